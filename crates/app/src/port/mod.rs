@@ -1,0 +1,6 @@
+//! What the use cases need of the world. Every trait here is owned by the app and implemented by an adapter.
+
+pub mod journal;
+pub mod operator;
+pub mod rail;
+pub mod tasks;

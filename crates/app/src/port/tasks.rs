@@ -1,0 +1,72 @@
+//! The read model of tasks: rows made of a task's facts, for queries and timers. Never the truth: it can be thrown
+//! away and made again from the journal.
+
+use async_trait::async_trait;
+use tallystick_core::{BlockHeight, Id, NostrKey, Timestamp};
+use tallystick_escrow::Task;
+
+use super::journal::StoreError;
+
+/// One task as queries and timers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRow {
+    /// The task.
+    pub id: Id<Task>,
+    /// The stream's version that this row shows.
+    pub version: u64,
+    /// The state's name, such as `held`.
+    pub state: &'static str,
+    /// Who pays.
+    pub requester: NostrKey,
+    /// Who works, once assigned.
+    pub worker: Option<NostrKey>,
+    /// When the rules want to be asked again.
+    pub wake_at: Option<Timestamp>,
+    /// At which height the rules want to be asked again.
+    pub wake_height: Option<BlockHeight>,
+    /// The whole view as JSON.
+    pub view: String,
+}
+
+/// Which tasks. Conditions are joined by *and*; an empty one holds for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// In one of these states.
+    pub states: Vec<String>,
+    /// Paid by.
+    pub requester: Option<NostrKey>,
+    /// Worked on by.
+    pub worker: Option<NostrKey>,
+    /// Only tasks older than this one: the last of the page before.
+    pub before: Option<Id<Task>>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Reads the tasks' read model.
+#[async_trait]
+pub trait TaskReader: Send + Sync {
+    /// A task's view as JSON.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn task(&self, id: Id<Task>) -> Result<Option<String>, StoreError>;
+
+    /// Views as JSON, the newest task first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>, StoreError>;
+
+    /// Tasks whose wake-up time or height has come.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>, StoreError>;
+
+    /// The next wake-up time of any task.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError>;
+}

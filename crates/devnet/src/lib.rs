@@ -1,0 +1,1 @@
+//! A private Bitcoin and Lightning network in this process, for demos and tests.

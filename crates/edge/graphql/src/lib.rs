@@ -1,0 +1,1 @@
+//! The GraphQL edge: every request signed with NIP-98.

@@ -1,0 +1,1 @@
+//! The journal, the outbox and the read models on SQLite.

@@ -1,0 +1,2 @@
+//! The one binary of Tallystick.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Fakes, a given/when/then harness and the contract suites that every adapter runs.
