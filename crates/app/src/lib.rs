@@ -1,3 +1,37 @@
-//! The use cases: one road in, ports, outbox worker and timers.
+//! The use cases. One road in: every change of a task, whoever asks for it, goes through [`App`].
+//!
+//! ```text
+//! edge ──signed request──▶ App::ask ─┐
+//! rail ──notice──▶ App::hear ────────┤   load ▶ decide ▶ append (facts, effects, read model: one transaction) ▶ tell
+//! Timers ──wake──────────────────────┤
+//! Outbox ──effect──▶ rail ──outcome──┘
+//! ```
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`app`] | the road: commands, queries, updates |
+//! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
+//! | [`timers`] | wakes tasks whose time or height has come |
+//! | [`port`] | what the use cases need of the world |
+//!
+//! # Invariants
+//! * An answer means that the facts are on disk.
+//! * An effect is in the journal before it is tried, and ends only together with the fact of its outcome.
+//! * Nothing here knows of SQL, HTTP or LDK.
 
+#![forbid(unsafe_code)]
+
+pub mod app;
+mod change;
+pub mod clock;
+pub mod error;
+mod listen;
+pub mod outbox;
 pub mod port;
+pub mod timers;
+mod worker;
+
+pub use app::{Answer, App, Parts, TaskUpdate};
+pub use clock::{Clock, SystemClock, mint_id};
+pub use error::AppError;
+pub use worker::{WorkerHandle, Workers};

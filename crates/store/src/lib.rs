@@ -1,1 +1,49 @@
 //! The journal, the outbox and the read models on SQLite.
+//!
+//! [`SqliteStore`] implements the ports [`Journal`](tallystick_app::port::journal::Journal) and
+//! [`TaskReader`](tallystick_app::port::tasks::TaskReader).
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `store` | [`SqliteStore`]: open, close, and the ports |
+//! | `schema` | connections, their settings, and the numbered migrations in `migrations/` |
+//! | `lock` | one process at a time: an advisory lock on `<database>.lock` |
+//! | `writer` | the one writing thread: everything that waits goes into one transaction |
+//! | `ledger` | the writer's connection: transactions, savepoints and the head of the chain |
+//! | `append`, `outbox`, `requests` | what is done inside a transaction |
+//! | `readers` | the pool of read-only connections |
+//! | `facts`, `tasks` | queries |
+//! | `verify` | recomputes the chain and names the first bad fact |
+//! | `error` | SQLite's errors in the port's words |
+//!
+//! ```text
+//! append ─┐                              ┌─ SAVEPOINT … RELEASE ─┐
+//! append ─┼─▶ bounded channel ─▶ BEGIN ──┼─ SAVEPOINT … ROLLBACK ┼─▶ COMMIT (one fsync) ─▶ all replies
+//! admit  ─┘                              └─ SAVEPOINT … RELEASE ─┘
+//! ```
+//!
+//! # Invariants
+//! * A reply to a write leaves only after the COMMIT that holds it, with `synchronous=FULL`.
+//! * One thread writes. Nothing else opens the database for writing.
+//! * The head of the chain in memory is the last row of `facts`; whenever a transaction fails it is read again.
+//! * After an I/O error or damage found in a COMMIT the writer stops for good: what the disk holds then is learned
+//!   by opening again, not by going on.
+//! * Facts and authorities are never updated or deleted; triggers refuse it.
+
+#![forbid(unsafe_code)]
+
+mod append;
+mod error;
+mod facts;
+mod ledger;
+mod lock;
+mod outbox;
+mod readers;
+mod requests;
+mod schema;
+mod store;
+mod tasks;
+mod verify;
+mod writer;
+
+pub use store::SqliteStore;

@@ -4,6 +4,8 @@
 //! * [`Journal::append`] is one transaction: facts, effects, reservations and read models, or nothing.
 //! * It answers only when all of that is on disk and survives power loss.
 //! * A stream's versions have no gaps and no doubles; global sequence numbers begin at 1 and have neither.
+//! * The limits of [`super::limits`] hold. An answer has [`super::limits::PAGE_MAX`] rows at most, only
+//!   [`Journal::stream`] is always whole.
 
 use async_trait::async_trait;
 use tallystick_core::{Authority, Code, Coded, Digest32, Timestamp, canonical};
@@ -122,11 +124,11 @@ pub struct Append {
     pub recorded_at: Timestamp,
     /// What must be done outside because of them. An effect whose key exists already is left as it is.
     pub effects: Vec<NewEffect>,
-    /// Keys of effects that these facts bring to an end.
+    /// Keys of effects that these facts bring to an end. A key that is not known, or ended before, is passed over.
     pub finishes: Vec<String>,
     /// Names that the stream takes. One that it holds already is fine.
     pub reservations: Vec<Reservation>,
-    /// The read model's row after these facts.
+    /// The read model's row after these facts. It never replaces one of the same or a later version.
     pub row: TaskRow,
 }
 
@@ -172,6 +174,9 @@ pub enum StoreError {
     /// What it holds is not what was written.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// It was asked for more than it takes ([`super::limits`]); asking again will not help.
+    #[error("over a limit of the store: {0}")]
+    Limit(String),
 }
 
 impl Coded for StoreError {
@@ -179,6 +184,7 @@ impl Coded for StoreError {
         match self {
             Self::Unavailable(_) => Code("store.unavailable"),
             Self::Corrupt(_) => Code("store.corrupt"),
+            Self::Limit(_) => Code("store.limit"),
         }
     }
 }
@@ -240,7 +246,8 @@ pub trait Journal: Send + Sync {
     /// [`StoreError`].
     async fn finish_effect(&self, key: &str) -> Result<(), StoreError>;
 
-    /// Remembers a signed request until `forget_after`; false if it was seen before.
+    /// Remembers a signed request up to and including `forget_after`; false if it is remembered already. Durable
+    /// before it answers.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,6 +1,7 @@
 //! What the use cases need of the world. Every trait here is owned by the app and implemented by an adapter.
 
 pub mod journal;
+pub mod limits;
 pub mod operator;
 pub mod rail;
 pub mod tasks;

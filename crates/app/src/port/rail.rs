@@ -7,8 +7,8 @@
 //! * Notices come at least once, and are repeated until the listener answers `Ok`.
 
 use async_trait::async_trait;
-use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{BlockHeight, Blocks, Code, Coded, Digest32, Duration, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Blocks, Code, Coded, Digest32, Duration, Msat, PaymentHash};
+pub use tallystick_escrow::{InvoiceFacts, PayFailure};
 
 /// A hold invoice to be made: BOLT 11, on a hash whose preimage the node does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub struct PayRequest {
     pub fee_limit: Msat,
     /// The most blocks that the route may take, the last hop's delta included.
     pub cltv_limit: Blocks,
+    /// The last height at which the payment may begin. A payment that has not begun by then fails with
+    /// [`PayFailure::TooLate`]; one that has begun is not started again at a greater height.
+    pub begin_by: BlockHeight,
 }
 
 /// How a payout stands. Only these two ends are final.
@@ -53,21 +56,6 @@ pub enum PayState {
         /// Why.
         reason: PayFailure,
     },
-}
-
-/// Why a payout failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum PayFailure {
-    /// No route to the payee within the limits; the payee may be offline.
-    NoRoute,
-    /// The payee refused the payment.
-    Refused,
-    /// The payee's invoice has expired.
-    InvoiceExpired,
-    /// All attempts within this payment failed.
-    AttemptsExhausted,
-    /// Any other reason.
-    Other,
 }
 
 /// How a claim on a payer's HTLC stands.
@@ -196,27 +184,6 @@ pub trait InvoiceReader: Send + Sync {
     /// # Errors
     /// [`InvoiceError`] if it is none, or names features that the node does not know.
     fn read(&self, bolt11: &str) -> Result<InvoiceFacts, InvoiceError>;
-}
-
-/// What a payee's invoice says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvoiceFacts {
-    /// Whether the invoice is for the network that the node runs on.
-    pub same_network: bool,
-    /// The payment hash.
-    pub hash: PaymentHash,
-    /// The amount, if it names one.
-    pub amount: Option<Msat>,
-    /// When it expires.
-    pub expires_at: Timestamp,
-    /// The blocks that the payee wants to have left (`min_final_cltv_expiry_delta`).
-    pub final_cltv_delta: Blocks,
-    /// The payee's node, compressed public key.
-    pub payee: [u8; 33],
-    /// Whether this node itself is the payee.
-    pub payee_is_self: bool,
-    /// Whether it carries a payment secret, which every payment needs (BOLT 11, BOLT 4).
-    pub has_payment_secret: bool,
 }
 
 /// Why an invoice cannot be read.

@@ -58,7 +58,7 @@ pub trait TaskReader: Send + Sync {
     /// [`StoreError`].
     async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>, StoreError>;
 
-    /// Tasks whose wake-up time or height has come.
+    /// Tasks whose wake-up time or height has come, each once: those by height first, the longest due first.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,5 +1,60 @@
-//! The rules of escrow: a task, its tranches and the blocks that they may take.
+//! The rules of escrow: a [`Task`], its tranches, and the blocks that they may take.
+//!
+//! A requester posts a task, a worker accepts it with one Lightning invoice per tranche, the requester locks the
+//! money in hold invoices on the worker's own payment hashes, and the money goes to the worker or back.
+//!
+//! ```text
+//!            accept        request funding       all locked        submit
+//!   open ───────────▶ assigned ───────────▶ funding ─────────▶ held ─────────▶ submitted ─┐
+//!    │ │                │  │                 │  │  │            │                  │  │   │ (disputed: between
+//!    │ └─ cancel ───────┼──┴── cancel ───────┼──┘  │            │ cancel, work     │  │   │  submitted and its two
+//!    │        ▼         │                    │     │ some       │ deadline, blocks │  │   │  ends; not built yet)
+//!    │    cancelled     │                    │     │ locked     │ run out, lost    │  │   │
+//!    │                  │                    │     ▼            ▼                  │  │   │
+//!    └─ work deadline ──┴── work deadline ───┘    refunding ◀───┴──── reject, ─────┘  │   │
+//!             ▼            none locked in time      │    ▲        silence            │   │
+//!          expired                                  ▼    │                    approve,│   │
+//!                                               refunded │ no payout worked   silence │   │
+//!                                                        └───── releasing ◀──────────┘◀──┘
+//!                                                                   │ every payout paid and claimed
+//!                                                                   ▼
+//!                                                                settled
+//! ```
+//!
+//! A tranche that cannot be paid out is given back alone; a task with at least one tranche paid ends as settled.
+//!
+//! # Invariants
+//! * Pure: no clock, no randomness, no IO, no floats. Time, height and ids are passed in.
+//! * The payer's amount is payout + fee, and the fee is never zero, so that the two HTLCs of a tranche never have
+//!   both hash and amount in common.
+//! * Routing costs of a payout are at most its fee: the platform cannot lose by paying out.
+//! * No payout begins with fewer blocks left than it may need ([`plan`]).
+//! * A tranche is given back only if no payout for it is under way, and only if none was paid.
 
-/// A task: the aggregate of this crate.
-#[derive(Clone, Debug)]
-pub struct Task;
+#![forbid(unsafe_code)]
+
+mod command;
+mod decide;
+mod effect;
+mod event;
+mod evolve;
+mod invoice;
+pub mod plan;
+mod policy;
+mod rejection;
+mod state;
+mod terms;
+mod view;
+mod wake;
+
+pub use command::{Command, NodeCommand, UserCommand};
+pub use decide::Escrow;
+pub use effect::{Effect, payout_id};
+pub use event::{Event, TrancheInvoice};
+pub use invoice::InvoiceFacts;
+pub use policy::{Policy, PolicyError};
+pub use rejection::Rejection;
+pub use state::{Job, PayFailure, Phase, RefundReason, ReleaseReason, State, Task, Tranche, TrancheState};
+pub use terms::{OnSilence, Terms, TermsError};
+pub use view::{TaskView, TrancheView};
+pub use wake::Wake;

@@ -1,0 +1,54 @@
+//! What can go wrong in a use case.
+
+use tallystick_core::{Code, Coded};
+use tallystick_escrow::Rejection;
+
+use crate::port::{
+    journal::StoreError,
+    rail::{InvoiceError, RailError},
+};
+
+/// Why a use case did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The rules refuse it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// An invoice cannot be read.
+    #[error(transparent)]
+    Invoice(#[from] InvoiceError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The Lightning node failed.
+    #[error(transparent)]
+    Rail(#[from] RailError),
+    /// The signed request was used before.
+    #[error("this signed request was used before; sign a new one")]
+    Replayed,
+    /// Too many others change the same task at once.
+    #[error("too many changes to this task at once; try again")]
+    Busy,
+    /// The node is still starting.
+    #[error("the node is still starting; try again in a moment")]
+    Starting,
+    /// It was accepted, but its outcome is not there yet.
+    #[error("accepted, but the outcome is still under way; ask for the task again")]
+    Pending,
+}
+
+impl Coded for AppError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Rejected(rejection) => rejection.code(),
+            Self::Invoice(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Rail(error) => error.code(),
+            Self::Replayed => Code("auth.replayed"),
+            Self::Busy => Code("app.busy"),
+            Self::Starting => Code("app.starting"),
+            Self::Pending => Code("app.pending"),
+        }
+    }
+}

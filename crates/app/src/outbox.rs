@@ -1,0 +1,188 @@
+//! Performs effects. An effect is tried until its outcome is a fact; a crash at any point leads here again.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tallystick_core::{Coded, Duration, Id, Timestamp, canonical};
+use tallystick_escrow::{Effect, NodeCommand, Task};
+use tokio::task::JoinSet;
+
+use crate::{
+    app::App,
+    change::task_of,
+    error::AppError,
+    port::{
+        journal::{PendingEffect, StoreError},
+        rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState},
+    },
+};
+
+/// Effects under way at once.
+const CONCURRENT_MAX: usize = 256;
+/// The first pause after a failure; it doubles with each.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+/// The longest pause after a failure.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long to wait for a notice before asking the rail again how a payment stands.
+const NOTICE_WAIT: Duration = Duration::from_secs(30);
+
+/// The worker that empties the journal's outbox.
+#[derive(Clone)]
+pub struct Outbox {
+    app: App,
+    /// Keys under way in this process: an effect runs once at a time.
+    running: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Outbox {
+    /// A worker for this app's outbox.
+    pub fn new(app: App) -> Self {
+        Self { app, running: Arc::default() }
+    }
+
+    /// Works until `stop` resolves; effects under way are finished first.
+    pub(crate) async fn run(&self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        let mut jobs = JoinSet::new();
+        loop {
+            let wait = match self.start_due(&mut jobs).await {
+                Ok(next) => next.map_or(PAUSE_MAX, |due| self.app.clock().now().until(due)),
+                Err(error) => {
+                    tracing::error!(code = %error.code(), "the outbox cannot be read: {error}");
+                    PAUSE_MIN
+                }
+            };
+            let wait = std::time::Duration::from_millis(wait.min(PAUSE_MAX).as_millis());
+            tokio::select! {
+                () = &mut stop => break,
+                () = self.app.0.effects_added.notified() => {}
+                Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        while jobs.join_next().await.is_some() {}
+    }
+
+    /// Performs everything that is due now, and waits for it. For tests and for a node without a worker.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the outbox cannot be read.
+    pub async fn run_once(&self) -> Result<(), StoreError> {
+        let mut jobs = JoinSet::new();
+        self.start_due(&mut jobs).await?;
+        while jobs.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Starts what is due, and tells when to look again.
+    async fn start_due(&self, jobs: &mut JoinSet<()>) -> Result<Option<Timestamp>, StoreError> {
+        let journal = &self.app.0.parts.journal;
+        let room = CONCURRENT_MAX.saturating_sub(jobs.len());
+        // Running effects are still due: ask for as many more as may be running.
+        let limit = u32::try_from(room + self.running().len()).unwrap_or(u32::MAX);
+        let due = journal.due_effects(self.app.clock().now(), limit).await?;
+        for effect in due {
+            if jobs.len() < CONCURRENT_MAX && self.running().insert(effect.key.clone()) {
+                let worker = self.clone();
+                jobs.spawn(async move {
+                    let key = effect.key.clone();
+                    worker.perform(effect).await;
+                    worker.running().remove(&key);
+                });
+            }
+        }
+        if self.running().is_empty() { journal.next_effect_due().await } else { Ok(Some(self.soon())) }
+    }
+
+    /// While effects run, their end wakes the worker; this is the fallback.
+    fn soon(&self) -> Timestamp {
+        self.app.clock().now().after(PAUSE_MIN)
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn perform(&self, pending: PendingEffect) {
+        let until = match self.attempt(&pending).await {
+            Ok(Progress::Done) => return,
+            Ok(Progress::Waiting) => self.app.clock().now().after(NOTICE_WAIT),
+            Err(error) => {
+                tracing::warn!(effect = pending.key, code = %error.code(), "an effect failed, and is tried again: {error}");
+                self.app.clock().now().after(pause_after(pending.attempts))
+            }
+        };
+        if let Err(error) = self.app.0.parts.journal.defer_effect(&pending.key, until).await {
+            tracing::error!(effect = pending.key, code = %error.code(), "an effect cannot be put off: {error}");
+        }
+    }
+
+    async fn attempt(&self, pending: &PendingEffect) -> Result<Progress, AppError> {
+        let (rail, _) = self.app.rail()?;
+        let task = task_of(&pending.stream)?;
+        let effect: Effect = canonical::decode("escrow effect", &pending.body)
+            .map_err(|error| StoreError::Corrupt(format!("effect {}: {error}", pending.key)))?;
+        let Some(outcome) = outcome_of(rail.as_ref(), effect).await? else { return Ok(Progress::Waiting) };
+        self.finish(task, outcome, &pending.key).await
+    }
+
+    async fn finish(&self, task: Id<Task>, outcome: NodeCommand, key: &str) -> Result<Progress, AppError> {
+        match self.app.report(task, outcome, Some(key.to_owned())).await {
+            Ok(_) => Ok(Progress::Done),
+            Err(AppError::Rejected(rejection)) if rejection != tallystick_escrow::Rejection::ClaimBeforePayout => {
+                tracing::info!(%task, effect = key, code = %rejection.code(), "an outcome came too late: {rejection}");
+                Ok(Progress::Done)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+enum Progress {
+    /// Its outcome is a fact.
+    Done,
+    /// A notice will tell.
+    Waiting,
+}
+
+/// Does one effect on the rail. `None`: it is under way, a notice will tell.
+async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCommand>, AppError> {
+    Ok(match effect {
+        Effect::MakeHoldInvoice { hash, amount, description, expiry, final_cltv_delta } => {
+            let request = HoldRequest { hash, amount, description, expiry, final_cltv_delta };
+            Some(NodeCommand::RecordHoldInvoice { hash, bolt11: rail.hold_invoice(request).await? })
+        }
+        Effect::Pay { hash, id, bolt11, fee_limit, cltv_limit, begin_by, .. } => {
+            match rail.pay(PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by }).await? {
+                PayState::InFlight => None,
+                PayState::Paid { fee } => Some(NodeCommand::RecordPayoutPaid { hash, id, fee }),
+                PayState::Failed { reason } => Some(NodeCommand::RecordPayoutFailed { hash, id, reason }),
+            }
+        }
+        Effect::ClaimHold { hash, amount } => match rail.claim_hold(hash).await? {
+            ClaimState::Claiming => None,
+            ClaimState::Claimed => Some(NodeCommand::RecordHoldClaimed { hash, amount }),
+        },
+        Effect::CancelHold { hash } => {
+            rail.cancel_hold(hash).await?;
+            Some(NodeCommand::RecordHoldReturned { hash })
+        }
+    })
+}
+
+fn pause_after(attempts: u32) -> Duration {
+    let factor = 1u64.checked_shl(attempts).unwrap_or(u64::MAX);
+    Duration::from_millis(PAUSE_MIN.as_millis().saturating_mul(factor)).min(PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let pauses: Vec<_> = [0, 1, 2, 7, 8, 63, 64, u32::MAX].map(|n| pause_after(n).as_millis()).into();
+        assert_eq!(pauses, [250, 500, 1_000, 32_000, 60_000, 60_000, 60_000, 60_000]);
+    }
+}

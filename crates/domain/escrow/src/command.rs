@@ -1,0 +1,115 @@
+//! What can be asked of a task: by its users, and by the node.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_core::{BlockHeight, Digest32, Id, Msat, PaymentHash};
+
+use crate::{InvoiceFacts, PayFailure, Policy, Task, Terms, TrancheInvoice};
+
+/// A command to a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A user asks.
+    User(UserCommand),
+    /// The node reports an outcome, or that time has passed.
+    Node(NodeCommand),
+}
+
+/// What users ask. Who asks is in the context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserCommand {
+    /// Post a task; the author becomes its requester.
+    CreateTask {
+        /// The new task's id.
+        id: Id<Task>,
+        /// Its terms.
+        terms: Terms,
+        /// The node's policy at this time, which becomes part of the task.
+        policy: Policy,
+    },
+    /// Take the task; the author becomes its worker.
+    AcceptTask {
+        /// One invoice per tranche, in order, with what the rail read in it.
+        invoices: Vec<(String, InvoiceFacts)>,
+    },
+    /// Ask for the funding invoices.
+    RequestFunding,
+    /// Hand in work.
+    SubmitWork {
+        /// SHA-256 of what was handed in.
+        work_hash: Digest32,
+    },
+    /// Accept the work: the worker is paid.
+    ApproveWork,
+    /// Refuse the work: the requester gets the money back.
+    RejectWork {
+        /// SHA-256 of the reasons, which the parties keep.
+        reason_hash: Digest32,
+    },
+    /// Step back from the task.
+    CancelTask,
+}
+
+/// What the node reports. Its canonical bytes are what the node signs.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum NodeCommand {
+    /// A hold invoice was made.
+    RecordHoldInvoice {
+        /// The tranche's hash.
+        hash: PaymentHash,
+        /// The invoice.
+        bolt11: String,
+    },
+    /// A payer's money is locked.
+    RecordHoldLocked {
+        /// The tranche's hash.
+        hash: PaymentHash,
+        /// How much.
+        amount: Msat,
+        /// The height before which it must be claimed.
+        claim_deadline: BlockHeight,
+    },
+    /// A hold is gone without a claim.
+    RecordHoldLost {
+        /// The tranche's hash.
+        hash: PaymentHash,
+    },
+    /// A hold was given back as asked.
+    RecordHoldReturned {
+        /// The tranche's hash.
+        hash: PaymentHash,
+    },
+    /// A hold was claimed.
+    RecordHoldClaimed {
+        /// The tranche's hash.
+        hash: PaymentHash,
+        /// How much.
+        amount: Msat,
+    },
+    /// A payout reached the worker.
+    RecordPayoutPaid {
+        /// The tranche's hash.
+        hash: PaymentHash,
+        /// The payout's id.
+        id: Digest32,
+        /// What routing cost.
+        fee: Msat,
+    },
+    /// A payout failed for good.
+    RecordPayoutFailed {
+        /// The tranche's hash.
+        hash: PaymentHash,
+        /// The payout's id.
+        id: Digest32,
+        /// Why.
+        reason: PayFailure,
+    },
+    /// Time has passed, or blocks were found.
+    Wake,
+}
+
+/// An invoice as a task keeps it.
+impl From<(String, &InvoiceFacts)> for TrancheInvoice {
+    fn from((bolt11, facts): (String, &InvoiceFacts)) -> Self {
+        Self { bolt11, hash: facts.hash, expires_at: facts.expires_at }
+    }
+}

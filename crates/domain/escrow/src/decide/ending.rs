@@ -1,0 +1,119 @@
+//! How a task comes to its end: paying out, giving back, and noticing that nothing is left to do.
+
+use tallystick_core::{BlockHeight, Blocks, Ctx, Duration, Timestamp};
+
+use super::Decision;
+use crate::{
+    Effect, Event, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState, effect,
+    evolve::evolve,
+};
+
+/// The longest pause between two attempts of a payout.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Pays out every held tranche, unless too few blocks are left.
+pub(super) fn release(
+    task: &Task,
+    decide_by: BlockHeight,
+    reason: ReleaseReason,
+    ctx: &Ctx,
+) -> Result<Decision, Rejection> {
+    if ctx.height > decide_by {
+        return Err(Rejection::TooFewBlocks { left: Blocks(0), height: ctx.height, decide_by });
+    }
+    let mut events = vec![Event::ReleaseBegun { reason }];
+    let mut effects = Vec::new();
+    for (tranche, part) in positions(task) {
+        if let TrancheState::Held { .. } = part.state {
+            let not_before = ctx.now;
+            events.push(Event::PayoutBegun { tranche, attempt: 1, not_before });
+            effects.push(pay(task, tranche, part, Attempt { number: 1, not_before, begin_by: decide_by }));
+        }
+    }
+    Ok(Decision::Accept { events, effects })
+}
+
+/// Gives back every held tranche.
+pub(super) fn refund(task: &Task, reason: RefundReason) -> Decision {
+    let effects = positions(task)
+        .filter(|(_, part)| matches!(part.state, TrancheState::Held { .. }))
+        .map(|(_, part)| Effect::CancelHold { hash: part.hash })
+        .collect();
+    conclude(task, vec![Event::RefundBegun { reason }], effects)
+}
+
+/// Tries a failed payout again while that is safe, and gives the tranche back when it is not.
+pub(super) fn retry_or_return(
+    task: &Task,
+    (tranche, part): (u32, &Tranche),
+    failed: Event,
+    retryable: bool,
+    ctx: &Ctx,
+) -> Decision {
+    let (Phase::Releasing { decide_by, .. }, TrancheState::Paying { attempt, covered }) = (&task.phase, part.state)
+    else {
+        return Decision::AlreadyApplied;
+    };
+    if retryable && covered && ctx.height <= *decide_by {
+        let number = attempt.saturating_add(1);
+        let not_before = ctx.now.after(pause_after(attempt));
+        let again = Event::PayoutBegun { tranche, attempt: number, not_before };
+        let effect = pay(task, tranche, part, Attempt { number, not_before, begin_by: *decide_by });
+        return Decision::Accept { events: vec![failed, again], effects: vec![effect] };
+    }
+    let effects = if covered { vec![Effect::CancelHold { hash: part.hash }] } else { Vec::new() };
+    conclude(task, vec![failed, Event::TrancheRefundBegun { tranche }], effects)
+}
+
+/// Accepts events, and adds the end of the task if every tranche has come to its own.
+pub(super) fn conclude(task: &Task, mut events: Vec<Event>, effects: Vec<Effect>) -> Decision {
+    let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
+    if let State::Present(after) = after
+        && let Phase::Releasing { job, .. } | Phase::Refunding { job, .. } = &after.phase
+        && job.tranches.iter().all(|part| part.state.is_final())
+    {
+        let paid = job.tranches.iter().any(|part| part.state.is_paid());
+        events.push(if paid { Event::TaskSettled } else { Event::TaskRefunded });
+    }
+    Decision::Accept { events, effects }
+}
+
+/// The tranches with their positions.
+pub(super) fn positions(task: &Task) -> impl Iterator<Item = (u32, &Tranche)> {
+    task.phase.job().into_iter().flat_map(|job| (0..).zip(&job.tranches))
+}
+
+struct Attempt {
+    number: u32,
+    not_before: Timestamp,
+    begin_by: BlockHeight,
+}
+
+fn pay(task: &Task, tranche: u32, part: &Tranche, attempt: Attempt) -> Effect {
+    Effect::Pay {
+        hash: part.hash,
+        id: effect::payout_id(task.id, tranche, attempt.number),
+        bolt11: part.payout_invoice.clone(),
+        fee_limit: part.fee.to_msat(),
+        cltv_limit: task.policy.payout_cltv_max,
+        begin_by: attempt.begin_by,
+        not_before: attempt.not_before,
+    }
+}
+
+/// 1 s after the first attempt, doubled with each, up to [`PAUSE_MAX`].
+fn pause_after(attempt: u32) -> Duration {
+    let secs = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_secs(secs).min(PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let pauses: Vec<_> = [1, 2, 3, 6, 7, 64, 65, u32::MAX].map(|n| pause_after(n).as_secs()).into();
+        assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60, 60]);
+    }
+}

@@ -1,0 +1,170 @@
+//! What the rail's outcomes, time and blocks lead to.
+
+use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash};
+
+use super::{
+    Decision,
+    ending::{self, conclude, positions},
+    user::any_held,
+};
+use crate::{
+    Effect, Event, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, Task, Tranche,
+    TrancheState, effect, plan,
+};
+
+pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
+    match command {
+        NodeCommand::RecordHoldInvoice { hash, bolt11 } => invoice_made(task, find(task, hash)?, bolt11),
+        NodeCommand::RecordHoldLocked { hash, amount, claim_deadline } => {
+            hold_locked(task, find(task, hash)?, (amount, claim_deadline), ctx)
+        }
+        NodeCommand::RecordHoldLost { hash } => Ok(hold_lost(task, find(task, hash)?)),
+        NodeCommand::RecordHoldReturned { hash } => Ok(hold_returned(task, find(task, hash)?)),
+        NodeCommand::RecordHoldClaimed { hash, amount } => hold_claimed(task, find(task, hash)?, amount),
+        NodeCommand::RecordPayoutPaid { hash, fee, .. } => payout_paid(task, find(task, hash)?, fee),
+        NodeCommand::RecordPayoutFailed { hash, id, reason } => {
+            Ok(payout_failed(task, find(task, hash)?, (id, reason), ctx))
+        }
+        NodeCommand::Wake => Ok(wake(task, ctx)),
+    }
+}
+
+type Found<'a> = (u32, &'a Tranche);
+
+fn find(task: &Task, hash: PaymentHash) -> Result<Found<'_>, Rejection> {
+    positions(task).find(|(_, part)| part.hash == hash).ok_or(Rejection::UnknownHash)
+}
+
+fn invoice_made(task: &Task, (tranche, part): Found<'_>, bolt11: String) -> Result<Decision, Rejection> {
+    match task.phase {
+        _ if part.funding_invoice.is_some() => Ok(Decision::AlreadyApplied),
+        Phase::Funding { .. } => Ok(Decision::event(Event::HoldInvoiceMade { tranche, bolt11 })),
+        _ => Err(unwanted(task)),
+    }
+}
+
+fn hold_locked(
+    task: &Task,
+    (tranche, part): Found<'_>,
+    (amount, claim_deadline): (Msat, BlockHeight),
+    ctx: &Ctx,
+) -> Result<Decision, Rejection> {
+    match (&task.phase, part.state) {
+        (Phase::Funding { .. }, TrancheState::Unfunded) => {}
+        (_, TrancheState::Held { .. } | TrancheState::Paying { covered: true, .. } | TrancheState::Paid { .. }) => {
+            return Ok(Decision::AlreadyApplied);
+        }
+        _ => return Err(unwanted(task)),
+    }
+    let needed = part.hold()?;
+    let deadline_min = ctx.height.after(task.hold_blocks).after(task.policy.payout_reserve());
+    if amount != needed || claim_deadline < deadline_min {
+        return Err(Rejection::HoldUnfit { amount, needed, claim_deadline, deadline_min });
+    }
+    let mut events = vec![Event::HoldLocked { tranche, amount, claim_deadline }];
+    // The others' deadlines: any of them still unfunded keeps the task in funding.
+    let others = positions(task).filter(|(other, _)| *other != tranche).map(|(_, part)| match part.state {
+        TrancheState::Held { claim_deadline } => Some(claim_deadline),
+        _ => None,
+    });
+    if let Some(deadlines) = others.chain([Some(claim_deadline)]).collect::<Option<Vec<_>>>() {
+        let earliest = deadlines.into_iter().min().unwrap_or(claim_deadline);
+        events.push(Event::TaskHeld { decide_by: plan::decide_by(&task.policy, earliest) });
+    }
+    Ok(Decision::Accept { events, effects: Vec::new() })
+}
+
+fn hold_lost(task: &Task, (tranche, part): Found<'_>) -> Decision {
+    let lost = Event::HoldLost { tranche };
+    match (&task.phase, part.state) {
+        (Phase::Held { .. } | Phase::Submitted { .. }, TrancheState::Held { .. }) => {
+            let effects = positions(task)
+                .filter(|(other, part)| *other != tranche && matches!(part.state, TrancheState::Held { .. }))
+                .map(|(_, part)| Effect::CancelHold { hash: part.hash })
+                .collect();
+            conclude(task, vec![lost, Event::RefundBegun { reason: RefundReason::HoldLost }], effects)
+        }
+        (
+            _,
+            TrancheState::Held { .. }
+            | TrancheState::Paying { covered: true, .. }
+            | TrancheState::Paid { .. }
+            | TrancheState::Returning,
+        ) => conclude(task, vec![lost], Vec::new()),
+        _ => Decision::AlreadyApplied,
+    }
+}
+
+fn hold_returned(task: &Task, (tranche, part): Found<'_>) -> Decision {
+    match part.state {
+        TrancheState::Returning => conclude(task, vec![Event::HoldReturned { tranche }], Vec::new()),
+        _ => Decision::AlreadyApplied,
+    }
+}
+
+fn hold_claimed(task: &Task, (tranche, part): Found<'_>, amount: Msat) -> Result<Decision, Rejection> {
+    match part.state {
+        TrancheState::Paid { .. } | TrancheState::Uncovered { .. } if !task.phase.is_final() => {
+            Ok(conclude(task, vec![Event::HoldClaimed { tranche, amount }], Vec::new()))
+        }
+        TrancheState::Paying { .. } => Err(Rejection::ClaimBeforePayout),
+        _ => Ok(Decision::AlreadyApplied),
+    }
+}
+
+fn payout_paid(task: &Task, (tranche, part): Found<'_>, fee: Msat) -> Result<Decision, Rejection> {
+    match part.state {
+        TrancheState::Paying { covered, .. } => {
+            let claim = Effect::ClaimHold { hash: part.hash, amount: part.hold()? };
+            let effects = if covered { vec![claim] } else { Vec::new() };
+            Ok(conclude(task, vec![Event::PayoutPaid { tranche, fee }], effects))
+        }
+        state if state.is_paid() => Ok(Decision::AlreadyApplied),
+        _ => Err(Rejection::NoPayout),
+    }
+}
+
+fn payout_failed(task: &Task, found: Found<'_>, (id, reason): (Digest32, PayFailure), ctx: &Ctx) -> Decision {
+    let (tranche, part) = found;
+    match part.state {
+        TrancheState::Paying { attempt, .. } if id == effect::payout_id(task.id, tranche, attempt) => {
+            let retryable = !matches!(reason, PayFailure::InvoiceExpired | PayFailure::TooLate);
+            ending::retry_or_return(task, found, Event::PayoutFailed { tranche, attempt, reason }, retryable, ctx)
+        }
+        // An earlier attempt's end, told again.
+        _ => Decision::AlreadyApplied,
+    }
+}
+
+fn wake(task: &Task, ctx: &Ctx) -> Decision {
+    let terms = &task.terms;
+    match &task.phase {
+        Phase::Open | Phase::Assigned { .. } if ctx.now >= terms.work_deadline => Decision::event(Event::TaskExpired),
+        Phase::Funding { until, job } if ctx.now >= *until => {
+            if any_held(job) {
+                ending::refund(task, RefundReason::FundingLapsed)
+            } else {
+                Decision::event(Event::TaskExpired)
+            }
+        }
+        Phase::Held { decide_by, .. } if ctx.height >= *decide_by => ending::refund(task, RefundReason::BlocksRanOut),
+        Phase::Held { .. } if ctx.now >= terms.work_deadline => ending::refund(task, RefundReason::WorkDeadline),
+        Phase::Submitted { decide_by, review_until, .. } => {
+            let reviewed_out = ctx.now >= *review_until;
+            if !reviewed_out && ctx.height < *decide_by {
+                return Decision::AlreadyApplied;
+            }
+            let why_not = if reviewed_out { RefundReason::Silence } else { RefundReason::BlocksRanOut };
+            match terms.on_silence {
+                OnSilence::Refund => ending::refund(task, why_not),
+                OnSilence::Release => ending::release(task, *decide_by, ReleaseReason::Silence, ctx)
+                    .unwrap_or_else(|_| ending::refund(task, RefundReason::BlocksRanOut)),
+            }
+        }
+        _ => Decision::AlreadyApplied,
+    }
+}
+
+fn unwanted(task: &Task) -> Rejection {
+    Rejection::HoldUnwanted { state: task.phase.name() }
+}

@@ -1,0 +1,93 @@
+//! What a decision asks of the Lightning rail.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, Msat, PaymentHash, Timestamp, canonical};
+
+use crate::Task;
+
+const PAYOUT_TAG: &str = "tallystick/payout/v1";
+
+/// Something to be done outside, at least once. Each has a key that makes a repeat harmless.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Effect {
+    /// Make a tranche's hold invoice.
+    MakeHoldInvoice {
+        /// The worker's hash.
+        hash: PaymentHash,
+        /// Payout and fee.
+        amount: Msat,
+        /// What the payer's wallet shows.
+        description: String,
+        /// How long it can be paid.
+        expiry: Duration,
+        /// How many blocks the payer's HTLC must leave.
+        final_cltv_delta: Blocks,
+    },
+    /// Pay the worker.
+    Pay {
+        /// The worker's hash.
+        hash: PaymentHash,
+        /// The payout's id: [`payout_id`].
+        id: Digest32,
+        /// The worker's invoice.
+        bolt11: String,
+        /// The most that routing may cost.
+        fee_limit: Msat,
+        /// The most blocks that the route may take.
+        cltv_limit: Blocks,
+        /// The last height at which the payment may begin.
+        begin_by: BlockHeight,
+        /// Not before this time.
+        not_before: Timestamp,
+    },
+    /// Claim the money held for a paid tranche.
+    ClaimHold {
+        /// The worker's hash.
+        hash: PaymentHash,
+        /// How much is held.
+        amount: Msat,
+    },
+    /// Give a hold back.
+    CancelHold {
+        /// The worker's hash.
+        hash: PaymentHash,
+    },
+}
+
+impl Effect {
+    /// The idempotency key: one per hash and purpose, and for a payout one per attempt.
+    pub fn key(&self) -> String {
+        match self {
+            Self::MakeHoldInvoice { hash, .. } => format!("escrow/invoice/{hash}"),
+            Self::Pay { id, .. } => Self::pay_key(id),
+            Self::ClaimHold { hash, .. } => Self::claim_key(hash),
+            Self::CancelHold { hash } => format!("escrow/cancel/{hash}"),
+        }
+    }
+
+    /// The key of the payout with this id.
+    pub fn pay_key(id: &Digest32) -> String {
+        format!("escrow/pay/{id}")
+    }
+
+    /// The key of the claim on this hash.
+    pub fn claim_key(hash: &PaymentHash) -> String {
+        format!("escrow/claim/{hash}")
+    }
+
+    /// Before this time it need not be tried.
+    pub const fn not_before(&self) -> Timestamp {
+        match self {
+            Self::Pay { not_before, .. } => *not_before,
+            Self::MakeHoldInvoice { .. } | Self::ClaimHold { .. } | Self::CancelHold { .. } => {
+                Timestamp::from_millis(0)
+            }
+        }
+    }
+}
+
+/// The identity of a payout: the same after any crash, and another one for each attempt, so that the failure of one
+/// attempt is never taken for the failure of the next.
+pub fn payout_id(task: Id<Task>, tranche: u32, attempt: u32) -> Digest32 {
+    canonical::digest(PAYOUT_TAG, &[task.as_bytes(), &tranche.to_le_bytes(), &attempt.to_le_bytes()])
+}

@@ -1,0 +1,155 @@
+//! Applying facts. Total: a fact that does not fit leaves the task as it is.
+
+use tallystick_core::BlockHeight;
+
+use crate::{Event, Job, Phase, RefundReason, State, Task, Tranche, TrancheInvoice, TrancheState};
+
+pub(crate) fn evolve(state: State, event: &Event) -> State {
+    match (state, event) {
+        (State::Absent, Event::TaskCreated { id, requester, terms, policy, hold_blocks, at }) => {
+            State::Present(Box::new(Task {
+                id: *id,
+                requester: *requester,
+                terms: terms.clone(),
+                policy: policy.clone(),
+                hold_blocks: *hold_blocks,
+                created_at: *at,
+                phase: Phase::Open,
+            }))
+        }
+        (State::Absent, _) => State::Absent,
+        (State::Present(mut task), event) => {
+            apply_to_tranche(&mut task.phase, event);
+            task.phase = next_phase(&task, event);
+            State::Present(task)
+        }
+    }
+}
+
+/// The facts that move the whole task.
+fn next_phase(task: &Task, event: &Event) -> Phase {
+    let phase = task.phase.clone();
+    match (event, phase) {
+        (Event::TaskAccepted { worker, invoices }, Phase::Open) => {
+            Phase::Assigned { job: Job { worker: *worker, tranches: tranches(task, invoices) } }
+        }
+        (Event::FundingRequested { until }, Phase::Assigned { job }) => Phase::Funding { job, until: *until },
+        (Event::TaskHeld { decide_by }, Phase::Funding { job, .. }) => Phase::Held { job, decide_by: *decide_by },
+        (Event::WorkSubmitted { work_hash, review_until }, Phase::Held { job, decide_by }) => {
+            Phase::Submitted { job, decide_by, review_until: *review_until, work_hash: *work_hash }
+        }
+        (Event::ReleaseBegun { reason }, Phase::Submitted { job, decide_by, .. }) => {
+            Phase::Releasing { job, decide_by, reason: *reason }
+        }
+        (
+            Event::RefundBegun { reason },
+            Phase::Funding { mut job, .. } | Phase::Held { mut job, .. } | Phase::Submitted { mut job, .. },
+        ) => {
+            job.tranches.iter_mut().for_each(give_back);
+            Phase::Refunding { job, reason: *reason }
+        }
+        (Event::TaskSettled, Phase::Releasing { job, .. } | Phase::Refunding { job, .. }) => Phase::Settled { job },
+        (Event::TaskRefunded, Phase::Refunding { job, reason }) => Phase::Refunded { job, reason },
+        (Event::TaskRefunded, Phase::Releasing { job, .. }) => {
+            Phase::Refunded { job, reason: RefundReason::PayoutFailed }
+        }
+        (Event::TaskCancelled { by }, phase) => Phase::Cancelled { job: phase.job().cloned(), by: *by },
+        (Event::TaskExpired, phase) => Phase::Expired { job: phase.job().cloned() },
+        (_, phase) => phase,
+    }
+}
+
+fn tranches(task: &Task, invoices: &[TrancheInvoice]) -> Vec<Tranche> {
+    let part = |(invoice, payout): (&TrancheInvoice, &tallystick_core::Sat)| Tranche {
+        payout: *payout,
+        fee: task.policy.fee(*payout),
+        hash: invoice.hash,
+        payout_invoice: invoice.bolt11.clone(),
+        expires_at: invoice.expires_at,
+        funding_invoice: None,
+        state: TrancheState::Unfunded,
+    };
+    invoices.iter().zip(&task.terms.payouts).map(part).collect()
+}
+
+/// The facts that move one tranche.
+fn apply_to_tranche(phase: &mut Phase, event: &Event) {
+    match event {
+        Event::HoldInvoiceMade { tranche, bolt11 } => {
+            if let Some(part) = part(phase, *tranche) {
+                part.funding_invoice = Some(bolt11.clone());
+            }
+        }
+        Event::HoldLocked { tranche, claim_deadline, .. } => {
+            set(phase, *tranche, |_| held(*claim_deadline));
+        }
+        Event::PayoutBegun { tranche, attempt, .. } => set(phase, *tranche, |state| TrancheState::Paying {
+            attempt: *attempt,
+            covered: !matches!(state, TrancheState::Paying { covered: false, .. }),
+        }),
+        Event::PayoutPaid { tranche, fee } => set(phase, *tranche, |state| match state {
+            TrancheState::Paying { covered: true, .. } => TrancheState::Paid { fee: *fee },
+            _ => TrancheState::Uncovered { fee: *fee },
+        }),
+        Event::HoldClaimed { tranche, .. } => set(phase, *tranche, |state| match state {
+            TrancheState::Paid { fee } | TrancheState::Uncovered { fee } => TrancheState::Claimed { fee },
+            other => other,
+        }),
+        Event::TrancheRefundBegun { tranche } => {
+            if let Some(part) = part(phase, *tranche) {
+                give_back(part);
+            }
+        }
+        Event::HoldReturned { tranche } => set(phase, *tranche, |_| TrancheState::Returned),
+        Event::HoldLost { tranche } => {
+            let in_funding = matches!(phase, Phase::Funding { .. });
+            set(phase, *tranche, |state| lost(state, in_funding));
+        }
+        Event::TaskCreated { .. }
+        | Event::TaskAccepted { .. }
+        | Event::FundingRequested { .. }
+        | Event::TaskHeld { .. }
+        | Event::WorkSubmitted { .. }
+        | Event::ReleaseBegun { .. }
+        | Event::PayoutFailed { .. }
+        | Event::RefundBegun { .. }
+        | Event::TaskSettled
+        | Event::TaskRefunded
+        | Event::TaskCancelled { .. }
+        | Event::TaskExpired => {}
+    }
+}
+
+const fn held(claim_deadline: BlockHeight) -> TrancheState {
+    TrancheState::Held { claim_deadline }
+}
+
+/// What is left of a tranche whose hold is gone.
+fn lost(state: TrancheState, in_funding: bool) -> TrancheState {
+    match state {
+        TrancheState::Held { .. } if in_funding => TrancheState::Unfunded,
+        TrancheState::Held { .. } | TrancheState::Returning => TrancheState::Returned,
+        TrancheState::Paying { attempt, .. } => TrancheState::Paying { attempt, covered: false },
+        TrancheState::Paid { fee } => TrancheState::Uncovered { fee },
+        other => other,
+    }
+}
+
+/// What a tranche becomes when its hold is to be given back: there may be nothing to give.
+fn give_back(part: &mut Tranche) {
+    part.state = match part.state {
+        TrancheState::Held { .. } | TrancheState::Paying { covered: true, .. } => TrancheState::Returning,
+        TrancheState::Unfunded | TrancheState::Paying { covered: false, .. } => TrancheState::Returned,
+        other => other,
+    };
+}
+
+fn part(phase: &mut Phase, tranche: u32) -> Option<&mut Tranche> {
+    phase.job_mut()?.tranches.get_mut(usize::try_from(tranche).ok()?)
+}
+
+fn set(phase: &mut Phase, tranche: u32, change: impl FnOnce(TrancheState) -> TrancheState) {
+    if let Some(part) = part(phase, tranche) {
+        part.state = change(part.state);
+    }
+}

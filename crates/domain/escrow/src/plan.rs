@@ -1,0 +1,85 @@
+//! How the blocks of a hold are spent.
+//!
+//! ```text
+//!  locked                      decide by              claim deadline     HTLC expires
+//!    │◀──── hold_blocks ─────────▶│◀── payout reserve ────▶│◀── 39 ──────────▶│
+//!    │  work and review           │  the payout's route    │  the rail gives  │
+//!    │                            │  and its margin        │  back by itself  │
+//! ```
+//!
+//! Up to *decide by* a payout may begin: even its slowest route ends, if need be on the chain, before the claim
+//! deadline. What nobody has decided at *decide by* is ended by the task's terms.
+
+use tallystick_core::{BlockHeight, Blocks, Duration, Timestamp};
+
+use crate::{Policy, Rejection, Terms};
+
+/// LDK fails a held HTLC back this many blocks before it expires (`HTLC_FAIL_BACK_BUFFER`): its claim deadline.
+pub const FAIL_BACK_BLOCKS: Blocks = Blocks(39);
+/// Blocks that may be found while the payer's HTLC is on its way.
+pub const ARRIVAL_BLOCKS: Blocks = Blocks(3);
+/// The average time of a block.
+const BLOCK_TIME: Duration = Duration::from_secs(600);
+
+/// The blocks that a span of time may take, when blocks come a fifth faster than on average, and at least 6.
+pub fn blocks_of(span: Duration) -> Blocks {
+    let blocks = u128::from(span.as_millis()) * 6;
+    let blocks = blocks.div_ceil(u128::from(BLOCK_TIME.as_millis()) * 5);
+    Blocks(u32::try_from(blocks).unwrap_or(u32::MAX).max(6))
+}
+
+/// How long a number of blocks takes on average. For display.
+pub fn time_of(blocks: Blocks) -> Duration {
+    Duration::from_millis(u64::from(blocks.0) * BLOCK_TIME.as_millis())
+}
+
+/// The blocks that a task's hold must be usable for: what its terms ask, or what work and review may take.
+///
+/// # Errors
+/// [`Rejection::HoldTooShort`] if the terms ask for fewer than work and review may take, [`Rejection::HoldTooLong`]
+/// if the hold would need a larger final CLTV delta than the policy allows. Both carry the numbers.
+pub fn hold_blocks(terms: &Terms, policy: &Policy, now: Timestamp) -> Result<Blocks, Rejection> {
+    let span = now.until(terms.work_deadline.after(terms.review_window));
+    let needed = blocks_of(span);
+    let blocks = terms.hold_blocks.unwrap_or(needed);
+    if blocks < needed {
+        return Err(Rejection::HoldTooShort { blocks, needed });
+    }
+    let delta = final_cltv_delta(policy, blocks);
+    if delta > policy.final_cltv_max {
+        return Err(Rejection::HoldTooLong { blocks, delta, limit: policy.final_cltv_max });
+    }
+    Ok(blocks)
+}
+
+/// The final CLTV delta that a hold invoice asks for, so that the hold is usable for `hold_blocks`.
+pub fn final_cltv_delta(policy: &Policy, hold_blocks: Blocks) -> Blocks {
+    hold_blocks.plus(policy.payout_reserve()).plus(FAIL_BACK_BLOCKS).plus(ARRIVAL_BLOCKS)
+}
+
+/// The last height at which a payout covered by this hold may begin.
+pub fn decide_by(policy: &Policy, claim_deadline: BlockHeight) -> BlockHeight {
+    claim_deadline.before(policy.payout_reserve())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_planned_a_fifth_longer() {
+        assert_eq!(blocks_of(Duration::from_secs(86_400)), Blocks(173));
+        assert_eq!(blocks_of(Duration::from_secs(0)), Blocks(6));
+        assert_eq!(blocks_of(Duration::from_millis(u64::MAX)), Blocks(u32::MAX));
+    }
+
+    #[test]
+    fn the_parts_of_a_hold_add_up() {
+        let policy = Policy::default();
+        let delta = final_cltv_delta(&policy, Blocks(100));
+        let locked = BlockHeight(1_000);
+        let expires = locked.after(delta);
+        let claim_deadline = expires.before(FAIL_BACK_BLOCKS);
+        assert_eq!(locked.until(decide_by(&policy, claim_deadline)), Blocks(100).plus(ARRIVAL_BLOCKS));
+    }
+}

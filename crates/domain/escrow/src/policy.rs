@@ -1,0 +1,161 @@
+//! What a node asks of every task. Its numbers become part of a task when that is created, so that a change of
+//! configuration changes no promise that was given.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_core::{BasisPoints, Blocks, Code, Coded, Duration, Sat};
+
+use crate::plan::{ARRIVAL_BLOCKS, FAIL_BACK_BLOCKS};
+
+/// A node's limits and prices for tasks.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Policy {
+    /// The platform's fee on every payout, rounded up to whole satoshi, 1 sat at least.
+    pub fee_rate: BasisPoints,
+    /// The smallest payout of a tranche.
+    pub payout_min: Sat,
+    /// The largest payout of a tranche.
+    pub payout_max: Sat,
+    /// The most tranches of a task.
+    pub tranches_max: u32,
+    /// The largest final CLTV delta that a hold invoice may ask of the payer's wallet.
+    pub final_cltv_max: Blocks,
+    /// The most blocks that the route of a payout may take.
+    pub payout_cltv_max: Blocks,
+    /// The largest final CLTV delta that a worker's invoice may ask for.
+    pub payee_final_cltv_max: Blocks,
+    /// Blocks kept between the end of a payout's route and the deadline of the hold that covers it.
+    pub payout_margin: Blocks,
+    /// How long the funding invoices can be paid.
+    pub funding_window: Duration,
+    /// The longest review window.
+    pub review_window_max: Duration,
+}
+
+impl Default for Policy {
+    /// 1 % fee, 1 sat to 0.05 bitcoin a tranche, holds that most wallets still route.
+    fn default() -> Self {
+        let sat = |amount| Sat::try_new(amount).expect("far below the supply");
+        Self {
+            fee_rate: BasisPoints::try_new(100).expect("far below the whole"),
+            payout_min: sat(1),
+            payout_max: sat(5_000_000),
+            tranches_max: 8,
+            final_cltv_max: Blocks(1_000),
+            payout_cltv_max: Blocks(288),
+            payee_final_cltv_max: Blocks(144),
+            payout_margin: Blocks(12),
+            funding_window: Duration::from_secs(3_600),
+            review_window_max: Duration::from_secs(4 * 86_400),
+        }
+    }
+}
+
+/// Why a policy is refused at start-up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// No hold could be long enough for a payout.
+    #[error("a hold of {final_cltv_max} leaves no block to work: a payout and its margins take {overhead}")]
+    NoRoom {
+        /// The configured limit.
+        final_cltv_max: Blocks,
+        /// What a payout and the margins take.
+        overhead: Blocks,
+    },
+    /// A margin too small to end a failed payout on the chain before the hold's deadline.
+    #[error("the payout margin is {margin}, at least {least} are needed to end a failed payout on the chain")]
+    Margin {
+        /// The configured margin.
+        margin: Blocks,
+        /// The least margin.
+        least: Blocks,
+    },
+    /// Limits that contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+impl Coded for PolicyError {
+    fn code(&self) -> Code {
+        Code("config.policy")
+    }
+}
+
+/// A failed payout ends on the chain within the 48 blocks that BOLT 2 implementations keep between two hops: 39 of
+/// them lie behind the hold's deadline.
+const MARGIN_MIN: Blocks = Blocks(9);
+/// The longest delta that senders accept by default.
+const FINAL_CLTV_LIMIT: Blocks = Blocks(2_016);
+/// More tranches make a task that no wallet can fund at once.
+const TRANCHES_LIMIT: u32 = 64;
+
+impl Policy {
+    /// Checks that the numbers fit together.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with the numbers.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let overhead = self.payout_reserve().plus(FAIL_BACK_BLOCKS).plus(ARRIVAL_BLOCKS);
+        if overhead >= self.final_cltv_max {
+            return Err(PolicyError::NoRoom { final_cltv_max: self.final_cltv_max, overhead });
+        }
+        if self.payout_margin < MARGIN_MIN {
+            return Err(PolicyError::Margin { margin: self.payout_margin, least: MARGIN_MIN });
+        }
+        let contradictions = [
+            (self.payout_min == Sat::ZERO, "the smallest payout must be at least 1 sat"),
+            (self.payout_min > self.payout_max, "the smallest payout is larger than the largest"),
+            (self.tranches_max == 0 || self.tranches_max > TRANCHES_LIMIT, "a task must be allowed 1 to 64 tranches"),
+            (
+                self.payee_final_cltv_max >= self.payout_cltv_max,
+                "a payout's route must be allowed more blocks than its last hop",
+            ),
+            (self.final_cltv_max > FINAL_CLTV_LIMIT, "no sender accepts a final CLTV delta above 2016 blocks"),
+            (
+                self.funding_window < Duration::from_secs(60) || self.funding_window > Duration::from_secs(7 * 86_400),
+                "funding invoices must be payable for 1 minute to 7 days",
+            ),
+        ];
+        match contradictions.into_iter().find(|(broken, _)| *broken) {
+            Some((_, why)) => Err(PolicyError::Contradiction(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// The blocks that a payout may need, its margin included.
+    pub fn payout_reserve(&self) -> Blocks {
+        self.payout_cltv_max.plus(self.payout_margin)
+    }
+
+    /// The platform's fee on a payout: rounded up once, never zero.
+    pub fn fee(&self, payout: Sat) -> Sat {
+        self.fee_rate.of(payout).max(Sat::try_new(1).expect("one satoshi exists"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_sound() {
+        assert_eq!(Policy::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn unsound_numbers_are_refused() {
+        let no_room = Policy { final_cltv_max: Blocks(300), ..Policy::default() };
+        assert!(matches!(no_room.check(), Err(PolicyError::NoRoom { .. })));
+        let thin = Policy { payout_margin: Blocks(8), ..Policy::default() };
+        assert!(matches!(thin.check(), Err(PolicyError::Margin { .. })));
+        let free = Policy { payout_min: Sat::ZERO, ..Policy::default() };
+        assert!(matches!(free.check(), Err(PolicyError::Contradiction(_))));
+    }
+
+    #[test]
+    fn the_fee_is_never_zero() {
+        let free = Policy { fee_rate: BasisPoints::default(), ..Policy::default() };
+        assert_eq!(free.fee(Sat::try_new(1_000_000).unwrap()).get(), 1);
+        assert_eq!(Policy::default().fee(Sat::try_new(20_000).unwrap()).get(), 200);
+    }
+}

@@ -1,0 +1,232 @@
+//! Why the rules refuse a command. Values inside, a stable code each, and a sentence that tells how to mend it.
+
+use tallystick_core::{AmountError, BlockHeight, Blocks, Code, Coded, Msat, Timestamp};
+
+use crate::TermsError;
+
+/// A refused command. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No task has this id.
+    #[error("no task has this id")]
+    NotFound,
+    /// The id belongs to a task with another requester or other terms.
+    #[error("this id belongs to another task; make a new UUIDv7")]
+    IdTaken,
+    /// A term does not fit.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// The hold asked for is shorter than work and review may take.
+    #[error("a hold of {blocks} is too short: work and review may take {needed}; ask for more blocks or less time")]
+    HoldTooShort {
+        /// What the terms ask for.
+        blocks: Blocks,
+        /// What work and review may take.
+        needed: Blocks,
+    },
+    /// The hold would be longer than wallets and routes allow.
+    #[error(
+        "a hold of {blocks} needs a final CLTV delta of {delta}, and {limit} is the limit; shorten the work deadline \
+         or the review window"
+    )]
+    HoldTooLong {
+        /// What work and review take.
+        blocks: Blocks,
+        /// The final CLTV delta that this needs.
+        delta: Blocks,
+        /// The limit.
+        limit: Blocks,
+    },
+    /// Only the requester may do this.
+    #[error("only the task's requester may do this")]
+    NotRequester,
+    /// Only the worker may do this.
+    #[error("only the task's worker may do this")]
+    NotWorker,
+    /// Neither requester nor worker.
+    #[error("only the task's requester or worker may do this")]
+    NotParty,
+    /// The requester cannot work on the own task.
+    #[error("the requester cannot accept the own task")]
+    OwnTask,
+    /// The task has a worker already.
+    #[error("the task is already assigned to a worker")]
+    AlreadyAssigned,
+    /// The task has no worker yet.
+    #[error("the task is {state}: it has no worker yet")]
+    NotAssigned {
+        /// The task's state.
+        state: &'static str,
+    },
+    /// The money is not locked, or no longer.
+    #[error("the task is {state}: this needs a task whose money is held")]
+    NotHeld {
+        /// The task's state.
+        state: &'static str,
+    },
+    /// No work waits for a decision.
+    #[error("the task is {state}: this needs work that was submitted and not decided on")]
+    NotSubmitted {
+        /// The task's state.
+        state: &'static str,
+    },
+    /// The task cannot be cancelled any more.
+    #[error("the task is {state}: it can no longer be cancelled")]
+    NotCancellable {
+        /// The task's state.
+        state: &'static str,
+    },
+    /// The task has come to its end.
+    #[error("the task is {state}, which is final")]
+    Ended {
+        /// The task's state.
+        state: &'static str,
+    },
+    /// Other work was submitted before.
+    #[error("other work was already submitted")]
+    WorkAlreadySubmitted,
+    /// The work deadline has passed.
+    #[error("the work deadline ({deadline}) has passed")]
+    DeadlinePassed {
+        /// The deadline.
+        deadline: Timestamp,
+    },
+    /// A payout would not be safe any more.
+    #[error("{left} are left to begin a payout (height {height}, last height {decide_by}): it would not be safe")]
+    TooFewBlocks {
+        /// Blocks left.
+        left: Blocks,
+        /// The height now.
+        height: BlockHeight,
+        /// The last height at which a payout may begin.
+        decide_by: BlockHeight,
+    },
+    /// Not one invoice per tranche.
+    #[error("the task has {tranches} tranches, but {invoices} invoices were handed in")]
+    InvoiceCount {
+        /// Invoices handed in.
+        invoices: usize,
+        /// The task's tranches.
+        tranches: usize,
+    },
+    /// The invoice is for another network.
+    #[error("the invoice is for another network than this node's")]
+    InvoiceNetwork,
+    /// The invoice names no amount.
+    #[error("the invoice names no amount; it must be for {needed}")]
+    InvoiceAmountless {
+        /// The tranche's payout.
+        needed: Msat,
+    },
+    /// The invoice names another amount.
+    #[error("the invoice is for {amount}; it must be for {needed}")]
+    InvoiceAmount {
+        /// What it names.
+        amount: Msat,
+        /// The tranche's payout.
+        needed: Msat,
+    },
+    /// The invoice has expired.
+    #[error("the invoice expired at {expires_at}")]
+    InvoiceExpired {
+        /// When.
+        expires_at: Timestamp,
+    },
+    /// The invoice expires while the task may still have to pay it.
+    #[error("the invoice expires at {expires_at}; it must be payable until {needed}")]
+    InvoiceExpiresSoon {
+        /// When it expires.
+        expires_at: Timestamp,
+        /// Until when it must be payable.
+        needed: Timestamp,
+    },
+    /// The invoice asks for more blocks than a payout may take.
+    #[error("the invoice asks for a final CLTV delta of {delta}, {limit} is the limit")]
+    InvoiceFinalCltv {
+        /// What it asks for.
+        delta: Blocks,
+        /// The limit.
+        limit: Blocks,
+    },
+    /// The invoice has no payment secret.
+    #[error("the invoice has no payment secret; make it with a current wallet")]
+    InvoiceNoSecret,
+    /// The invoice would pay this node itself.
+    #[error("the invoice is this node's own; use a wallet of your own")]
+    InvoiceToSelf,
+    /// The invoice's hash was used before.
+    #[error("the invoice's payment hash was used before; make a fresh invoice")]
+    HashReused,
+    /// A payer's money for this hash is not wanted (any more).
+    #[error("no money is wanted for this hash: the task is {state}")]
+    HoldUnwanted {
+        /// The task's state.
+        state: &'static str,
+    },
+    /// A payer's money is not what was asked for.
+    #[error("{amount} with deadline {claim_deadline} was locked, but {needed} until at least {deadline_min} is needed")]
+    HoldUnfit {
+        /// What was locked.
+        amount: Msat,
+        /// What was asked for.
+        needed: Msat,
+        /// Its deadline.
+        claim_deadline: BlockHeight,
+        /// The earliest deadline that would do.
+        deadline_min: BlockHeight,
+    },
+    /// A hold was claimed before its payout was heard of; the rail will tell again.
+    #[error("the hold was claimed, but its payout has not been heard of yet")]
+    ClaimBeforePayout,
+    /// A payout that was never begun, or was given up.
+    #[error("no payout is under way for this hash")]
+    NoPayout,
+    /// The task has no tranche with this hash.
+    #[error("the task has no tranche with this hash")]
+    UnknownHash,
+    /// An amount does not fit.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+}
+
+impl Coded for Rejection {
+    fn code(&self) -> Code {
+        Code(match self {
+            Self::NotFound => "escrow.not_found",
+            Self::IdTaken => "escrow.id_taken",
+            Self::Terms(error) => return error.code(),
+            Self::HoldTooShort { .. } => "escrow.hold_too_short",
+            Self::HoldTooLong { .. } => "escrow.hold_too_long",
+            Self::NotRequester => "escrow.not_requester",
+            Self::NotWorker => "escrow.not_worker",
+            Self::NotParty => "escrow.not_party",
+            Self::OwnTask => "escrow.own_task",
+            Self::AlreadyAssigned => "escrow.already_assigned",
+            Self::NotAssigned { .. } => "escrow.not_assigned",
+            Self::NotHeld { .. } => "escrow.not_held",
+            Self::NotSubmitted { .. } => "escrow.not_submitted",
+            Self::NotCancellable { .. } => "escrow.not_cancellable",
+            Self::Ended { .. } => "escrow.ended",
+            Self::WorkAlreadySubmitted => "escrow.work_already_submitted",
+            Self::DeadlinePassed { .. } => "escrow.deadline_passed",
+            Self::TooFewBlocks { .. } => "escrow.too_few_blocks",
+            Self::InvoiceCount { .. } => "invoice.count",
+            Self::InvoiceNetwork => "invoice.wrong_network",
+            Self::InvoiceAmountless { .. } => "invoice.amountless",
+            Self::InvoiceAmount { .. } => "invoice.wrong_amount",
+            Self::InvoiceExpired { .. } => "invoice.expired",
+            Self::InvoiceExpiresSoon { .. } => "invoice.expires_soon",
+            Self::InvoiceFinalCltv { .. } => "invoice.final_cltv",
+            Self::InvoiceNoSecret => "invoice.no_secret",
+            Self::InvoiceToSelf => "invoice.to_self",
+            Self::HashReused => "invoice.hash_reused",
+            Self::HoldUnwanted { .. } => "escrow.hold_unwanted",
+            Self::HoldUnfit { .. } => "escrow.hold_unfit",
+            Self::ClaimBeforePayout => "escrow.claim_before_payout",
+            Self::NoPayout => "escrow.no_payout",
+            Self::UnknownHash => "escrow.unknown_hash",
+            Self::Amount(error) => return error.code(),
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! A task as queries show it.
+
+use serde::{Deserialize, Serialize};
+use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, NostrKey, PaymentHash, Sat, Timestamp};
+
+use crate::{OnSilence, Phase, Task, Tranche, TrancheState, plan};
+
+/// Everything that a party of a task may see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// The task.
+    pub id: Id<Task>,
+    /// The state's name, such as `held`.
+    pub state: String,
+    /// Why the task is being, or was, paid out or given back: such as `approved` or `work_deadline`.
+    pub reason: Option<String>,
+    /// The title.
+    pub title: String,
+    /// SHA-256 of the description.
+    pub description_hash: Digest32,
+    /// Who pays.
+    pub requester: NostrKey,
+    /// Who works.
+    pub worker: Option<NostrKey>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Until when work must be submitted.
+    pub work_deadline: Timestamp,
+    /// How long the requester may look at it.
+    pub review_window: Duration,
+    /// Until when the requester may decide, once work is submitted.
+    pub review_until: Option<Timestamp>,
+    /// What happens when the requester says nothing.
+    pub on_silence: OnSilence,
+    /// SHA-256 of the work, while it waits for a decision.
+    pub work_hash: Option<Digest32>,
+    /// For how many blocks the hold is usable.
+    pub hold_blocks: Blocks,
+    /// The final CLTV delta that the funding invoices ask for.
+    pub final_cltv_delta: Blocks,
+    /// Until when the funding invoices can be paid.
+    pub fund_until: Option<Timestamp>,
+    /// The last height at which a payout may begin. What is undecided then ends by the terms.
+    pub decide_by: Option<BlockHeight>,
+    /// The parts of the payout. Before a worker is there: as the terms name them.
+    pub tranches: Vec<TrancheView>,
+}
+
+/// A tranche as queries show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrancheView {
+    /// What the worker gets.
+    pub payout: Sat,
+    /// What the platform gets.
+    pub fee: Sat,
+    /// The state's name, such as `held`.
+    pub state: String,
+    /// The worker's payment hash.
+    pub hash: Option<PaymentHash>,
+    /// The worker's invoice.
+    pub payout_invoice: Option<String>,
+    /// The hold invoice.
+    pub funding_invoice: Option<String>,
+    /// The height before which the hold must be claimed.
+    pub claim_deadline: Option<BlockHeight>,
+    /// How often a payout was begun.
+    pub attempts: u32,
+    /// What routing the payout cost.
+    pub routing_fee_msat: Option<u64>,
+}
+
+impl From<&Task> for TaskView {
+    fn from(task: &Task) -> Self {
+        let job = task.phase.job();
+        let mut view = Self {
+            id: task.id,
+            state: task.phase.name().to_owned(),
+            reason: reason(&task.phase),
+            title: task.terms.title.clone(),
+            description_hash: task.terms.description_hash,
+            requester: task.requester,
+            worker: job.map(|job| job.worker),
+            created_at: task.created_at,
+            work_deadline: task.terms.work_deadline,
+            review_window: task.terms.review_window,
+            review_until: None,
+            on_silence: task.terms.on_silence,
+            work_hash: None,
+            hold_blocks: task.hold_blocks,
+            final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
+            fund_until: None,
+            decide_by: None,
+            tranches: match job {
+                Some(job) => job.tranches.iter().map(TrancheView::from).collect(),
+                None => task.terms.payouts.iter().map(|payout| TrancheView::planned(task, *payout)).collect(),
+            },
+        };
+        match &task.phase {
+            Phase::Funding { until, .. } => view.fund_until = Some(*until),
+            Phase::Held { decide_by, .. } | Phase::Releasing { decide_by, .. } => view.decide_by = Some(*decide_by),
+            Phase::Submitted { decide_by, review_until, work_hash, .. } => {
+                view.decide_by = Some(*decide_by);
+                view.review_until = Some(*review_until);
+                view.work_hash = Some(*work_hash);
+            }
+            _ => {}
+        }
+        view
+    }
+}
+
+impl TrancheView {
+    fn planned(task: &Task, payout: Sat) -> Self {
+        Self {
+            payout,
+            fee: task.policy.fee(payout),
+            state: "planned".to_owned(),
+            hash: None,
+            payout_invoice: None,
+            funding_invoice: None,
+            claim_deadline: None,
+            attempts: 0,
+            routing_fee_msat: None,
+        }
+    }
+}
+
+impl From<&Tranche> for TrancheView {
+    fn from(part: &Tranche) -> Self {
+        let (state, claim_deadline, attempts, fee) = match part.state {
+            TrancheState::Unfunded => ("unfunded", None, 0, None),
+            TrancheState::Held { claim_deadline } => ("held", Some(claim_deadline), 0, None),
+            TrancheState::Paying { attempt, .. } => ("paying", None, attempt, None),
+            TrancheState::Paid { fee } => ("paid", None, 0, Some(fee)),
+            TrancheState::Claimed { fee } => ("claimed", None, 0, Some(fee)),
+            TrancheState::Uncovered { fee } => ("uncovered", None, 0, Some(fee)),
+            TrancheState::Returning => ("returning", None, 0, None),
+            TrancheState::Returned => ("returned", None, 0, None),
+        };
+        Self {
+            payout: part.payout,
+            fee: part.fee,
+            state: state.to_owned(),
+            hash: Some(part.hash),
+            payout_invoice: Some(part.payout_invoice.clone()),
+            funding_invoice: part.funding_invoice.clone(),
+            claim_deadline,
+            attempts,
+            routing_fee_msat: fee.map(tallystick_core::Msat::get),
+        }
+    }
+}
+
+fn reason(phase: &Phase) -> Option<String> {
+    use crate::{RefundReason, ReleaseReason};
+    let name = match phase {
+        Phase::Releasing { reason: ReleaseReason::Approved, .. } => "approved",
+        Phase::Releasing { reason: ReleaseReason::Silence, .. } => "silence",
+        Phase::Refunding { reason, .. } | Phase::Refunded { reason, .. } => match reason {
+            RefundReason::Rejected => "rejected",
+            RefundReason::CancelledByRequester => "cancelled_by_requester",
+            RefundReason::CancelledByWorker => "cancelled_by_worker",
+            RefundReason::WorkDeadline => "work_deadline",
+            RefundReason::Silence => "silence",
+            RefundReason::BlocksRanOut => "blocks_ran_out",
+            RefundReason::FundingLapsed => "funding_lapsed",
+            RefundReason::PayoutFailed => "payout_failed",
+            RefundReason::HoldLost => "hold_lost",
+        },
+        _ => return None,
+    };
+    Some(name.to_owned())
+}

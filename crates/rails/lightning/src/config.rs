@@ -1,0 +1,78 @@
+//! How a node is set up.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bitcoin::Network;
+use tallystick_bitcoin::RpcClient;
+
+use crate::LightningError;
+
+/// The name in gossip has 32 bytes (BOLT 7).
+const ALIAS_BYTES_MAX: usize = 32;
+
+/// How a Lightning node is set up.
+#[derive(Clone, Debug)]
+pub struct LightningConfig {
+    /// Where seed and database lie. One node, one directory.
+    pub data_dir: PathBuf,
+    /// The Bitcoin network; the chain source must be on the same.
+    pub network: Network,
+    /// The chain source.
+    pub rpc: RpcClient,
+    /// Where peers may connect. Port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Where the network is told to reach this node; empty if it is not told.
+    pub announce: Vec<SocketAddr>,
+    /// The name in gossip; at most 32 bytes (BOLT 7).
+    pub alias: String,
+    /// How often the chain source is asked for a new block.
+    pub poll_interval: Duration,
+    /// The longest pause between two attempts to reach a channel's peer.
+    pub reconnect_pause_max: Duration,
+    /// Whether payments of others are forwarded. Off for a node that only holds and pays out.
+    pub forward: bool,
+}
+
+impl LightningConfig {
+    /// A configuration with the usual pauses: on regtest blocks and peers are looked for much more often.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, network: Network, rpc: RpcClient) -> Self {
+        let (poll, reconnect) = match network {
+            Network::Regtest => (Duration::from_millis(100), Duration::from_millis(500)),
+            _ => (Duration::from_secs(1), Duration::from_secs(60)),
+        };
+        Self {
+            data_dir,
+            network,
+            rpc,
+            listen: Vec::new(),
+            announce: Vec::new(),
+            alias: "tallystick".to_owned(),
+            poll_interval: poll,
+            reconnect_pause_max: reconnect,
+            forward: false,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), LightningError> {
+        if self.alias.len() > ALIAS_BYTES_MAX {
+            let length = self.alias.len();
+            return Err(LightningError::Config(format!("the alias has {length} bytes, at most {ALIAS_BYTES_MAX}")));
+        }
+        if self.poll_interval.is_zero() || self.reconnect_pause_max.is_zero() {
+            return Err(LightningError::Config("the pauses must be longer than nothing".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The alias as gossip carries it: padded with zeros.
+    pub(crate) fn alias_bytes(&self) -> [u8; ALIAS_BYTES_MAX] {
+        let mut bytes = [0; ALIAS_BYTES_MAX];
+        for (to, from) in bytes.iter_mut().zip(self.alias.bytes()) {
+            *to = from;
+        }
+        bytes
+    }
+}

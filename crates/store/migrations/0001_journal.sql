@@ -1,0 +1,73 @@
+-- The journal. Facts and authorities are written once and never changed: the triggers below refuse it.
+
+CREATE TABLE authorities (
+    digest BLOB PRIMARY KEY NOT NULL CHECK (length(digest) = 32),
+    bytes  BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE facts (
+    seq         INTEGER PRIMARY KEY CHECK (seq > 0),
+    stream      TEXT NOT NULL,
+    version     INTEGER NOT NULL CHECK (version > 0),
+    kind        TEXT NOT NULL,
+    body        BLOB NOT NULL,
+    authority   BLOB NOT NULL REFERENCES authorities (digest),
+    recorded_at INTEGER NOT NULL CHECK (recorded_at >= 0),
+    prev        BLOB NOT NULL CHECK (length(prev) = 32),
+    hash        BLOB NOT NULL CHECK (length(hash) = 32),
+    UNIQUE (stream, version)
+) STRICT;
+
+CREATE TRIGGER facts_stay_as_they_are BEFORE UPDATE ON facts
+BEGIN SELECT RAISE(ABORT, 'a fact is never changed'); END;
+CREATE TRIGGER facts_stay BEFORE DELETE ON facts
+BEGIN SELECT RAISE(ABORT, 'a fact is never deleted'); END;
+CREATE TRIGGER authorities_stay_as_they_are BEFORE UPDATE ON authorities
+BEGIN SELECT RAISE(ABORT, 'an authority is never changed'); END;
+CREATE TRIGGER authorities_stay BEFORE DELETE ON authorities
+BEGIN SELECT RAISE(ABORT, 'an authority is never deleted'); END;
+
+-- Finished effects stay, so that a key is unique for ever.
+CREATE TABLE outbox (
+    id       INTEGER PRIMARY KEY,
+    key      TEXT NOT NULL UNIQUE,
+    stream   TEXT NOT NULL,
+    body     BLOB NOT NULL,
+    due      INTEGER NOT NULL CHECK (due >= 0),
+    attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    finished INTEGER NOT NULL DEFAULT 0 CHECK (finished IN (0, 1))
+) STRICT;
+
+CREATE INDEX outbox_pending ON outbox (due) WHERE finished = 0;
+
+CREATE TABLE reservations (
+    space  TEXT NOT NULL,
+    name   BLOB NOT NULL,
+    stream TEXT NOT NULL,
+    PRIMARY KEY (space, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE seen_requests (
+    id           BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 32),
+    forget_after INTEGER NOT NULL CHECK (forget_after >= 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX seen_requests_oldest ON seen_requests (forget_after);
+
+-- The read model of tasks. An id is a UUIDv7, big-endian: it sorts by age.
+CREATE TABLE tasks (
+    id          BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    version     INTEGER NOT NULL CHECK (version > 0),
+    state       TEXT NOT NULL,
+    requester   BLOB NOT NULL CHECK (length(requester) = 32),
+    worker      BLOB CHECK (length(worker) = 32),
+    wake_at     INTEGER CHECK (wake_at >= 0),
+    wake_height INTEGER CHECK (wake_height >= 0),
+    view        TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX tasks_by_state ON tasks (state, id);
+CREATE INDEX tasks_by_requester ON tasks (requester, id);
+CREATE INDEX tasks_by_worker ON tasks (worker, id) WHERE worker IS NOT NULL;
+CREATE INDEX tasks_by_wake_at ON tasks (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX tasks_by_wake_height ON tasks (wake_height) WHERE wake_height IS NOT NULL;

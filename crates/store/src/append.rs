@@ -1,0 +1,138 @@
+//! An append, inside the writer's transaction.
+
+use rusqlite::params;
+use tallystick_app::port::journal::{
+    Append, AppendError, Appended, Fact, NewFact, Reservation, StoreError, authority_digest,
+};
+use tallystick_app::port::tasks::TaskRow;
+use tallystick_core::{Digest32, canonical};
+
+use crate::error::{OrStore, Result};
+use crate::{
+    facts,
+    ledger::{Head, Ledger},
+    outbox,
+};
+
+const ADD_AUTHORITY: &str = "INSERT INTO authorities (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, authority, recorded_at, prev, hash)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const RESERVE: &str = "INSERT INTO reservations (space, name, stream) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const SHOW: &str = "INSERT INTO tasks (id, version, state, requester, worker, wake_at, wake_height, view)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state,
+        requester = excluded.requester, worker = excluded.worker, wake_at = excluded.wake_at,
+        wake_height = excluded.wake_height, view = excluded.view
+    WHERE excluded.version > tasks.version";
+
+/// An append within the limits, with what can be computed before its turn comes.
+pub(crate) struct Prepared {
+    append: Append,
+    authority: Digest32,
+    authority_bytes: Vec<u8>,
+}
+
+impl Prepared {
+    /// Checks the limits and encodes the authority: on the caller's thread, not the writer's.
+    pub(crate) fn try_new(append: Append) -> Result<Self> {
+        append.check_limits()?;
+        let authority_bytes = canonical::encode(&append.authority);
+        Ok(Self { authority: authority_digest(&append.authority), authority_bytes, append })
+    }
+}
+
+impl Ledger {
+    /// Appends, or says why not; whoever calls undoes it then.
+    pub(crate) fn append(&mut self, prepared: Prepared) -> Result<Appended, AppendError> {
+        let Prepared { append, authority, authority_bytes } = prepared;
+        let actual = facts::version(&self.conn, &append.stream)?;
+        if actual != append.expected_version {
+            return Err(AppendError::Conflict { expected: append.expected_version, actual });
+        }
+        for reservation in &append.reservations {
+            self.reserve(&append.stream, reservation)?;
+        }
+        self.execute(ADD_AUTHORITY, params![authority.0, authority_bytes])?;
+        let mut version = actual;
+        for new in append.facts {
+            version = next(version)?;
+            let NewFact { kind, body } = new;
+            self.add(Fact {
+                seq: next(self.head.seq)?,
+                stream: append.stream.clone(),
+                version,
+                kind: kind.to_owned(),
+                body,
+                authority,
+                recorded_at: append.recorded_at,
+                prev: self.head.hash,
+                hash: Digest32([0; 32]),
+            })?;
+        }
+        for effect in &append.effects {
+            outbox::add(&self.conn, &append.stream, effect)?;
+        }
+        for key in &append.finishes {
+            outbox::finish(&self.conn, key)?;
+        }
+        self.show(&append.row)?;
+        Ok(Appended { seq: self.head.seq, version })
+    }
+
+    /// Chains a fact and writes it; its `hash` is filled in here.
+    fn add(&mut self, mut fact: Fact) -> Result<()> {
+        fact.hash = fact.link();
+        self.execute(
+            ADD_FACT,
+            params![
+                fact.seq,
+                fact.stream,
+                fact.version,
+                fact.kind,
+                fact.body,
+                fact.authority.0,
+                fact.recorded_at.as_millis(),
+                fact.prev.0,
+                fact.hash.0
+            ],
+        )?;
+        self.head = Head { seq: fact.seq, hash: fact.hash };
+        Ok(())
+    }
+
+    fn reserve(&self, stream: &str, reservation: &Reservation) -> Result<(), AppendError> {
+        let Reservation { space, name } = reservation;
+        if self.execute(RESERVE, params![space, name, stream])? == 1 {
+            return Ok(());
+        }
+        match facts::holder(&self.conn, space, name)? {
+            Some(holder) if holder == stream => Ok(()),
+            _ => Err(AppendError::Taken { space }),
+        }
+    }
+
+    fn show(&self, row: &TaskRow) -> Result<()> {
+        self.execute(
+            SHOW,
+            params![
+                row.id.as_bytes(),
+                row.version,
+                row.state,
+                row.requester.to_bytes(),
+                row.worker.map(|worker| worker.to_bytes()),
+                row.wake_at.map(|time| time.as_millis()),
+                row.wake_height.map(|height| height.0),
+                row.view
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).or_store()
+    }
+}
+
+fn next(number: u64) -> Result<u64> {
+    number.checked_add(1).ok_or_else(|| StoreError::Limit("the journal is full".into()))
+}

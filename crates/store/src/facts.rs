@@ -1,0 +1,84 @@
+//! Reading facts and the authorities behind them.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tallystick_app::port::journal::{Fact, StoreError};
+use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
+use tallystick_core::{Authority, Digest32, Timestamp, canonical};
+
+use crate::error::{OrStore, Result};
+
+const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, prev, hash FROM facts
+    WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, prev, hash FROM facts
+    WHERE stream = ?1 AND version > ?2 ORDER BY version";
+const LAST: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, prev, hash FROM facts
+    ORDER BY seq DESC LIMIT 1";
+const VERSION: &str = "SELECT version FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
+const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = ?1";
+const HOLDER: &str = "SELECT stream FROM reservations WHERE space = ?1 AND name = ?2";
+
+/// A number for a comparison: beyond the largest stored number, all are alike.
+pub(crate) fn bound(number: u64) -> u64 {
+    number.min(TIME_MAX.as_millis())
+}
+
+/// Facts after `seq`, in order.
+pub(crate) fn after(conn: &Connection, seq: u64, limit: u32) -> Result<Vec<Fact>> {
+    let mut statement = conn.prepare_cached(AFTER).or_store()?;
+    let rows = statement.query_map(params![bound(seq), limit.min(PAGE_MAX)], fact).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// A stream's facts after `version`, in order.
+pub(crate) fn of_stream(conn: &Connection, stream: &str, version: u64) -> Result<Vec<Fact>> {
+    let mut statement = conn.prepare_cached(OF_STREAM).or_store()?;
+    let rows = statement.query_map(params![stream, bound(version)], fact).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// The last fact of all.
+pub(crate) fn last(conn: &Connection) -> Result<Option<Fact>> {
+    conn.prepare_cached(LAST).and_then(|mut statement| statement.query_row([], fact).optional()).or_store()
+}
+
+/// A stream's version: 0 for one that is not there.
+pub(crate) fn version(conn: &Connection, stream: &str) -> Result<u64> {
+    let version = conn
+        .prepare_cached(VERSION)
+        .and_then(|mut statement| statement.query_row([stream], |row| row.get(0)).optional())
+        .or_store()?;
+    Ok(version.unwrap_or(0))
+}
+
+/// The authority under a digest.
+pub(crate) fn authority(conn: &Connection, digest: Digest32) -> Result<Option<Authority>> {
+    let bytes: Option<Vec<u8>> = conn
+        .prepare_cached(AUTHORITY)
+        .and_then(|mut statement| statement.query_row([digest.0], |row| row.get(0)).optional())
+        .or_store()?;
+    bytes.map(|bytes| canonical::decode("authority", &bytes)).transpose().map_err(|error| {
+        // The digest is public, the bytes may hold a user's words: only the first is named.
+        StoreError::Corrupt(format!("authority {digest}: {error}"))
+    })
+}
+
+/// The stream that holds a name.
+pub(crate) fn holder(conn: &Connection, space: &str, name: &[u8]) -> Result<Option<String>> {
+    conn.prepare_cached(HOLDER)
+        .and_then(|mut statement| statement.query_row(params![space, name], |row| row.get(0)).optional())
+        .or_store()
+}
+
+fn fact(row: &Row<'_>) -> rusqlite::Result<Fact> {
+    Ok(Fact {
+        seq: row.get(0)?,
+        stream: row.get(1)?,
+        version: row.get(2)?,
+        kind: row.get(3)?,
+        body: row.get(4)?,
+        authority: Digest32(row.get(5)?),
+        recorded_at: Timestamp::from_millis(row.get(6)?),
+        prev: Digest32(row.get(7)?),
+        hash: Digest32(row.get(8)?),
+    })
+}

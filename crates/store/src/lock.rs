@@ -1,0 +1,38 @@
+//! One process at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use tallystick_app::port::journal::StoreError;
+
+use crate::error::Result;
+
+/// The exclusive advisory lock on `<database>.lock`. The system gives it up when the process ends, however it ends;
+/// the empty file stays, because deleting it would let two processes lock two files of one name.
+pub(crate) struct LockFile {
+    _file: File,
+}
+
+impl LockFile {
+    /// Takes the lock, without waiting.
+    pub(crate) fn take(database: &Path) -> Result<Self> {
+        let path = beside(database);
+        let unavailable = |why: &str| StoreError::Unavailable(format!("{}: {why}", path.display()));
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| unavailable(&error.to_string()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(unavailable("another process has this database open; stop it first")),
+            Err(TryLockError::Error(error)) => Err(unavailable(&error.to_string())),
+        }
+    }
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    path.into()
+}

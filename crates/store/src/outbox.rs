@@ -1,0 +1,64 @@
+//! Effects: written with the facts that ask for them, and kept for ever.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tallystick_app::port::journal::{NewEffect, PendingEffect};
+use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_core::Timestamp;
+
+use crate::error::{OrStore, Result};
+use crate::facts::bound;
+
+const ADD: &str = "INSERT INTO outbox (key, stream, body, due) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
+const FINISH: &str = "UPDATE outbox SET finished = 1 WHERE key = ?1 AND finished = 0";
+// The count of attempts stops at the largest that the port can say.
+const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 4294967295)
+    WHERE key = ?1 AND finished = 0";
+const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
+    WHERE finished = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2";
+const NEXT_DUE: &str = "SELECT due FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
+
+/// Adds an effect; one with this key stays as it is, finished or not.
+pub(crate) fn add(conn: &Connection, stream: &str, effect: &NewEffect) -> Result<()> {
+    execute(conn, ADD, params![effect.key, stream, effect.body, effect.due.as_millis()])
+}
+
+/// Ends an effect.
+pub(crate) fn finish(conn: &Connection, key: &str) -> Result<()> {
+    execute(conn, FINISH, [key])
+}
+
+/// Puts an effect off and counts the try.
+pub(crate) fn defer(conn: &Connection, key: &str, until: Timestamp) -> Result<()> {
+    execute(conn, DEFER, params![key, until.as_millis()])
+}
+
+/// Unfinished effects that are due, the longest due first.
+pub(crate) fn due(conn: &Connection, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
+    let mut statement = conn.prepare_cached(DUE).or_store()?;
+    let rows = statement.query_map(params![bound(now.as_millis()), limit.min(PAGE_MAX)], pending).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// When the next unfinished effect is due.
+pub(crate) fn next_due(conn: &Connection) -> Result<Option<Timestamp>> {
+    let due = conn
+        .prepare_cached(NEXT_DUE)
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .or_store()?;
+    Ok(due.map(Timestamp::from_millis))
+}
+
+fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+    conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).or_store()?;
+    Ok(())
+}
+
+fn pending(row: &Row<'_>) -> rusqlite::Result<PendingEffect> {
+    Ok(PendingEffect {
+        key: row.get(0)?,
+        stream: row.get(1)?,
+        body: row.get(2)?,
+        attempts: row.get(3)?,
+        due: Timestamp::from_millis(row.get(4)?),
+    })
+}

@@ -1,0 +1,25 @@
+//! The register of signed requests that were seen.
+
+use rusqlite::{Connection, params};
+use tallystick_core::{Digest32, Timestamp};
+
+use crate::error::{OrStore, Result};
+use crate::facts::bound;
+
+// One whose time is over counts as forgotten, purged or not.
+const ADMIT: &str = "INSERT INTO seen_requests (id, forget_after) VALUES (?1, ?2)
+    ON CONFLICT (id) DO UPDATE SET forget_after = excluded.forget_after WHERE seen_requests.forget_after < ?3";
+// Each admission adds one row at most and takes two old ones away: the table shrinks back without ever being scanned.
+const PURGE: &str = "DELETE FROM seen_requests WHERE id IN
+    (SELECT id FROM seen_requests WHERE forget_after < ?1 ORDER BY forget_after LIMIT 2)";
+
+/// Remembers a request; false if it is remembered already.
+pub(crate) fn admit(conn: &Connection, id: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool> {
+    let now = bound(now.as_millis());
+    let added = conn
+        .prepare_cached(ADMIT)
+        .and_then(|mut statement| statement.execute(params![id.0, forget_after.as_millis(), now]))
+        .or_store()?;
+    conn.prepare_cached(PURGE).and_then(|mut statement| statement.execute([now])).or_store()?;
+    Ok(added == 1)
+}

@@ -1,0 +1,87 @@
+//! Connections, their settings, and migrations.
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::{path::Path, time::Duration};
+use tallystick_app::port::journal::StoreError;
+
+use crate::error::{OrStore, Result};
+
+/// All migrations, in order; the database's `user_version` counts those that it has. A released one never changes.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_journal.sql")];
+
+/// `application_id` of our databases (`TLYS`), so that a wrong path cannot make a journal out of somebody else's file.
+const APPLICATION_ID: i64 = 0x544c_5953;
+
+/// How long a statement waits for another connection's lock before it fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept per connection: more than there are in this crate.
+const STATEMENTS_MAX: usize = 64;
+
+/// Opens the connection that writes, and brings the schema up to date.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).or_store()?;
+    settings(&conn)?;
+    identify(&conn, path)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).or_store()?;
+    if mode != "wal" {
+        return Err(StoreError::Unavailable(format!("{} cannot have a write-ahead log here", path.display())));
+    }
+    // FULL: each COMMIT waits until the log is on disk. The checkpoint limit is in pages of 4 KiB: fewer, larger
+    // checkpoints cost less per commit; the log is cut back to the size limit after one.
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536;
+         PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
+    )
+    .or_store()?;
+    migrate(&mut conn)?;
+    Ok(conn)
+}
+
+/// Opens a connection that cannot write.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).or_store()?;
+    settings(&conn)?;
+    conn.execute_batch("PRAGMA query_only = ON").or_store()?;
+    Ok(conn)
+}
+
+fn settings(conn: &Connection) -> Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT).or_store()?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY").or_store()
+}
+
+/// Refuses a database that is not ours, and one that a later program wrote.
+fn identify(conn: &Connection, path: &Path) -> Result<()> {
+    let refuse = |why: String| Err(StoreError::Unavailable(format!("{} {why}", path.display())));
+    let tables: u64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).or_store()?;
+    if tables > 0 && pragma(conn, "application_id")? != APPLICATION_ID {
+        return refuse("is a database of another program".into());
+    }
+    let version = pragma(conn, "user_version")?;
+    let known = MIGRATIONS.len();
+    if usize::try_from(version).is_ok_and(|version| version <= known) {
+        return Ok(());
+    }
+    refuse(format!("has schema version {version}, and this program knows {known} at most: run a newer one"))
+}
+
+/// Applies what is missing, each migration in a transaction of its own.
+fn migrate(conn: &mut Connection) -> Result<()> {
+    let applied = usize::try_from(pragma(conn, "user_version")?).unwrap_or(usize::MAX);
+    for (index, sql) in MIGRATIONS.iter().enumerate().skip(applied) {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).or_store()?;
+        transaction.execute_batch(sql).or_store()?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).or_store()?;
+        transaction.pragma_update(None, "user_version", u64::try_from(index + 1).unwrap_or(u64::MAX)).or_store()?;
+        transaction.commit().or_store()?;
+    }
+    Ok(())
+}
+
+fn pragma(conn: &Connection, name: &str) -> Result<i64> {
+    conn.pragma_query_value(None, name, |row| row.get(0)).or_store()
+}

@@ -1,0 +1,165 @@
+//! The store: open, close, and the ports.
+
+use async_trait::async_trait;
+use std::{fmt, path::Path, path::PathBuf, sync::Arc};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError};
+use tallystick_app::port::limits::check_time;
+use tallystick_app::port::tasks::{TaskQuery, TaskReader};
+use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
+use tallystick_escrow::Task;
+
+use crate::error::Result;
+use crate::{
+    append::Prepared,
+    facts,
+    ledger::{Head, Ledger},
+    lock::LockFile,
+    outbox,
+    readers::Readers,
+    requests, schema, tasks, verify,
+    writer::Writer,
+};
+
+/// The store on one SQLite file. A clone is the same store.
+///
+/// Needs a tokio runtime for everything but [`SqliteStore::open`].
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the database, makes it if it is not there, and brings its schema up to date. Blocks; meant for the start.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if another process has it open, if it belongs to another program or was written
+    /// by a newer version of this one, or if the file cannot be used; [`StoreError::Corrupt`] if the last fact does
+    /// not match its hash.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let lock = LockFile::take(&path)?;
+        let ledger = Ledger::new(schema::open_writer(&path)?)?;
+        let readers = Readers::open(&path)?;
+        let writer = Writer::start(ledger, lock)?;
+        Ok(Self { inner: Arc::new(Inner { path, writer, readers }) })
+    }
+
+    /// Writes what was accepted, closes all connections and gives the lock back. All clones answer
+    /// [`StoreError::Unavailable`] from then on. Without it the same happens after the last clone is dropped, but
+    /// nobody can wait for it.
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
+    }
+
+    /// Recomputes everything from the first fact: numbers, links, hashes, versions, authorities. Answers how many facts
+    /// there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], naming the first bad fact.
+    pub async fn verify_chain(&self) -> Result<u64, StoreError> {
+        self.verify_after(Head::START).await
+    }
+
+    /// The same for the last `count` facts, which must follow the fact before them. Answers how many were checked.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], naming the first bad fact among them.
+    pub async fn verify_tail(&self, count: u64) -> Result<u64, StoreError> {
+        let head = self.inner.readers.read(move |conn| verify::tail(conn, count)).await?;
+        self.verify_after(head).await
+    }
+
+    async fn verify_after(&self, start: Head) -> Result<u64> {
+        let mut head = start;
+        loop {
+            let next = self.inner.readers.read(move |conn| verify::page(conn, head)).await?;
+            if next == head {
+                return Ok(head.seq.saturating_sub(start.seq));
+            }
+            head = next;
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteStore({})", self.inner.path.display())
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let prepared = Prepared::try_new(append)?;
+        self.inner.writer.write(move |ledger| ledger.append(prepared)).await
+    }
+
+    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>> {
+        let stream = stream.to_owned();
+        self.inner.readers.read(move |conn| facts::of_stream(conn, &stream, after_version)).await
+    }
+
+    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>> {
+        self.inner.readers.read(move |conn| facts::after(conn, after_seq, limit)).await
+    }
+
+    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
+        self.inner.readers.read(move |conn| facts::authority(conn, digest)).await
+    }
+
+    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
+        let (space, name) = (space.to_owned(), name.to_owned());
+        self.inner.readers.read(move |conn| facts::holder(conn, &space, &name)).await
+    }
+
+    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
+        self.inner.readers.read(move |conn| outbox::due(conn, now, limit)).await
+    }
+
+    async fn next_effect_due(&self) -> Result<Option<Timestamp>> {
+        self.inner.readers.read(outbox::next_due).await
+    }
+
+    async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<()> {
+        check_time(until)?;
+        let key = key.to_owned();
+        self.inner.writer.write(move |ledger| outbox::defer(&ledger.conn, &key, until)).await
+    }
+
+    async fn finish_effect(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.inner.writer.write(move |ledger| outbox::finish(&ledger.conn, &key)).await
+    }
+
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool> {
+        check_time(forget_after)?;
+        self.inner.writer.write(move |ledger| requests::admit(&ledger.conn, request, now, forget_after)).await
+    }
+}
+
+#[async_trait]
+impl TaskReader for SqliteStore {
+    async fn task(&self, id: Id<Task>) -> Result<Option<String>> {
+        self.inner.readers.read(move |conn| tasks::view(conn, id)).await
+    }
+
+    async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>> {
+        let query = query.clone();
+        self.inner.readers.read(move |conn| tasks::views(conn, &query)).await
+    }
+
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
+        self.inner.readers.read(move |conn| tasks::due(conn, now, height, limit)).await
+    }
+
+    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
+        self.inner.readers.read(tasks::next_wake).await
+    }
+}
