@@ -1,1 +1,3 @@
-//! A private Bitcoin and Lightning network in this process, for demos and tests.
+//! x
+pub mod chain;
+pub mod mempool;

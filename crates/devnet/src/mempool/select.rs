@@ -63,14 +63,14 @@ impl Mempool {
             }
             weight += added;
             package.sort_unstable_by_key(|txid| (self.ancestors(txid).len(), *txid));
-            for txid in package {
+            for &txid in &package {
                 let Some(entry) = self.get(&txid) else { continue };
                 txs.push(Transaction::clone(&entry.tx));
                 fees += entry.fee;
                 chosen.insert(txid);
             }
-            let descendants = self.descendants(&best.txid);
-            heap.extend(descendants.difference(&chosen).map(|txid| self.score(*txid, &chosen)));
+            let waiting: BTreeSet<Txid> = package.iter().flat_map(|txid| self.descendants(txid)).collect();
+            heap.extend(waiting.difference(&chosen).map(|txid| self.score(*txid, &chosen)));
         }
         (txs, fees)
     }

@@ -1,0 +1,71 @@
+# The targets of this project. `make` alone lists them.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tallystick/target
+export CARGO_TERM_COLOR ?= auto
+TOOLS := $(HOME)/.cache/tallystick/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+CARGO_DENY := 0.20.2
+CARGO_MACHETE := 0.9.2
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: ## install what a build needs: a C compiler, and nothing else
+	@scripts/setup
+
+.PHONY: tools
+tools: setup
+	@scripts/tool cargo-deny $(CARGO_DENY) "$(TOOLS)"
+	@scripts/tool cargo-machete $(CARGO_MACHETE) "$(TOOLS)"
+
+.PHONY: build
+build: setup ## build the tally binary with optimisations
+	cargo build --release --locked -p tally
+
+.PHONY: demo
+demo: setup ## play the five stories of escrow on a private Bitcoin and Lightning network
+	cargo build --release --locked -p tally
+	"$(CARGO_TARGET_DIR)/release/tally" demo
+
+.PHONY: test
+test: setup fmt house clippy deny docs check-tests ## everything that must hold; what CI runs
+
+.PHONY: fmt
+fmt: ## check the formatting
+	cargo fmt --all --check
+
+.PHONY: house
+house: ## check the arrows between crates and the sizes of files
+	cargo test --locked -p house
+
+.PHONY: clippy
+clippy: ## lint
+	cargo clippy --locked --workspace --all-targets --features tally/crash-points -- -D warnings
+
+.PHONY: deny
+deny: tools ## check licences, sources and duplicates of dependencies, and find unused ones
+	cargo deny --locked check bans licenses sources
+	cargo machete
+
+.PHONY: docs
+docs: ## build the documentation without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+.PHONY: check-tests
+check-tests: ## run the tests, the crash harness and the short fuzz
+	cargo test --locked --workspace --features tally/crash-points
+
+.PHONY: soak
+soak: setup ## ten times as many kills and random stories as `make test`
+	TALLY_KILLS=500 PROPTEST_CASES=10000 cargo test --locked --workspace --features tally/crash-points
+
+.PHONY: bench
+bench: setup ## measure what docs/benchmarks.md tells
+	cargo bench --locked -p tallystick-store
+	cargo bench --locked -p tally

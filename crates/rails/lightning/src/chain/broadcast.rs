@@ -1,0 +1,64 @@
+//! Transactions on their way to the network.
+
+use std::sync::Arc;
+
+use bitcoin::Transaction;
+use lightning::chain::chaininterface::BroadcasterInterface;
+use tallystick_bitcoin::{RpcClient, RpcError};
+use tokio::sync::mpsc;
+
+use crate::wallet::OnchainWallet;
+
+/// Takes transactions from LDK without waiting.
+pub(crate) struct Broadcaster {
+    queue: mpsc::UnboundedSender<Vec<Transaction>>,
+}
+
+/// Sends what the broadcaster took. LDK offers again what does not confirm.
+pub(crate) struct Outgoing {
+    queue: mpsc::UnboundedReceiver<Vec<Transaction>>,
+    rpc: RpcClient,
+}
+
+impl Broadcaster {
+    pub(crate) fn new(rpc: RpcClient) -> (Self, Outgoing) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { queue: sender }, Outgoing { queue: receiver, rpc })
+    }
+}
+
+impl BroadcasterInterface for Broadcaster {
+    fn broadcast_transactions(&self, txs: &[&Transaction]) {
+        // The receiver is gone only when the node stops; the next start offers it again.
+        let _ = self.queue.send(txs.iter().map(|tx| (*tx).clone()).collect());
+    }
+}
+
+impl Outgoing {
+    /// Sends until the node stops. The wallet is told of everything, as some of it pays to or from it.
+    pub(crate) async fn run(mut self, wallet: Arc<OnchainWallet>) {
+        while let Some(txs) = self.queue.recv().await {
+            wallet.saw(&txs);
+            self.send(&txs).await;
+        }
+    }
+
+    async fn send(&self, txs: &[Transaction]) {
+        if txs.len() > 1 {
+            match self.rpc.submit_package(txs).await {
+                Ok(result) if result.is_success() => return,
+                Ok(result) => tracing::debug!(message = %result.package_msg, "a package was refused; sent one by one"),
+                Err(error) => tracing::debug!(%error, "a package could not be sent; sent one by one"),
+            }
+        }
+        for tx in txs {
+            let txid = tx.compute_txid();
+            match self.rpc.send_raw_transaction(tx).await {
+                Ok(_) => tracing::debug!(%txid, "sent a transaction"),
+                Err(error) if error.is_already_in_chain() => {}
+                Err(error @ RpcError::Rpc { .. }) => tracing::info!(%txid, %error, "a transaction was refused"),
+                Err(error) => tracing::warn!(%txid, %error, "a transaction could not be sent"),
+            }
+        }
+    }
+}

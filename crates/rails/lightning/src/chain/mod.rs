@@ -1,0 +1,18 @@
+//! The node's eyes and voice on the chain.
+//!
+//! ```text
+//! source     blocks and headers for LDK            fees       what a transaction should pay
+//! follow     every new block to everyone, in order broadcast  transactions, alone or as packages
+//! ```
+
+mod broadcast;
+mod fees;
+mod follow;
+mod headers;
+mod source;
+
+pub(crate) use broadcast::{Broadcaster, Outgoing};
+pub(crate) use fees::Fees;
+pub(crate) use follow::{BlockGate, Follower};
+pub(crate) use headers::HeaderCache;
+pub(crate) use source::{ChainSource, Spawner};

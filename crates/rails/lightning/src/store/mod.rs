@@ -1,0 +1,211 @@
+//! The node's own store: one SQLite file, one writer.
+//!
+//! # The rule that everything here serves
+//! The disk never holds a channel monitor that is newer than the channel manager, and never a manager that has handled
+//! an event whose consequences (a sealed preimage, a payment's state, a notice) are not beside it. So all of them are
+//! only *queued* by whoever causes them; a single thread takes the queue, has the manager encoded afresh, and writes
+//! everything in one transaction. Only then is a monitor's update acknowledged, and only then may LDK send what
+//! follows from it.
+//!
+//! ```text
+//! flush:  take monitors and waiters → encode monitors → encode manager → take rows → one transaction → acknowledge
+//! ```
+//! * A monitor's change is in the queue before the manager can be encoded without it: LDK holds the manager's lock over
+//!   both. The manager is encoded after the monitors, so it is at least as new as each of them.
+//! * A row is queued before its event counts as handled, and rows are taken after the manager was encoded, so a manager
+//!   without the event never comes without the row.
+//! * Whoever waits is taken before the manager is encoded: what the waiter did is in it.
+//!
+//! When a write fails, the store is down for good: nothing more is acknowledged, and the node stops.
+
+mod flush;
+mod kv;
+mod monitors;
+mod queue;
+mod read;
+mod rows;
+mod schema;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+
+use lightning::ln::types::ChannelId;
+use rusqlite::Connection;
+use tallystick_app::port::rail::RailNotice;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::LightningError;
+pub(crate) use monitors::StoredMonitor;
+pub(crate) use queue::MonitorChange;
+use queue::Queue;
+pub(crate) use rows::{Kind, PaymentRow};
+
+const FILE_NAME: &str = "lightning.sqlite";
+const LOCK_NAME: &str = "lightning.lock";
+
+/// What is written to the disk besides manager and monitors.
+pub(crate) enum Write {
+    /// A value in one of LDK's namespaces; `None` removes it.
+    Kv { address: KvAddress, value: Option<Vec<u8>> },
+    /// A payment's newest state.
+    Payment(PaymentRow),
+    /// A notice for the listener, which is told once this is durable.
+    Notice(u64, RailNotice),
+    /// A notice that was heard.
+    Heard(u64),
+    /// A change of the on-chain wallet.
+    Wallet(Vec<u8>),
+    /// A channel is resolved for good; its monitor is not loaded any more.
+    Archive(String),
+}
+
+/// A place in LDK's key-value store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KvAddress {
+    pub(crate) primary: String,
+    pub(crate) secondary: String,
+    pub(crate) key: String,
+}
+
+/// What a flush asks of the running node.
+pub(crate) trait NodeState: Send + Sync {
+    /// The channel manager as it is now.
+    fn manager(&self) -> Vec<u8>;
+    /// A channel's monitor as it is now, with the id of its newest update; `None` if it is gone.
+    fn monitor(&self, channel: ChannelId) -> Option<(Vec<u8>, u64)>;
+    /// These updates are on the disk.
+    fn durable(&self, updates: &[(ChannelId, u64)]);
+}
+
+/// The store is down: a write failed, or it is closed. Nothing is acknowledged any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the Lightning node's database is down")]
+pub(crate) struct StoreDown;
+
+/// The store. See the module's rule.
+pub(crate) struct Store {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    reader: Mutex<Connection>,
+    state: OnceLock<Arc<dyn NodeState>>,
+    notices: mpsc::UnboundedSender<(u64, RailNotice)>,
+    /// Becomes true once, when a write failed.
+    down: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held as long as the store lives, so that no second process runs on the directory.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the store, makes it if there is none, and starts its writer. Notices come out of the receiver once they
+    /// are durable; those of an earlier run first.
+    pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<(u64, RailNotice)>), LightningError> {
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK_NAME))
+            .map_err(LightningError::io("the lock file cannot be opened"))?;
+        lock.try_lock().map_err(|_| LightningError::Locked)?;
+        let path = dir.join(FILE_NAME);
+        let mut writer = Connection::open(&path)?;
+        schema::prepare(&writer)?;
+        schema::migrate(&mut writer)?;
+        let reader = open_reader(&path)?;
+        let (notices, receiver) = mpsc::unbounded_channel();
+        let unheard = read::notices(&reader)?;
+        let next_notice = unheard.last().map_or(0, |(number, _)| number + 1);
+        for notice in unheard {
+            // The receiver is ours, and alive.
+            let _ = notices.send(notice);
+        }
+        let store = Arc::new(Self {
+            queue: Mutex::new(Queue::new(next_notice)),
+            wake: Condvar::new(),
+            reader: Mutex::new(reader),
+            state: OnceLock::new(),
+            notices,
+            down: watch::Sender::new(false),
+            thread: Mutex::new(None),
+            _lock: lock,
+        });
+        let flusher = flush::Flusher::new(Arc::clone(&store), writer);
+        let thread = std::thread::Builder::new()
+            .name("lightning-store".to_owned())
+            .spawn(move || flusher.run())
+            .map_err(LightningError::io("the database's thread cannot be started"))?;
+        *lock_of(&store.thread) = Some(thread);
+        Ok((store, receiver))
+    }
+
+    /// From now on every flush holds the manager.
+    pub(crate) fn attach(&self, state: Arc<dyn NodeState>) {
+        assert!(self.state.set(state).is_ok(), "a store serves one node");
+    }
+
+    /// Queues a write, and has it written soon.
+    pub(crate) fn write(&self, write: Write) {
+        lock_of(&self.queue).push(write);
+        self.wake.notify_one();
+    }
+
+    /// Queues a write that may wait for the next flush: losing it does no harm.
+    pub(crate) fn write_lazily(&self, write: Write) {
+        lock_of(&self.queue).push_lazily(write);
+    }
+
+    /// Queues a notice for the listener.
+    pub(crate) fn notify(&self, notice: RailNotice) {
+        lock_of(&self.queue).push_notice(notice);
+        self.wake.notify_one();
+    }
+
+    /// Queues a change of a channel's monitor.
+    pub(crate) fn monitor_changed(&self, channel: ChannelId, name: String, change: MonitorChange) {
+        lock_of(&self.queue).push_monitor(channel, name, change);
+        self.wake.notify_one();
+    }
+
+    /// Waits until everything that was done or queued before this call is on the disk.
+    pub(crate) async fn flush(&self) -> Result<(), StoreDown> {
+        let (sender, receiver) = oneshot::channel();
+        lock_of(&self.queue).wait(sender)?;
+        self.wake.notify_one();
+        receiver.await.map_err(|_| StoreDown)
+    }
+
+    /// Tells when the store goes down.
+    pub(crate) fn down(&self) -> watch::Receiver<bool> {
+        self.down.subscribe()
+    }
+
+    /// Writes what is queued, and stops. Blocks.
+    pub(crate) fn close(&self) {
+        lock_of(&self.queue).stop();
+        self.wake.notify_one();
+        let thread = lock_of(&self.thread).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the database's thread panicked");
+        }
+    }
+}
+
+/// A connection that only reads.
+fn open_reader(path: &Path) -> Result<Connection, LightningError> {
+    let reader = Connection::open(path)?;
+    reader.pragma_update(None, "query_only", true)?;
+    reader.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(reader)
+}
+
+/// Takes a lock. A thread that panicked while holding it left whole values: every holder only moves them.
+fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! The on-chain wallet (BIP 86), which funds channels, pays for the fees of their closing, and takes what they return.
+//!
+//! It sees whole blocks only: an incoming payment is known once it is in a block, our own transactions at once.
+
+mod ldk;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bdk_wallet::chain::{BlockId, Merge};
+use bdk_wallet::template::Bip86;
+use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Update, Wallet};
+use bitcoin::bip32::Xpriv;
+use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, ScriptBuf, Transaction};
+use lightning::chain::{BestBlock, Listen};
+use tallystick_core::Sat;
+
+use crate::LightningError;
+use crate::clock::now;
+use crate::store::{Store, Write};
+
+/// How many scripts ahead are looked for.
+const LOOKAHEAD: u32 = 100;
+/// What stays in the wallet for each channel, to pay for its closing at once if that must be.
+const RESERVE_PER_CHANNEL_SAT: u64 = 25_000;
+
+/// The wallet. Every change is queued for the store as it is made.
+pub(crate) struct OnchainWallet {
+    wallet: Mutex<Wallet>,
+    store: Arc<Store>,
+}
+
+/// What the wallet has.
+#[derive(Clone, Copy)]
+pub(crate) struct OnchainBalance {
+    pub(crate) confirmed: Amount,
+    pub(crate) pending: Amount,
+}
+
+/// Why a channel cannot be funded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FundingError {
+    #[error("the on-chain wallet has {have} sat, the channel and the reserve for fees need {need} sat")]
+    TooLittle { have: u64, need: u64 },
+    #[error("the funding transaction cannot be built: {0}")]
+    Build(String),
+}
+
+impl OnchainWallet {
+    /// Loads the wallet, or makes it; a new one begins at `tip`, as nothing can have been paid to it before.
+    pub(crate) fn open(
+        store: Arc<Store>,
+        root: Xpriv,
+        network: Network,
+        tip: (u32, BlockHash),
+    ) -> Result<Self, LightningError> {
+        let mut changes = ChangeSet::default();
+        for body in store.wallet_changes()? {
+            let change: ChangeSet =
+                serde_json::from_slice(&body).map_err(|_| LightningError::Corrupt("a change of the wallet"))?;
+            changes.merge(change);
+        }
+        let external = Bip86(root, KeychainKind::External);
+        let internal = Bip86(root, KeychainKind::Internal);
+        let wallet = if changes.is_empty() {
+            let mut wallet = Wallet::create(external, internal)
+                .network(network)
+                .lookahead(LOOKAHEAD)
+                .create_wallet_no_persist()
+                .map_err(|_| LightningError::Corrupt("the wallet's descriptors"))?;
+            begin_at(&mut wallet, tip)?;
+            wallet
+        } else {
+            Wallet::load()
+                .descriptor(KeychainKind::External, Some(external))
+                .descriptor(KeychainKind::Internal, Some(internal))
+                .extract_keys()
+                .check_network(network)
+                .lookahead(LOOKAHEAD)
+                .load_wallet_no_persist(changes)
+                .map_err(|_| LightningError::Corrupt("a wallet of another seed or network"))?
+                .ok_or(LightningError::Corrupt("the wallet"))?
+        };
+        let wallet = Self { wallet: Mutex::new(wallet), store };
+        wallet.save();
+        Ok(wallet)
+    }
+
+    /// The block that the wallet has seen last.
+    pub(crate) fn tip(&self) -> BlockHash {
+        self.lock().latest_checkpoint().hash()
+    }
+
+    /// What the wallet has.
+    pub(crate) fn balance(&self) -> OnchainBalance {
+        let balance = self.lock().balance();
+        OnchainBalance {
+            confirmed: balance.confirmed,
+            pending: balance.trusted_pending + balance.untrusted_pending + balance.immature,
+        }
+    }
+
+    /// A fresh address for somebody else to pay to.
+    pub(crate) fn fresh_address(&self) -> Address {
+        let mut wallet = self.lock();
+        let address = wallet.reveal_next_address(KeychainKind::External).address;
+        self.save_locked(&mut wallet);
+        address
+    }
+
+    /// A script of ours for LDK to pay to. One that was never used is given again.
+    pub(crate) fn fresh_script(&self) -> Result<ScriptBuf, ()> {
+        let mut wallet = self.lock();
+        let script = wallet.next_unused_address(KeychainKind::Internal).address.script_pubkey();
+        self.save_locked(&mut wallet);
+        Ok(script)
+    }
+
+    /// Whether a channel of `capacity` can be paid for beside the reserve of `channels` channels.
+    pub(crate) fn can_fund(&self, capacity: Sat, channels: u64) -> Result<(), FundingError> {
+        let balance = self.lock().balance();
+        let have = balance.trusted_spendable().to_sat();
+        let need = capacity.get().saturating_add(RESERVE_PER_CHANNEL_SAT.saturating_mul(channels));
+        if have < need { Err(FundingError::TooLittle { have, need }) } else { Ok(()) }
+    }
+
+    /// Builds and signs a transaction that pays `amount` to `script`.
+    pub(crate) fn fund(
+        &self,
+        script: ScriptBuf,
+        amount: Amount,
+        rate: FeeRate,
+    ) -> Result<Transaction, FundingError> {
+        let build = |error: &dyn std::fmt::Display| FundingError::Build(error.to_string());
+        let mut wallet = self.lock();
+        let mut builder = wallet.build_tx();
+        builder.add_recipient(script, amount).fee_rate(rate);
+        let mut psbt = builder.finish().map_err(|error| build(&error))?;
+        let whole = wallet.sign(&mut psbt, SignOptions::default()).map_err(|error| build(&error))?;
+        if !whole {
+            return Err(FundingError::Build("not all inputs could be signed".to_owned()));
+        }
+        let tx = psbt.extract_tx().map_err(|error| build(&error))?;
+        // Its inputs are taken from now on, whether it is broadcast at once or not.
+        wallet.apply_unconfirmed_txs([(tx.clone(), now().as_secs())]);
+        self.save_locked(&mut wallet);
+        Ok(tx)
+    }
+
+    /// A transaction that [`Self::fund`] made will never be broadcast: its inputs are free again.
+    pub(crate) fn give_up(&self, tx: &Transaction) {
+        let mut wallet = self.lock();
+        wallet.apply_evicted_txs([(tx.compute_txid(), now().as_secs())]);
+        self.save_locked(&mut wallet);
+    }
+
+    /// Transactions of ours were broadcast.
+    pub(crate) fn saw(&self, txs: &[Transaction]) {
+        let mut wallet = self.lock();
+        let time = now().as_secs();
+        wallet.apply_unconfirmed_txs(txs.iter().map(|tx| (tx.clone(), time)));
+        self.save_locked(&mut wallet);
+    }
+
+    /// Our transactions that are in no block, for another broadcast.
+    pub(crate) fn unconfirmed(&self) -> Vec<Transaction> {
+        let wallet = self.lock();
+        let waiting = wallet.transactions().filter(|tx| !tx.chain_position.is_confirmed());
+        waiting.map(|tx| (*tx.tx_node.tx).clone()).collect()
+    }
+
+    /// Queues what changed for the store.
+    pub(crate) fn save(&self) {
+        self.save_locked(&mut self.lock());
+    }
+
+    fn save_locked(&self, wallet: &mut Wallet) {
+        if let Some(change) = wallet.take_staged() {
+            let body = serde_json::to_vec(&change).expect("a change of the wallet is plain data");
+            self.store.write(Write::Wallet(body));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wallet> {
+        self.wallet.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn begin_at(wallet: &mut Wallet, (height, hash): (u32, BlockHash)) -> Result<(), LightningError> {
+    if height == 0 {
+        return Ok(());
+    }
+    let tip = wallet.latest_checkpoint().insert(BlockId { height, hash });
+    let update = Update { chain: Some(tip), ..Update::default() };
+    wallet.apply_update(update).map_err(|_| LightningError::Chain("its genesis block is another network's".to_owned()))
+}
+
+impl Listen for OnchainWallet {
+    fn block_connected(&self, block: &Block, height: u32) {
+        let mut wallet = self.lock();
+        if let Err(error) = wallet.apply_block(block, height) {
+            tracing::error!(height, %error, "a block does not connect to the wallet's chain");
+        }
+    }
+
+    fn filtered_block_connected(
+        &self,
+        _: &bitcoin::block::Header,
+        _: &lightning::chain::transaction::TransactionData<'_>,
+        height: u32,
+    ) {
+        tracing::error!(height, "the wallet needs whole blocks");
+    }
+
+    fn blocks_disconnected(&self, _fork: BestBlock) {
+        // The wallet drops the stale blocks itself when the first block of the better chain connects below them.
+    }
+}

@@ -1,0 +1,6 @@
+//! The SQLite store through its public API.
+
+mod contract;
+mod crash;
+mod damage;
+mod files;

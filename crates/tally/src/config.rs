@@ -1,0 +1,208 @@
+//! The node's configuration: one TOML file, every key with a default, unknown keys refused.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use tallystick_bitcoin::{RpcAuth, RpcConfig};
+use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
+use tallystick_escrow::Policy;
+
+/// The file's name in the data directory.
+pub const FILE: &str = "tally.toml";
+
+/// The configuration of `tally serve`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `bitcoin`, `testnet`, `testnet4`, `signet` or `regtest`.
+    pub network: bitcoin::Network,
+    /// The chain source.
+    pub bitcoin: BitcoinConfig,
+    /// The Lightning node.
+    #[serde(default)]
+    pub lightning: LightningSection,
+    /// The API.
+    #[serde(default)]
+    pub api: ApiConfig,
+    /// What is asked of new tasks.
+    #[serde(default)]
+    pub policy: PolicyConfig,
+    /// Where everything is kept; the file's own directory.
+    #[serde(skip)]
+    pub data_dir: PathBuf,
+}
+
+/// Where Bitcoin Core is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BitcoinConfig {
+    /// Its RPC address.
+    pub rpc_url: String,
+    /// Its cookie file; the usual way.
+    pub rpc_cookie_file: Option<PathBuf>,
+    /// A fixed user instead of the cookie.
+    pub rpc_user: Option<String>,
+    /// That user's password, in a file of its own.
+    pub rpc_password_file: Option<PathBuf>,
+}
+
+/// The Lightning node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LightningSection {
+    /// Where peers may connect.
+    pub listen: Vec<SocketAddr>,
+    /// Where the network is told to reach the node.
+    pub announce: Vec<SocketAddr>,
+    /// The node's name in gossip.
+    pub alias: String,
+    /// Whether payments of others are forwarded.
+    pub forward: bool,
+}
+
+impl Default for LightningSection {
+    fn default() -> Self {
+        let listen = vec![SocketAddr::from(([0, 0, 0, 0], 9735))];
+        Self { listen, announce: Vec::new(), alias: "tallystick".to_owned(), forward: false }
+    }
+}
+
+/// The API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The address that clients use and sign, such as `https://tally.example/graphql`. From `listen` if absent.
+    pub public_urls: Vec<String>,
+    /// Who may see the node's money and move it.
+    pub operators: BTreeSet<NostrKey>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        Self { listen, public_urls: Vec::new(), operators: BTreeSet::new() }
+    }
+}
+
+/// What is asked of new tasks. Absent keys keep the default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// The platform's fee in basis points.
+    pub fee_basis_points: Option<u16>,
+    /// The smallest payout of a tranche.
+    pub payout_min_sat: Option<u64>,
+    /// The largest payout of a tranche.
+    pub payout_max_sat: Option<u64>,
+    /// The most tranches of a task.
+    pub tranches_max: Option<u32>,
+    /// The largest final CLTV delta of a hold invoice.
+    pub final_cltv_max_blocks: Option<u32>,
+    /// The most blocks that the route of a payout may take.
+    pub payout_cltv_max_blocks: Option<u32>,
+    /// The largest final CLTV delta of a worker's invoice.
+    pub payee_final_cltv_max_blocks: Option<u32>,
+    /// Blocks kept between a payout and the deadline of its hold.
+    pub payout_margin_blocks: Option<u32>,
+    /// How long funding invoices can be paid.
+    pub funding_window_secs: Option<u64>,
+    /// The longest review window.
+    pub review_window_max_secs: Option<u64>,
+}
+
+impl PolicyConfig {
+    /// The policy, checked.
+    ///
+    /// # Errors
+    /// If a number is out of range, or two contradict each other.
+    pub fn policy(&self) -> Result<Policy> {
+        let base = Policy::default();
+        let sat = |value: Option<u64>, default| value.map_or(Ok(default), Sat::try_new);
+        let blocks = |value: Option<u32>, default| value.map_or(default, Blocks);
+        let secs = |value: Option<u64>, default| value.map_or(default, Duration::from_secs);
+        let policy = Policy {
+            fee_rate: self.fee_basis_points.map_or(Ok(base.fee_rate), BasisPoints::try_new)?,
+            payout_min: sat(self.payout_min_sat, base.payout_min)?,
+            payout_max: sat(self.payout_max_sat, base.payout_max)?,
+            tranches_max: self.tranches_max.unwrap_or(base.tranches_max),
+            final_cltv_max: blocks(self.final_cltv_max_blocks, base.final_cltv_max),
+            payout_cltv_max: blocks(self.payout_cltv_max_blocks, base.payout_cltv_max),
+            payee_final_cltv_max: blocks(self.payee_final_cltv_max_blocks, base.payee_final_cltv_max),
+            payout_margin: blocks(self.payout_margin_blocks, base.payout_margin),
+            funding_window: secs(self.funding_window_secs, base.funding_window),
+            review_window_max: secs(self.review_window_max_secs, base.review_window_max),
+        };
+        policy.check().context("[policy]")?;
+        Ok(policy)
+    }
+}
+
+impl BitcoinConfig {
+    /// The client's configuration.
+    ///
+    /// # Errors
+    /// If the login is missing, doubled, or its file cannot be read.
+    pub fn rpc(&self, data_dir: &Path) -> Result<RpcConfig> {
+        let auth = match (&self.rpc_cookie_file, &self.rpc_user, &self.rpc_password_file) {
+            (Some(cookie), None, None) => RpcAuth::CookieFile(data_dir.join(cookie)),
+            (None, Some(user), Some(file)) => {
+                let file = data_dir.join(file);
+                let password = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                RpcAuth::UserPass { user: user.clone(), password: password.trim_end().to_owned() }
+            }
+            _ => bail!("[bitcoin] needs either rpc_cookie_file, or rpc_user and rpc_password_file"),
+        };
+        Ok(RpcConfig::new(self.rpc_url.clone(), auth))
+    }
+}
+
+impl Config {
+    /// Reads the file in a data directory.
+    ///
+    /// # Errors
+    /// If it cannot be read, has an unknown key, or a value that makes no sense; the message names it.
+    pub fn read(data_dir: &Path) -> Result<Self> {
+        let path = data_dir.join(FILE);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}; `tally init` makes one", path.display()))?;
+        let mut config: Self = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        config.data_dir = data_dir.to_owned();
+        config.policy.policy()?;
+        for url in &config.api.public_urls {
+            ensure!(url.starts_with("http://") || url.starts_with("https://"), "[api] public_urls: {url} is no URL");
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "network = \"regtest\"\n[bitcoin]\nrpc_url = \"http://127.0.0.1:18443\"\nrpc_cookie_file = \"c\"\n";
+
+    #[test]
+    fn the_least_configuration_is_enough() {
+        let config: Config = toml::from_str(LEAST).unwrap();
+        assert_eq!(config.policy.policy().unwrap(), Policy::default());
+        assert_eq!(config.api.listen.port(), 8080);
+        assert!(matches!(config.bitcoin.rpc(Path::new("/x")).unwrap().auth, RpcAuth::CookieFile(path) if path == Path::new("/x/c")));
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let unknown = toml::from_str::<Config>(&format!("{LEAST}[api]\nlisten_on = 1\n")).unwrap_err();
+        assert!(unknown.to_string().contains("listen_on"), "{unknown}");
+        let config: Config = toml::from_str(&format!("{LEAST}[policy]\nfinal_cltv_max_blocks = 10\n")).unwrap();
+        assert!(config.policy.policy().is_err());
+        let config: Config = toml::from_str(&format!("{LEAST}rpc_user = \"u\"\n")).unwrap();
+        assert!(config.bitcoin.rpc(Path::new("/x")).is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! Crash points: every write to the journal and every call into the rail, before and after.
+//!
+//! Built only with the feature `crash-points`, for the harness in `tests/`. The process counts the points that it
+//! passes and dies at the one that the environment names, without cleaning up, as a power cut would have it.
+
+use async_trait::async_trait;
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tallystick_app::port::{
+    journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError},
+    rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
+};
+use tallystick_core::{Authority, BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+
+/// Die at this point, counted from 1. Absent or 0: never.
+pub const AT_VAR: &str = "TALLY_CRASH_AT";
+/// Append the name of every point passed to this file.
+pub const LOG_VAR: &str = "TALLY_CRASH_LOG";
+
+/// Counts points.
+#[derive(Clone, Debug, Default)]
+pub struct CrashPoints(Arc<Counter>);
+
+#[derive(Debug, Default)]
+struct Counter {
+    passed: AtomicU64,
+    at: u64,
+    log: Option<String>,
+}
+
+impl CrashPoints {
+    /// What the environment asks for.
+    pub fn from_env() -> Self {
+        let at = std::env::var(AT_VAR).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+        Self(Arc::new(Counter { passed: AtomicU64::new(0), at, log: std::env::var(LOG_VAR).ok() }))
+    }
+
+    fn pass(&self, name: &str) {
+        let passed = self.0.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(path) = &self.0.log {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            // The harness fails by itself if the log is missing.
+            let _ = file.and_then(|mut file| writeln!(file, "{passed} {name}"));
+        }
+        if passed == self.0.at {
+            std::process::abort();
+        }
+    }
+
+    async fn around<T>(&self, name: &str, call: impl Future<Output = T>) -> T {
+        self.pass(&format!("before {name}"));
+        let result = call.await;
+        self.pass(&format!("after {name}"));
+        result
+    }
+}
+
+/// A journal with crash points around every write.
+pub struct CrashingJournal {
+    inner: Arc<dyn Journal>,
+    points: CrashPoints,
+}
+
+impl CrashingJournal {
+    /// Wraps a journal.
+    pub fn new(inner: Arc<dyn Journal>, points: CrashPoints) -> Self {
+        Self { inner, points }
+    }
+}
+
+#[async_trait]
+impl Journal for CrashingJournal {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let name = format!("append {}", append.facts.last().map_or("nothing", |fact| fact.kind));
+        self.points.around(&name, self.inner.append(append)).await
+    }
+
+    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
+        self.inner.stream(stream, after_version).await
+    }
+
+    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.inner.facts(after_seq, limit).await
+    }
+
+    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
+        self.inner.authority(digest).await
+    }
+
+    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
+        self.inner.holder(space, name).await
+    }
+
+    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
+        self.inner.due_effects(now, limit).await
+    }
+
+    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_effect_due().await
+    }
+
+    async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.points.around("defer", self.inner.defer_effect(key, until)).await
+    }
+
+    async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
+        self.points.around("finish", self.inner.finish_effect(key)).await
+    }
+
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
+        self.points.around("admit", self.inner.admit(request, now, forget_after)).await
+    }
+}
+
+/// A rail with crash points around every call.
+pub struct CrashingRail {
+    inner: Arc<dyn HoldRail>,
+    points: CrashPoints,
+}
+
+impl CrashingRail {
+    /// Wraps a rail.
+    pub fn new(inner: Arc<dyn HoldRail>, points: CrashPoints) -> Self {
+        Self { inner, points }
+    }
+}
+
+#[async_trait]
+impl HoldRail for CrashingRail {
+    async fn hold_invoice(&self, request: HoldRequest) -> Result<String, RailError> {
+        self.points.around("hold_invoice", self.inner.hold_invoice(request)).await
+    }
+
+    async fn cancel_hold(&self, hash: PaymentHash) -> Result<(), RailError> {
+        self.points.around("cancel_hold", self.inner.cancel_hold(hash)).await
+    }
+
+    async fn claim_hold(&self, hash: PaymentHash) -> Result<ClaimState, RailError> {
+        self.points.around("claim_hold", self.inner.claim_hold(hash)).await
+    }
+
+    async fn pay(&self, request: PayRequest) -> Result<PayState, RailError> {
+        self.points.around("pay", self.inner.pay(request)).await
+    }
+
+    async fn holds(&self) -> Result<Vec<(PaymentHash, Msat)>, RailError> {
+        self.inner.holds().await
+    }
+
+    fn height(&self) -> BlockHeight {
+        self.inner.height()
+    }
+}

@@ -1,0 +1,98 @@
+//! Passphrases and users' keys.
+
+use anyhow::{Context, Result, bail, ensure};
+use nostr::{
+    FromBech32, Keys, ToBech32,
+    nips::nip49::{EncryptedSecretKey, KeySecurity},
+};
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+use zeroize::Zeroizing;
+
+/// The environment variable with the passphrase, for services.
+pub const PASSPHRASE_VAR: &str = "TALLY_PASSPHRASE";
+/// scrypt's cost for users' keys, as NIP-49 suggests: 2^16, 64 MiB.
+const KEY_LOG_N: u8 = 16;
+
+/// The passphrase: from a file, from the environment, or typed.
+///
+/// # Errors
+/// If there is none, and nobody to ask.
+pub fn passphrase(file: Option<&Path>, confirm: bool) -> Result<Zeroizing<String>> {
+    if let Some(path) = file {
+        let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
+        return Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    if let Ok(text) = std::env::var(PASSPHRASE_VAR) {
+        return Ok(Zeroizing::new(text));
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("no passphrase: set {PASSPHRASE_VAR}, name a --passphrase-file, or run this in a terminal");
+    }
+    let typed = Zeroizing::new(rpassword::prompt_password("Passphrase: ")?);
+    if confirm {
+        let again = Zeroizing::new(rpassword::prompt_password("Again: ")?);
+        ensure!(*typed == *again, "the two passphrases differ");
+    }
+    Ok(typed)
+}
+
+/// Makes a user's key and writes it encrypted (NIP-49), readable by its owner alone. Never overwrites.
+///
+/// # Errors
+/// If the file exists or cannot be written.
+pub fn new_key(path: &Path, passphrase: &str) -> Result<Keys> {
+    let keys = Keys::generate();
+    let sealed = EncryptedSecretKey::new(keys.secret_key(), passphrase, KEY_LOG_N, KeySecurity::Medium)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    writeln!(file, "{}", sealed.to_bech32()?)?;
+    file.sync_all()?;
+    Ok(keys)
+}
+
+/// Opens a user's key.
+///
+/// # Errors
+/// If the file is no NIP-49 key, or the passphrase is wrong.
+pub fn open_key(path: &Path, passphrase: &str) -> Result<Keys> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let sealed = EncryptedSecretKey::from_bech32(text.trim())
+        .with_context(|| format!("{} is no encrypted key (ncryptsec, NIP-49)", path.display()))?;
+    let secret = sealed.decrypt(passphrase).context("the passphrase does not open this key")?;
+    Ok(Keys::new(secret))
+}
+
+/// Where a user's key lies unless told otherwise.
+///
+/// # Errors
+/// If there is no home directory.
+pub fn default_key_path() -> Result<PathBuf> {
+    let home = std::env::var_os("HOME").context("no home directory; name the key with --key")?;
+    Ok(PathBuf::from(home).join(".config/tallystick/key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_opens_with_its_passphrase_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let keys = new_key(&path, "correct horse").unwrap();
+        assert_eq!(open_key(&path, "correct horse").unwrap().public_key(), keys.public_key());
+        assert!(open_key(&path, "battery staple").is_err());
+        assert!(new_key(&path, "x").is_err(), "a key is never overwritten");
+        let stored = fs::read_to_string(&path).unwrap();
+        assert!(!stored.contains(&keys.secret_key().to_secret_hex()));
+    }
+}

@@ -1,0 +1,225 @@
+//! The journal and the read model in memory: for tests of what stands on the ports.
+
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tallystick_app::port::journal::{
+    Append, AppendError, Appended, CHAIN_START, Fact, Journal, PendingEffect, StoreError, authority_digest,
+};
+use tallystick_app::port::limits::{PAGE_MAX, STATES_MAX, check_time};
+use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRow};
+use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
+use tallystick_escrow::Task;
+
+/// Keeps everything until it is dropped. What is acknowledged is as durable as this value.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    facts: Vec<Fact>,
+    versions: BTreeMap<String, u64>,
+    authorities: BTreeMap<Digest32, Authority>,
+    /// In the order in which they came; finished ones stay.
+    effects: Vec<Effect>,
+    reservations: BTreeMap<(String, Vec<u8>), String>,
+    seen: BTreeMap<Digest32, Timestamp>,
+    rows: BTreeMap<Id<Task>, TaskRow>,
+}
+
+struct Effect {
+    pending: PendingEffect,
+    finished: bool,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Checks first and changes afterwards, so that a refusal changes nothing.
+    fn append(&mut self, append: Append) -> Result<Appended, AppendError> {
+        let actual = self.versions.get(&append.stream).copied().unwrap_or(0);
+        if actual != append.expected_version {
+            return Err(AppendError::Conflict { expected: append.expected_version, actual });
+        }
+        for reservation in &append.reservations {
+            let name = (reservation.space.to_owned(), reservation.name.clone());
+            if self.reservations.get(&name).is_some_and(|holder| *holder != append.stream) {
+                return Err(AppendError::Taken { space: reservation.space });
+            }
+        }
+        for reservation in append.reservations {
+            self.reservations.insert((reservation.space.to_owned(), reservation.name), append.stream.clone());
+        }
+        let authority = authority_digest(&append.authority);
+        self.authorities.entry(authority).or_insert(append.authority);
+        let mut version = actual;
+        for new in append.facts {
+            version += 1;
+            let mut fact = Fact {
+                seq: self.head() + 1,
+                stream: append.stream.clone(),
+                version,
+                kind: new.kind.to_owned(),
+                body: new.body,
+                authority,
+                recorded_at: append.recorded_at,
+                prev: self.facts.last().map_or(CHAIN_START, |last| last.hash),
+                hash: CHAIN_START,
+            };
+            fact.hash = fact.link();
+            self.facts.push(fact);
+        }
+        self.versions.insert(append.stream.clone(), version);
+        for new in append.effects {
+            if !self.effects.iter().any(|effect| effect.pending.key == new.key) {
+                let stream = append.stream.clone();
+                let pending = PendingEffect { key: new.key, stream, body: new.body, attempts: 0, due: new.due };
+                self.effects.push(Effect { pending, finished: false });
+            }
+        }
+        for key in &append.finishes {
+            self.finish(key);
+        }
+        if self.rows.get(&append.row.id).is_none_or(|row| row.version < append.row.version) {
+            self.rows.insert(append.row.id, append.row);
+        }
+        Ok(Appended { seq: self.head(), version })
+    }
+
+    fn head(&self) -> u64 {
+        self.facts.last().map_or(0, |last| last.seq)
+    }
+
+    fn pending(&mut self, key: &str) -> Option<&mut Effect> {
+        self.effects.iter_mut().find(|effect| effect.pending.key == key && !effect.finished)
+    }
+
+    fn finish(&mut self, key: &str) {
+        if let Some(effect) = self.pending(key) {
+            effect.finished = true;
+        }
+    }
+}
+
+fn page(limit: u32) -> usize {
+    usize::try_from(limit.min(PAGE_MAX)).unwrap_or(usize::MAX)
+}
+
+#[async_trait]
+impl Journal for MemoryStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        append.check_limits()?;
+        self.state().append(append)
+    }
+
+    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
+        let state = self.state();
+        let facts = state.facts.iter().filter(|fact| fact.stream == stream && fact.version > after_version);
+        Ok(facts.cloned().collect())
+    }
+
+    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        let state = self.state();
+        Ok(state.facts.iter().filter(|fact| fact.seq > after_seq).take(page(limit)).cloned().collect())
+    }
+
+    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
+        Ok(self.state().authorities.get(&digest).cloned())
+    }
+
+    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
+        Ok(self.state().reservations.get(&(space.to_owned(), name.to_vec())).cloned())
+    }
+
+    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
+        let state = self.state();
+        let mut due: Vec<&PendingEffect> =
+            state.effects.iter().filter(|effect| !effect.finished).map(|effect| &effect.pending).collect();
+        due.retain(|effect| effect.due <= now);
+        due.sort_by_key(|effect| effect.due);
+        Ok(due.into_iter().take(page(limit)).cloned().collect())
+    }
+
+    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.state();
+        Ok(state.effects.iter().filter(|effect| !effect.finished).map(|effect| effect.pending.due).min())
+    }
+
+    async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
+        check_time(until)?;
+        if let Some(effect) = self.state().pending(key) {
+            effect.pending.due = until;
+            effect.pending.attempts = effect.pending.attempts.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
+        self.state().finish(key);
+        Ok(())
+    }
+
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
+        check_time(forget_after)?;
+        let mut state = self.state();
+        state.seen.retain(|_, forget_after| *forget_after >= now);
+        if state.seen.contains_key(&request) {
+            return Ok(false);
+        }
+        state.seen.insert(request, forget_after);
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl TaskReader for MemoryStore {
+    async fn task(&self, id: Id<Task>) -> Result<Option<String>, StoreError> {
+        Ok(self.state().rows.get(&id).map(|row| row.view.clone()))
+    }
+
+    async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>, StoreError> {
+        if query.states.len() > STATES_MAX {
+            return Err(StoreError::Limit(format!("{STATES_MAX} states at most")));
+        }
+        let state = self.state();
+        let rows = state.rows.values().rev().filter(|row| {
+            (query.states.is_empty() || query.states.iter().any(|state| state == row.state))
+                && query.requester.is_none_or(|requester| requester == row.requester)
+                && query.worker.is_none_or(|worker| Some(worker) == row.worker)
+                && query.before.is_none_or(|before| row.id < before)
+        });
+        Ok(rows.take(page(query.limit)).map(|row| row.view.clone()).collect())
+    }
+
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>, StoreError> {
+        let state = self.state();
+        let by_height = state.rows.values().filter_map(|row| Some((row.wake_height.filter(|at| *at <= height)?, row.id)));
+        let by_time = state.rows.values().filter_map(|row| Some((row.wake_at.filter(|at| *at <= now)?, row.id)));
+        let (mut by_height, mut by_time) = (by_height.collect::<Vec<_>>(), by_time.collect::<Vec<_>>());
+        by_height.sort();
+        by_time.sort();
+        let mut ids: Vec<Id<Task>> = by_height.into_iter().map(|(_, id)| id).collect();
+        for (_, id) in by_time {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids.truncate(page(limit));
+        Ok(ids)
+    }
+
+    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().rows.values().filter_map(|row| row.wake_at).min())
+    }
+}

@@ -1,0 +1,80 @@
+//! Small values for the suite, and for benches and crash tests of a store.
+
+use tallystick_app::port::journal::{Append, NewEffect, NewFact, Reservation};
+use tallystick_app::port::tasks::TaskRow;
+use tallystick_core::{Authority, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical};
+use tallystick_escrow::Task;
+
+/// The kind of every fact made here.
+pub const KIND: &str = "test.noted";
+/// The time at which every append made here is recorded.
+pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// A user's key.
+pub fn key(n: u8) -> NostrKey {
+    let mut secret = [1; 32];
+    secret[31] = n;
+    NodeKey::try_new(&secret).expect("far below the curve's order").public()
+}
+
+/// The `n`th task's id: later for a larger `n`.
+pub fn task_id(n: u64) -> Id<Task> {
+    Id::from_parts(1_700_000_000_000 + n, [7; 10])
+}
+
+/// The `n`th task's stream.
+pub fn stream(n: u64) -> String {
+    format!("escrow/{}", task_id(n))
+}
+
+/// A request that user 1 signed, as far as a store can tell.
+pub fn authority(words: &str) -> Authority {
+    let id = canonical::sha256(words.as_bytes());
+    Authority::Request(SignedRequest { author: key(1), id, event: words.to_owned(), body: words.as_bytes().to_vec() })
+}
+
+/// A request's digest.
+pub fn request(n: u8) -> Digest32 {
+    Digest32([n; 32])
+}
+
+/// One fact for the `n`th task, made on `version`.
+pub fn append(n: u64, version: u64) -> Append {
+    let stream = stream(n);
+    let words = format!("version {} of {stream}", version + 1);
+    Append {
+        expected_version: version,
+        facts: vec![NewFact { kind: KIND, body: words.clone().into_bytes() }],
+        authority: authority(&words),
+        recorded_at: NOW,
+        effects: Vec::new(),
+        finishes: Vec::new(),
+        reservations: Vec::new(),
+        row: TaskRow {
+            id: task_id(n),
+            version: version + 1,
+            state: "open",
+            requester: key(1),
+            worker: None,
+            wake_at: None,
+            wake_height: None,
+            view: words,
+        },
+        stream,
+    }
+}
+
+/// An effect that is due `secs` after [`NOW`].
+pub fn effect(key: &str, secs: u64) -> NewEffect {
+    NewEffect { key: key.to_owned(), body: format!("do {key}").into_bytes(), due: later(secs) }
+}
+
+/// A payment hash to be reserved.
+pub fn name(n: u8) -> Reservation {
+    Reservation { space: "payment_hash", name: vec![n; 32] }
+}
+
+/// The time `secs` after [`NOW`].
+pub fn later(secs: u64) -> Timestamp {
+    Timestamp::from_secs(NOW.as_secs() + secs)
+}

@@ -1,0 +1,59 @@
+//! The contract of [`Journal`](tallystick_app::port::journal::Journal) and
+//! [`TaskReader`](tallystick_app::port::tasks::TaskReader), as tests that every implementation runs.
+//!
+//! ```text
+//! // `make` is an `async fn` that answers an empty store and whatever must live as long as it.
+//! tallystick_testkit::store_suite!(make);
+//! ```
+//!
+//! Each case is a function over an empty store. The cases know the ports alone.
+
+pub mod appends;
+pub mod fixture;
+pub mod outbox;
+pub mod races;
+pub mod requests;
+pub mod tasks;
+
+/// Both ports together: what the suite runs on.
+pub trait Store: tallystick_app::port::journal::Journal + tallystick_app::port::tasks::TaskReader + 'static {}
+
+impl<S> Store for S where S: tallystick_app::port::journal::Journal + tallystick_app::port::tasks::TaskReader + 'static {}
+
+/// Makes one test of each case of the suite. `$make` is the path of an `async fn() -> (Store, guard)`.
+#[macro_export]
+macro_rules! store_suite {
+    ($make:path) => {
+        $crate::store_suite! { @cases $make;
+            appends {
+                facts_read_back, versions_go_on, a_stale_version_is_a_conflict, the_chain_links_every_fact,
+                the_journal_reads_in_pages, authorities_read_back, a_name_belongs_to_one_stream,
+                a_refusal_leaves_nothing, a_conflict_leaves_nothing, limits_are_refused,
+            }
+            outbox {
+                an_effect_lives_until_it_is_finished, a_key_is_unique_for_ever, facts_finish_effects,
+                effects_come_by_due_time, unknown_keys_are_passed_over, times_beyond_the_largest_are_refused,
+            }
+            requests { a_replay_is_refused, a_request_is_forgotten_after_its_time, other_requests_do_not_disturb }
+            tasks {
+                a_row_shows_its_newest_version, queries_filter, queries_page, queries_have_limits,
+                due_by_time_and_height, the_next_wake_is_the_earliest,
+            }
+            races {
+                one_of_two_writers_wins, one_of_two_streams_gets_the_name, one_of_two_replays_is_admitted,
+                many_streams_share_one_gapless_sequence,
+            }
+        }
+    };
+    (@cases $make:path; $($module:ident { $($case:ident),* $(,)? })*) => {
+        $(mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let (store, _guard) = $make().await;
+                    $crate::store_suite::$module::$case(::std::sync::Arc::new(store)).await;
+                }
+            )*
+        })*
+    };
+}

@@ -1,0 +1,107 @@
+//! Effects from the fact that asks for them to their end.
+
+use std::sync::Arc;
+use tallystick_app::port::journal::{Append, PendingEffect, StoreError};
+use tallystick_app::port::limits::{TIME_MAX, check_time};
+use tallystick_core::Timestamp;
+
+use super::Store;
+use super::fixture::{NOW, append, effect, later, stream};
+
+async fn due<S: Store>(store: &S, now: Timestamp) -> Vec<(String, u32)> {
+    let effects = store.due_effects(now, 100).await.expect("effects");
+    effects.into_iter().map(|effect| (effect.key, effect.attempts)).collect()
+}
+
+/// Pending, put off with the tries counted, finished; and nothing brings it back.
+pub async fn an_effect_lives_until_it_is_finished<S: Store>(store: Arc<S>) {
+    assert_eq!(store.next_effect_due().await.expect("an answer"), None);
+    store.append(Append { effects: vec![effect("pay", 10)], ..append(1, 0) }).await.expect("a new stream");
+    assert_eq!(store.next_effect_due().await.expect("an answer"), Some(later(10)));
+    assert_eq!(store.due_effects(later(9), 10).await.expect("effects"), []);
+    let wanted = PendingEffect {
+        key: "pay".to_owned(),
+        stream: stream(1),
+        body: b"do pay".to_vec(),
+        attempts: 0,
+        due: later(10),
+    };
+    assert_eq!(store.due_effects(later(10), 10).await.expect("effects"), [wanted.clone()]);
+    assert_eq!(store.due_effects(Timestamp::from_millis(u64::MAX), 10).await.expect("effects"), [wanted]);
+
+    store.defer_effect("pay", later(20)).await.expect("put off");
+    assert_eq!(due(&*store, later(19)).await, []);
+    assert_eq!(due(&*store, later(20)).await, [("pay".to_owned(), 1)]);
+    store.defer_effect("pay", later(5)).await.expect("put off");
+    assert_eq!(due(&*store, later(5)).await, [("pay".to_owned(), 2)]);
+    assert_eq!(store.next_effect_due().await.expect("an answer"), Some(later(5)));
+
+    store.finish_effect("pay").await.expect("finished");
+    store.finish_effect("pay").await.expect("finished again");
+    store.defer_effect("pay", NOW).await.expect("too late, and no harm");
+    assert_eq!(due(&*store, later(100)).await, []);
+    assert_eq!(store.next_effect_due().await.expect("an answer"), None);
+}
+
+/// A key that exists is left as it is: body, time, tries and end.
+pub async fn a_key_is_unique_for_ever<S: Store>(store: Arc<S>) {
+    store.append(Append { effects: vec![effect("pay", 10)], ..append(1, 0) }).await.expect("a new stream");
+    store.defer_effect("pay", later(10)).await.expect("put off");
+    let mut again = effect("pay", 0);
+    again.body = b"another body".to_vec();
+    let twice = Append { effects: vec![again.clone(), effect("new", 30), effect("new", 0)], ..append(2, 0) };
+    store.append(twice).await.expect("the facts are taken all the same");
+
+    let effects = store.due_effects(later(10), 10).await.expect("effects");
+    assert_eq!(effects.len(), 1);
+    assert_eq!((effects[0].stream.clone(), effects[0].attempts), (stream(1), 1));
+    assert_eq!(effects[0].body, b"do pay");
+    assert_eq!(due(&*store, later(30)).await, [("pay".to_owned(), 1), ("new".to_owned(), 0)]);
+
+    store.finish_effect("pay").await.expect("finished");
+    store.append(Append { effects: vec![again], ..append(2, 1) }).await.expect("the next version");
+    assert_eq!(due(&*store, later(30)).await, [("new".to_owned(), 0)]);
+}
+
+/// Facts bring effects to an end: their own stream's and others', known and unknown, also one that they ask for.
+pub async fn facts_finish_effects<S: Store>(store: Arc<S>) {
+    let first = Append { effects: vec![effect("a", 0), effect("b", 0), effect("c", 0)], ..append(1, 0) };
+    store.append(first).await.expect("a new stream");
+    let finishes = vec!["a".to_owned(), "d".to_owned(), "nobody's".to_owned()];
+    let second = Append { finishes, effects: vec![effect("d", 0), effect("e", 1)], ..append(1, 1) };
+    store.append(second).await.expect("the next version");
+    store.append(Append { finishes: vec!["b".to_owned()], ..append(2, 0) }).await.expect("another stream");
+    assert_eq!(due(&*store, later(1)).await, [("c".to_owned(), 0), ("e".to_owned(), 0)]);
+}
+
+/// The longest due first, in pages of the size asked for.
+pub async fn effects_come_by_due_time<S: Store>(store: Arc<S>) {
+    let effects = vec![effect("late", 30), effect("early", 10), effect("middle", 20)];
+    store.append(Append { effects, ..append(1, 0) }).await.expect("a new stream");
+    let keys = |effects: Vec<PendingEffect>| effects.into_iter().map(|effect| effect.key).collect::<Vec<_>>();
+    assert_eq!(keys(store.due_effects(later(30), 2).await.expect("effects")), ["early", "middle"]);
+    store.defer_effect("early", later(25)).await.expect("put off");
+    assert_eq!(keys(store.due_effects(later(30), 10).await.expect("effects")), ["middle", "early", "late"]);
+    assert_eq!(keys(store.due_effects(later(30), 0).await.expect("effects")), [""; 0]);
+    assert_eq!(store.next_effect_due().await.expect("an answer"), Some(later(20)));
+}
+
+/// Keys that nobody asked for do no harm.
+pub async fn unknown_keys_are_passed_over<S: Store>(store: Arc<S>) {
+    store.defer_effect("nobody's", later(1)).await.expect("nothing happens");
+    store.finish_effect("nobody's").await.expect("nothing happens");
+    assert_eq!(due(&*store, later(100)).await, []);
+    store.append(Append { effects: vec![effect("nobody's", 0)], ..append(1, 0) }).await.expect("a new stream");
+    assert_eq!(due(&*store, later(0)).await, [("nobody's".to_owned(), 0)]);
+}
+
+/// A time that cannot be stored is refused, and the effect stays as it was.
+pub async fn times_beyond_the_largest_are_refused<S: Store>(store: Arc<S>) {
+    store.append(Append { effects: vec![effect("pay", 0)], ..append(1, 0) }).await.expect("a new stream");
+    let late = Timestamp::from_millis(TIME_MAX.as_millis() + 1);
+    assert!(check_time(late).is_err());
+    assert!(matches!(store.defer_effect("pay", late).await, Err(StoreError::Limit(_))));
+    assert_eq!(due(&*store, NOW).await, [("pay".to_owned(), 0)]);
+    store.defer_effect("pay", TIME_MAX).await.expect("exactly at the limit");
+    assert_eq!(store.next_effect_due().await.expect("an answer"), Some(TIME_MAX));
+}

@@ -1,0 +1,26 @@
+//! Files stay small enough to be read: 600 lines are the end. Tests excepted.
+
+use std::{fs, path::Path, process::Command};
+
+const LINES_MAX: usize = 600;
+
+#[test]
+fn files_are_small() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"])
+        .current_dir(&root)
+        .output()
+        .expect("git lists the files");
+    let listed = String::from_utf8(listed.stdout).expect("paths are UTF-8");
+    let sources: Vec<&str> = listed.lines().filter(|path| !path.contains("/tests/")).collect();
+    assert!(sources.len() > 20, "only {} files seen: the test looks in the wrong place", sources.len());
+    let too_long: Vec<String> = sources
+        .iter()
+        .filter_map(|path| {
+            let lines = fs::read_to_string(root.join(path)).ok()?.lines().count();
+            (lines > LINES_MAX).then(|| format!("{path} has {lines} lines"))
+        })
+        .collect();
+    assert!(too_long.is_empty(), "files of more than {LINES_MAX} lines:\n{}", too_long.join("\n"));
+}
