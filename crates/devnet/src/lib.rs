@@ -1,3 +1,27 @@
-//! x
+//! A private Bitcoin network in this process, for demos and tests.
+//!
+//! ```text
+//! chain    the rules and the state of a regtest chain: pure, no IO, no clock
+//! mempool  the transactions that wait, by the policy of Bitcoin Core 29
+//! rpc      Bitcoin Core's JSON-RPC in front of them, on loopback
+//! miner    blocks, coins and reorganisations on demand, through the JSON-RPC alone
+//! regtest  all of it, started
+//! ```
+//!
+//! # Invariants
+//!
+//! * Whoever talks to it sees Bitcoin Core 29 with `-regtest -txindex`: the contract suite of the testkit says what
+//!   that means and runs against both.
+//! * [`Miner`] uses nothing but JSON-RPC, so it drives a real Bitcoin Core as well.
+//! * A block or transaction that breaks a rule leaves no trace in the unspent outputs.
+//! * It listens on 127.0.0.1 only.
+
 pub mod chain;
 pub mod mempool;
+mod miner;
+mod regtest;
+mod rpc;
+
+pub use miner::{Branch, Miner, MinerError};
+pub use regtest::{REGTEST_BLOCKS_START, RegtestChain, RegtestError};
+pub use rpc::{ChainServer, ServerError};

@@ -1,0 +1,105 @@
+//! Durable appends per second, and how long one waits, with 1, 16 and 256 writers; beside it what the disk itself does.
+//!
+//! `cargo bench -p tallystick-store`
+//!
+//! Each writer leads one task after the other through twelve facts, as escrow does: each append has a signed request
+//! of about 1 KB, one fact, one effect, the end of the effect before, and a new row; every task reserves a payment hash.
+#![allow(clippy::print_stdout)] // A bench prints its findings.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+use std::{fs::File, path::Path};
+
+use tallystick_app::port::journal::{Append, Journal, NewEffect, NewFact, Reservation};
+use tallystick_core::{Authority, BlockHeight, SignedRequest, canonical};
+use tallystick_store::SqliteStore;
+use tallystick_testkit::store_suite::fixture::{self, KIND, NOW};
+
+/// Facts of one task.
+const FACTS: u64 = 12;
+/// Writers, and appends of each.
+const ROUNDS: [(u64, u64); 3] = [(1, 2_000), (16, 1_200), (256, 240)];
+
+fn main() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on disk");
+    let (p50, p99) = fsync_latency(dir.path());
+    println!("disk: write + fdatasync of 4 KiB: p50 {} µs, p99 {} µs", p50.as_micros(), p99.as_micros());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for (writers, appends) in ROUNDS {
+        let path = dir.path().join(format!("{writers}.db"));
+        let (mut waits, took) = runtime.block_on(round(&path, writers, appends));
+        let rate = u128::from(writers * appends) * 1_000_000 / took.as_micros().max(1);
+        let (p50, p99) = percentiles(&mut waits);
+        println!(
+            "{writers:>4} writers: {rate:>6} appends/s, p50 {:>6} µs, p99 {:>6} µs ({} appends)",
+            p50.as_micros(),
+            p99.as_micros(),
+            waits.len()
+        );
+    }
+}
+
+/// All writers together: how long each append waited, and how long all took.
+async fn round(path: &Path, writers: u64, appends: u64) -> (Vec<Duration>, Duration) {
+    let store = SqliteStore::open(path).expect("a new store");
+    let start = Instant::now();
+    let mut set = tokio::task::JoinSet::new();
+    for writer in 0..writers {
+        let store = store.clone();
+        set.spawn(async move {
+            let mut waits = Vec::new();
+            for n in 0..appends {
+                let append = append(writer + writers * (n / FACTS), n % FACTS);
+                let before = Instant::now();
+                store.append(append).await.expect("the next version");
+                waits.push(before.elapsed());
+            }
+            waits
+        });
+    }
+    let waits = set.join_all().await.into_iter().flatten().collect();
+    let took = start.elapsed();
+    assert_eq!(store.verify_chain().await.expect("an unbroken chain"), writers * appends);
+    store.close().await;
+    (waits, took)
+}
+
+fn append(task: u64, version: u64) -> Append {
+    let mut append = fixture::append(task, version);
+    let words = format!("task {task}, version {version}: ");
+    let id = canonical::sha256(words.as_bytes());
+    append.authority = Authority::Request(SignedRequest {
+        author: append.row.requester,
+        id,
+        event: words.clone() + &"e".repeat(600),
+        body: (words.clone() + &"b".repeat(300)).into_bytes(),
+    });
+    append.facts = vec![NewFact { kind: KIND, body: (words.clone() + &"f".repeat(250)).into_bytes() }];
+    append.effects = vec![NewEffect { key: format!("{task}/{version}"), body: vec![0; 120], due: NOW }];
+    append.finishes = version.checked_sub(1).map(|before| format!("{task}/{before}")).into_iter().collect();
+    if version == 1 {
+        append.reservations = vec![Reservation { space: "payment_hash", name: id.0.to_vec() }];
+    }
+    append.row.state = if version < 4 { "open" } else { "held" };
+    append.row.wake_height = Some(BlockHeight(800_000));
+    append.row.view = words + &"v".repeat(800);
+    append
+}
+
+/// What one small durable write costs here.
+fn fsync_latency(dir: &Path) -> (Duration, Duration) {
+    let mut file = File::create(dir.join("probe")).expect("a file");
+    let mut waits: Vec<Duration> = (0..500)
+        .map(|_| {
+            let before = Instant::now();
+            file.write_all(&[7; 4_096]).and_then(|()| file.sync_data()).expect("a durable write");
+            before.elapsed()
+        })
+        .collect();
+    percentiles(&mut waits)
+}
+
+fn percentiles(waits: &mut [Duration]) -> (Duration, Duration) {
+    waits.sort();
+    (waits[waits.len() / 2], waits[waits.len() * 99 / 100])
+}

@@ -136,3 +136,14 @@ impl Ledger {
 fn next(number: u64) -> Result<u64> {
     number.checked_add(1).ok_or_else(|| StoreError::Limit("the journal is full".into()))
 }
+
+/// How often SQLite had to prepare an append's statements again.
+#[cfg(test)]
+pub(crate) fn prepared_again(conn: &rusqlite::Connection) -> i32 {
+    let statements = [ADD_AUTHORITY, ADD_FACT, RESERVE, SHOW];
+    let again = statements.map(|sql| {
+        let statement = conn.prepare_cached(sql).expect("it was prepared before");
+        statement.get_status(rusqlite::StatementStatus::RePrepare)
+    });
+    again.iter().sum()
+}

@@ -1,6 +1,7 @@
 //! The writer's connection: transactions, savepoints and the head of the chain.
 
 use rusqlite::Connection;
+use std::fmt::Display;
 use tallystick_app::port::journal::{CHAIN_START, StoreError};
 use tallystick_core::Digest32;
 
@@ -69,7 +70,7 @@ impl Ledger {
     }
 
     /// Runs `work` so that its error undoes what it did, and nothing else in the transaction.
-    pub(crate) fn savepoint<T, E: From<StoreError>>(
+    pub(crate) fn savepoint<T, E: From<StoreError> + Display>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -79,8 +80,11 @@ impl Ledger {
             return Err(failure.error.clone().into());
         }
         let answer = work(self);
-        if answer.is_err() {
+        if let Err(error) = &answer {
             self.head = before;
+            if self.conn.is_autocommit() {
+                self.lose(&error);
+            }
             self.control("ROLLBACK TO job");
         }
         self.control("RELEASE job");
@@ -92,15 +96,16 @@ impl Ledger {
         if self.broken.is_some() {
             return;
         }
-        // SQLite ends the whole transaction by itself on some errors. A statement after that would commit alone.
-        if sql != "BEGIN IMMEDIATE" && self.conn.is_autocommit() {
-            let error = StoreError::Unavailable("SQLite gave the transaction up".into());
-            self.broken = Some(Failure { error, fatal: false });
-            return;
-        }
         if let Err(error) = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])) {
             self.broken = Some(Failure { error: store_error(&error), fatal: is_fatal(&error) });
         }
+    }
+
+    /// SQLite ends the whole transaction by itself on some errors, such as a full disk. What came after that would
+    /// commit alone: so nothing may.
+    fn lose(&mut self, why: &dyn Display) {
+        let error = StoreError::Unavailable(format!("the transaction was given up: {why}"));
+        self.broken = Some(Failure { error, fatal: false });
     }
 
     /// Leaves the failed transaction and reads the head again.

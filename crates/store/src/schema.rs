@@ -1,6 +1,6 @@
 //! Connections, their settings, and migrations.
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use std::{path::Path, time::Duration};
 use tallystick_app::port::journal::StoreError;
 
@@ -51,6 +51,8 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
 fn settings(conn: &Connection) -> Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT).or_store()?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Plans depend on the schema alone. Without this SQLite prepares a statement again for many a newly bound value.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).or_store()?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY").or_store()
 }
 

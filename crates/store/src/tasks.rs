@@ -138,8 +138,11 @@ mod tests {
         for (query, index) in cases {
             let Select { sql, params } = Select::of(&query);
             let plan = plan(&conn, &sql, params);
-            assert!(plan.contains(&format!("SEARCH tasks USING INDEX {index}"))
-                || plan.contains(&format!("SEARCH tasks USING COVERING INDEX {index}")), "{sql}\n{plan}");
+            assert!(
+                plan.contains(&format!("SEARCH tasks USING INDEX {index}"))
+                    || plan.contains(&format!("SEARCH tasks USING COVERING INDEX {index}")),
+                "{sql}\n{plan}"
+            );
             assert!(!plan.contains("SCAN tasks"), "{sql}\n{plan}");
         }
         for (sql, index) in [(DUE_BY_HEIGHT, "tasks_by_wake_height"), (DUE_BY_TIME, "tasks_by_wake_at")] {

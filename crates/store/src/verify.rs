@@ -61,11 +61,7 @@ fn predecessor(conn: &Connection, fact: &Fact) -> Result<()> {
             statement.query_row(params![fact.stream, fact.version.saturating_sub(1)], |row| row.get(0)).optional()
         })
         .or_store()?;
-    if seq.is_some_and(|seq| seq < fact.seq) {
-        Ok(())
-    } else {
-        Err(bad(fact.seq, "skips a version of its stream"))
-    }
+    if seq.is_some_and(|seq| seq < fact.seq) { Ok(()) } else { Err(bad(fact.seq, "skips a version of its stream")) }
 }
 
 fn authority(conn: &Connection, seq: u64, digest: Digest32) -> Result<()> {

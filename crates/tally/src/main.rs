@@ -1,2 +1,27 @@
 //! The one binary of Tallystick.
-fn main() {}
+
+use clap::Parser;
+use std::process::ExitCode;
+use tally::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Init(args) => tally::init::run(&args),
+        Command::Key(command) => tally::ask::key(command),
+        Command::Serve(args) => block_on(tally::serve::run(args)),
+        Command::Task { access, command } => block_on(tally::ask::task(access, command)),
+        Command::Node { access, command } => block_on(tally::ask::node(access, command)),
+        Command::Demo { keep } => block_on(tally::demo::run(keep)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -2,10 +2,18 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`clock`] | a clock set by hand |
+//! | [`escrow`] | given/when/then for the rules of escrow |
 //! | [`memory_store`] | the journal and the read model in memory |
+//! | [`rail`] | a Lightning network in memory |
 //! | [`store_suite`] | the contract of journal and read model |
 
+pub mod clock;
+pub mod escrow;
 pub mod memory_store;
+pub mod rail;
 pub mod store_suite;
 
+pub use clock::ManualClock;
 pub use memory_store::MemoryStore;
+pub use rail::SimRail;

@@ -204,7 +204,8 @@ impl TaskReader for MemoryStore {
 
     async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>, StoreError> {
         let state = self.state();
-        let by_height = state.rows.values().filter_map(|row| Some((row.wake_height.filter(|at| *at <= height)?, row.id)));
+        let by_height =
+            state.rows.values().filter_map(|row| Some((row.wake_height.filter(|at| *at <= height)?, row.id)));
         let by_time = state.rows.values().filter_map(|row| Some((row.wake_at.filter(|at| *at <= now)?, row.id)));
         let (mut by_height, mut by_time) = (by_height.collect::<Vec<_>>(), by_time.collect::<Vec<_>>());
         by_height.sort();

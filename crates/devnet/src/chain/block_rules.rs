@@ -7,9 +7,7 @@ use bitcoin::script::Builder;
 use bitcoin::{Block, CompactTarget, Network, Transaction, TxMerkleNode, WitnessMerkleNode};
 
 use super::reject::BlockReject;
-use super::rules::{
-    BLOCK_SIGOPS_COST_MAX, BLOCK_WEIGHT_MAX, WITNESS_SCALE, check_transaction, is_final, merkle_root,
-};
+use super::rules::{BLOCK_SIGOPS_COST_MAX, BLOCK_WEIGHT_MAX, WITNESS_SCALE, check_transaction, is_final, merkle_root};
 use super::tree::StoredBlock;
 
 /// How far ahead of our clock a block may be, in seconds.
@@ -39,6 +37,12 @@ pub(crate) fn check_block(stored: &StoredBlock) -> Result<(), BlockReject> {
     if mutated {
         return Err(BlockReject::mutated("bad-txns-duplicate", "duplicate transaction"));
     }
+    check_body(stored)
+}
+
+/// The same for the transactions alone.
+pub(crate) fn check_body(stored: &StoredBlock) -> Result<(), BlockReject> {
+    let StoredBlock { block, txids } = stored;
     let stripped_bytes: u64 = 80 + block.txdata.iter().map(|tx| tx.base_size() as u64).sum::<u64>();
     if block.txdata.is_empty() || stripped_bytes * WITNESS_SCALE > BLOCK_WEIGHT_MAX {
         return Err(BlockReject::new("bad-blk-length", "size limits failed"));
@@ -65,11 +69,7 @@ pub(crate) fn check_block(stored: &StoredBlock) -> Result<(), BlockReject> {
 /// The target of the header itself, which must also be one that regtest allows.
 fn check_work(header: &Header) -> Result<(), BlockReject> {
     let allowed = header.target() <= Params::new(Network::Regtest).max_attainable_target;
-    if allowed && has_work(header) {
-        Ok(())
-    } else {
-        Err(BlockReject::new("high-hash", "proof of work failed"))
-    }
+    if allowed && has_work(header) { Ok(()) } else { Err(BlockReject::new("high-hash", "proof of work failed")) }
 }
 
 /// What a header must keep to above its parent, which has the median time `median_time`.

@@ -24,9 +24,8 @@ pub(crate) fn connect_block(
         if outpoints(tx, *txid).any(|outpoint| view.coin(&outpoint).is_some()) {
             return Err(BlockReject::new("bad-txns-BIP30", "tried to overwrite transaction"));
         }
-        sigops_cost = sigops_cost.saturating_add(
-            tx.total_sigop_cost(|outpoint| view.coin(outpoint).map(|coin| coin.output.clone())),
-        );
+        sigops_cost = sigops_cost
+            .saturating_add(tx.total_sigop_cost(|outpoint| view.coin(outpoint).map(|coin| coin.output.clone())));
         if sigops_cost > BLOCK_SIGOPS_COST_MAX {
             return Err(BlockReject::new("bad-blk-sigops", "too many sigops"));
         }
@@ -34,12 +33,9 @@ pub(crate) fn connect_block(
             let fee = check_inputs(tx, &view, height).map_err(|reject| {
                 BlockReject::new(reject.reason, format!("{} in transaction {txid}", reject.details))
             })?;
-            fees = fees
-                .checked_add(fee)
-                .filter(|fees| *fees <= Amount::MAX_MONEY)
-                .ok_or_else(|| {
-                    BlockReject::new("bad-txns-accumulated-fee-outofrange", "accumulated fee in the block out of range")
-                })?;
+            fees = fees.checked_add(fee).filter(|fees| *fees <= Amount::MAX_MONEY).ok_or_else(|| {
+                BlockReject::new("bad-txns-accumulated-fee-outofrange", "accumulated fee in the block out of range")
+            })?;
             if !sequence_locks_satisfied(tx, &view, context) {
                 let details = format!("contains a non-BIP68-final transaction {txid}");
                 return Err(BlockReject::new("bad-txns-nonfinal", details));

@@ -23,6 +23,7 @@ mod tests;
 pub use block_rules::regtest_bits;
 pub use coins::{BlockUndo, Coin, CoinSet, CoinView, MEMPOOL_HEIGHT};
 pub use mining::MineError;
+pub(crate) use mining::find_work;
 pub use reject::{BlockReject, RejectKind, TxReject};
 pub use rules::{BLOCK_WEIGHT_MAX, COINBASE_MATURITY, subsidy};
 pub use state::{Chain, Submitted};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::{Block, BlockHash, Transaction, Txid, Witness};
 
-use super::block_rules::{check_block, check_block_above, check_header_above, witness_commitment};
+use super::block_rules::{check_block, check_block_above, check_body, check_header_above, witness_commitment};
 use super::coins::CoinSet;
 use super::connect::connect_block;
 use super::reject::BlockReject;
@@ -285,7 +285,9 @@ impl Chain {
     pub(crate) fn test_on_tip(&self, block: &Block) -> Result<(), BlockReject> {
         let above = Above::new(&self.tree, self.tree.tip_hash());
         let median_time = self.tree.median_time(&self.tree.tip_hash());
+        let stored = StoredBlock::new(block.clone());
+        check_body(&stored)?;
         check_block_above(block, self.tree.tip().height + 1, median_time)?;
-        connect_block(&StoredBlock::new(block.clone()), &self.coins, &above).map(|_| ())
+        connect_block(&stored, &self.coins, &above).map(|_| ())
     }
 }

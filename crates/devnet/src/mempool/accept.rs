@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid, Wtxid};
 
-use super::policy::{
-    check_inputs_standard, check_sigops, check_standard, is_dust, policy_vsize,
-};
+use super::policy::{check_inputs_standard, check_sigops, check_standard, is_dust, policy_vsize};
 use super::pool::{Mempool, POOL_VSIZE_MAX};
 use super::truc::{self, TRUC_VERSION, TrucFailure};
 use super::{KvbRate, Site};
@@ -99,10 +97,7 @@ pub(super) struct PoolView<'a> {
 
 impl CoinView for PoolView<'_> {
     fn coin(&self, outpoint: &OutPoint) -> Option<&Coin> {
-        self.package
-            .get(outpoint)
-            .or_else(|| self.pool.coin(outpoint))
-            .or_else(|| self.site.coins.coin(outpoint))
+        self.package.get(outpoint).or_else(|| self.pool.coin(outpoint)).or_else(|| self.site.coins.coin(outpoint))
     }
 }
 

@@ -29,7 +29,8 @@ pub use package::{PackageOutcome, PackageTxOutcome};
 pub use pool::{Entry, Mempool};
 
 pub(crate) use accept::Terms;
-pub(crate) use package::PACKAGE_COUNT_MAX;
+pub(crate) use package::{PACKAGE_COUNT_MAX, is_child_with_parents_tree};
+pub(crate) use policy::multisig_keys;
 
 use crate::chain::{Above, CoinSet};
 

@@ -85,9 +85,8 @@ impl Mempool {
         match self.check_members(txs, site, Terms::TEST_LIST) {
             Err(outcome) => outcome,
             Ok(members) => {
-                let own_rate = |candidate: &Candidate| {
-                    (KvbRate::of(candidate.fee, candidate.vsize), vec![candidate.wtxid])
-                };
+                let own_rate =
+                    |candidate: &Candidate| (KvbRate::of(candidate.fee, candidate.vsize), vec![candidate.wtxid]);
                 PackageOutcome { failure: None, txs: accepted(&members, own_rate) }
             }
         }
@@ -112,9 +111,7 @@ impl Mempool {
         for tx in txs {
             let wtxid = tx.compute_wtxid();
             let result = match self.get(&tx.compute_txid()) {
-                Some(entry) if entry.wtxid == wtxid => {
-                    PackageTxOutcome::Known { vsize: entry.vsize, fee: entry.fee }
-                }
+                Some(entry) if entry.wtxid == wtxid => PackageTxOutcome::Known { vsize: entry.vsize, fee: entry.fee },
                 Some(entry) => PackageTxOutcome::OtherWitness(entry.wtxid),
                 None => match self.accept(tx, site, Terms { rate_max, ..Terms::SINGLE }, false) {
                     Ok(accepted) => PackageTxOutcome::Accepted(accepted),

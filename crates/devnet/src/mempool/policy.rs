@@ -142,7 +142,8 @@ pub(super) fn check_inputs_standard(tx: &Transaction, coins: &dyn CoinView) -> R
     }
     if tx.input.iter().all(|input| {
         coins.coin(&input.previous_output).is_none_or(|coin| {
-            input.witness.is_empty() || is_witness_standard(&coin.output.script_pubkey, &input.script_sig, &input.witness)
+            input.witness.is_empty()
+                || is_witness_standard(&coin.output.script_pubkey, &input.script_sig, &input.witness)
         })
     }) {
         Ok(())

@@ -58,10 +58,7 @@ pub(super) fn check_single(pool: &Mempool, candidate: &Candidate) -> Result<(), 
 }
 
 /// The members of a package against each other.
-pub(super) fn check_package(
-    pool: &Mempool,
-    candidates: &[Candidate],
-) -> Result<(), String> {
+pub(super) fn check_package(pool: &Mempool, candidates: &[Candidate]) -> Result<(), String> {
     for (index, candidate) in candidates.iter().enumerate() {
         check_member(pool, candidate, &candidates[..index], candidates).map_err(|failure| failure.details)?;
     }
@@ -105,12 +102,8 @@ fn check_member(
 fn check_versions(tx: &Arc<Transaction>, who: &str, parent: &Transaction, parent_id: Txid) -> Result<(), TrucFailure> {
     let parent_name = format!("{parent_id} (wtxid={})", parent.compute_wtxid());
     match (tx.version.0 == TRUC_VERSION, parent.version.0 == TRUC_VERSION) {
-        (true, false) => {
-            Err(failure(format!("version=3 tx {who} cannot spend from non-version=3 tx {parent_name}")))
-        }
-        (false, true) => {
-            Err(failure(format!("non-version=3 tx {who} cannot spend from version=3 tx {parent_name}")))
-        }
+        (true, false) => Err(failure(format!("version=3 tx {who} cannot spend from non-version=3 tx {parent_name}"))),
+        (false, true) => Err(failure(format!("non-version=3 tx {who} cannot spend from version=3 tx {parent_name}"))),
         _ => Ok(()),
     }
 }

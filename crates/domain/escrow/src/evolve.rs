@@ -1,7 +1,5 @@
 //! Applying facts. Total: a fact that does not fit leaves the task as it is.
 
-use tallystick_core::BlockHeight;
-
 use crate::{Event, Job, Phase, RefundReason, State, Task, Tranche, TrancheInvoice, TrancheState};
 
 pub(crate) fn evolve(state: State, event: &Event) -> State {
@@ -18,6 +16,7 @@ pub(crate) fn evolve(state: State, event: &Event) -> State {
             }))
         }
         (State::Absent, _) => State::Absent,
+        (State::Present(task), _) if task.phase.is_final() => State::Present(task),
         (State::Present(mut task), event) => {
             apply_to_tranche(&mut task.phase, event);
             task.phase = next_phase(&task, event);
@@ -48,13 +47,17 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
             job.tranches.iter_mut().for_each(give_back);
             Phase::Refunding { job, reason: *reason }
         }
-        (Event::TaskSettled, Phase::Releasing { job, .. } | Phase::Refunding { job, .. }) => Phase::Settled { job },
+        (Event::TaskSettled, Phase::Releasing { job, reason, .. }) => Phase::Settled { job, reason },
         (Event::TaskRefunded, Phase::Refunding { job, reason }) => Phase::Refunded { job, reason },
         (Event::TaskRefunded, Phase::Releasing { job, .. }) => {
             Phase::Refunded { job, reason: RefundReason::PayoutFailed }
         }
-        (Event::TaskCancelled { by }, phase) => Phase::Cancelled { job: phase.job().cloned(), by: *by },
-        (Event::TaskExpired, phase) => Phase::Expired { job: phase.job().cloned() },
+        (Event::TaskCancelled { by }, phase @ (Phase::Open | Phase::Assigned { .. } | Phase::Funding { .. })) => {
+            Phase::Cancelled { job: phase.job().cloned(), by: *by }
+        }
+        (Event::TaskExpired, phase @ (Phase::Open | Phase::Assigned { .. } | Phase::Funding { .. })) => {
+            Phase::Expired { job: phase.job().cloned() }
+        }
         (_, phase) => phase,
     }
 }
@@ -81,15 +84,20 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
             }
         }
         Event::HoldLocked { tranche, claim_deadline, .. } => {
-            set(phase, *tranche, |_| held(*claim_deadline));
+            set(phase, *tranche, |state| match state {
+                TrancheState::Unfunded => TrancheState::Held { claim_deadline: *claim_deadline },
+                other => other,
+            });
         }
-        Event::PayoutBegun { tranche, attempt, .. } => set(phase, *tranche, |state| TrancheState::Paying {
-            attempt: *attempt,
-            covered: !matches!(state, TrancheState::Paying { covered: false, .. }),
+        Event::PayoutBegun { tranche, attempt, .. } => set(phase, *tranche, |state| match state {
+            TrancheState::Held { .. } => TrancheState::Paying { attempt: *attempt, covered: true },
+            TrancheState::Paying { covered, .. } => TrancheState::Paying { attempt: *attempt, covered },
+            other => other,
         }),
         Event::PayoutPaid { tranche, fee } => set(phase, *tranche, |state| match state {
             TrancheState::Paying { covered: true, .. } => TrancheState::Paid { fee: *fee },
-            _ => TrancheState::Uncovered { fee: *fee },
+            TrancheState::Paying { covered: false, .. } => TrancheState::Uncovered { fee: *fee },
+            other => other,
         }),
         Event::HoldClaimed { tranche, .. } => set(phase, *tranche, |state| match state {
             TrancheState::Paid { fee } | TrancheState::Uncovered { fee } => TrancheState::Claimed { fee },
@@ -100,7 +108,10 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
                 give_back(part);
             }
         }
-        Event::HoldReturned { tranche } => set(phase, *tranche, |_| TrancheState::Returned),
+        Event::HoldReturned { tranche } => set(phase, *tranche, |state| match state {
+            TrancheState::Returning => TrancheState::Returned,
+            other => other,
+        }),
         Event::HoldLost { tranche } => {
             let in_funding = matches!(phase, Phase::Funding { .. });
             set(phase, *tranche, |state| lost(state, in_funding));
@@ -118,10 +129,6 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
         | Event::TaskCancelled { .. }
         | Event::TaskExpired => {}
     }
-}
-
-const fn held(claim_deadline: BlockHeight) -> TrancheState {
-    TrancheState::Held { claim_deadline }
 }
 
 /// What is left of a tranche whose hold is gone.

@@ -12,7 +12,7 @@
 
 use tallystick_core::{BlockHeight, Blocks, Duration, Timestamp};
 
-use crate::{Policy, Rejection, Terms};
+use crate::{Job, Policy, Rejection, Terms, TrancheState};
 
 /// LDK fails a held HTLC back this many blocks before it expires (`HTLC_FAIL_BACK_BUFFER`): its claim deadline.
 pub const FAIL_BACK_BLOCKS: Blocks = Blocks(39);
@@ -60,6 +60,15 @@ pub fn final_cltv_delta(policy: &Policy, hold_blocks: Blocks) -> Blocks {
 /// The last height at which a payout covered by this hold may begin.
 pub fn decide_by(policy: &Policy, claim_deadline: BlockHeight) -> BlockHeight {
     claim_deadline.before(policy.payout_reserve())
+}
+
+/// The last height at which payouts covered by the holds locked so far may begin.
+pub(crate) fn earliest_decide_by(policy: &Policy, job: &Job) -> Option<BlockHeight> {
+    let deadlines = job.tranches.iter().filter_map(|part| match part.state {
+        TrancheState::Held { claim_deadline } => Some(claim_deadline),
+        _ => None,
+    });
+    deadlines.min().map(|deadline| decide_by(policy, deadline))
 }
 
 #[cfg(test)]

@@ -105,6 +105,10 @@ impl Policy {
         let contradictions = [
             (self.payout_min == Sat::ZERO, "the smallest payout must be at least 1 sat"),
             (self.payout_min > self.payout_max, "the smallest payout is larger than the largest"),
+            (
+                self.payout_max.checked_add(self.fee(self.payout_max)).is_err(),
+                "the largest payout and its fee are more than all bitcoin",
+            ),
             (self.tranches_max == 0 || self.tranches_max > TRANCHES_LIMIT, "a task must be allowed 1 to 64 tranches"),
             (
                 self.payee_final_cltv_max >= self.payout_cltv_max,
@@ -150,6 +154,8 @@ mod tests {
         assert!(matches!(thin.check(), Err(PolicyError::Margin { .. })));
         let free = Policy { payout_min: Sat::ZERO, ..Policy::default() };
         assert!(matches!(free.check(), Err(PolicyError::Contradiction(_))));
+        let everything = Policy { payout_max: Sat::MAX, ..Policy::default() };
+        assert!(matches!(everything.check(), Err(PolicyError::Contradiction(_))));
     }
 
     #[test]

@@ -86,8 +86,8 @@ pub enum Rejection {
     /// Other work was submitted before.
     #[error("other work was already submitted")]
     WorkAlreadySubmitted,
-    /// The work deadline has passed.
-    #[error("the work deadline ({deadline}) has passed")]
+    /// The time for this has passed: the work deadline, or for a rejection the review window.
+    #[error("the time for this has passed: it ended at {deadline}")]
     DeadlinePassed {
         /// The deadline.
         deadline: Timestamp,

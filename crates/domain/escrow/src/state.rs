@@ -89,6 +89,8 @@ pub enum Phase {
     Settled {
         /// Worker and tranches.
         job: Job,
+        /// Why.
+        reason: ReleaseReason,
     },
     /// The requester has the money back. The end.
     Refunded {
@@ -277,7 +279,7 @@ impl Phase {
             | Self::Submitted { job, .. }
             | Self::Releasing { job, .. }
             | Self::Refunding { job, .. }
-            | Self::Settled { job }
+            | Self::Settled { job, .. }
             | Self::Refunded { job, .. } => Some(job),
         }
     }
@@ -293,7 +295,7 @@ impl Phase {
             | Self::Submitted { job, .. }
             | Self::Releasing { job, .. }
             | Self::Refunding { job, .. }
-            | Self::Settled { job }
+            | Self::Settled { job, .. }
             | Self::Refunded { job, .. } => Some(job),
         }
     }

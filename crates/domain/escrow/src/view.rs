@@ -63,7 +63,7 @@ pub struct TrancheView {
     pub funding_invoice: Option<String>,
     /// The height before which the hold must be claimed.
     pub claim_deadline: Option<BlockHeight>,
-    /// How often a payout was begun.
+    /// Which attempt of the payout is under way, from 1; 0 before and after.
     pub attempts: u32,
     /// What routing the payout cost.
     pub routing_fee_msat: Option<u64>,
@@ -154,8 +154,10 @@ impl From<&Tranche> for TrancheView {
 fn reason(phase: &Phase) -> Option<String> {
     use crate::{RefundReason, ReleaseReason};
     let name = match phase {
-        Phase::Releasing { reason: ReleaseReason::Approved, .. } => "approved",
-        Phase::Releasing { reason: ReleaseReason::Silence, .. } => "silence",
+        Phase::Releasing { reason, .. } | Phase::Settled { reason, .. } => match reason {
+            ReleaseReason::Approved => "approved",
+            ReleaseReason::Silence => "silence",
+        },
         Phase::Refunding { reason, .. } | Phase::Refunded { reason, .. } => match reason {
             RefundReason::Rejected => "rejected",
             RefundReason::CancelledByRequester => "cancelled_by_requester",

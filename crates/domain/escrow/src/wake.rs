@@ -2,7 +2,7 @@
 
 use tallystick_core::{BlockHeight, Timestamp};
 
-use crate::{Phase, State};
+use crate::{Phase, State, plan};
 
 /// The next time and height at which [`crate::NodeCommand::Wake`] changes something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,9 @@ impl State {
         let Self::Present(task) = self else { return Wake::default() };
         match &task.phase {
             Phase::Open | Phase::Assigned { .. } => Wake { at: Some(task.terms.work_deadline), height: None },
-            Phase::Funding { until, .. } => Wake { at: Some(*until), height: None },
+            Phase::Funding { job, until } => {
+                Wake { at: Some(*until), height: plan::earliest_decide_by(&task.policy, job) }
+            }
             Phase::Held { decide_by, .. } => Wake { at: Some(task.terms.work_deadline), height: Some(*decide_by) },
             Phase::Submitted { decide_by, review_until, .. } => {
                 Wake { at: Some(*review_until), height: Some(*decide_by) }

@@ -1,1 +1,44 @@
 //! A Lightning node on LDK: hold invoices, pass-through payouts and its on-chain wallet.
+//!
+//! [`LightningNode`] implements the app's ports: [`HoldRail`](tallystick_app::port::rail::HoldRail) and
+//! [`InvoiceReader`](tallystick_app::port::rail::InvoiceReader) for products,
+//! [`NodeOperator`](tallystick_app::port::operator::NodeOperator) for whoever runs it.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `node` | starts, stops, and answers calls; `node/holds.rs` and `node/payouts.rs` have the state diagrams |
+//! | `events` | what follows from each of LDK's events |
+//! | `courier` | tells the listener: at least once, in order per hash |
+//! | `store` | one SQLite file; its module has the rule that keeps disk and network in step |
+//! | `secret` | seed, derived keys, sealing of preimages |
+//! | `chain` | blocks, fee rates, broadcasts |
+//! | `wallet` | the on-chain wallet (BIP 86) |
+//! | `peers` | connections, kept up |
+//! | `ldk` | LDK's types and hooks, filled in; no other crate compiles them |
+//!
+//! # Invariants
+//! * The node claims a hold only with a preimage that it learned by paying the payee.
+//! * A hash is paid once and claimed once, for ever; LDK itself keeps no such memory.
+//! * A preimage is sealed on the disk in the transaction in which its event counts as handled.
+//! * No channel monitor on the disk is newer than the channel manager beside it.
+//! * A payment counts as failed only when none of its HTLCs is left and none can be made.
+//! * No preimage, seed or key is in a log line, an error, a `Debug` output or an answer.
+//! * When the database fails, nothing leaves the node any more.
+
+mod chain;
+mod clock;
+mod config;
+mod courier;
+mod error;
+mod events;
+mod invoice;
+mod ldk;
+mod node;
+mod peers;
+mod secret;
+mod store;
+mod wallet;
+
+pub use config::LightningConfig;
+pub use error::LightningError;
+pub use node::LightningNode;

@@ -1,0 +1,154 @@
+//! What `verify_chain` finds: each case damages a journal behind the store's back.
+
+use rusqlite::Connection;
+use std::path::PathBuf;
+use tallystick_app::port::journal::{Journal, StoreError};
+use tallystick_app::port::tasks::TaskReader;
+use tallystick_store::SqliteStore;
+use tallystick_testkit::store_suite::fixture::append;
+use tempfile::TempDir;
+
+/// A closed journal of two streams with five facts each; odd numbers are stream 1, even ones stream 2.
+async fn ten_facts() -> (PathBuf, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    for version in 0..5 {
+        for task in [1, 2] {
+            store.append(append(task, version)).await.unwrap();
+        }
+    }
+    store.close().await;
+    (path, dir)
+}
+
+/// Runs `sql` without the guards that the schema has against it.
+fn damage(path: &PathBuf, sql: &str) {
+    let conn = Connection::open(path).unwrap();
+    let guards: Vec<String> = conn
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(guards.len(), 4);
+    for guard in guards {
+        conn.execute_batch(&format!("DROP TRIGGER {guard}")).unwrap();
+    }
+    conn.execute_batch(&format!("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {sql}")).unwrap();
+}
+
+#[tokio::test]
+async fn a_sound_journal_verifies_from_anywhere() {
+    let (path, _dir) = ten_facts().await;
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.verify_chain().await, Ok(10));
+    for (count, checked) in [(0, 0), (1, 1), (4, 4), (10, 10), (11, 10), (u64::MAX, 10)] {
+        assert_eq!(store.verify_tail(count).await, Ok(checked), "the last {count}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(empty.path().join("journal.db")).unwrap();
+    assert_eq!(store.verify_chain().await, Ok(0));
+    assert_eq!(store.verify_tail(1_000).await, Ok(0));
+}
+
+#[tokio::test]
+async fn the_first_bad_fact_is_named() {
+    let cases = [
+        ("UPDATE facts SET body = x'00' WHERE seq = 4", "fact 4 does not match its hash"),
+        ("UPDATE facts SET kind = 'test.other' WHERE seq IN (4, 7)", "fact 4 does not match its hash"),
+        ("UPDATE facts SET recorded_at = recorded_at + 1 WHERE seq = 1", "fact 1 does not match its hash"),
+        ("UPDATE facts SET hash = zeroblob(32) WHERE seq = 4", "fact 4 does not match its hash"),
+        ("UPDATE facts SET prev = zeroblob(32) WHERE seq = 4", "fact 4 does not follow the fact before it"),
+        ("DELETE FROM facts WHERE seq = 4", "fact 4 is missing"),
+        ("DELETE FROM facts WHERE seq = 1", "fact 1 is missing"),
+        ("UPDATE facts SET version = 9 WHERE seq = 9", "fact 9 does not match its hash"),
+        (
+            "DELETE FROM authorities WHERE digest = (SELECT authority FROM facts WHERE seq = 4)",
+            "fact 4 has no authority",
+        ),
+        (
+            "UPDATE authorities SET bytes = x'ff' WHERE digest = (SELECT authority FROM facts WHERE seq = 4)",
+            "fact 4 has an authority that cannot be read",
+        ),
+        (
+            "UPDATE authorities SET bytes = (SELECT bytes FROM authorities WHERE digest =
+                (SELECT authority FROM facts WHERE seq = 5))
+             WHERE digest = (SELECT authority FROM facts WHERE seq = 4)",
+            "fact 4 has an authority that does not match its digest",
+        ),
+    ];
+    for (sql, wanted) in cases {
+        let (path, _dir) = ten_facts().await;
+        damage(&path, sql);
+        let store = SqliteStore::open(&path).expect("the last fact is sound");
+        assert_eq!(store.verify_chain().await, Err(StoreError::Corrupt(wanted.into())), "{sql}");
+    }
+}
+
+/// A hash that is wrong in itself but chained on is found at the link; rewriting the rest is what anchors are for.
+#[tokio::test]
+async fn a_fact_rehashed_alone_breaks_the_next_link() {
+    let (path, _dir) = ten_facts().await;
+    let store = SqliteStore::open(&path).unwrap();
+    let mut fact = store.facts(3, 1).await.unwrap().remove(0);
+    store.close().await;
+    fact.kind = "test.other".to_owned();
+    damage(&path, &format!("UPDATE facts SET kind = 'test.other', hash = x'{}' WHERE seq = 4", fact.link()));
+    let store = SqliteStore::open(&path).unwrap();
+    let wanted = StoreError::Corrupt("fact 5 does not follow the fact before it".into());
+    assert_eq!(store.verify_chain().await, Err(wanted.clone()));
+    assert_eq!(store.verify_tail(6).await, Err(wanted));
+    assert_eq!(store.verify_tail(5).await, Ok(5), "what comes later is sound");
+}
+
+#[tokio::test]
+async fn a_skipped_version_is_named() {
+    let (path, _dir) = ten_facts().await;
+    let store = SqliteStore::open(&path).unwrap();
+    let mut last = store.facts(9, 1).await.unwrap().remove(0);
+    store.close().await;
+    last.version = 7;
+    damage(&path, &format!("UPDATE facts SET version = 7, hash = x'{}' WHERE seq = 10", last.link()));
+    let store = SqliteStore::open(&path).unwrap();
+    let wanted = StoreError::Corrupt("fact 10 skips a version of its stream".into());
+    assert_eq!(store.verify_chain().await, Err(wanted));
+}
+
+#[tokio::test]
+async fn a_damaged_head_is_found_at_the_start() {
+    let (path, _dir) = ten_facts().await;
+    damage(&path, "UPDATE facts SET body = x'00' WHERE seq = 10");
+    let opened = SqliteStore::open(&path);
+    assert!(matches!(&opened, Err(StoreError::Corrupt(why)) if why.contains("fact 10")), "{opened:?}");
+}
+
+#[tokio::test]
+async fn values_of_a_wrong_shape_are_damage_and_no_panic() {
+    let (path, _dir) = ten_facts().await;
+    damage(
+        &path,
+        "UPDATE facts SET prev = x'00' WHERE seq = 4; DELETE FROM tasks WHERE rowid > 1;
+         UPDATE tasks SET wake_at = -1, wake_height = 1, id = x'0102';",
+    );
+    let store = SqliteStore::open(&path).unwrap();
+    assert!(matches!(store.facts(0, 10).await, Err(StoreError::Corrupt(_))));
+    assert!(matches!(store.next_wake_at().await, Err(StoreError::Corrupt(_))));
+    let due = store.due_tasks(append(1, 0).recorded_at, tallystick_core::BlockHeight(5), 10).await;
+    assert!(matches!(due, Err(StoreError::Corrupt(_))), "{due:?}");
+}
+
+#[tokio::test]
+async fn the_schema_guards_facts_and_authorities() {
+    let (path, _dir) = ten_facts().await;
+    let conn = Connection::open(&path).unwrap();
+    for sql in [
+        "UPDATE facts SET body = x'00'",
+        "DELETE FROM facts",
+        "UPDATE authorities SET bytes = x'00'",
+        "DELETE FROM authorities",
+    ] {
+        assert!(conn.execute_batch(sql).is_err(), "{sql}");
+    }
+}

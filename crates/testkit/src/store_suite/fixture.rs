@@ -1,5 +1,6 @@
 //! Small values for the suite, and for benches and crash tests of a store.
 
+use std::sync::LazyLock;
 use tallystick_app::port::journal::{Append, NewEffect, NewFact, Reservation};
 use tallystick_app::port::tasks::TaskRow;
 use tallystick_core::{Authority, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical};
@@ -7,6 +8,8 @@ use tallystick_escrow::Task;
 
 /// The kind of every fact made here.
 pub const KIND: &str = "test.noted";
+/// User 1's key, made once: it would cost more than an append to a fast store.
+static USER: LazyLock<NostrKey> = LazyLock::new(|| key(1));
 /// The time at which every append made here is recorded.
 pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -30,7 +33,7 @@ pub fn stream(n: u64) -> String {
 /// A request that user 1 signed, as far as a store can tell.
 pub fn authority(words: &str) -> Authority {
     let id = canonical::sha256(words.as_bytes());
-    Authority::Request(SignedRequest { author: key(1), id, event: words.to_owned(), body: words.as_bytes().to_vec() })
+    Authority::Request(SignedRequest { author: *USER, id, event: words.to_owned(), body: words.as_bytes().to_vec() })
 }
 
 /// A request's digest.
@@ -54,7 +57,7 @@ pub fn append(n: u64, version: u64) -> Append {
             id: task_id(n),
             version: version + 1,
             state: "open",
-            requester: key(1),
+            requester: *USER,
             worker: None,
             wake_at: None,
             wake_height: None,

@@ -120,9 +120,8 @@ pub async fn due_by_time_and_height<S: Store>(store: Arc<S>) {
         task.row.wake_height = height.map(BlockHeight);
         store.append(task).await.expect("a new stream");
     }
-    let due = async |secs, height, limit| {
-        store.due_tasks(later(secs), BlockHeight(height), limit).await.expect("tasks")
-    };
+    let due =
+        async |secs, height, limit| store.due_tasks(later(secs), BlockHeight(height), limit).await.expect("tasks");
     assert_eq!(due(9, 699, 10).await, []);
     assert_eq!(due(10, 0, 10).await, [task_id(3)]);
     assert_eq!(due(0, 800, 10).await, [task_id(3), task_id(2)]);

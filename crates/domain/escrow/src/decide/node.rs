@@ -5,7 +5,6 @@ use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash};
 use super::{
     Decision,
     ending::{self, conclude, positions},
-    user::any_held,
 };
 use crate::{
     Effect, Event, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, Task, Tranche,
@@ -107,8 +106,9 @@ fn hold_claimed(task: &Task, (tranche, part): Found<'_>, amount: Msat) -> Result
         TrancheState::Paid { .. } | TrancheState::Uncovered { .. } if !task.phase.is_final() => {
             Ok(conclude(task, vec![Event::HoldClaimed { tranche, amount }], Vec::new()))
         }
+        state if state.is_paid() => Ok(Decision::AlreadyApplied),
         TrancheState::Paying { .. } => Err(Rejection::ClaimBeforePayout),
-        _ => Ok(Decision::AlreadyApplied),
+        _ => Err(Rejection::NoPayout),
     }
 }
 
@@ -140,13 +140,12 @@ fn wake(task: &Task, ctx: &Ctx) -> Decision {
     let terms = &task.terms;
     match &task.phase {
         Phase::Open | Phase::Assigned { .. } if ctx.now >= terms.work_deadline => Decision::event(Event::TaskExpired),
-        Phase::Funding { until, job } if ctx.now >= *until => {
-            if any_held(job) {
-                ending::refund(task, RefundReason::FundingLapsed)
-            } else {
-                Decision::event(Event::TaskExpired)
-            }
-        }
+        Phase::Funding { until, job } => match plan::earliest_decide_by(&task.policy, job) {
+            Some(_) if ctx.now >= *until => ending::refund(task, RefundReason::FundingLapsed),
+            Some(decide_by) if ctx.height >= decide_by => ending::refund(task, RefundReason::BlocksRanOut),
+            None if ctx.now >= *until => Decision::event(Event::TaskExpired),
+            _ => Decision::AlreadyApplied,
+        },
         Phase::Held { decide_by, .. } if ctx.height >= *decide_by => ending::refund(task, RefundReason::BlocksRanOut),
         Phase::Held { .. } if ctx.now >= terms.work_deadline => ending::refund(task, RefundReason::WorkDeadline),
         Phase::Submitted { decide_by, review_until, .. } => {

@@ -149,7 +149,7 @@ fn cancel(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     }
 }
 
-pub(super) fn any_held(job: &Job) -> bool {
+fn any_held(job: &Job) -> bool {
     job.tranches.iter().any(|part| matches!(part.state, TrancheState::Held { .. }))
 }
 

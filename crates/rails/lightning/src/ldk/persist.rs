@@ -1,6 +1,6 @@
 //! LDK's hook for monitors: everything is queued, nothing is acknowledged here.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use lightning::chain::ChannelMonitorUpdateStatus;
 use lightning::chain::chainmonitor::Persist;
@@ -46,8 +46,7 @@ impl Persist<InMemorySigner> for Persister {
 pub(crate) struct RunningState {
     pub(crate) manager: Arc<ChannelManager>,
     pub(crate) monitors: Arc<ChainMonitor>,
-    /// Known once the node talks to peers.
-    pub(crate) peers: Arc<OnceLock<Arc<PeerManager>>>,
+    pub(crate) peers: Arc<PeerManager>,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -68,9 +67,7 @@ impl NodeState for RunningState {
             }
         }
         // What waited for the disk may go out now; without this it would wait for the background processor's next turn.
-        if let Some(peers) = self.peers.get() {
-            let _runtime = self.runtime.enter();
-            peers.process_events();
-        }
+        let _runtime = self.runtime.enter();
+        self.peers.process_events();
     }
 }

@@ -45,8 +45,9 @@ impl Flusher {
     }
 
     fn flush(&mut self) -> Result<(), rusqlite::Error> {
-        let before = lock_of(&self.store.queue).take_before();
-        let state = self.store.state.get();
+        let state = lock_of(&self.store.state).clone();
+        let state = state.as_deref();
+        let before = lock_of(&self.store.queue).take_before(state.is_some());
         let mut whole = Vec::new();
         for (channel, work) in before.monitors.iter().filter(|(_, work)| work.whole) {
             let encoded = state.and_then(|state| state.monitor(ChannelId(*channel)));

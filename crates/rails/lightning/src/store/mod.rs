@@ -28,7 +28,7 @@ mod schema;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use lightning::ln::types::ChannelId;
@@ -37,6 +37,7 @@ use tallystick_app::port::rail::RailNotice;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::LightningError;
+pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
 pub(crate) use queue::MonitorChange;
 use queue::Queue;
@@ -89,13 +90,13 @@ pub(crate) struct Store {
     queue: Mutex<Queue>,
     wake: Condvar,
     reader: Mutex<Connection>,
-    state: OnceLock<Arc<dyn NodeState>>,
+    state: Mutex<Option<Arc<dyn NodeState>>>,
     notices: mpsc::UnboundedSender<(u64, RailNotice)>,
     /// Becomes true once, when a write failed.
     down: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the store lives, so that no second process runs on the directory.
-    _lock: File,
+    lock: File,
 }
 
 impl Store {
@@ -125,11 +126,11 @@ impl Store {
             queue: Mutex::new(Queue::new(next_notice)),
             wake: Condvar::new(),
             reader: Mutex::new(reader),
-            state: OnceLock::new(),
+            state: Mutex::new(None),
             notices,
             down: watch::Sender::new(false),
             thread: Mutex::new(None),
-            _lock: lock,
+            lock,
         });
         let flusher = flush::Flusher::new(Arc::clone(&store), writer);
         let thread = std::thread::Builder::new()
@@ -142,7 +143,7 @@ impl Store {
 
     /// From now on every flush holds the manager.
     pub(crate) fn attach(&self, state: Arc<dyn NodeState>) {
-        assert!(self.state.set(state).is_ok(), "a store serves one node");
+        *lock_of(&self.state) = Some(state);
     }
 
     /// Queues a write, and has it written soon.
@@ -190,6 +191,11 @@ impl Store {
             && thread.join().is_err()
         {
             tracing::error!("the database's thread panicked");
+        }
+        // The node's parts hold the store, so they would hold each other for ever.
+        lock_of(&self.state).take();
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data directory cannot be unlocked");
         }
     }
 }

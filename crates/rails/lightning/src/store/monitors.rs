@@ -1,5 +1,6 @@
 //! Monitors as they are read back at start.
 
+use super::rows::unsigned;
 use super::{Store, lock_of};
 use crate::LightningError;
 
@@ -19,7 +20,7 @@ impl Store {
         let mut rows = monitors.query([])?;
         while let Some(row) = rows.next()? {
             let name: String = row.get(0)?;
-            let updates = updates.query_map([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let updates = updates.query_map([name], |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
             found.push(StoredMonitor { body: row.get(1)?, updates: updates.collect::<Result<_, _>>()? });
         }
         Ok(found)

@@ -127,10 +127,11 @@ impl Queue {
         !self.urgent && !self.stopping
     }
 
-    /// Begins a flush.
-    pub(super) fn take_before(&mut self) -> Before {
+    /// Begins a flush. Before the node runs, monitors wait: they cannot be encoded, and not be acknowledged.
+    pub(super) fn take_before(&mut self, running: bool) -> Before {
         self.urgent = false;
-        Before { monitors: std::mem::take(&mut self.monitors), waiters: std::mem::take(&mut self.waiters) }
+        let monitors = if running { std::mem::take(&mut self.monitors) } else { BTreeMap::new() };
+        Before { monitors, waiters: std::mem::take(&mut self.waiters) }
     }
 
     /// Takes the rows, once the manager is encoded.

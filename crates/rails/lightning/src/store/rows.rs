@@ -136,13 +136,20 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A number that [`signed`] wrote.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| malformed(column))
+}
+
 fn malformed(column: usize) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, -1)
 }
 
 fn msat(row: &Row<'_>, column: usize) -> Result<Option<Msat>, rusqlite::Error> {
-    let number: Option<u64> = row.get(column)?;
-    number.map(|number| Msat::try_new(number).map_err(|_| malformed(column))).transpose()
+    let number: Option<i64> = row.get(column)?;
+    let read = |number| u64::try_from(number).ok().and_then(|number| Msat::try_new(number).ok());
+    number.map(|number| read(number).ok_or_else(|| malformed(column))).transpose()
 }
 
 pub(super) const PAYMENT_COLUMNS: &str = "outbound, id, kind, hash, amount, fee, status, reason, height, sealed, updated_at";
@@ -176,7 +183,7 @@ pub(super) fn read_payment(row: &Row<'_>) -> Result<PaymentRow, rusqlite::Error>
         reason: row.get::<_, Option<i64>>(7)?.map(reason_from),
         height: row.get::<_, Option<u32>>(8)?.map(BlockHeight),
         sealed: row.get(9)?,
-        updated_at: Timestamp::from_millis(row.get(10)?),
+        updated_at: Timestamp::from_millis(unsigned(row, 10)?),
     })
 }
 
@@ -216,5 +223,5 @@ pub(super) fn read_notice(row: &Row<'_>) -> Result<(u64, RailNotice), rusqlite::
         4 => RailNotice::PayoutFailed { id: id()?, hash, reason: reason_from(row.get(4)?) },
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(1, other)),
     };
-    Ok((row.get(0)?, notice))
+    Ok((unsigned(row, 0)?, notice))
 }

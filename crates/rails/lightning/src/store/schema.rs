@@ -45,14 +45,15 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), LightningError> {
 
 /// Brings the tables to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), LightningError> {
-    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? as usize;
-    if version > MIGRATIONS.len() {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let numbered: Vec<(u32, &&str)> = (1..).zip(MIGRATIONS).collect();
+    if numbered.last().is_some_and(|(newest, _)| version > *newest) {
         return Err(LightningError::Corrupt("tables of a newer version of this program"));
     }
-    for (index, script) in MIGRATIONS.iter().enumerate().skip(version) {
+    for (number, script) in numbered.into_iter().filter(|(number, _)| *number > version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(script)?;
-        transaction.pragma_update(None, "user_version", index as u64 + 1)?;
+        transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
     }
     Ok(())

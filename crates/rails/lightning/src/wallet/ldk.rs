@@ -29,7 +29,7 @@ impl OnchainWallet {
         let wallet = self.lock();
         // LDK adds inputs of its own and signs them itself, so the transaction does not become whole here.
         let options = SignOptions { trust_witness_utxo: true, ..SignOptions::default() };
-        wallet.sign(&mut psbt, options).map_err(|error| tracing::error!(%error, "the wallet cannot sign"))?;
+        self.sign(&wallet, &mut psbt, options).map_err(|error| tracing::error!(%error, "the wallet cannot sign"))?;
         Ok(psbt.extract_tx_unchecked_fee_rate())
     }
 

@@ -7,10 +7,13 @@ mod ldk;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bdk_wallet::chain::{BlockId, Merge};
+use bdk_wallet::descriptor::{ExtendedDescriptor, IntoWalletDescriptor};
+use bdk_wallet::signer::{SignerError, SignersContainer};
 use bdk_wallet::template::Bip86;
 use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Update, Wallet};
 use bitcoin::bip32::Xpriv;
-use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, ScriptBuf, Transaction};
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, Psbt, ScriptBuf, Transaction};
 use lightning::chain::{BestBlock, Listen};
 use tallystick_core::Sat;
 
@@ -25,7 +28,9 @@ const RESERVE_PER_CHANNEL_SAT: u64 = 25_000;
 
 /// The wallet. Every change is queued for the store as it is made.
 pub(crate) struct OnchainWallet {
+    /// Knows public keys only.
     wallet: Mutex<Wallet>,
+    signers: [SignersContainer; 2],
     store: Arc<Store>,
 }
 
@@ -59,8 +64,8 @@ impl OnchainWallet {
                 serde_json::from_slice(&body).map_err(|_| LightningError::Corrupt("a change of the wallet"))?;
             changes.merge(change);
         }
-        let external = Bip86(root, KeychainKind::External);
-        let internal = Bip86(root, KeychainKind::Internal);
+        let (external, external_signers) = keychain(root, KeychainKind::External, network)?;
+        let (internal, internal_signers) = keychain(root, KeychainKind::Internal, network)?;
         let wallet = if changes.is_empty() {
             let mut wallet = Wallet::create(external, internal)
                 .network(network)
@@ -73,14 +78,13 @@ impl OnchainWallet {
             Wallet::load()
                 .descriptor(KeychainKind::External, Some(external))
                 .descriptor(KeychainKind::Internal, Some(internal))
-                .extract_keys()
                 .check_network(network)
                 .lookahead(LOOKAHEAD)
                 .load_wallet_no_persist(changes)
                 .map_err(|_| LightningError::Corrupt("a wallet of another seed or network"))?
                 .ok_or(LightningError::Corrupt("the wallet"))?
         };
-        let wallet = Self { wallet: Mutex::new(wallet), store };
+        let wallet = Self { wallet: Mutex::new(wallet), signers: [external_signers, internal_signers], store };
         wallet.save();
         Ok(wallet)
     }
@@ -135,7 +139,7 @@ impl OnchainWallet {
         let mut builder = wallet.build_tx();
         builder.add_recipient(script, amount).fee_rate(rate);
         let mut psbt = builder.finish().map_err(|error| build(&error))?;
-        let whole = wallet.sign(&mut psbt, SignOptions::default()).map_err(|error| build(&error))?;
+        let whole = self.sign(&wallet, &mut psbt, SignOptions::default()).map_err(|error| build(&error))?;
         if !whole {
             return Err(FundingError::Build("not all inputs could be signed".to_owned()));
         }
@@ -173,6 +177,12 @@ impl OnchainWallet {
         self.save_locked(&mut self.lock());
     }
 
+    /// Signs what is ours; says whether nothing is missing.
+    fn sign(&self, wallet: &Wallet, psbt: &mut Psbt, options: SignOptions) -> Result<bool, SignerError> {
+        let [external, internal] = &self.signers;
+        wallet.sign_with_signers(psbt, &[external, internal], options)
+    }
+
     fn save_locked(&self, wallet: &mut Wallet) {
         if let Some(change) = wallet.take_staged() {
             let body = serde_json::to_vec(&change).expect("a change of the wallet is plain data");
@@ -183,6 +193,20 @@ impl OnchainWallet {
     fn lock(&self) -> MutexGuard<'_, Wallet> {
         self.wallet.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// One of the wallet's two chains of addresses: its public descriptor, and what signs for it.
+fn keychain(
+    root: Xpriv,
+    kind: KeychainKind,
+    network: Network,
+) -> Result<(ExtendedDescriptor, SignersContainer), LightningError> {
+    let secp = Secp256k1::new();
+    let (descriptor, keys) = Bip86(root, kind)
+        .into_wallet_descriptor(&secp, network.into())
+        .map_err(|_| LightningError::Corrupt("the wallet's descriptors"))?;
+    let signers = SignersContainer::build(keys, &descriptor, &secp);
+    Ok((descriptor, signers))
 }
 
 fn begin_at(wallet: &mut Wallet, (height, hash): (u32, BlockHash)) -> Result<(), LightningError> {

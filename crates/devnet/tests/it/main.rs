@@ -1,0 +1,3 @@
+//! The devnet through its public interface.
+
+mod miner;

@@ -1,0 +1,216 @@
+//! Any event, effect and node command.
+
+use proptest::{collection::vec, option, prelude::*};
+use tallystick_core::{BasisPoints, BlockHeight, Blocks, Digest32, Duration, Id, Msat, PaymentHash, Sat, Timestamp};
+use tallystick_escrow::{
+    Effect, Event, NodeCommand, OnSilence, PayFailure, Policy, RefundReason, ReleaseReason, Task, Terms, TrancheInvoice,
+};
+use tallystick_testkit::escrow::key;
+
+fn sats() -> impl Strategy<Value = Sat> {
+    (0..=Sat::MAX.get()).prop_map(|amount| Sat::try_new(amount).unwrap())
+}
+
+fn msats() -> impl Strategy<Value = Msat> {
+    (0..=Msat::MAX.get()).prop_map(|amount| Msat::try_new(amount).unwrap())
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp::from_millis)
+}
+
+fn span() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_millis)
+}
+
+fn height() -> impl Strategy<Value = BlockHeight> {
+    any::<u32>().prop_map(BlockHeight)
+}
+
+fn blocks() -> impl Strategy<Value = Blocks> {
+    any::<u32>().prop_map(Blocks)
+}
+
+fn digest() -> impl Strategy<Value = Digest32> {
+    any::<[u8; 32]>().prop_map(Digest32)
+}
+
+/// Small numbers often: the hashes of the harness's tranches are among them.
+fn hash() -> impl Strategy<Value = PaymentHash> {
+    prop_oneof![(0u8..3).prop_map(tallystick_testkit::escrow::hash), any::<[u8; 32]>().prop_map(PaymentHash)]
+}
+
+fn tranche() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => 0u32..3, 1 => any::<u32>()]
+}
+
+fn id() -> impl Strategy<Value = Id<Task>> {
+    (any::<u64>(), any::<[u8; 10]>()).prop_map(|(millis, random)| Id::from_parts(millis, random))
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    let silence = prop_oneof![Just(OnSilence::Release), Just(OnSilence::Refund)];
+    (".{0,20}", digest(), vec(sats(), 0..4), time(), span(), silence, option::of(blocks())).prop_map(
+        |(title, description_hash, payouts, work_deadline, review_window, on_silence, hold_blocks)| Terms {
+            title,
+            description_hash,
+            payouts,
+            work_deadline,
+            review_window,
+            on_silence,
+            hold_blocks,
+        },
+    )
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let rate = (0u16..=10_000).prop_map(|rate| BasisPoints::try_new(rate).unwrap());
+    let limits = (blocks(), blocks(), blocks(), blocks());
+    (rate, sats(), sats(), any::<u32>(), limits, span(), span()).prop_map(
+        |(fee_rate, payout_min, payout_max, tranches_max, limits, funding_window, review_window_max)| Policy {
+            fee_rate,
+            payout_min,
+            payout_max,
+            tranches_max,
+            final_cltv_max: limits.0,
+            payout_cltv_max: limits.1,
+            payee_final_cltv_max: limits.2,
+            payout_margin: limits.3,
+            funding_window,
+            review_window_max,
+        },
+    )
+}
+
+pub fn failure() -> impl Strategy<Value = PayFailure> {
+    use PayFailure as F;
+    proptest::sample::select(vec![
+        F::NoRoute,
+        F::Refused,
+        F::InvoiceExpired,
+        F::AttemptsExhausted,
+        F::TooLate,
+        F::Other,
+    ])
+}
+
+fn refund() -> impl Strategy<Value = RefundReason> {
+    use RefundReason as R;
+    proptest::sample::select(vec![
+        R::Rejected,
+        R::CancelledByRequester,
+        R::CancelledByWorker,
+        R::WorkDeadline,
+        R::Silence,
+        R::BlocksRanOut,
+        R::FundingLapsed,
+        R::PayoutFailed,
+        R::HoldLost,
+    ])
+}
+
+fn invoice() -> impl Strategy<Value = TrancheInvoice> {
+    (".{0,20}", hash(), time()).prop_map(|(bolt11, hash, expires_at)| TrancheInvoice { bolt11, hash, expires_at })
+}
+
+pub fn event() -> impl Strategy<Value = Event> {
+    let user = (1u8..5).prop_map(key);
+    let release = prop_oneof![Just(ReleaseReason::Approved), Just(ReleaseReason::Silence)];
+    let created = (id(), user.clone(), terms(), policy(), blocks(), time()).prop_map(
+        |(id, requester, terms, policy, hold_blocks, at)| Event::TaskCreated {
+            id,
+            requester,
+            terms,
+            policy,
+            hold_blocks,
+            at,
+        },
+    );
+    let task = prop_oneof![
+        created,
+        (user.clone(), vec(invoice(), 0..4)).prop_map(|(worker, invoices)| Event::TaskAccepted { worker, invoices }),
+        time().prop_map(|until| Event::FundingRequested { until }),
+        height().prop_map(|decide_by| Event::TaskHeld { decide_by }),
+        (digest(), time()).prop_map(|(work_hash, review_until)| Event::WorkSubmitted { work_hash, review_until }),
+        release.prop_map(|reason| Event::ReleaseBegun { reason }),
+        refund().prop_map(|reason| Event::RefundBegun { reason }),
+        Just(Event::TaskSettled),
+        Just(Event::TaskRefunded),
+        user.prop_map(|by| Event::TaskCancelled { by }),
+        Just(Event::TaskExpired),
+    ];
+    prop_oneof![task, tranche_event()]
+}
+
+fn tranche_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (tranche(), ".{0,20}").prop_map(|(tranche, bolt11)| Event::HoldInvoiceMade { tranche, bolt11 }),
+        (tranche(), msats(), height()).prop_map(|(tranche, amount, claim_deadline)| Event::HoldLocked {
+            tranche,
+            amount,
+            claim_deadline
+        }),
+        (tranche(), any::<u32>(), time()).prop_map(|(tranche, attempt, not_before)| Event::PayoutBegun {
+            tranche,
+            attempt,
+            not_before
+        }),
+        (tranche(), any::<u32>(), failure()).prop_map(|(tranche, attempt, reason)| Event::PayoutFailed {
+            tranche,
+            attempt,
+            reason
+        }),
+        (tranche(), msats()).prop_map(|(tranche, fee)| Event::PayoutPaid { tranche, fee }),
+        (tranche(), msats()).prop_map(|(tranche, amount)| Event::HoldClaimed { tranche, amount }),
+        tranche().prop_map(|tranche| Event::TrancheRefundBegun { tranche }),
+        tranche().prop_map(|tranche| Event::HoldReturned { tranche }),
+        tranche().prop_map(|tranche| Event::HoldLost { tranche }),
+    ]
+}
+
+pub fn effect() -> impl Strategy<Value = Effect> {
+    let invoice = (hash(), msats(), ".{0,20}", span(), blocks()).prop_map(
+        |(hash, amount, description, expiry, final_cltv_delta)| Effect::MakeHoldInvoice {
+            hash,
+            amount,
+            description,
+            expiry,
+            final_cltv_delta,
+        },
+    );
+    let pay = (hash(), digest(), ".{0,20}", msats(), blocks(), height(), time()).prop_map(
+        |(hash, id, bolt11, fee_limit, cltv_limit, begin_by, not_before)| Effect::Pay {
+            hash,
+            id,
+            bolt11,
+            fee_limit,
+            cltv_limit,
+            begin_by,
+            not_before,
+        },
+    );
+    prop_oneof![
+        invoice,
+        pay,
+        (hash(), msats()).prop_map(|(hash, amount)| Effect::ClaimHold { hash, amount }),
+        hash().prop_map(|hash| Effect::CancelHold { hash }),
+    ]
+}
+
+pub fn node_command() -> impl Strategy<Value = NodeCommand> {
+    use NodeCommand as N;
+    prop_oneof![
+        (hash(), ".{0,20}").prop_map(|(hash, bolt11)| N::RecordHoldInvoice { hash, bolt11 }),
+        (hash(), msats(), height()).prop_map(|(hash, amount, claim_deadline)| N::RecordHoldLocked {
+            hash,
+            amount,
+            claim_deadline
+        }),
+        hash().prop_map(|hash| N::RecordHoldLost { hash }),
+        hash().prop_map(|hash| N::RecordHoldReturned { hash }),
+        (hash(), msats()).prop_map(|(hash, amount)| N::RecordHoldClaimed { hash, amount }),
+        (hash(), digest(), msats()).prop_map(|(hash, id, fee)| N::RecordPayoutPaid { hash, id, fee }),
+        (hash(), digest(), failure()).prop_map(|(hash, id, reason)| N::RecordPayoutFailed { hash, id, reason }),
+        Just(N::Wake),
+    ]
+}

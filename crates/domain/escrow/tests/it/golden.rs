@@ -1,0 +1,177 @@
+//! Stored bytes never change by accident: every event, effect and node command, as hexadecimal.
+//!
+//! The files hold one line per variant. A new variant adds a line (`UPDATE_SNAPSHOTS=1 cargo test`); a line that
+//! changes breaks every journal that exists.
+
+use std::{fmt::Write, path::PathBuf};
+use tallystick_core::{Blocks, Decider, Digest32, Duration, canonical};
+use tallystick_escrow::{
+    Effect, Escrow, Event, NodeCommand, PayFailure, Policy, RefundReason, ReleaseReason, State, TrancheInvoice,
+    payout_id,
+};
+use tallystick_testkit::escrow::*;
+
+fn events() -> Vec<Event> {
+    let invoice = TrancheInvoice { bolt11: "lnbcrt1".into(), hash: hash(0), expires_at: DEADLINE };
+    let created = Event::TaskCreated {
+        id: task_id(),
+        requester: requester(),
+        terms: terms(&[20_000, 1]),
+        policy: Policy::default(),
+        hold_blocks: HOLD_BLOCKS,
+        at: NOW,
+    };
+    let mut events = vec![
+        created,
+        Event::TaskAccepted { worker: worker(), invoices: vec![invoice] },
+        Event::FundingRequested { until: DEADLINE },
+        Event::HoldInvoiceMade { tranche: 1, bolt11: "lnbcrt2".into() },
+        Event::HoldLocked { tranche: 1, amount: hold_of(20_000), claim_deadline: claim_deadline() },
+        Event::TaskHeld { decide_by: decide_by() },
+        Event::WorkSubmitted { work_hash: WORK, review_until: DEADLINE },
+        Event::ReleaseBegun { reason: ReleaseReason::Silence },
+        Event::PayoutBegun { tranche: 1, attempt: 2, not_before: NOW },
+        Event::PayoutFailed { tranche: 1, attempt: 2, reason: PayFailure::NoRoute },
+        Event::PayoutPaid { tranche: 1, fee: msat(1_001) },
+        Event::HoldClaimed { tranche: 1, amount: hold_of(20_000) },
+        Event::RefundBegun { reason: RefundReason::Rejected },
+        Event::TrancheRefundBegun { tranche: 1 },
+        Event::HoldReturned { tranche: 1 },
+        Event::HoldLost { tranche: 1 },
+        Event::TaskSettled,
+        Event::TaskRefunded,
+        Event::TaskCancelled { by: worker() },
+        Event::TaskExpired,
+    ];
+    use PayFailure as F;
+    let failures = [F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
+    events.extend(failures.map(|reason| Event::PayoutFailed { tranche: 0, attempt: 1, reason }));
+    use RefundReason as R;
+    let reasons = [
+        R::CancelledByRequester,
+        R::CancelledByWorker,
+        R::WorkDeadline,
+        R::Silence,
+        R::BlocksRanOut,
+        R::FundingLapsed,
+        R::PayoutFailed,
+        R::HoldLost,
+    ];
+    events.extend(reasons.map(|reason| Event::RefundBegun { reason }));
+    events.push(Event::ReleaseBegun { reason: ReleaseReason::Approved });
+    events
+}
+
+fn effects() -> Vec<Effect> {
+    vec![
+        Effect::MakeHoldInvoice {
+            hash: hash(0),
+            amount: hold_of(20_000),
+            description: "Paint the fence".into(),
+            expiry: Duration::from_secs(3_600),
+            final_cltv_delta: Blocks(522),
+        },
+        Effect::Pay {
+            hash: hash(0),
+            id: pay_id(0, 1),
+            bolt11: "lnbcrt1".into(),
+            fee_limit: msat(200_000),
+            cltv_limit: Blocks(288),
+            begin_by: decide_by(),
+            not_before: NOW,
+        },
+        Effect::ClaimHold { hash: hash(0), amount: hold_of(20_000) },
+        Effect::CancelHold { hash: hash(0) },
+    ]
+}
+
+fn node_commands() -> Vec<NodeCommand> {
+    vec![
+        invoice_made(0),
+        locked(0, 20_000),
+        lost(0),
+        returned(0),
+        claimed(0, 20_000),
+        paid(0, 1),
+        failed(0, 1, PayFailure::TooLate),
+        NodeCommand::Wake,
+    ]
+}
+
+#[track_caller]
+fn golden(file: &str, lines: &[(String, Vec<u8>)]) {
+    let mut text = String::new();
+    for (name, bytes) in lines {
+        writeln!(text, "{name} {}", hex::encode(bytes)).unwrap();
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    for (kept, new) in kept.lines().zip(text.lines()) {
+        assert_eq!(kept, new, "stored bytes changed: journals in the world can no longer be read");
+    }
+    assert_eq!(kept.lines().count(), text.lines().count(), "{file} has lines too few or too many");
+}
+
+/// Every variant has a line, and there is no variant after the last one.
+#[track_caller]
+fn complete<T: borsh::BorshDeserialize + std::fmt::Debug>(lines: &[(String, Vec<u8>)], variants: u8) {
+    let mut first: Vec<u8> = lines.iter().map(|(_, bytes)| bytes[0]).collect();
+    first.sort_unstable();
+    first.dedup();
+    assert_eq!(first, (0..variants).collect::<Vec<_>>(), "a variant without a golden line");
+    let error = canonical::decode::<T>("value", &[variants]).unwrap_err().to_string();
+    assert!(error.contains("Unexpected variant"), "a variant without a golden line: {error}");
+}
+
+fn name(debug: &impl std::fmt::Debug) -> String {
+    let debug = format!("{debug:?}");
+    debug.split([' ', '{']).next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn events_keep_their_bytes() {
+    let lines: Vec<_> = events().iter().map(|event| (event.kind().to_owned(), canonical::encode(event))).collect();
+    golden("events.txt", &lines);
+    complete::<Event>(&lines, 20);
+}
+
+#[test]
+fn effects_keep_their_bytes_and_keys() {
+    let lines: Vec<_> = effects().iter().map(|effect| (effect.key(), canonical::encode(effect))).collect();
+    golden("effects.txt", &lines);
+    complete::<Effect>(&lines, 4);
+}
+
+#[test]
+fn node_commands_keep_their_bytes() {
+    let lines: Vec<_> = node_commands().iter().map(|command| (name(command), canonical::encode(command))).collect();
+    golden("node_commands.txt", &lines);
+    complete::<NodeCommand>(&lines, 8);
+}
+
+#[test]
+fn old_bytes_are_still_read() {
+    let kept = include_str!("../golden/events.txt");
+    let read = kept.lines().map(|line| {
+        let bytes = hex::decode(line.split(' ').nth(1).unwrap()).unwrap();
+        canonical::decode::<Event>("event", &bytes).unwrap()
+    });
+    let read: Vec<Event> = read.collect();
+    assert_eq!(read, events());
+    assert_ne!(read.iter().fold(State::Absent, Escrow::evolve), State::Absent);
+}
+
+#[test]
+fn a_payouts_id_never_changes() {
+    let id = |tranche, attempt| hex::encode(payout_id(task_id(), tranche, attempt).0);
+    assert_eq!(id(0, 1), "?");
+    assert_eq!(id(1, 0), "?");
+    assert_eq!(id(u32::MAX, u32::MAX), "?");
+    let all = [Digest32([0; 32]), payout_id(task_id(), 0, 1), payout_id(task_id(), 1, 0), payout_id(task_id(), 0, 256)];
+    for (i, id) in all.iter().enumerate() {
+        assert!(!all[..i].contains(id));
+    }
+}

@@ -1,0 +1,270 @@
+//! Laws that hold whatever happens, in whatever order: users, notices, time and blocks at random, most of it nonsense.
+
+use proptest::{collection::vec, prelude::*};
+use std::collections::BTreeSet;
+use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey};
+use tallystick_escrow::{
+    Command, Effect, Escrow, Event, NodeCommand, OnSilence, PayFailure, Phase, State, Terms, TrancheState, UserCommand,
+    payout_id,
+};
+use tallystick_testkit::escrow::*;
+
+use crate::arbitrary;
+
+const PAYOUTS: [u64; 3] = [1_000, 2_500, 40_000];
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Ask(NostrKey, UserCommand),
+    Report(NodeCommand),
+    Later(Duration),
+    Mined(Blocks),
+}
+
+/// What a user may ask. A task of `tranches` tranches.
+pub fn ask(tranches: usize) -> impl Strategy<Value = (NostrKey, UserCommand)> {
+    let payouts = PAYOUTS[..tranches].to_vec();
+    let command = prop_oneof![
+        1 => Just(accept(&payouts)),
+        1 => Just(UserCommand::RequestFunding),
+        1 => Just(submit()),
+        1 => Just(UserCommand::ApproveWork),
+        1 => Just(UserCommand::RejectWork { reason_hash: REASONS }),
+        1 => Just(UserCommand::CancelTask),
+        1 => Just(UserCommand::SubmitWork { work_hash: Digest32([1; 32]) }),
+    ];
+    // The one who may, mostly: else nothing would ever happen.
+    let anybody = prop_oneof![Just(requester()), Just(worker()), Just(stranger())];
+    (command, anybody, 0..8).prop_map(|(command, anybody, dice)| {
+        let proper = match command {
+            UserCommand::AcceptTask { .. } | UserCommand::SubmitWork { .. } => worker(),
+            _ => requester(),
+        };
+        (if dice == 0 { anybody } else { proper }, command)
+    })
+}
+
+/// Outcomes of a rail that could be true, and some that could not.
+fn notice() -> impl Strategy<Value = NodeCommand> {
+    let tranche = 0u8..3;
+    prop_oneof![
+        3 => tranche.clone().prop_map(invoice_made),
+        6 => tranche.clone().prop_map(|tranche| locked(tranche, PAYOUTS[usize::from(tranche)])),
+        1 => tranche.clone().prop_map(lost),
+        2 => tranche.clone().prop_map(returned),
+        2 => tranche.clone().prop_map(|tranche| claimed(tranche, PAYOUTS[usize::from(tranche)])),
+        3 => (tranche.clone(), 1u32..3).prop_map(|(tranche, attempt)| paid(tranche, attempt)),
+        3 => (tranche, 1u32..4, arbitrary::failure()).prop_map(|(tranche, attempt, why)| failed(tranche, attempt, why)),
+        3 => Just(NodeCommand::Wake),
+        1 => arbitrary::node_command(),
+    ]
+}
+
+fn op(tranches: usize) -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => ask(tranches).prop_map(|(author, command)| Op::Ask(author, command)),
+        10 => notice().prop_map(Op::Report),
+        1 => (0u64..20_000).prop_map(|secs| Op::Later(Duration::from_secs(secs))),
+        1 => (0u32..60).prop_map(|blocks| Op::Mined(Blocks(blocks))),
+    ]
+}
+
+pub fn task_terms(tranches: usize, silence: bool) -> Terms {
+    let on_silence = if silence { OnSilence::Release } else { OnSilence::Refund };
+    Terms { on_silence, ..terms(&PAYOUTS[..tranches]) }
+}
+
+fn history() -> impl Strategy<Value = (Terms, Vec<Op>)> {
+    (1usize..=3, any::<bool>())
+        .prop_flat_map(|(tranches, silence)| (Just(task_terms(tranches, silence)), vec(op(tranches), 0..60)))
+}
+
+/// Does one thing, and checks every law on the way.
+fn apply(given: Given, op: Op) -> Given {
+    let (author, command) = match op {
+        Op::Later(span) => return given.later(span),
+        Op::Mined(blocks) => {
+            let height = given.height.after(blocks);
+            return given.height(height);
+        }
+        Op::Ask(author, command) => (author, Command::User(command)),
+        Op::Report(command) => (node(), Command::Node(command)),
+    };
+    let due = wake_is_due(&given) && command == Command::Node(NodeCommand::Wake);
+    let answer = given.decide(author, command.clone());
+    let Ok(Decision::Accept { events, effects }) = answer else {
+        assert!(!due, "a due wake-up changed nothing: {answer:?}");
+        return given;
+    };
+    assert!(!events.is_empty(), "a decision without a fact");
+    assert!(!given.phase().is_final(), "{} is final, but {command:?} was accepted", given.phase_name());
+    let mut after = given.clone().events(events);
+    assert_ne!(given.state, after.state, "{command:?} was accepted and changed nothing");
+    check_effects(&given, &after, &effects);
+    after.effects.extend(effects);
+    // The same again, at once.
+    let again = after.decide(author, command.clone());
+    assert!(!matches!(again, Ok(Decision::Accept { .. })), "{command:?} worked twice: {again:?}");
+    if let Command::User(_) = command {
+        assert_eq!(again, Ok(Decision::AlreadyApplied), "{command:?} right after itself");
+    }
+    after
+}
+
+pub fn wake_is_due(given: &Given) -> bool {
+    let wake = given.state.wake();
+    wake.at.is_some_and(|at| at <= given.now) || wake.height.is_some_and(|at| at <= given.height)
+}
+
+fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
+    let task = after.task();
+    let parts = &after.phase().job().expect("effects need tranches").tranches;
+    for effect in effects {
+        let (position, part) = (0..).zip(parts).find(|(_, part)| part.hash == hash_of(effect)).expect("an own hash");
+        match (effect, part.state) {
+            (Effect::MakeHoldInvoice { amount, .. }, TrancheState::Unfunded) => {
+                assert!(part.fee.get() >= 1 && *amount > part.payout.to_msat());
+                assert_eq!(*amount, part.hold().unwrap());
+            }
+            (Effect::Pay { id, begin_by, fee_limit, .. }, TrancheState::Paying { attempt, covered }) => {
+                assert_eq!(*id, payout_id(task.id, position, attempt));
+                assert!(covered, "a payout that no hold covers");
+                assert!(*begin_by <= last_height(after.phase()), "a payout that begins too late");
+                assert!(before.height <= *begin_by, "a payout that is too late already");
+                assert!(*fee_limit <= part.fee.to_msat(), "routing may cost more than the fee");
+            }
+            (Effect::ClaimHold { amount, .. }, TrancheState::Paid { .. }) => assert_eq!(*amount, part.hold().unwrap()),
+            (Effect::CancelHold { .. }, TrancheState::Returning) => {}
+            (effect, state) => panic!("{effect:?} on a tranche that is {state:?}"),
+        }
+    }
+}
+
+fn last_height(phase: &Phase) -> BlockHeight {
+    match phase {
+        Phase::Releasing { decide_by, job, .. } => {
+            assert!(job.tranches.iter().any(|part| matches!(part.state, TrancheState::Paying { .. })));
+            *decide_by
+        }
+        other => panic!("a payout while the task is {}", other.name()),
+    }
+}
+
+fn hash_of(effect: &Effect) -> tallystick_core::PaymentHash {
+    match effect {
+        Effect::MakeHoldInvoice { hash, .. }
+        | Effect::Pay { hash, .. }
+        | Effect::ClaimHold { hash, .. }
+        | Effect::CancelHold { hash } => *hash,
+    }
+}
+
+/// What the facts alone say of each tranche.
+fn check_facts(given: &Given) {
+    for tranche in 0..3 {
+        let count =
+            |wanted: fn(&Event) -> Option<u32>| given.facts.iter().filter(|fact| wanted(fact) == Some(tranche)).count();
+        let paid = count(|fact| if let Event::PayoutPaid { tranche, .. } = fact { Some(*tranche) } else { None });
+        let claimed = count(|fact| if let Event::HoldClaimed { tranche, .. } = fact { Some(*tranche) } else { None });
+        let back = count(|fact| if let Event::HoldReturned { tranche } = fact { Some(*tranche) } else { None });
+        let gone = count(|fact| if let Event::HoldLost { tranche } = fact { Some(*tranche) } else { None });
+        assert!(paid <= 1, "tranche {tranche} was paid {paid} times");
+        assert!(claimed <= paid, "tranche {tranche} was claimed without having been paid");
+        assert!(back <= 1 && back + claimed <= 1, "tranche {tranche} was given back and claimed");
+        assert!(paid == 0 || back == 0, "tranche {tranche} was paid and given back");
+        let state = given.phase().job().and_then(|job| job.tranches.get(tranche as usize)).map(|part| part.state);
+        if let Some(TrancheState::Uncovered { .. }) = state {
+            assert!(gone >= 1, "uncovered without a loss");
+        }
+    }
+    let keys: Vec<String> = given.effects.iter().map(Effect::key).collect();
+    let different: BTreeSet<&String> = keys.iter().collect();
+    assert_eq!(keys.len(), different.len(), "an effect's key was used twice: the second would never be done: {keys:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) })]
+
+    #[test]
+    fn nothing_breaks_the_laws((terms, ops) in history()) {
+        let given = ops.into_iter().fold(open_with(terms), apply);
+        check_facts(&given);
+        let replayed = given.facts.iter().fold(State::default(), Escrow::evolve);
+        prop_assert_eq!(&replayed, &given.state, "replay differs from what was lived through");
+        prop_assert_eq!(given.phase().is_final(), matches!(
+            given.facts.last(),
+            Some(Event::TaskSettled | Event::TaskRefunded | Event::TaskCancelled { .. } | Event::TaskExpired)
+        ));
+    }
+
+    #[test]
+    fn any_facts_can_be_replayed(
+        first in any::<bool>(),
+        events in vec(arbitrary::event(), 0..40),
+    ) {
+        let start = if first { open(&PAYOUTS).state } else { State::Absent };
+        let mut state = start;
+        for event in &events {
+            let ended = matches!(&state, State::Present(task) if task.phase.is_final()).then(|| state.clone());
+            state = Escrow::evolve(state, event);
+            if let Some(ended) = ended {
+                prop_assert_eq!(&state, &ended, "a fact changed a task that had ended");
+            }
+            // Whatever the facts made of it, it can be asked and shown.
+            let _ = state.wake();
+            if let State::Present(task) = &state {
+                let view = tallystick_escrow::TaskView::from(task.as_ref());
+                prop_assert_eq!(view.state, task.phase.name());
+            }
+        }
+    }
+
+    #[test]
+    fn rules_answer_in_any_state(
+        events in vec(arbitrary::event(), 0..20),
+        command in arbitrary::node_command(),
+        (author, user) in ask(3),
+    ) {
+        let given = open(&PAYOUTS).events(events);
+        // Neither panics: that is all.
+        let _ = given.decide(node(), Command::Node(command));
+        let _ = given.decide(author, Command::User(user));
+    }
+}
+
+#[test]
+fn ended_tasks_take_nothing() {
+    for given in [settled(&[1_000]), refunded(&[1_000]), cancelled(&[1_000]), expired(&[1_000])] {
+        let far = given.clone().at(DEADLINE.after(REVIEW)).height(claim_deadline());
+        for given in [given, far] {
+            assert_eq!(given.state.wake(), tallystick_escrow::Wake::default());
+            let users = [
+                create(terms(&[1_000])),
+                accept(&[1_000]),
+                UserCommand::RequestFunding,
+                submit(),
+                UserCommand::ApproveWork,
+                UserCommand::RejectWork { reason_hash: REASONS },
+                UserCommand::CancelTask,
+            ];
+            for (author, command) in users.iter().flat_map(|c| [requester(), worker(), stranger()].map(|a| (a, c))) {
+                let answer = given.decide(author, Command::User(command.clone()));
+                assert!(!matches!(answer, Ok(Decision::Accept { .. })), "{command:?}: {answer:?}");
+            }
+            let outcomes = [
+                invoice_made(0),
+                locked(0, 1_000),
+                lost(0),
+                returned(0),
+                claimed(0, 1_000),
+                paid(0, 1),
+                failed(0, 1, PayFailure::NoRoute),
+                NodeCommand::Wake,
+            ];
+            for command in outcomes {
+                let answer = given.decide(node(), Command::Node(command.clone()));
+                assert!(!matches!(answer, Ok(Decision::Accept { .. })), "{command:?}: {answer:?}");
+            }
+        }
+    }
+}

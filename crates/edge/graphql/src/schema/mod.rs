@@ -1,0 +1,112 @@
+//! The schema: what can be asked, and by whom.
+
+mod mutation;
+mod node;
+mod operator;
+mod page;
+mod query;
+mod scalar;
+mod subscription;
+mod task;
+
+use async_graphql::{
+    Context, Error, MergedObject, SDLExportOptions, Schema, SchemaBuilder, ServerError, ValidationResult,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation},
+};
+use std::sync::Arc;
+use tallystick_app::{App, port::operator::NodeOperator};
+use tallystick_core::{NostrKey, SignedRequest};
+
+use crate::error::{EdgeError, Failure};
+
+/// What fields answer with.
+type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that changes something.
+#[derive(Default, MergedObject)]
+pub(crate) struct Mutation(mutation::TaskMutation, operator::NodeMutation);
+
+pub(crate) type EdgeSchema = Schema<query::Query, Mutation, subscription::Subscription>;
+
+/// What all requests share.
+pub(crate) struct Services {
+    pub app: App,
+    pub operator: Arc<dyn NodeOperator>,
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// Who signed.
+    pub viewer: NostrKey,
+    /// Whether that is one of the node's operators.
+    pub is_operator: bool,
+    /// The signed request itself; none on a WebSocket, whose signature covers no command.
+    pub request: Option<SignedRequest>,
+}
+
+/// The schema over these services.
+pub(crate) fn build(services: Services, complexity_max: usize) -> EdgeSchema {
+    builder().data(services).extension(ComplexityLimit(complexity_max)).finish()
+}
+
+/// The schema in the schema definition language.
+pub fn sdl() -> String {
+    builder().finish().sdl_with_options(SDLExportOptions::new())
+}
+
+fn builder() -> SchemaBuilder<query::Query, Mutation, subscription::Subscription> {
+    Schema::build(query::Query, Mutation::default(), subscription::Subscription)
+}
+
+fn app<'a>(ctx: &Context<'a>) -> &'a App {
+    &services(ctx).app
+}
+
+fn services<'a>(ctx: &Context<'a>) -> &'a Services {
+    ctx.data_opt().expect("the schema is built with its services")
+}
+
+fn session<'a>(ctx: &Context<'a>) -> &'a Session {
+    ctx.data_opt().expect("every request and every WebSocket has its session put in after its check")
+}
+
+/// The signed request that a mutation stands on.
+fn signed(ctx: &Context<'_>) -> Result<SignedRequest> {
+    Ok(session(ctx).request.clone().ok_or_else(|| Failure::from(EdgeError::OnlySubscriptions))?)
+}
+
+/// The operator's side of the node, for operators.
+fn operator<'a>(ctx: &Context<'a>) -> Result<&'a dyn NodeOperator> {
+    if session(ctx).is_operator { Ok(&*services(ctx).operator) } else { Err(Failure::from(EdgeError::NotOperator).into()) }
+}
+
+/// Something inside does not fit together: logged, and told in general words.
+fn internal(what: &str, error: &dyn std::fmt::Display) -> Error {
+    tracing::error!("{what}: {error}");
+    Failure::from(EdgeError::Internal).into()
+}
+
+/// Refuses what asks for too much, with a code of its own.
+struct ComplexityLimit(usize);
+
+impl ExtensionFactory for ComplexityLimit {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self(self.0))
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for ComplexityLimit {
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> std::result::Result<ValidationResult, Vec<ServerError>> {
+        let result = next.run(ctx).await?;
+        if result.complexity > self.0 {
+            return Err(vec![EdgeError::TooComplex { limit: self.0 }.to_server_error()]);
+        }
+        Ok(result)
+    }
+}

@@ -1,0 +1,144 @@
+//! What the parties of a task can do. The author of a signed request is who does it.
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
+use tallystick_app::{Answer, App, AppError, mint_id};
+use tallystick_core::{self as core, Blocks, Duration};
+use tallystick_escrow::{self as escrow, Terms, UserCommand};
+
+use super::{
+    Result, app,
+    scalar::{Hex32, Sat, Timestamp, Uuid},
+    session, signed,
+    task::{OnSilence, Task},
+};
+use crate::error::{EdgeError, Failure};
+
+/// How far the time in a client's id may be ahead of the node's.
+const ID_AHEAD_MAX: Duration = Duration::from_secs(60);
+
+/// The terms of a new task.
+#[derive(InputObject)]
+pub(crate) struct CreateTaskInput {
+    /// The task's id, a UUIDv7 that you made: asked again with the same id and terms, the task is there already. A
+    /// request without it makes a new task each time.
+    id: Option<Uuid>,
+    /// What it is about, in one line; everybody sees it.
+    title: String,
+    /// SHA-256 of the full description, which you keep and show to whom you like.
+    description_hash: Hex32,
+    /// What the worker gets, tranche by tranche.
+    payouts_sat: Vec<Sat>,
+    /// Until when work must be submitted.
+    work_deadline: Timestamp,
+    /// How long you may look at the work, in seconds.
+    review_window_secs: u32,
+    /// What happens when you neither approve nor reject in that time.
+    on_silence: OnSilence,
+    /// For how many blocks the hold must be usable; what work and review may take if absent.
+    hold_blocks: Option<u32>,
+}
+
+/// What became of a request.
+#[derive(SimpleObject)]
+pub(crate) struct TaskPayload {
+    /// Whether this very request changed something; false if the same was done before.
+    changed: bool,
+    /// The task now.
+    task: Task,
+}
+
+#[derive(Default)]
+pub(crate) struct TaskMutation;
+
+#[Object]
+impl TaskMutation {
+    /// Posts a task; you become its requester.
+    async fn create_task(&self, ctx: &Context<'_>, input: CreateTaskInput) -> Result<TaskPayload> {
+        let id = new_id(app(ctx), input.id)?;
+        let terms = Terms {
+            title: input.title,
+            description_hash: input.description_hash.0,
+            payouts: input.payouts_sat.into_iter().map(|amount| amount.0).collect(),
+            work_deadline: input.work_deadline.0,
+            review_window: Duration::from_secs(u64::from(input.review_window_secs)),
+            on_silence: input.on_silence.into(),
+            hold_blocks: input.hold_blocks.map(Blocks),
+        };
+        let policy = app(ctx).policy().clone();
+        ask(ctx, id, UserCommand::CreateTask { id, terms, policy }).await
+    }
+
+    /// Takes a task; you become its worker.
+    async fn accept_task(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        #[graphql(desc = "One invoice (BOLT 11) of your own per tranche, in order, each over its payout.")]
+        invoices: Vec<String>,
+    ) -> Result<TaskPayload> {
+        let answer = app(ctx).accept(id.0, invoices, signed(ctx)?).await;
+        payload(ctx, answer)
+    }
+
+    /// Asks for the funding invoices, for the requester. Waits until they are there; they are in the tranches.
+    async fn funding_invoice(&self, ctx: &Context<'_>, id: Uuid) -> Result<TaskPayload> {
+        let answer = app(ctx).request_funding(id.0, signed(ctx)?).await;
+        payload(ctx, answer)
+    }
+
+    /// Hands in work, for the worker.
+    async fn submit_work(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        #[graphql(desc = "SHA-256 of the work.")] work_hash: Hex32,
+    ) -> Result<TaskPayload> {
+        ask(ctx, id.0, UserCommand::SubmitWork { work_hash: work_hash.0 }).await
+    }
+
+    /// Accepts the work, for the requester: the worker is paid.
+    async fn approve_work(&self, ctx: &Context<'_>, id: Uuid) -> Result<TaskPayload> {
+        ask(ctx, id.0, UserCommand::ApproveWork).await
+    }
+
+    /// Refuses the work, for the requester: the money goes back.
+    async fn reject_work(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        #[graphql(desc = "SHA-256 of the reasons.")] reason_hash: Hex32,
+    ) -> Result<TaskPayload> {
+        ask(ctx, id.0, UserCommand::RejectWork { reason_hash: reason_hash.0 }).await
+    }
+
+    /// Steps back from the task, for requester and worker: locked money goes back.
+    async fn cancel_task(&self, ctx: &Context<'_>, id: Uuid) -> Result<TaskPayload> {
+        ask(ctx, id.0, UserCommand::CancelTask).await
+    }
+}
+
+async fn ask(ctx: &Context<'_>, id: core::Id<escrow::Task>, command: UserCommand) -> Result<TaskPayload> {
+    let answer = app(ctx).ask(id, command, signed(ctx)?).await;
+    payload(ctx, answer)
+}
+
+fn payload(ctx: &Context<'_>, answer: std::result::Result<Answer, AppError>) -> Result<TaskPayload> {
+    let answer = answer.map_err(Failure::from)?;
+    Ok(TaskPayload { changed: answer.changed, task: Task::new(answer.view, app(ctx), session(ctx)) })
+}
+
+/// The client's id, or a fresh one. Ids sort tasks by time: one from the future would stay on top of every list.
+fn new_id(app: &App, id: Option<Uuid>) -> Result<core::Id<escrow::Task>> {
+    let now = app.clock().now();
+    match id {
+        Some(id) if made_at(id.0) > now.after(ID_AHEAD_MAX) => Err(Failure::from(EdgeError::IdFromFuture).into()),
+        Some(id) => Ok(id.0),
+        None => mint_id(now).map_err(|error| super::internal("no id can be minted", &error)),
+    }
+}
+
+/// The time in a UUIDv7: its first 48 bits (RFC 9562, section 5.7).
+fn made_at(id: core::Id<escrow::Task>) -> core::Timestamp {
+    let millis = id.as_bytes()[..6].iter().fold(0u64, |millis, byte| (millis << 8) | u64::from(*byte));
+    core::Timestamp::from_millis(millis)
+}

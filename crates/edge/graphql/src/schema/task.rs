@@ -1,0 +1,342 @@
+//! Tasks as clients see them.
+
+use async_graphql::{Enum, Object};
+use serde::{Deserialize, Serialize, de::IntoDeserializer};
+use std::sync::Arc;
+use tallystick_app::App;
+use tallystick_core::{self as core, BlockHeight, Blocks};
+use tallystick_escrow::{self as escrow, TaskView, TrancheView, plan};
+
+use super::{
+    Result, Session, internal,
+    scalar::{Hex32, Msat, NostrKey, Sat, Timestamp, Uuid},
+};
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskState {
+    /// Anybody may accept it.
+    Open,
+    /// A worker accepted it.
+    Assigned,
+    /// The funding invoices can be paid.
+    Funding,
+    /// The money is locked, the worker works.
+    Held,
+    /// The requester looks at the work.
+    Submitted,
+    /// The worker is being paid.
+    Releasing,
+    /// The money is being given back.
+    Refunding,
+    /// The worker was paid.
+    Settled,
+    /// The requester has the money back.
+    Refunded,
+    /// One side stepped back before any money was locked.
+    Cancelled,
+    /// Time ran out before any money was locked.
+    Expired,
+}
+
+/// Why a task is being, or was, paid out or given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskReason {
+    /// The requester approved the work.
+    Approved,
+    /// The requester did not decide in time, and the terms decide.
+    Silence,
+    /// The requester rejected the work.
+    Rejected,
+    /// The requester stepped back before work was submitted.
+    CancelledByRequester,
+    /// The worker stepped back.
+    CancelledByWorker,
+    /// No work was submitted in time.
+    WorkDeadline,
+    /// So few blocks were left that a payout was no longer safe.
+    BlocksRanOut,
+    /// Not all tranches were funded in time.
+    FundingLapsed,
+    /// No payout worked while there was time.
+    PayoutFailed,
+    /// The requester's hold was lost or gave the money back by itself.
+    HoldLost,
+}
+
+/// Where a tranche stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TrancheState {
+    /// The task has no worker yet.
+    Planned,
+    /// Nothing is locked.
+    Unfunded,
+    /// The requester's money is locked.
+    Held,
+    /// The payout is under way.
+    Paying,
+    /// The worker was paid; the requester's money is being claimed.
+    Paid,
+    /// The worker was paid, and the requester's money is claimed.
+    Claimed,
+    /// The worker was paid, and the requester's money is gone: the platform's own loss.
+    Uncovered,
+    /// The requester's money is being given back.
+    Returning,
+    /// The requester has the money back.
+    Returned,
+}
+
+/// What happens when nobody decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum OnSilence {
+    /// The worker is paid.
+    Release,
+    /// The requester gets the money back.
+    Refund,
+}
+
+impl From<escrow::OnSilence> for OnSilence {
+    fn from(term: escrow::OnSilence) -> Self {
+        match term {
+            escrow::OnSilence::Release => Self::Release,
+            escrow::OnSilence::Refund => Self::Refund,
+        }
+    }
+}
+
+impl From<OnSilence> for escrow::OnSilence {
+    fn from(term: OnSilence) -> Self {
+        match term {
+            OnSilence::Release => Self::Release,
+            OnSilence::Refund => Self::Refund,
+        }
+    }
+}
+
+/// One of the read model's names, such as `held`.
+fn named<'de, T: Deserialize<'de>>(name: &'de str) -> Result<T> {
+    T::deserialize(name.into_deserializer())
+        .map_err(|error: serde::de::value::Error| internal("the schema lacks a name of the read model", &error))
+}
+
+/// A task, seen by somebody at some height.
+pub(crate) struct Task {
+    view: Arc<TaskView>,
+    height: BlockHeight,
+    is_party: bool,
+}
+
+impl Task {
+    pub fn new(view: Arc<TaskView>, app: &App, session: &Session) -> Self {
+        let is_party = view.requester == session.viewer || view.worker == Some(session.viewer);
+        Self { view, height: app.height(), is_party }
+    }
+
+    pub fn id(&self) -> core::Id<escrow::Task> {
+        self.view.id
+    }
+
+    fn blocks_left(&self) -> Option<Blocks> {
+        self.view.decide_by.map(|decide_by| self.height.until(decide_by))
+    }
+}
+
+/// A task: work against sats that are held on Lightning until it is decided.
+#[Object]
+impl Task {
+    /// The task's id.
+    #[graphql(name = "id")]
+    async fn uuid(&self) -> Uuid {
+        Uuid(self.view.id)
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> Result<TaskState> {
+        named(&self.view.state)
+    }
+
+    /// Why it is being, or was, paid out or given back.
+    async fn reason(&self) -> Result<Option<TaskReason>> {
+        self.view.reason.as_deref().map(named).transpose()
+    }
+
+    /// What it is about, in one line.
+    async fn title(&self) -> &str {
+        &self.view.title
+    }
+
+    /// SHA-256 of the full description, which the parties keep.
+    async fn description_hash(&self) -> Hex32 {
+        Hex32(self.view.description_hash)
+    }
+
+    /// Who pays.
+    async fn requester(&self) -> NostrKey {
+        NostrKey(self.view.requester)
+    }
+
+    /// Who works, once the task is accepted.
+    async fn worker(&self) -> Option<NostrKey> {
+        self.view.worker.map(NostrKey)
+    }
+
+    /// When it was created.
+    async fn created_at(&self) -> Timestamp {
+        Timestamp(self.view.created_at)
+    }
+
+    /// Until when work must be submitted.
+    async fn work_deadline(&self) -> Timestamp {
+        Timestamp(self.view.work_deadline)
+    }
+
+    /// How long the requester may look at the work, in seconds.
+    async fn review_window_secs(&self) -> u64 {
+        self.view.review_window.as_secs()
+    }
+
+    /// Until when the requester may decide, while work waits for a decision.
+    async fn review_until(&self) -> Option<Timestamp> {
+        self.view.review_until.map(Timestamp)
+    }
+
+    /// What happens when the requester neither approves nor rejects in time.
+    async fn on_silence(&self) -> OnSilence {
+        self.view.on_silence.into()
+    }
+
+    /// SHA-256 of the work, while it waits for a decision.
+    async fn work_hash(&self) -> Option<Hex32> {
+        self.view.work_hash.map(Hex32)
+    }
+
+    /// For how many blocks the hold can be used.
+    async fn hold_blocks(&self) -> u32 {
+        self.view.hold_blocks.0
+    }
+
+    /// The final CLTV delta that the funding invoices ask for, in blocks.
+    async fn final_cltv_delta(&self) -> u32 {
+        self.view.final_cltv_delta.0
+    }
+
+    /// Until when the funding invoices can be paid.
+    async fn fund_until(&self) -> Option<Timestamp> {
+        self.view.fund_until.map(Timestamp)
+    }
+
+    /// The deadline: the last height at which a payout may begin.
+    async fn decide_by(&self) -> Option<u32> {
+        self.view.decide_by.map(|height| height.0)
+    }
+
+    /// The height of the best block that the node knows.
+    async fn height(&self) -> u32 {
+        self.height.0
+    }
+
+    /// Blocks until the deadline.
+    async fn blocks_to_decide(&self) -> Option<u32> {
+        self.blocks_left().map(|blocks| blocks.0)
+    }
+
+    /// How long these blocks take on average, in seconds. An estimate: only blocks count.
+    async fn seconds_to_decide(&self) -> Option<u64> {
+        self.blocks_left().map(|blocks| plan::time_of(blocks).as_secs())
+    }
+
+    /// What happens at the deadline when nobody decides before it. Without submitted work: a refund, whatever the
+    /// terms say about silence.
+    async fn at_deadline(&self) -> Result<Option<OnSilence>> {
+        Ok(match named(&self.view.state)? {
+            TaskState::Held | TaskState::Releasing => Some(OnSilence::Refund),
+            TaskState::Submitted => Some(self.view.on_silence.into()),
+            _ => None,
+        })
+    }
+
+    /// The parts of the payout, each with a hold of its own.
+    async fn tranches(&self) -> Vec<Tranche<'_>> {
+        self.view.tranches.iter().map(|view| Tranche { view, is_party: self.is_party }).collect()
+    }
+}
+
+/// A part of a task's payout.
+pub(crate) struct Tranche<'a> {
+    view: &'a TrancheView,
+    is_party: bool,
+}
+
+impl Tranche<'_> {
+    fn for_parties(&self, invoice: &Option<String>) -> Option<String> {
+        invoice.clone().filter(|_| self.is_party)
+    }
+}
+
+/// A part of a task's payout, with a payment hash and a hold of its own.
+#[Object]
+impl Tranche<'_> {
+    /// What the worker gets.
+    async fn payout_sat(&self) -> Sat {
+        Sat(self.view.payout)
+    }
+
+    /// What the platform gets, the cost of routing included.
+    async fn fee_sat(&self) -> Sat {
+        Sat(self.view.fee)
+    }
+
+    /// What the requester locks: payout and fee.
+    async fn hold_sat(&self) -> Result<Sat> {
+        let hold = self.view.payout.checked_add(self.view.fee);
+        hold.map(Sat).map_err(|error| internal("a tranche in the read model", &error))
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> Result<TrancheState> {
+        named(&self.view.state)
+    }
+
+    /// The worker's payment hash, which the requester's hold is locked to as well.
+    async fn payment_hash(&self) -> Option<Hex32> {
+        self.view.hash.map(|hash| Hex32(core::Digest32(hash.0)))
+    }
+
+    /// The worker's invoice (BOLT 11); for requester and worker only.
+    async fn payout_invoice(&self) -> Option<String> {
+        self.for_parties(&self.view.payout_invoice)
+    }
+
+    /// The hold invoice (BOLT 11) that the requester pays; for requester and worker only.
+    async fn funding_invoice(&self) -> Option<String> {
+        self.for_parties(&self.view.funding_invoice)
+    }
+
+    /// The height at which the hold goes back by itself.
+    async fn claim_deadline(&self) -> Option<u32> {
+        self.view.claim_deadline.map(|height| height.0)
+    }
+
+    /// Which attempt of the payout is under way, from 1; 0 before and after.
+    async fn attempts(&self) -> u32 {
+        self.view.attempts
+    }
+
+    /// What routing the payout cost.
+    async fn routing_fee_msat(&self) -> Result<Option<Msat>> {
+        let fee = self.view.routing_fee_msat.map(core::Msat::try_new).transpose();
+        fee.map(|fee| fee.map(Msat)).map_err(|error| internal("a routing fee in the read model", &error))
+    }
+}
+
+/// The name of a state in the read model.
+pub(crate) fn name_of(state: TaskState) -> Result<String> {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => Ok(name),
+        other => Err(internal("a state's name", &format!("{other:?}"))),
+    }
+}

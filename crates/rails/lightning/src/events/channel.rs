@@ -1,0 +1,39 @@
+//! Channels on their way to being used.
+
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::{Amount, ScriptBuf};
+use lightning::chain::chaininterface::ConfirmationTarget;
+use lightning::ln::types::ChannelId;
+
+use crate::node::engine::Engine;
+
+/// A peer wants to open a channel to us: accepted, and not used before it is confirmed.
+pub(super) fn requested(engine: &Engine, channel: &ChannelId, peer: &PublicKey) {
+    let channels = engine.manager.list_channels().len() as u64;
+    if engine.wallet.can_fund(tallystick_core::Sat::ZERO, channels + 1).is_err() {
+        tracing::warn!(%channel, "a channel is accepted without coins on the chain that could pay for closing it in a hurry");
+    }
+    if let Err(error) = engine.manager.accept_inbound_channel(channel, peer, 0, None) {
+        tracing::warn!(%channel, ?error, "a channel cannot be accepted");
+    }
+}
+
+/// A peer accepted our channel: it is funded. If that fails the channel is given up, which costs nothing.
+pub(super) fn fund(engine: &Engine, channel: ChannelId, peer: PublicKey, value_sat: u64, script: ScriptBuf) {
+    let rate = engine.fees.rate(ConfirmationTarget::NonAnchorChannelFee);
+    let failed = match engine.wallet.fund(script, Amount::from_sat(value_sat), rate) {
+        Ok(tx) => match engine.manager.funding_transaction_generated(channel, peer, tx.clone()) {
+            Ok(()) => return,
+            Err(error) => {
+                engine.wallet.give_up(&tx);
+                format!("{error:?}")
+            }
+        },
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(%channel, error = failed, "a channel cannot be funded and is given up");
+    let message = "the channel could not be funded".to_owned();
+    if let Err(error) = engine.manager.force_close_broadcasting_latest_txn(&channel, &peer, message) {
+        tracing::debug!(%channel, ?error, "the channel was gone already");
+    }
+}

@@ -1,0 +1,121 @@
+//! Holds: made, given back, claimed.
+//!
+//! ```text
+//!            PaymentClaimable            claim_funds            PaymentClaimed
+//!  invoice ───────────────────▶ held ───────────────▶ claiming ────────────────▶ claimed (once for ever)
+//!                                │ give back, deadline
+//!                                ▼
+//!                           given back ──▶ held again, if the payer pays again
+//! ```
+
+use lightning::ln::channelmanager::Bolt11InvoiceParameters;
+use lightning::types::payment::{PaymentHash as LdkHash, PaymentPreimage};
+use lightning_invoice::{Bolt11InvoiceDescription, Description};
+use tallystick_app::port::operator::PaymentStatus;
+use tallystick_app::port::rail::{ClaimState, HoldRequest, RailError};
+use tallystick_core::{Duration, Msat, PaymentHash};
+
+use super::engine::{Engine, unavailable};
+use crate::LightningError;
+use crate::store::{Kind, PaymentRow};
+
+/// LDK puts three blocks more into an invoice than it is asked for.
+const LDK_FINAL_CLTV_SLACK: u32 = 3;
+
+impl Engine {
+    /// Makes a hold invoice.
+    pub(crate) fn hold_invoice(&self, request: &HoldRequest) -> Result<String, RailError> {
+        let delta = request.final_cltv_delta.0.saturating_sub(LDK_FINAL_CLTV_SLACK);
+        let delta = u16::try_from(delta).map_err(|_| RailError::Refused("the final CLTV delta is too long".into()))?;
+        self.make_invoice(request.amount, &request.description, request.expiry, Some((request.hash, delta)))
+    }
+
+    /// Makes an invoice: on somebody else's hash with a final CLTV delta, or on a hash of our own.
+    pub(crate) fn make_invoice(
+        &self,
+        amount: Msat,
+        description: &str,
+        expiry: Duration,
+        hold: Option<(PaymentHash, u16)>,
+    ) -> Result<String, RailError> {
+        let description = Description::new(description.to_owned())
+            .map_err(|_| RailError::Refused("the description is longer than 639 bytes".into()))?;
+        let expiry =
+            u32::try_from(expiry.as_secs()).map_err(|_| RailError::Refused("the expiry is too far away".into()))?;
+        let parameters = Bolt11InvoiceParameters {
+            amount_msats: Some(amount.get()),
+            description: Bolt11InvoiceDescription::Direct(description),
+            invoice_expiry_delta_secs: Some(expiry),
+            min_final_cltv_expiry_delta: hold.map(|(_, delta)| delta),
+            payment_hash: hold.map(|(hash, _)| LdkHash(hash.0)),
+        };
+        let invoice = self.manager.create_bolt11_invoice(parameters);
+        invoice.map(|invoice| invoice.to_string()).map_err(|error| RailError::Refused(format!("{error:?}")))
+    }
+
+    /// Gives a hold back, unless it is being claimed or a payout may yet reveal its preimage.
+    pub(crate) async fn give_back(&self, hash: PaymentHash) -> Result<(), RailError> {
+        self.give_back_now(&hash)?;
+        self.durable().await
+    }
+
+    fn give_back_now(&self, hash: &PaymentHash) -> Result<(), RailError> {
+        let _settling = self.settling();
+        let inbound = self.store.inbound(hash).map_err(unavailable)?;
+        let outbound = self.store.outbound_on(hash).map_err(unavailable)?;
+        if inbound.as_ref().is_some_and(PaymentRow::is_done) || outbound.iter().any(PaymentRow::is_done) {
+            return Err(RailError::Claimed);
+        }
+        if outbound.iter().any(PaymentRow::is_pending) {
+            return Err(RailError::Unavailable("a payout on this hash is under way".into()));
+        }
+        self.manager.fail_htlc_backwards(&LdkHash(hash.0));
+        if let Some(row) = inbound.filter(PaymentRow::is_pending) {
+            self.put(PaymentRow { status: PaymentStatus::Failed, ..row });
+        }
+        Ok(())
+    }
+
+    /// Claims a hold, if paying the payee revealed the preimage.
+    pub(crate) async fn claim_hold(&self, hash: PaymentHash) -> Result<ClaimState, RailError> {
+        let claimed = self.store.inbound(&hash).map_err(unavailable)?.is_some_and(|row| row.is_done());
+        if !claimed && !self.claim_if_known(&hash).map_err(unavailable)? {
+            return Err(RailError::NoPreimage);
+        }
+        self.durable().await?;
+        Ok(if claimed { ClaimState::Claimed } else { ClaimState::Claiming })
+    }
+
+    /// Claims what is held on this hash if its preimage is known; says whether it is.
+    pub(crate) fn claim_if_known(&self, hash: &PaymentHash) -> Result<bool, LightningError> {
+        for row in self.store.outbound_on(hash)? {
+            if let Some(sealed) = &row.sealed {
+                let preimage = self.sealer.open(hash, sealed)?;
+                self.manager.claim_funds(PaymentPreimage(*preimage));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Claims every hold whose preimage is known, after a start.
+    pub(crate) fn claim_all_known(&self) -> Result<(), LightningError> {
+        for row in self.store.inbound_pending()? {
+            if row.kind == Kind::Hold && self.claim_if_known(&row.hash)? {
+                tracing::info!(hash = %row.hash, "claiming a hold whose preimage was revealed in an earlier run");
+            }
+        }
+        Ok(())
+    }
+
+    /// What is held and can still be given back.
+    pub(crate) fn held(&self) -> Result<Vec<(PaymentHash, Msat)>, LightningError> {
+        let mut held = Vec::new();
+        for row in self.store.inbound_pending()? {
+            if row.kind == Kind::Hold && !self.store.outbound_on(&row.hash)?.iter().any(PaymentRow::is_done) {
+                held.push((row.hash, row.amount));
+            }
+        }
+        Ok(held)
+    }
+}

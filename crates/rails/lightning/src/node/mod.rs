@@ -1,0 +1,114 @@
+//! The node: started, asked, stopped.
+
+mod balances;
+mod build;
+mod crew;
+pub(crate) mod engine;
+mod holds;
+mod operator;
+mod payouts;
+mod rail;
+mod start;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bitcoin::secp256k1::PublicKey;
+use tallystick_core::{BlockHeight, NodeKey};
+use tokio::sync::watch;
+
+use crate::ldk::types::PeerManager;
+use crate::peers::Peers;
+use crate::{LightningConfig, LightningError};
+use engine::Engine;
+use tasks::Tasks;
+
+/// A running Lightning node. Clones are handles to the same node.
+///
+/// Dropping the handles does not stop it; [`Self::shutdown`] does. A process that is killed instead loses nothing that
+/// was acknowledged.
+#[derive(Clone)]
+pub struct LightningNode {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    peer_manager: Arc<PeerManager>,
+    peers: Arc<Peers>,
+    tasks: Tasks,
+    node_key: NodeKey,
+    alias: String,
+    listen: Vec<SocketAddr>,
+    /// The height that everyone in the node has seen.
+    height: watch::Receiver<BlockHeight>,
+    failed: watch::Receiver<bool>,
+}
+
+impl LightningNode {
+    /// Makes the seed of a new node in this directory, sealed with the passphrase. Takes a moment, and blocks.
+    ///
+    /// # Errors
+    /// [`LightningError::SeedExists`] if there is one; others if it cannot be written.
+    pub fn create(data_dir: &Path, passphrase: &str) -> Result<(), LightningError> {
+        crate::secret::create(data_dir, passphrase).map(|_| ())
+    }
+
+    /// Starts a node: opens its seed and its database, catches up with the chain, claims what an earlier run could not
+    /// any more, and begins to take connections. Notices go to the listener, those of an earlier run first.
+    ///
+    /// # Errors
+    /// [`LightningError`], each with its own code: wrong passphrase, no seed, directory in use, no chain source.
+    pub async fn start(
+        config: LightningConfig,
+        passphrase: &str,
+        listener: Arc<dyn tallystick_app::port::rail::RailListener>,
+    ) -> Result<Self, LightningError> {
+        start::start(config, passphrase, listener).await
+    }
+
+    /// Stops: takes no more work, leaves its peers, and writes everything. All handles are useless afterwards.
+    pub async fn shutdown(&self) {
+        self.inner.tasks.stop();
+        self.inner.peer_manager.disconnect_all_peers();
+        self.inner.tasks.join().await;
+        let engine = Arc::clone(&self.inner.engine);
+        if tokio::task::spawn_blocking(move || engine.store.close()).await.is_err() {
+            tracing::error!("the database could not be closed in order");
+        }
+    }
+
+    /// Waits until the node fails: its database does not take writes any more. Nothing leaves the node from then on; it
+    /// must be stopped, mended and started again.
+    pub async fn failed(&self) {
+        let mut failed = self.inner.failed.clone();
+        // The sender lives as long as the engine, which we hold.
+        let _ = failed.wait_for(|failed| *failed).await;
+    }
+
+    /// The Lightning node's public key.
+    #[must_use]
+    pub fn node_id(&self) -> PublicKey {
+        self.inner.engine.manager.get_our_node_id()
+    }
+
+    /// The key that the node signs its own facts with (BIP 340), from the same seed.
+    #[must_use]
+    pub fn node_key(&self) -> &NodeKey {
+        &self.inner.node_key
+    }
+
+    /// Where it takes connections, with the ports that were really taken.
+    #[must_use]
+    pub fn listen_addresses(&self) -> &[SocketAddr] {
+        &self.inner.listen
+    }
+}
+
+impl std::fmt::Debug for LightningNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LightningNode({})", self.node_id())
+    }
+}

@@ -1,0 +1,113 @@
+//! What the operator sees and does.
+
+use async_trait::async_trait;
+use lightning::ln::types::ChannelId;
+use tallystick_app::port::operator::{Balances, Channel, NodeInfo, NodeOperator, OpenChannel, Payment};
+use tallystick_app::port::rail::RailError;
+use tallystick_core::{BlockHeight, Duration, Msat};
+
+use super::engine::unavailable;
+use super::{LightningNode, balances};
+use crate::peers::parse_peer;
+
+/// One answer holds no more payments.
+const PAYMENTS_MAX: u32 = 1_000;
+
+#[async_trait]
+impl NodeOperator for LightningNode {
+    fn info(&self) -> NodeInfo {
+        let manager = &self.inner.engine.manager;
+        let best = manager.current_best_block();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        NodeInfo {
+            node_id: self.node_id().to_string(),
+            alias: self.inner.alias.clone(),
+            network: match self.inner.engine.network {
+                bitcoin::Network::Bitcoin => "bitcoin".to_owned(),
+                other => other.to_string(),
+            },
+            height: BlockHeight(best.height),
+            block_hash: best.block_hash.to_string(),
+            listen: self.inner.listen.iter().map(ToString::to_string).collect(),
+            peers: count(self.inner.peer_manager.list_peers().len()),
+            usable_channels: count(manager.list_usable_channels().len()),
+        }
+    }
+
+    async fn balances(&self) -> Result<Balances, RailError> {
+        self.inner.engine.balances().map_err(unavailable)
+    }
+
+    async fn new_address(&self) -> Result<String, RailError> {
+        let address = self.inner.engine.wallet.fresh_address();
+        self.inner.engine.durable().await?;
+        Ok(address.to_string())
+    }
+
+    async fn connect(&self, peer: &str, address: &str) -> Result<(), RailError> {
+        self.inner.peers.connect(peer, address).await.map(|_| ())
+    }
+
+    async fn open_channel(&self, request: OpenChannel) -> Result<String, RailError> {
+        let peer = match &request.address {
+            Some(address) => self.inner.peers.connect(&request.peer, address).await?,
+            None => parse_peer(&request.peer)?,
+        };
+        if !self.inner.peers.is_connected(&peer) {
+            return Err(RailError::Unavailable("the peer is not connected, and no address was given".into()));
+        }
+        let engine = &self.inner.engine;
+        if request.push.get() > request.capacity.to_msat().get() {
+            return Err(RailError::Refused("more would be pushed than the channel holds".into()));
+        }
+        let channels = engine.manager.list_channels().len() as u64;
+        engine
+            .wallet
+            .can_fund(request.capacity, channels + 1)
+            .map_err(|error| RailError::Refused(error.to_string()))?;
+        let mut settings = engine.manager.get_current_config();
+        settings.channel_handshake_config.announce_for_forwarding = request.announce;
+        let (capacity, push) = (request.capacity.get(), request.push.get());
+        let channel = engine.manager.create_channel(peer, capacity, push, 0, None, Some(settings));
+        let channel = channel.map_err(|error| RailError::Refused(format!("{error:?}")))?;
+        Ok(channel.to_string())
+    }
+
+    async fn close_channel(&self, channel_id: &str, force: bool) -> Result<(), RailError> {
+        let mut id = [0; 32];
+        hex::decode_to_slice(channel_id, &mut id)
+            .map_err(|_| RailError::Refused("a channel's id has 64 hexadecimal digits".into()))?;
+        let manager = &self.inner.engine.manager;
+        let channel = ChannelId(id);
+        let peer = manager
+            .list_channels()
+            .into_iter()
+            .find(|details| details.channel_id == channel)
+            .map(|details| details.counterparty.node_id)
+            .ok_or_else(|| RailError::Refused("there is no such channel".into()))?;
+        let closed = if force {
+            manager.force_close_broadcasting_latest_txn(&channel, &peer, "closed by the operator".to_owned())
+        } else {
+            manager.close_channel(&channel, &peer)
+        };
+        closed.map_err(|error| RailError::Refused(format!("{error:?}")))?;
+        self.inner.engine.durable().await
+    }
+
+    async fn channels(&self) -> Vec<Channel> {
+        self.inner.engine.manager.list_channels().iter().map(balances::channel).collect()
+    }
+
+    async fn payments(&self, limit: u32) -> Result<Vec<Payment>, RailError> {
+        let rows = self.inner.engine.store.newest_payments(limit.min(PAYMENTS_MAX)).map_err(unavailable)?;
+        Ok(rows.iter().map(|row| row.to_payment()).collect())
+    }
+
+    async fn pay_invoice(&self, bolt11: &str, fee_limit: Msat, timeout: Duration) -> Result<Payment, RailError> {
+        self.inner.engine.pay_and_wait(bolt11, fee_limit, timeout).await
+    }
+
+    async fn invoice(&self, amount: Msat, description: &str, expiry: Duration) -> Result<String, RailError> {
+        self.inner.engine.make_invoice(amount, description, expiry, None)
+    }
+}

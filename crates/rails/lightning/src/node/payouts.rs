@@ -1,0 +1,195 @@
+//! Payments out, each once per id.
+//!
+//! ```text
+//!           pay()                       PaymentSent
+//!  (none) ────────▶ pending ──────────────────────────▶ paid, for ever
+//!                      │ no route, PaymentFailed, too late
+//!                      ▼
+//!                   failed, for ever: a new attempt has a new id
+//! ```
+//! A payment counts as failed only when LDK says that no HTLC of it is left, or never took it.
+
+use std::str::FromStr;
+
+use lightning::ln::channelmanager::{Bolt11PaymentError, PaymentId, Retry, RetryableSendFailure};
+use lightning::routing::router::RouteParametersConfig;
+use lightning_invoice::{Bolt11Invoice, Currency};
+use tallystick_app::port::operator::{Payment, PaymentStatus};
+use tallystick_app::port::rail::{PayFailure, PayRequest, PayState, RailError};
+use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Msat, PaymentHash};
+
+use super::engine::{Engine, msat, unavailable};
+use crate::LightningError;
+use crate::clock::now;
+use crate::invoice::INVOICE_BYTES_MAX;
+use crate::store::{Kind, PaymentRow, Write};
+
+/// How often LDK tries other routes by itself.
+const ATTEMPTS: u32 = 5;
+/// LDK's own limit of a route for a payment by hand.
+const OPERATOR_CLTV_LIMIT: Blocks = Blocks(1_008);
+
+impl Engine {
+    /// Pays, once per id; answers how the payment stands.
+    pub(crate) async fn pay(&self, request: &PayRequest, kind: Kind) -> Result<PayState, RailError> {
+        let invoice = self.payable(&request.bolt11)?;
+        let hash = PaymentHash(*AsRef::<[u8; 32]>::as_ref(invoice.payment_hash()));
+        let turn = self.turns.take(hash.0).await;
+        let state = self.pay_now(request, &invoice, hash, kind)?;
+        drop(turn);
+        self.durable().await?;
+        Ok(state)
+    }
+
+    /// An invoice that can be paid at all.
+    fn payable(&self, bolt11: &str) -> Result<Bolt11Invoice, RailError> {
+        let refuse = |why: &str| RailError::Refused(why.to_owned());
+        if bolt11.len() > INVOICE_BYTES_MAX {
+            return Err(refuse("the invoice is too long"));
+        }
+        let invoice = Bolt11Invoice::from_str(bolt11).map_err(|_| refuse("this is no BOLT 11 invoice"))?;
+        if invoice.currency() != Currency::from(self.network) {
+            return Err(refuse("the invoice is for another network"));
+        }
+        if invoice.amount_milli_satoshis().is_none() {
+            return Err(refuse("the invoice names no amount"));
+        }
+        Ok(invoice)
+    }
+
+    fn pay_now(
+        &self,
+        request: &PayRequest,
+        invoice: &Bolt11Invoice,
+        hash: PaymentHash,
+        kind: Kind,
+    ) -> Result<PayState, RailError> {
+        match self.store.outbound(&request.id).map_err(unavailable)? {
+            Some(row) if row.hash != hash => return Err(RailError::Refused("this id is another invoice's".into())),
+            Some(row) if !row.is_pending() => return Ok(state_of(&row)),
+            Some(row) if !self.never_begun().contains(&row.id) => return Ok(PayState::InFlight),
+            Some(_) => {}
+            None => self.refuse_second_payment(&hash)?,
+        }
+        Ok(self.begin(request, invoice, hash, kind))
+    }
+
+    /// A payee's hash is paid once, whatever ids are asked for.
+    fn refuse_second_payment(&self, hash: &PaymentHash) -> Result<(), RailError> {
+        let others = self.store.outbound_on(hash).map_err(unavailable)?;
+        if others.iter().any(|row| row.status != PaymentStatus::Failed) {
+            return Err(RailError::Refused("this hash is being paid, or was paid, under another id".into()));
+        }
+        Ok(())
+    }
+
+    fn begin(&self, request: &PayRequest, invoice: &Bolt11Invoice, hash: PaymentHash, kind: Kind) -> PayState {
+        // No block comes between the look at the height and the first HTLC.
+        let _height = self.gate.hold();
+        let pending = PaymentRow {
+            id: request.id.0,
+            kind,
+            hash,
+            amount: msat(invoice.amount_milli_satoshis().unwrap_or_default()),
+            fee: None,
+            status: PaymentStatus::Pending,
+            reason: None,
+            height: (kind == Kind::Payout).then_some(request.begin_by),
+            sealed: None,
+            updated_at: now(),
+        };
+        if self.height() > request.begin_by {
+            return self.never_sent(pending, PayFailure::TooLate);
+        }
+        // Queued before LDK takes it, so that no flush can hold the payment without it.
+        self.store.write_lazily(Write::Payment(pending.clone()));
+        let limits = RouteParametersConfig::default()
+            .with_max_total_routing_fee_msat(request.fee_limit.get())
+            .with_max_total_cltv_expiry_delta(request.cltv_limit.0);
+        let id = PaymentId(request.id.0);
+        let sent = self.manager.pay_for_bolt11_invoice(invoice, id, None, limits, Retry::Attempts(ATTEMPTS));
+        self.never_begun().remove(&request.id.0);
+        match sent {
+            Ok(()) | Err(Bolt11PaymentError::SendingFailed(RetryableSendFailure::DuplicatePayment)) => {
+                PayState::InFlight
+            }
+            Err(error) => self.never_sent(pending, reason_of(&error)),
+        }
+    }
+
+    /// LDK never took the payment: nothing of it is anywhere.
+    fn never_sent(&self, row: PaymentRow, reason: PayFailure) -> PayState {
+        self.never_begun().remove(&row.id);
+        self.put(PaymentRow { status: PaymentStatus::Failed, reason: Some(reason), ..row });
+        PayState::Failed { reason }
+    }
+
+    /// Stops payouts that must not begin at `height` any more: LDK makes no further attempt for them, and says when the
+    /// last HTLC is gone.
+    pub(crate) fn stop_late(&self, height: BlockHeight) {
+        let pending = match self.store.outbound_pending() {
+            Ok(pending) => pending,
+            Err(error) => return tracing::error!(%error, "late payouts cannot be looked for"),
+        };
+        for row in pending.iter().filter(|row| row.height.is_some_and(|begin_by| begin_by < height)) {
+            self.manager.abandon_payment(PaymentId(row.id));
+        }
+    }
+
+    /// Pays an invoice for the operator, and waits for the end.
+    pub(crate) async fn pay_and_wait(
+        &self,
+        bolt11: &str,
+        fee_limit: Msat,
+        timeout: Duration,
+    ) -> Result<Payment, RailError> {
+        let mut id = [0; 32];
+        getrandom::fill(&mut id).map_err(|_| unavailable(LightningError::Randomness))?;
+        let id = Digest32(id);
+        let request = PayRequest {
+            id,
+            bolt11: bolt11.to_owned(),
+            fee_limit,
+            cltv_limit: OPERATOR_CLTV_LIMIT,
+            begin_by: BlockHeight(u32::MAX),
+        };
+        let mut ended = self.ended.subscribe();
+        self.pay(&request, Kind::Operator).await?;
+        let done = async {
+            loop {
+                ended.borrow_and_update();
+                let row = self.store.outbound(&id).map_err(unavailable)?;
+                if let Some(row) = row.filter(|row| !row.is_pending()) {
+                    return Ok(row.to_payment());
+                }
+                ended.changed().await.map_err(|_| RailError::Unavailable("the node is stopping".into()))?;
+            }
+        };
+        match tokio::time::timeout(std::time::Duration::from_millis(timeout.as_millis()), done).await {
+            Ok(payment) => payment,
+            Err(_) => {
+                let row = self.store.outbound(&id).map_err(unavailable)?;
+                row.map(|row| row.to_payment()).ok_or_else(|| RailError::Unavailable("the payment is gone".into()))
+            }
+        }
+    }
+}
+
+fn state_of(row: &PaymentRow) -> PayState {
+    match row.status {
+        PaymentStatus::Pending => PayState::InFlight,
+        PaymentStatus::Succeeded => PayState::Paid { fee: row.fee.unwrap_or_default() },
+        PaymentStatus::Failed => PayState::Failed { reason: row.reason.unwrap_or(PayFailure::Other) },
+    }
+}
+
+fn reason_of(error: &Bolt11PaymentError) -> PayFailure {
+    match error {
+        Bolt11PaymentError::SendingFailed(RetryableSendFailure::PaymentExpired) => PayFailure::InvoiceExpired,
+        Bolt11PaymentError::SendingFailed(
+            RetryableSendFailure::RouteNotFound | RetryableSendFailure::OnionPacketSizeExceeded,
+        ) => PayFailure::NoRoute,
+        Bolt11PaymentError::SendingFailed(RetryableSendFailure::DuplicatePayment)
+        | Bolt11PaymentError::InvalidAmount => PayFailure::Other,
+    }
+}

@@ -1,0 +1,44 @@
+//! The rail: holds and payouts, as products ask for them.
+
+use async_trait::async_trait;
+use tallystick_app::port::rail::{
+    ClaimState, HoldRail, HoldRequest, InvoiceError, InvoiceFacts, InvoiceReader, PayRequest, PayState, RailError,
+};
+use tallystick_core::{BlockHeight, Msat, PaymentHash};
+
+use super::LightningNode;
+use super::engine::unavailable;
+use crate::store::Kind;
+
+#[async_trait]
+impl HoldRail for LightningNode {
+    async fn hold_invoice(&self, request: HoldRequest) -> Result<String, RailError> {
+        self.inner.engine.hold_invoice(&request)
+    }
+
+    async fn cancel_hold(&self, hash: PaymentHash) -> Result<(), RailError> {
+        self.inner.engine.give_back(hash).await
+    }
+
+    async fn claim_hold(&self, hash: PaymentHash) -> Result<ClaimState, RailError> {
+        self.inner.engine.claim_hold(hash).await
+    }
+
+    async fn pay(&self, request: PayRequest) -> Result<PayState, RailError> {
+        self.inner.engine.pay(&request, Kind::Payout).await
+    }
+
+    async fn holds(&self) -> Result<Vec<(PaymentHash, Msat)>, RailError> {
+        self.inner.engine.held().map_err(unavailable)
+    }
+
+    fn height(&self) -> BlockHeight {
+        *self.inner.height.borrow()
+    }
+}
+
+impl InvoiceReader for LightningNode {
+    fn read(&self, bolt11: &str) -> Result<InvoiceFacts, InvoiceError> {
+        crate::invoice::read(bolt11, self.inner.engine.network, &self.node_id())
+    }
+}

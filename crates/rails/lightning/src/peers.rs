@@ -1,0 +1,172 @@
+//! Connections: peers that come to us, and peers that we go back to.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bitcoin::secp256k1::PublicKey;
+use tallystick_app::port::rail::RailError;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::LightningError;
+use crate::ldk::types::PeerManager;
+use crate::store::{KvAddress, Store, Write};
+
+const NAMESPACE: &str = "tallystick_peers";
+/// How long a connection and its handshake may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_CHECK: Duration = Duration::from_millis(10);
+/// The pause after the first failed attempt; it doubles up to the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// No operator has so many peers.
+const PEERS_MAX: usize = 1_000;
+
+/// Peers that we reach by ourselves, with their addresses.
+pub(crate) struct Peers {
+    manager: Arc<PeerManager>,
+    store: Arc<Store>,
+    known: Mutex<HashMap<PublicKey, Known>>,
+    pause_max: Duration,
+}
+
+#[derive(Clone)]
+struct Known {
+    address: String,
+    next_attempt: Instant,
+    pause: Duration,
+}
+
+impl Known {
+    fn new(address: String) -> Self {
+        Self { address, next_attempt: Instant::now(), pause: PAUSE_FIRST }
+    }
+}
+
+impl Peers {
+    pub(crate) fn load(
+        manager: Arc<PeerManager>,
+        store: Arc<Store>,
+        pause_max: Duration,
+    ) -> Result<Self, LightningError> {
+        const DAMAGED: LightningError = LightningError::Corrupt("a peer's address");
+        let mut known = HashMap::new();
+        for key in store.kv_keys(NAMESPACE, "")? {
+            let address = store.kv(NAMESPACE, "", &key)?.ok_or(DAMAGED)?;
+            let address = String::from_utf8(address).map_err(|_| DAMAGED)?;
+            known.insert(PublicKey::from_str(&key).map_err(|_| DAMAGED)?, Known::new(address));
+        }
+        Ok(Self { manager, store, known: Mutex::new(known), pause_max })
+    }
+
+    /// Connects, waits for the handshake, and remembers the address.
+    pub(crate) async fn connect(self: &Arc<Self>, peer: &str, address: &str) -> Result<PublicKey, RailError> {
+        let peer = parse_peer(peer)?;
+        if self.known().len() >= PEERS_MAX && !self.known().contains_key(&peer) {
+            return Err(RailError::Refused(format!("{PEERS_MAX} peers are known already")));
+        }
+        self.reach(peer, address).await?;
+        self.known().insert(peer, Known::new(address.to_owned()));
+        let place = KvAddress { primary: NAMESPACE.to_owned(), secondary: String::new(), key: peer.to_string() };
+        self.store.write(Write::Kv { address: place, value: Some(address.as_bytes().to_vec()) });
+        self.store.flush().await.map_err(|down| RailError::Unavailable(down.to_string()))?;
+        Ok(peer)
+    }
+
+    /// Whether the handshake with this peer is done.
+    pub(crate) fn is_connected(&self, peer: &PublicKey) -> bool {
+        self.manager.peer_by_node_id(peer).is_some()
+    }
+
+    async fn reach(&self, peer: PublicKey, address: &str) -> Result<(), RailError> {
+        if self.is_connected(&peer) {
+            return Ok(());
+        }
+        let unreachable = || RailError::Unavailable(format!("the peer at {address} cannot be reached"));
+        let attempt = async {
+            let mut found = tokio::net::lookup_host(address).await.map_err(|_| unreachable())?;
+            let socket: SocketAddr = found.next().ok_or_else(unreachable)?;
+            let connection = lightning_net_tokio::connect_outbound(Arc::clone(&self.manager), peer, socket);
+            let closed = connection.await.ok_or_else(unreachable)?;
+            tokio::pin!(closed);
+            loop {
+                tokio::select! {
+                    () = &mut closed => return Err(unreachable()),
+                    () = tokio::time::sleep(HANDSHAKE_CHECK) => {}
+                }
+                if self.is_connected(&peer) {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, attempt).await.map_err(|_| unreachable())?
+    }
+
+    /// Goes back to peers that are gone, until the node stops.
+    pub(crate) async fn keep_connected(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(PAUSE_FIRST);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let due: Vec<(PublicKey, String)> = {
+                let now = Instant::now();
+                let known = self.known();
+                let due = known.iter().filter(|(peer, known)| known.next_attempt <= now && !self.is_connected(peer));
+                due.map(|(peer, known)| (*peer, known.address.clone())).collect()
+            };
+            for (peer, address) in due {
+                self.postpone(&peer);
+                let peers = Arc::clone(&self);
+                tokio::spawn(async move {
+                    match peers.reach(peer, &address).await {
+                        Ok(()) => peers.reset(&peer),
+                        Err(error) => tracing::debug!(%peer, %error, "a peer is not back yet"),
+                    }
+                });
+            }
+        }
+    }
+
+    fn postpone(&self, peer: &PublicKey) {
+        if let Some(known) = self.known().get_mut(peer) {
+            known.next_attempt = Instant::now() + known.pause;
+            known.pause = (known.pause * 2).min(self.pause_max);
+        }
+    }
+
+    fn reset(&self, peer: &PublicKey) {
+        if let Some(known) = self.known().get_mut(peer) {
+            known.pause = PAUSE_FIRST;
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<PublicKey, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a peer's public key.
+pub(crate) fn parse_peer(peer: &str) -> Result<PublicKey, RailError> {
+    PublicKey::from_str(peer).map_err(|_| RailError::Refused("a peer's key has 66 hexadecimal digits".into()))
+}
+
+/// Takes connections until the node stops.
+pub(crate) async fn listen(listener: TcpListener, manager: Arc<PeerManager>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => match stream.into_std() {
+                Ok(stream) => {
+                    tokio::spawn(lightning_net_tokio::setup_inbound(Arc::clone(&manager), stream));
+                }
+                Err(error) => tracing::debug!(%error, "a connection cannot be taken"),
+            },
+            Err(error) => {
+                // Out of file descriptors, most likely: give others time to close theirs.
+                tracing::warn!(%error, "no connection can be taken");
+                tokio::time::sleep(PAUSE_FIRST).await;
+            }
+        }
+    }
+}

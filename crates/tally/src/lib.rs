@@ -1,0 +1,23 @@
+//! The one binary: configuration, wiring and commands.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`config`] | the node's configuration file |
+//! | [`secret`] | passphrases and users' keys |
+//! | [`init`] | `tally init` |
+//! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
+//! | [`ask`] | `tally task` and `tally node`: a client that signs |
+//! | [`demo`] | `tally demo`: the five stories, through the public API |
+
+#![forbid(unsafe_code)]
+
+pub mod ask;
+pub mod cli;
+pub mod config;
+#[cfg(feature = "crash-points")]
+pub mod crash;
+pub mod demo;
+pub mod init;
+pub mod secret;
+pub mod serve;

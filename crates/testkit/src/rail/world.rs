@@ -1,0 +1,264 @@
+//! The simulated network's state and its laws of motion. Money moves here and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use tallystick_app::port::rail::{PayFailure, PayRequest, RailNotice};
+use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+
+use super::invoice::Invoice;
+
+/// Whether a payee answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Takes payments.
+    Online,
+    /// Payments to it find no route.
+    Offline,
+    /// Neither takes nor refuses a payment: it stays in flight.
+    Stalling,
+}
+
+/// A payer's or payee's wallet.
+pub(super) struct Wallet {
+    pub msat: u64,
+    pub presence: Presence,
+}
+
+/// A payer's money for a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HoldState {
+    Held,
+    Claiming,
+    Claimed,
+    /// With the payer again: cancelled, refused or lost.
+    Back,
+}
+
+pub(super) struct Hold {
+    pub payer: String,
+    pub amount: Msat,
+    pub claim_deadline: BlockHeight,
+    pub state: HoldState,
+}
+
+/// How an outgoing payment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outgoing {
+    InFlight,
+    Paid,
+    Failed(PayFailure),
+}
+
+pub(super) struct Payment {
+    pub hash: PaymentHash,
+    pub amount: u64,
+    pub fee: u64,
+    pub state: Outgoing,
+}
+
+/// A payee's invoice: who made it, and whether it was paid.
+pub(super) struct Payable {
+    pub payee: String,
+    pub paid: bool,
+}
+
+/// Everything.
+pub(super) struct World {
+    pub height: BlockHeight,
+    /// What the platform's node owns outright.
+    pub node_msat: u64,
+    /// What routing nodes earned.
+    pub routed_msat: u64,
+    pub wallets: BTreeMap<String, Wallet>,
+    pub payables: BTreeMap<PaymentHash, Payable>,
+    /// Hold invoices that the node made, by their text.
+    pub hold_invoices: BTreeMap<String, Invoice>,
+    pub holds: BTreeMap<PaymentHash, Hold>,
+    /// Hashes whose preimage the node learnt by paying.
+    pub preimages: BTreeSet<PaymentHash>,
+    pub payments: BTreeMap<Digest32, Payment>,
+    pub notices: Vec<RailNotice>,
+    pub route_fee_msat: u64,
+    /// Payouts that fail as soon as they begin, the next one first.
+    pub failures: Vec<PayFailure>,
+    /// What no node must ever ask of a rail.
+    pub violations: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(height: BlockHeight, node_msat: u64) -> Self {
+        Self {
+            height,
+            node_msat,
+            routed_msat: 0,
+            wallets: BTreeMap::new(),
+            payables: BTreeMap::new(),
+            hold_invoices: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            preimages: BTreeSet::new(),
+            payments: BTreeMap::new(),
+            notices: Vec::new(),
+            route_fee_msat: 0,
+            failures: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// All money, wherever it is: the same for ever.
+    pub(super) fn total_msat(&self) -> u64 {
+        let wallets: u64 = self.wallets.values().map(|wallet| wallet.msat).sum();
+        let locked = |hold: &&Hold| matches!(hold.state, HoldState::Held | HoldState::Claiming);
+        let held: u64 = self.holds.values().filter(locked).map(|hold| hold.amount.get()).sum();
+        let flying = self.payments.values().filter(|payment| payment.state == Outgoing::InFlight);
+        let in_flight: u64 = flying.map(|payment| payment.amount + payment.fee).sum();
+        self.node_msat + self.routed_msat + wallets + held + in_flight
+    }
+
+    /// A payer's HTLC arrives.
+    pub(super) fn lock(&mut self, hash: PaymentHash, hold: Hold) -> bool {
+        let busy = self.holds.get(&hash).is_some_and(|hold| hold.state != HoldState::Back);
+        let purse = self.wallets.get_mut(&hold.payer).filter(|wallet| wallet.msat >= hold.amount.get());
+        let Some(purse) = purse.filter(|_| !busy) else { return false };
+        purse.msat -= hold.amount.get();
+        let Hold { amount, claim_deadline, .. } = hold;
+        if self.preimages.contains(&hash) {
+            // The node can claim it on sight, and does.
+            self.holds.insert(hash, Hold { state: HoldState::Claiming, ..hold });
+        } else {
+            self.holds.insert(hash, hold);
+            self.notices.push(RailNotice::HoldLocked { hash, amount, claim_deadline });
+        }
+        true
+    }
+
+    /// Gives a hold back to its payer, if it is held.
+    pub(super) fn give_back(&mut self, hash: PaymentHash) -> bool {
+        let Some(hold) = self.holds.get_mut(&hash).filter(|hold| hold.state == HoldState::Held) else { return false };
+        hold.state = HoldState::Back;
+        if let Some(wallet) = self.wallets.get_mut(&hold.payer) {
+            wallet.msat += hold.amount.get();
+        }
+        true
+    }
+
+    /// A hold goes without having been asked to.
+    pub(super) fn lose(&mut self, hash: PaymentHash) -> bool {
+        let lost = self.give_back(hash);
+        if lost {
+            self.notices.push(RailNotice::HoldLost { hash });
+        }
+        lost
+    }
+
+    /// Begins a payment, or fails it at once.
+    pub(super) fn begin(&mut self, request: &PayRequest, invoice: &Invoice, now: Timestamp) -> Outgoing {
+        let amount = invoice.amount.map_or(0, Msat::get);
+        let fee = self.route_fee_msat;
+        let hash = invoice.hash;
+        let failure = if self.height > request.begin_by {
+            Some(PayFailure::TooLate)
+        } else if invoice.expires_at <= now {
+            Some(PayFailure::InvoiceExpired)
+        } else if fee > request.fee_limit.get()
+            || invoice.final_cltv_delta > request.cltv_limit
+            || self.node_msat < amount + fee
+        {
+            Some(PayFailure::NoRoute)
+        } else if self.failures.is_empty() {
+            None
+        } else {
+            Some(self.failures.remove(0))
+        };
+        if failure.is_none() {
+            self.check_begin(hash, request.begin_by);
+            self.node_msat -= amount + fee;
+        }
+        let state = failure.map_or(Outgoing::InFlight, Outgoing::Failed);
+        self.payments.insert(request.id, Payment { hash, amount, fee, state });
+        state
+    }
+
+    fn check_begin(&mut self, hash: PaymentHash, begin_by: BlockHeight) {
+        let twice =
+            self.payments.values().any(|other| other.hash == hash && !matches!(other.state, Outgoing::Failed(_)));
+        if twice {
+            self.violations.push(format!("a second payout on {hash}"));
+        }
+        match self.holds.get(&hash).filter(|hold| hold.state == HoldState::Held) {
+            None => self.violations.push(format!("a payout on {hash} without a hold")),
+            Some(hold) if begin_by >= hold.claim_deadline => {
+                self.violations.push(format!("a payout on {hash} may begin at the hold's deadline"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Moves everything that is under way by one step; tells whether anything moved.
+    pub(super) fn step(&mut self) -> bool {
+        let claims = self.finish_claims();
+        let payments = self.finish_payments();
+        claims || payments
+    }
+
+    fn finish_claims(&mut self) -> bool {
+        let mut moved = false;
+        for (hash, hold) in &mut self.holds {
+            if hold.state == HoldState::Claiming {
+                hold.state = HoldState::Claimed;
+                self.node_msat += hold.amount.get();
+                self.notices.push(RailNotice::HoldClaimed { hash: *hash, amount: hold.amount });
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    fn finish_payments(&mut self) -> bool {
+        let mut moved = false;
+        for (id, payment) in &mut self.payments {
+            if payment.state != Outgoing::InFlight {
+                continue;
+            }
+            let Some(payable) = self.payables.get_mut(&payment.hash) else { continue };
+            let Some(payee) = self.wallets.get_mut(&payable.payee) else { continue };
+            let (id, hash) = (*id, payment.hash);
+            let failure = match payee.presence {
+                Presence::Stalling => continue,
+                Presence::Offline => Some(PayFailure::NoRoute),
+                Presence::Online if payable.paid => Some(PayFailure::Refused),
+                Presence::Online => None,
+            };
+            moved = true;
+            if let Some(reason) = failure {
+                self.node_msat += payment.amount + payment.fee;
+                payment.state = Outgoing::Failed(reason);
+                self.notices.push(RailNotice::PayoutFailed { id, hash, reason });
+                continue;
+            }
+            payable.paid = true;
+            payee.msat += payment.amount;
+            self.routed_msat += payment.fee;
+            payment.state = Outgoing::Paid;
+            // As a real node does: the claim begins in the same breath in which the preimage is learnt.
+            self.preimages.insert(hash);
+            if let Some(hold) = self.holds.get_mut(&hash).filter(|hold| hold.state == HoldState::Held) {
+                hold.state = HoldState::Claiming;
+            }
+            let fee = Msat::try_new(payment.fee).expect("it was paid from the node's money");
+            self.notices.push(RailNotice::PayoutPaid { id, hash, fee });
+        }
+        moved
+    }
+
+    /// Finds a block. Holds at their deadline go back by themselves.
+    pub(super) fn mine(&mut self) {
+        self.height = BlockHeight(self.height.0 + 1);
+        let height = self.height;
+        let late = |hold: &Hold| hold.state == HoldState::Held && hold.claim_deadline <= height;
+        let due: Vec<PaymentHash> = self.holds.iter().filter(|(_, hold)| late(hold)).map(|(hash, _)| *hash).collect();
+        for hash in due {
+            self.lose(hash);
+        }
+        self.notices.retain(|notice| !matches!(notice, RailNotice::Block { .. }));
+        self.notices.push(RailNotice::Block { height });
+    }
+}
