@@ -9,9 +9,12 @@ use std::{
     },
 };
 use tallystick_core::{
-    Authority, BlockHeight, Ctx, Decider, Decision, Duration, Id, NodeKey, NostrKey, SignedRequest, canonical,
+    Authority, BlockHeight, Ctx, Decider, Decision, Duration, Id, NodeKey, NostrKey, PaymentHash, SignedRequest,
+    canonical,
 };
-use tallystick_escrow::{Command, Escrow, Event, NodeCommand, Policy, Rejection, State, Task, TaskView, UserCommand};
+use tallystick_escrow::{
+    Command, Escrow, Event, NodeCommand, Policy, Rejection, State, Task, TaskView, TrancheState, UserCommand,
+};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
@@ -64,6 +67,14 @@ pub(crate) struct Inner {
     pub wakes_changed: Notify,
 }
 
+/// A task as the node knows it.
+struct Loaded {
+    state: State,
+    version: u64,
+    /// Whether it comes from memory: then the journal may hold more by now.
+    cached: bool,
+}
+
 /// The rail, and the reader of its invoices.
 type Rail = (Arc<dyn HoldRail>, Arc<dyn InvoiceReader>);
 
@@ -111,16 +122,17 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing changed then.
     pub async fn ask(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
-        self.admit(&request).await?;
         let ctx = self.ctx(request.author)?;
-        self.run(id, &Command::User(command), &Authority::Request(request), ctx, None).await
+        self.admit(&request).await?;
+        self.run(id, Command::User(command), Authority::Request(request), ctx, None).await
     }
 
-    /// Remembers a request, so that it works once.
+    /// Remembers a request for good, so that it works once. [`App::ask`] does it by itself; what acts on a signed
+    /// request without a task, such as an operator's command, calls it first.
     ///
     /// # Errors
     /// [`AppError::Replayed`] the second time.
-    async fn admit(&self, request: &SignedRequest) -> Result<(), AppError> {
+    pub async fn admit(&self, request: &SignedRequest) -> Result<(), AppError> {
         let now = self.0.parts.clock.now();
         let fresh = self.0.parts.journal.admit(request.id, now, now.after(REQUEST_MEMORY)).await?;
         if fresh { Ok(()) } else { Err(AppError::Replayed) }
@@ -186,7 +198,7 @@ impl App {
         let key = &self.0.parts.key;
         let authority = key.authorise(&stream_of(id), canonical::encode(&command));
         let ctx = self.ctx(key.public())?;
-        let result = self.run(id, &Command::Node(command), &authority, ctx, finishes.clone()).await;
+        let result = self.run(id, Command::Node(command), authority, ctx, finishes.clone()).await;
         let settled = match &result {
             Ok(answer) => !answer.changed,
             Err(AppError::Rejected(Rejection::ClaimBeforePayout)) => false,
@@ -199,8 +211,26 @@ impl App {
         result
     }
 
-    /// Load, decide, append, tell; again if another command came first.
+    /// Walks the road to its end, even if the one who asked goes away meanwhile: what is appended is always told.
     async fn run(
+        &self,
+        id: Id<Task>,
+        command: Command,
+        authority: Authority,
+        ctx: Ctx,
+        finishes: Option<String>,
+    ) -> Result<Answer, AppError> {
+        let app = self.clone();
+        let walk = tokio::spawn(async move { app.walk(id, &command, &authority, ctx, finishes).await });
+        match walk.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(StoreError::Unavailable("the node is stopping".into()).into()),
+        }
+    }
+
+    /// Load, decide, append, tell; again if another command came first.
+    async fn walk(
         &self,
         id: Id<Task>,
         command: &Command,
@@ -209,8 +239,15 @@ impl App {
         finishes: Option<String>,
     ) -> Result<Answer, AppError> {
         for _ in 0..CONFLICTS_MAX {
-            let (state, version) = self.load(id).await?;
-            let (events, effects) = match Escrow::decide(&state, command.clone(), &ctx)? {
+            let Loaded { state, version, cached } = self.load(id).await?;
+            let decision = Escrow::decide(&state, command.clone(), &ctx);
+            // The journal checks an acceptance, by the version that it was made on. Anything else is said only of
+            // what the journal holds now.
+            if cached && !matches!(decision, Ok(Decision::Accept { .. })) {
+                self.forget(id);
+                continue;
+            }
+            let (events, effects) = match decision? {
                 Decision::Accept { events, effects } => (events, effects),
                 Decision::AlreadyApplied => {
                     return Ok(Answer { changed: false, view: Arc::new(view_of(&state)?) });
@@ -244,9 +281,9 @@ impl App {
         Err(AppError::Busy)
     }
 
-    async fn load(&self, id: Id<Task>) -> Result<(State, u64), AppError> {
-        if let Some(known) = self.cache().get(&id) {
-            return Ok(known.clone());
+    async fn load(&self, id: Id<Task>) -> Result<Loaded, AppError> {
+        if let Some((state, version)) = self.cache().get(&id).cloned() {
+            return Ok(Loaded { state, version, cached: true });
         }
         let facts = self.0.parts.journal.stream(&stream_of(id), 0).await?;
         let version = facts.last().map_or(0, |fact| fact.version);
@@ -257,7 +294,17 @@ impl App {
             state = Escrow::evolve(state, &event);
         }
         self.remember(id, state.clone(), version);
-        Ok((state, version))
+        Ok(Loaded { state, version, cached: false })
+    }
+
+    /// Whether the payout on this hash is under way, with its payer's money still locked.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub(crate) async fn covers(&self, id: Id<Task>, hash: PaymentHash) -> Result<bool, AppError> {
+        let State::Present(task) = self.load(id).await?.state else { return Ok(false) };
+        let mut parts = task.phase.job().into_iter().flat_map(|job| &job.tranches);
+        Ok(parts.any(|part| part.hash == hash && matches!(part.state, TrancheState::Paying { covered: true, .. })))
     }
 
     fn remember(&self, id: Id<Task>, state: State, version: u64) {

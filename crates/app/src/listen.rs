@@ -22,7 +22,10 @@ impl RailListener for App {
             RailNotice::HoldLocked { hash, amount, claim_deadline } => {
                 (hash, NodeCommand::RecordHoldLocked { hash, amount, claim_deadline }, None)
             }
-            RailNotice::HoldLost { hash } => (hash, NodeCommand::RecordHoldLost { hash }, None),
+            // With the hold goes what there was to claim.
+            RailNotice::HoldLost { hash } => {
+                (hash, NodeCommand::RecordHoldLost { hash }, Some(Effect::claim_key(&hash)))
+            }
             RailNotice::HoldClaimed { hash, amount } => {
                 (hash, NodeCommand::RecordHoldClaimed { hash, amount }, Some(Effect::claim_key(&hash)))
             }

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
 };
-use tallystick_core::{Coded, Duration, Id, Timestamp, canonical};
+use tallystick_core::{BlockHeight, Coded, Duration, Id, Timestamp, canonical};
 use tallystick_escrow::{Effect, NodeCommand, Task};
 use tokio::task::JoinSet;
 
@@ -121,8 +121,14 @@ impl Outbox {
     async fn attempt(&self, pending: &PendingEffect) -> Result<Progress, AppError> {
         let (rail, _) = self.app.rail()?;
         let task = task_of(&pending.stream)?;
-        let effect: Effect = canonical::decode("escrow effect", &pending.body)
+        let mut effect: Effect = canonical::decode("escrow effect", &pending.body)
             .map_err(|error| StoreError::Corrupt(format!("effect {}: {error}", pending.key)))?;
+        if let Effect::Pay { hash, begin_by, .. } = &mut effect
+            && !self.app.covers(task, *hash).await?
+        {
+            // The payer's money is gone: a payout that has not begun must not, one that has is asked after.
+            *begin_by = BlockHeight(0);
+        }
         let Some(outcome) = outcome_of(rail.as_ref(), effect).await? else { return Ok(Progress::Waiting) };
         self.finish(task, outcome, &pending.key).await
     }

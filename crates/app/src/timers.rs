@@ -45,27 +45,30 @@ impl Timers {
         }
     }
 
-    /// Wakes every task that is due now.
+    /// Wakes every task that is due now. One that cannot be woken does not keep the others asleep.
     ///
     /// # Errors
-    /// [`AppError`] if the store fails; the tasks stay due.
+    /// [`AppError`] if the store fails, or what failed last; the tasks that it concerns stay due.
     pub async fn run_once(&self) -> Result<(), AppError> {
         loop {
             let (now, height) = (self.app.clock().now(), self.app.height());
             let due = self.app.0.parts.tasks.due_tasks(now, height, BATCH).await?;
-            let mut woken = 0u32;
+            let (mut woken, mut failed) = (0u32, None);
             for id in &due {
                 match self.app.report(*id, NodeCommand::Wake, None).await {
                     Ok(answer) => woken += u32::from(answer.changed),
                     Err(AppError::Rejected(rejection)) => {
                         tracing::error!(task = %id, code = %rejection.code(), "a task cannot be woken: {rejection}");
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        tracing::error!(task = %id, code = %error.code(), "a task could not be woken: {error}");
+                        failed = Some(error);
+                    }
                 }
             }
             // A full batch may hide more; one that changed nothing would come again for ever.
             if woken == 0 || due.len() < BATCH as usize {
-                return Ok(());
+                return failed.map_or(Ok(()), Err);
             }
         }
     }

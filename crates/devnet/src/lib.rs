@@ -1,4 +1,4 @@
-//! A private Bitcoin network in this process, for demos and tests.
+//! A private Bitcoin and Lightning network in this process, for demos and tests.
 //!
 //! ```text
 //! chain    the rules and the state of a regtest chain: pure, no IO, no clock
@@ -6,6 +6,7 @@
 //! rpc      Bitcoin Core's JSON-RPC in front of them, on loopback
 //! miner    blocks, coins and reorganisations on demand, through the JSON-RPC alone
 //! regtest  all of it, started
+//! party    Lightning nodes on it: payers, payees, routing nodes
 //! ```
 //!
 //! # Invariants
@@ -19,9 +20,11 @@
 pub mod chain;
 pub mod mempool;
 mod miner;
+mod party;
 mod regtest;
 mod rpc;
 
 pub use miner::{Branch, Miner, MinerError};
+pub use party::{ChannelPlan, Devnet, Party, PartyError, PartyOptions, wait_until};
 pub use regtest::{REGTEST_BLOCKS_START, RegtestChain, RegtestError};
 pub use rpc::{ChainServer, ServerError};

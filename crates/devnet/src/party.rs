@@ -1,5 +1,7 @@
 //! Lightning parties: requesters, workers and routing nodes with a node of their own in this process.
 
+mod network;
+
 use async_trait::async_trait;
 use bitcoin::Network;
 use std::{path::PathBuf, sync::Arc};
@@ -8,9 +10,16 @@ use tallystick_app::port::{
     rail::{Heard, NotHeard, RailError, RailListener, RailNotice},
 };
 use tallystick_bitcoin::{RpcClient, RpcConfig, RpcError};
-use tallystick_core::{Duration, Msat, Sat};
-use tallystick_lightning::{LightningConfig, LightningError, LightningNode};
+use tallystick_core::{Blocks, Duration, Msat, Sat};
+use tallystick_lightning::{LightningConfig, LightningError, LightningNode, payment_proofs};
 use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+pub use network::{ChannelPlan, Devnet, wait_until};
+
+use crate::miner::MinerError;
+use crate::regtest::RegtestError;
 
 /// Parties live for one run: their seeds need no secret passphrase.
 const PASSPHRASE: &str = "devnet";
@@ -31,6 +40,28 @@ pub enum PartyError {
     /// The chain cannot be reached.
     #[error(transparent)]
     Chain(#[from] RpcError),
+    /// The miner failed.
+    #[error(transparent)]
+    Miner(#[from] MinerError),
+    /// The chain cannot start.
+    #[error(transparent)]
+    Regtest(#[from] RegtestError),
+    /// A directory cannot be made.
+    #[error("no directory for a party: {0}")]
+    Directory(#[from] std::io::Error),
+    /// Nobody has this name.
+    #[error("there is no party {0}")]
+    Absent(String),
+    /// What was waited for did not come.
+    #[error("waited too long for {0}")]
+    TooLong(String),
+}
+
+/// How a party is set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PartyOptions {
+    /// Whether it forwards payments of others.
+    pub forward: bool,
 }
 
 /// Somebody with a Lightning node. It can go offline and come back with everything it had.
@@ -59,10 +90,28 @@ impl Party {
     /// # Errors
     /// [`PartyError`] if it cannot start.
     pub async fn start(name: &str, dir: PathBuf, rpc: RpcConfig) -> Result<Self, PartyError> {
+        Self::start_with(name, dir, rpc, PartyOptions::default()).await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// [`PartyError`] if it cannot start.
+    pub async fn start_with(
+        name: &str,
+        dir: PathBuf,
+        rpc: RpcConfig,
+        options: PartyOptions,
+    ) -> Result<Self, PartyError> {
         let mut config = LightningConfig::new(dir, Network::Regtest, RpcClient::try_new(rpc)?);
         config.alias = name.to_owned();
         config.listen = vec![([127, 0, 0, 1], 0).into()];
-        LightningNode::create(&config.data_dir, PASSPHRASE)?;
+        config.forward = options.forward;
+        let dir = config.data_dir.clone();
+        // Sealing the seed takes a good part of a second.
+        tokio::task::spawn_blocking(move || LightningNode::create(&dir, PASSPHRASE))
+            .await
+            .map_err(std::io::Error::other)??;
         let party = Self { name: name.to_owned(), config: RwLock::new(config), node: RwLock::new(None) };
         party.come_back().await?;
         Ok(party)
@@ -121,12 +170,50 @@ impl Party {
         Ok(self.node().await?.invoice(amount, &self.name, expiry).await?)
     }
 
+    /// The same, asking for more blocks than usual on the last hop.
+    ///
+    /// # Errors
+    /// [`PartyError`].
+    pub async fn invoice_with_delta(
+        &self,
+        amount: Msat,
+        expiry: Duration,
+        final_cltv_delta: Blocks,
+    ) -> Result<String, PartyError> {
+        Ok(self.node().await?.invoice_with_delta(amount, &self.name, expiry, final_cltv_delta)?)
+    }
+
     /// Pays an invoice and waits, `timeout` at most; a held payment is still pending then.
     ///
     /// # Errors
     /// [`PartyError`] if the payment cannot begin.
     pub async fn pay(&self, bolt11: &str, fee_limit: Msat, timeout: Duration) -> Result<Payment, PartyError> {
         Ok(self.node().await?.pay_invoice(bolt11, fee_limit, timeout).await?)
+    }
+
+    /// Begins to pay an invoice; the task waits as [`Self::pay`] does.
+    ///
+    /// # Errors
+    /// [`PartyError::Offline`].
+    pub async fn pay_async(
+        &self,
+        bolt11: &str,
+        fee_limit: Msat,
+        timeout: Duration,
+    ) -> Result<JoinHandle<Result<Payment, PartyError>>, PartyError> {
+        let (node, bolt11) = (self.node().await?, bolt11.to_owned());
+        Ok(tokio::spawn(async move { Ok(node.pay_invoice(&bolt11, fee_limit, timeout).await?) }))
+    }
+
+    /// The preimages that this party learned by paying, so that a test can look for them where they must not be.
+    ///
+    /// # Errors
+    /// [`PartyError::Node`] if its files cannot be read.
+    pub async fn revealed_preimages(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, PartyError> {
+        let dir = self.config.read().await.data_dir.clone();
+        let proofs = tokio::task::spawn_blocking(move || payment_proofs(&dir, PASSPHRASE));
+        let proofs = proofs.await.map_err(std::io::Error::other)??;
+        Ok(proofs.into_iter().map(|proof| proof.preimage).collect())
     }
 
     /// Begins to open a channel to another node.
@@ -139,13 +226,8 @@ impl Party {
         capacity: Sat,
         push: Msat,
     ) -> Result<String, PartyError> {
-        let request = OpenChannel {
-            peer: peer.to_owned(),
-            address: Some(address.to_owned()),
-            capacity,
-            push,
-            announce: false,
-        };
+        let request =
+            OpenChannel { peer: peer.to_owned(), address: Some(address.to_owned()), capacity, push, announce: false };
         Ok(self.node().await?.open_channel(request).await?)
     }
 
@@ -155,5 +237,11 @@ impl Party {
     /// [`PartyError`].
     pub async fn balances(&self) -> Result<Balances, PartyError> {
         Ok(self.node().await?.balances().await?)
+    }
+}
+
+impl std::fmt::Debug for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Party({})", self.name)
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// The exclusive advisory lock on `<database>.lock`. The system gives it up when the process ends, however it ends;
 /// the empty file stays, because deleting it would let two processes lock two files of one name.
 pub(crate) struct LockFile {
-    _file: File,
+    file: File,
 }
 
 impl LockFile {
@@ -24,10 +24,18 @@ impl LockFile {
             .open(&path)
             .map_err(|error| unavailable(&error.to_string()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(unavailable("another process has this database open; stop it first")),
             Err(TryLockError::Error(error)) => Err(unavailable(&error.to_string())),
         }
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a process that another thread starts at this moment holds the file open too,
+        // until it has become another program. If this fails, closing is what is left.
+        drop(self.file.unlock());
     }
 }
 

@@ -14,7 +14,7 @@ const FINISH: &str = "UPDATE outbox SET finished = 1 WHERE key = ?1 AND finished
 const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 4294967295)
     WHERE key = ?1 AND finished = 0";
 const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
-    WHERE finished = 0 AND due <= ?1 ORDER BY id LIMIT ?2";
+    WHERE finished = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2";
 const NEXT_DUE: &str = "SELECT due FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
 
 /// Adds an effect; one with this key stays as it is, finished or not.

@@ -184,6 +184,22 @@ mod tests {
         assert_eq!(rig.facts().await.len(), 8);
     }
 
+    /// An append that is undone after it was chained leaves no gap: the next one takes its place.
+    #[tokio::test]
+    async fn a_job_that_fails_late_leaves_no_gap() {
+        let rig = rig(|_| ());
+        rig.append(append(1, 0)).await.unwrap();
+        let prepared = Prepared::try_new(append(2, 0)).unwrap();
+        let late = rig.writer.write(move |ledger| {
+            assert_eq!(ledger.append(prepared)?.seq, 2);
+            Err::<(), AppendError>(closed().into())
+        });
+        assert_eq!(late.await, Err(closed().into()));
+        assert_eq!(rig.append(append(3, 0)).await, Ok(Appended { seq: 2, version: 1 }));
+        let facts = rig.facts().await;
+        assert_eq!((facts.len(), facts[1].prev), (2, facts[0].hash));
+    }
+
     /// Polls a future once.
     fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::{Digest32, NostrKey};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -64,6 +64,12 @@ pub struct Init {
     /// Bitcoin Core's cookie file
     #[arg(long)]
     pub rpc_cookie_file: PathBuf,
+    /// Where the API is to listen
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub api_listen: SocketAddr,
+    /// Where Lightning peers may connect
+    #[arg(long, default_value = "0.0.0.0:9735")]
+    pub peer_listen: SocketAddr,
     /// The key of an operator: 64 hexadecimal digits; may be given more than once
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,

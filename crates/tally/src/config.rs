@@ -186,14 +186,17 @@ impl Config {
 mod tests {
     use super::*;
 
-    const LEAST: &str = "network = \"regtest\"\n[bitcoin]\nrpc_url = \"http://127.0.0.1:18443\"\nrpc_cookie_file = \"c\"\n";
+    const LEAST: &str =
+        "network = \"regtest\"\n[bitcoin]\nrpc_url = \"http://127.0.0.1:18443\"\nrpc_cookie_file = \"c\"\n";
 
     #[test]
     fn the_least_configuration_is_enough() {
         let config: Config = toml::from_str(LEAST).unwrap();
         assert_eq!(config.policy.policy().unwrap(), Policy::default());
         assert_eq!(config.api.listen.port(), 8080);
-        assert!(matches!(config.bitcoin.rpc(Path::new("/x")).unwrap().auth, RpcAuth::CookieFile(path) if path == Path::new("/x/c")));
+        assert!(
+            matches!(config.bitcoin.rpc(Path::new("/x")).unwrap().auth, RpcAuth::CookieFile(path) if path == Path::new("/x/c"))
+        );
     }
 
     #[test]

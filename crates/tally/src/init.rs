@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use std::{fs, path::Path};
-use tallystick_bitcoin::RpcClient;
-use tallystick_lightning::{LightningConfig, LightningNode};
+use tallystick_lightning::LightningNode;
 
 use crate::{
     cli::Init,
@@ -22,8 +21,7 @@ pub fn run(args: &Init) -> Result<()> {
     fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot create {}", args.data_dir.display()))?;
     write_config(args, &path)?;
     let config = Config::read(&args.data_dir)?;
-    let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
-    LightningNode::create(&LightningConfig::new(lightning_dir(&args.data_dir), config.network, rpc), &passphrase)?;
+    LightningNode::create(&lightning_dir(&config.data_dir), &passphrase)?;
     Ok(())
 }
 
@@ -52,7 +50,7 @@ rpc_cookie_file = {cookie}
 
 [lightning]
 # Where peers may connect.
-# listen = ["0.0.0.0:9735"]
+listen = ["{peer_listen}"]
 # Where the network is told to reach this node; empty: it is not told.
 # announce = []
 # The name in gossip, 32 bytes at most.
@@ -62,7 +60,7 @@ rpc_cookie_file = {cookie}
 
 [api]
 # Where the API listens.
-# listen = "127.0.0.1:8080"
+listen = "{api_listen}"
 # The addresses under which clients reach it: they sign them. From `listen` if empty.
 # public_urls = ["https://tally.example/graphql"]
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
@@ -82,6 +80,8 @@ operators = {operators:?}
 # review_window_max_secs = 345600
 "#,
         network = args.network,
+        peer_listen = args.peer_listen,
+        api_listen = args.api_listen,
         rpc_url = args.rpc_url,
         cookie = toml::Value::String(cookie.to_string_lossy().into_owned()),
     );

@@ -41,12 +41,21 @@ pub fn passphrase(file: Option<&Path>, confirm: bool) -> Result<Zeroizing<String
     Ok(typed)
 }
 
-/// Makes a user's key and writes it encrypted (NIP-49), readable by its owner alone. Never overwrites.
+/// Makes a user's key and writes it.
+///
+/// # Errors
+/// As [`save_key`].
+pub fn new_key(path: &Path, passphrase: &str) -> Result<Keys> {
+    let keys = Keys::generate();
+    save_key(path, &keys, passphrase)?;
+    Ok(keys)
+}
+
+/// Writes a user's key encrypted (NIP-49), readable by its owner alone. Never overwrites.
 ///
 /// # Errors
 /// If the file exists or cannot be written.
-pub fn new_key(path: &Path, passphrase: &str) -> Result<Keys> {
-    let keys = Keys::generate();
+pub fn save_key(path: &Path, keys: &Keys, passphrase: &str) -> Result<()> {
     let sealed = EncryptedSecretKey::new(keys.secret_key(), passphrase, KEY_LOG_N, KeySecurity::Medium)?;
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -56,7 +65,7 @@ pub fn new_key(path: &Path, passphrase: &str) -> Result<Keys> {
         .with_context(|| format!("cannot create {}", path.display()))?;
     writeln!(file, "{}", sealed.to_bech32()?)?;
     file.sync_all()?;
-    Ok(keys)
+    Ok(())
 }
 
 /// Opens a user's key.

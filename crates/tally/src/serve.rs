@@ -55,7 +55,8 @@ pub async fn run(args: Serve) -> Result<()> {
     app.connect(crash.rail(node.clone()), node.clone());
     let workers = Workers::start(&app);
 
-    let listener = TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
+    let listener =
+        TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
     let address = listener.local_addr()?;
     let mut public_urls = config.api.public_urls.clone();
     if public_urls.is_empty() {

@@ -1,3 +1,4 @@
 //! The devnet through its public interface.
 
+mod contract;
 mod miner;

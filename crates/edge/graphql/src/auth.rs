@@ -1,7 +1,7 @@
 //! NIP-98: who signed a request, and for what.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use nostr::{Event, Kind};
+use nostr::event::{Event, Kind};
 use sha2::{Digest, Sha256};
 use tallystick_core::{Digest32, Duration, NostrKey, SignedRequest, Timestamp};
 

@@ -1,6 +1,6 @@
 //! Errors as clients see them: a stable code, a sentence, and an HTTP status for those that come before GraphQL.
 
-use async_graphql::{ErrorExtensions, ErrorExtensionValues, ServerError};
+use async_graphql::{ErrorExtensionValues, ErrorExtensions, ServerError};
 use axum::http::StatusCode;
 use tallystick_app::{
     AppError,

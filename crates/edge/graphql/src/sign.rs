@@ -1,7 +1,11 @@
 //! The client's half of NIP-98.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use nostr::{EventBuilder, Keys, Kind, Tag, event::FinalizeEvent};
+use nostr::{
+    event::{EventBuilder, FinalizeEvent, Kind, Tag},
+    key::Keys,
+    types::Timestamp as NostrTime,
+};
 use sha2::{Digest, Sha256};
 use tallystick_core::Timestamp;
 
@@ -38,7 +42,7 @@ pub fn authorization(
         .tag(tag("method", method.to_owned()))
         .tag_maybe(body.map(|body| tag("payload", hex::encode(Sha256::digest(body)))))
         .tag(tag("request", hex::encode(nonce)))
-        .custom_created_at(nostr::Timestamp::from_secs(now.as_secs()))
+        .custom_created_at(NostrTime::from_secs(now.as_secs()))
         .finalize(keys)
         .map_err(|error| SignError::Key(error.to_string()))?;
     Ok(format!("Nostr {}", STANDARD.encode(event.as_json())))

@@ -42,3 +42,4 @@ mod wallet;
 pub use config::LightningConfig;
 pub use error::LightningError;
 pub use node::LightningNode;
+pub use secret::{PaymentProof, payment_proofs};

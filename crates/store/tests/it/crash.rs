@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tallystick_app::port::journal::{Append, Journal, Reservation};
 use tallystick_app::port::tasks::TaskReader;
@@ -15,6 +16,8 @@ use tallystick_testkit::store_suite::fixture::{append, effect, later, stream, ta
 const DATABASE: &str = "TALLYSTICK_STORE_CRASH_DATABASE";
 const TEST: &str = "crash::acknowledged_facts_survive_sigkill";
 const KILLS: u64 = 30;
+/// How long a child writes at most, if nobody kills it.
+const LIFETIME_MAX: Duration = Duration::from_secs(120);
 /// Tasks that the child writes to at the same time.
 const TASKS: u64 = 12;
 
@@ -53,7 +56,6 @@ fn kill_after(path: &Path, count: u64) -> Vec<Ack> {
         .args(["--exact", TEST, "--nocapture", "--test-threads", "1"])
         .env(DATABASE, path)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .expect("a child");
     let mut acks = Vec::new();
@@ -151,6 +153,8 @@ fn child(path: &Path) {
                 }
             });
         }
-        set.join_all().await;
+        // Only a limit: the parent takes a child that ends by itself for a failure.
+        let ended = tokio::time::timeout(LIFETIME_MAX, set.join_all()).await;
+        assert!(ended.is_err(), "the writers stopped");
     });
 }

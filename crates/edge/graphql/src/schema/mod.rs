@@ -78,7 +78,11 @@ fn signed(ctx: &Context<'_>) -> Result<SignedRequest> {
 
 /// The operator's side of the node, for operators.
 fn operator<'a>(ctx: &Context<'a>) -> Result<&'a dyn NodeOperator> {
-    if session(ctx).is_operator { Ok(&*services(ctx).operator) } else { Err(Failure::from(EdgeError::NotOperator).into()) }
+    if session(ctx).is_operator {
+        Ok(&*services(ctx).operator)
+    } else {
+        Err(Failure::from(EdgeError::NotOperator).into())
+    }
 }
 
 /// Something inside does not fit together: logged, and told in general words.

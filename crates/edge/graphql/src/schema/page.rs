@@ -17,9 +17,6 @@ use super::{
 };
 use crate::error::{EdgeError, Failure};
 
-/// The most tasks of a page.
-pub(crate) const FIRST_MAX: u32 = 100;
-
 /// Which tasks. Conditions are joined by *and*; an absent one holds for all.
 #[derive(Default, InputObject)]
 pub(crate) struct TaskFilter {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Result, app,
     node::Node,
-    page::{self, FIRST_MAX, TaskCursor, TaskFilter},
+    page::{self, TaskCursor, TaskFilter},
     scalar::Uuid,
     session,
     task::Task,
@@ -30,7 +30,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which tasks; all if absent.")] filter: Option<TaskFilter>,
-        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = "FIRST_MAX"))] first: u32,
+        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: u32,
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<Connection<TaskCursor, Task>> {
         page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first, after).await

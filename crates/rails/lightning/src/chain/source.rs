@@ -19,10 +19,6 @@ impl ChainSource {
     pub(crate) fn new(rpc: RpcClient) -> Self {
         Self { rpc }
     }
-
-    pub(crate) fn rpc(&self) -> &RpcClient {
-        &self.rpc
-    }
 }
 
 /// A source that lies is worse than one that is silent: only what cannot get better is final.

@@ -13,7 +13,7 @@ use lightning::types::payment::{PaymentHash as LdkHash, PaymentPreimage};
 use lightning_invoice::{Bolt11InvoiceDescription, Description};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::port::rail::{ClaimState, HoldRequest, RailError};
-use tallystick_core::{Duration, Msat, PaymentHash};
+use tallystick_core::{Blocks, Duration, Msat, PaymentHash};
 
 use super::engine::{Engine, unavailable};
 use crate::LightningError;
@@ -25,29 +25,33 @@ const LDK_FINAL_CLTV_SLACK: u32 = 3;
 impl Engine {
     /// Makes a hold invoice.
     pub(crate) fn hold_invoice(&self, request: &HoldRequest) -> Result<String, RailError> {
-        let delta = request.final_cltv_delta.0.saturating_sub(LDK_FINAL_CLTV_SLACK);
-        let delta = u16::try_from(delta).map_err(|_| RailError::Refused("the final CLTV delta is too long".into()))?;
-        self.make_invoice(request.amount, &request.description, request.expiry, Some((request.hash, delta)))
+        let HoldRequest { hash, amount, description, expiry, final_cltv_delta } = request;
+        self.make_invoice(Some(*hash), *amount, description, *expiry, Some(*final_cltv_delta))
     }
 
-    /// Makes an invoice: on somebody else's hash with a final CLTV delta, or on a hash of our own.
+    /// Makes an invoice on this hash, or on one of our own. The delta is the one that the invoice shows.
     pub(crate) fn make_invoice(
         &self,
+        hash: Option<PaymentHash>,
         amount: Msat,
         description: &str,
         expiry: Duration,
-        hold: Option<(PaymentHash, u16)>,
+        final_cltv_delta: Option<Blocks>,
     ) -> Result<String, RailError> {
+        let refuse = |why: &str| RailError::Refused(why.to_owned());
         let description = Description::new(description.to_owned())
-            .map_err(|_| RailError::Refused("the description is longer than 639 bytes".into()))?;
-        let expiry =
-            u32::try_from(expiry.as_secs()).map_err(|_| RailError::Refused("the expiry is too far away".into()))?;
+            .map_err(|_| refuse("the description is longer than 639 bytes"))?;
+        let expiry = u32::try_from(expiry.as_secs()).map_err(|_| refuse("the expiry is too far away"))?;
+        let delta = final_cltv_delta
+            .map(|delta| u16::try_from(delta.0.saturating_sub(LDK_FINAL_CLTV_SLACK)))
+            .transpose()
+            .map_err(|_| refuse("the final CLTV delta is too long"))?;
         let parameters = Bolt11InvoiceParameters {
             amount_msats: Some(amount.get()),
             description: Bolt11InvoiceDescription::Direct(description),
             invoice_expiry_delta_secs: Some(expiry),
-            min_final_cltv_expiry_delta: hold.map(|(_, delta)| delta),
-            payment_hash: hold.map(|(hash, _)| LdkHash(hash.0)),
+            min_final_cltv_expiry_delta: delta,
+            payment_hash: hash.map(|hash| LdkHash(hash.0)),
         };
         let invoice = self.manager.create_bolt11_invoice(parameters);
         invoice.map(|invoice| invoice.to_string()).map_err(|error| RailError::Refused(format!("{error:?}")))

@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::secp256k1::PublicKey;
-use tallystick_core::{BlockHeight, NodeKey};
+use tallystick_app::port::rail::{RailError, RailListener};
+use tallystick_core::{BlockHeight, Blocks, Duration, Msat, NodeKey};
 use tokio::sync::watch;
 
 use crate::ldk::types::PeerManager;
@@ -64,7 +65,7 @@ impl LightningNode {
     pub async fn start(
         config: LightningConfig,
         passphrase: &str,
-        listener: Arc<dyn tallystick_app::port::rail::RailListener>,
+        listener: Arc<dyn RailListener>,
     ) -> Result<Self, LightningError> {
         start::start(config, passphrase, listener).await
     }
@@ -98,6 +99,20 @@ impl LightningNode {
     #[must_use]
     pub fn node_key(&self) -> &NodeKey {
         &self.inner.node_key
+    }
+
+    /// Makes an invoice that the node settles by itself, and that asks for `final_cltv_delta` blocks.
+    ///
+    /// # Errors
+    /// [`RailError::Refused`] if the description, the expiry or the delta is too long.
+    pub fn invoice_with_delta(
+        &self,
+        amount: Msat,
+        description: &str,
+        expiry: Duration,
+        final_cltv_delta: Blocks,
+    ) -> Result<String, RailError> {
+        self.inner.engine.make_invoice(None, amount, description, expiry, Some(final_cltv_delta))
     }
 
     /// Where it takes connections, with the ports that were really taken.

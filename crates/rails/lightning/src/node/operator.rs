@@ -108,6 +108,6 @@ impl NodeOperator for LightningNode {
     }
 
     async fn invoice(&self, amount: Msat, description: &str, expiry: Duration) -> Result<String, RailError> {
-        self.inner.engine.make_invoice(amount, description, expiry, None)
+        self.inner.engine.make_invoice(None, amount, description, expiry, None)
     }
 }

@@ -4,9 +4,11 @@
 //! allow.
 
 mod derive;
+mod proof;
 mod seal;
 mod seed;
 
 pub(crate) use derive::RootKeys;
+pub use proof::{PaymentProof, payment_proofs};
 pub(crate) use seal::Sealer;
 pub(crate) use seed::{Seed, create, open};

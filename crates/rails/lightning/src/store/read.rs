@@ -1,5 +1,7 @@
 //! Reads. What is queued is newer than the database, so both are looked at under one lock.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use tallystick_app::port::rail::RailNotice;
 use tallystick_core::{Digest32, PaymentHash};
@@ -99,4 +101,12 @@ pub(super) fn notices(reader: &Connection) -> Result<Vec<(u64, RailNotice)>, Lig
     let mut statement = reader.prepare("SELECT number, kind, id, hash, value, height FROM notices ORDER BY number")?;
     let notices = statement.query_map([], rows::read_notice)?.collect::<Result<_, _>>()?;
     Ok(notices)
+}
+
+/// Sealed preimages of payments that were made, from the store of a node that need not be running.
+pub(crate) fn sealed_preimages(dir: &Path) -> Result<Vec<(PaymentHash, Vec<u8>)>, LightningError> {
+    let reader = super::open_reader(&dir.join(super::FILE_NAME))?;
+    let mut statement = reader.prepare("SELECT hash, sealed FROM payments WHERE sealed IS NOT NULL ORDER BY hash")?;
+    let sealed = statement.query_map([], |row| Ok((PaymentHash(row.get(0)?), row.get(1)?)))?.collect::<Result<_, _>>()?;
+    Ok(sealed)
 }

@@ -1,0 +1,15 @@
+//! The one road, its outbox and its timers, on a journal and a Lightning network in memory.
+
+mod cache;
+mod crash;
+mod faults;
+mod golden;
+mod losses;
+mod node;
+mod notices;
+mod outbox;
+mod races;
+mod requests;
+mod stories;
+mod timers;
+mod workers;

@@ -1,0 +1,261 @@
+//! A node whose crank the test turns, its users, and the world around it.
+
+use std::sync::Arc;
+use tallystick_app::{
+    Answer, App, AppError, Parts,
+    outbox::Outbox,
+    port::{
+        journal::{CHAIN_START, Fact, Journal},
+        rail::{HoldRail, InvoiceReader},
+        tasks::TaskReader,
+    },
+    timers::Timers,
+};
+use tallystick_core::{
+    Decider, Duration, Id, Msat, NodeKey, NostrKey, PaymentHash, SignedRequest, Timestamp, canonical,
+};
+use tallystick_escrow::{Escrow, Event, Policy, State, Task, TaskView, Terms, UserCommand};
+use tallystick_testkit::{
+    ManualClock, MemoryStore, SimRail,
+    escrow::{self, requester, worker},
+    rail::NODE_MSAT_START,
+};
+
+/// What the payer's wallet has at the beginning, in sat.
+pub const PAYER_SAT: u64 = 1_000_000;
+pub const PAYER: &str = "payer";
+pub const PAYEE: &str = "payee";
+
+/// What outlives a crash: disk, network and time.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<ManualClock>,
+    pub rail: SimRail,
+    pub store: Arc<MemoryStore>,
+}
+
+/// What a crash takes away.
+pub struct Node {
+    pub world: World,
+    pub app: App,
+    pub outbox: Outbox,
+    pub timers: Timers,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let clock = ManualClock::new(escrow::NOW);
+        let rail = SimRail::new(Arc::clone(&clock));
+        rail.add_wallet(PAYER, PAYER_SAT);
+        rail.add_wallet(PAYEE, 0);
+        Self { clock, rail, store: Arc::new(MemoryStore::new()) }
+    }
+
+    /// The app over a journal and a rail that stand before the real ones. Not connected yet.
+    pub fn app(&self, journal: Arc<dyn Journal>) -> App {
+        let clock: Arc<ManualClock> = Arc::clone(&self.clock);
+        let tasks: Arc<dyn TaskReader> = Arc::clone(&self.store) as _;
+        let key = NodeKey::try_new(&[8; 32]).unwrap();
+        App::new(Parts { journal, tasks, clock, key, policy: Policy::default() })
+    }
+
+    pub fn start_with(&self, journal: Arc<dyn Journal>, rail: Arc<dyn HoldRail>) -> Node {
+        let app = self.app(journal);
+        let reader: Arc<dyn InvoiceReader> = Arc::new(self.rail.clone());
+        app.connect(rail, reader);
+        let (outbox, timers) = (Outbox::new(app.clone()), Timers::new(app.clone()));
+        Node { world: self.clone(), app, outbox, timers }
+    }
+
+    pub fn start(&self) -> Node {
+        self.start_with(Arc::clone(&self.store) as _, Arc::new(self.rail.clone()))
+    }
+
+    pub async fn facts(&self) -> Vec<Fact> {
+        self.store.facts(0, 1_000).await.unwrap()
+    }
+
+    /// How many facts there are.
+    pub async fn count(&self) -> usize {
+        self.facts().await.len()
+    }
+
+    /// A task as its facts make it.
+    pub async fn state(&self, id: Id<Task>) -> State {
+        let facts = self.store.stream(&format!("escrow/{id}"), 0).await.unwrap();
+        let events = facts.iter().map(|fact| canonical::decode::<Event>("event", &fact.body).unwrap());
+        events.fold(State::Absent, |state, event| Escrow::evolve(state, &event))
+    }
+
+    /// Everything that must hold whatever happened: the chain of facts, the read model, all money, and nothing asked of
+    /// the rail that never should be.
+    pub async fn check(&self) {
+        let mut prev = CHAIN_START;
+        for (seq, fact) in (1..).zip(self.facts().await) {
+            assert_eq!((fact.seq, fact.prev), (seq, prev));
+            assert_eq!(fact.hash, fact.link());
+            let authority = self.store.authority(fact.authority).await.unwrap().expect("an authority for each fact");
+            assert_eq!(tallystick_app::port::journal::authority_digest(&authority), fact.authority);
+            prev = fact.hash;
+        }
+        for view in self.views().await {
+            let State::Present(task) = self.state(view.id).await else { panic!("a row without facts") };
+            assert_eq!(TaskView::from(task.as_ref()), view, "the read model differs from the facts");
+        }
+        assert_eq!(self.rail.total_msat(), NODE_MSAT_START + PAYER_SAT * 1_000, "money came or went");
+        assert_eq!(self.rail.violations(), [String::new(); 0]);
+    }
+
+    async fn views(&self) -> Vec<TaskView> {
+        let query = tallystick_app::port::tasks::TaskQuery { limit: 1_000, ..Default::default() };
+        let rows = self.store.tasks(&query).await.unwrap();
+        rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect()
+    }
+
+    /// What payer, payee and platform have gained, in msat.
+    pub fn gains(&self) -> (i128, i128, i128) {
+        let now = i128::from;
+        (
+            now(self.rail.wallet_msat(PAYER)) - now(PAYER_SAT * 1_000),
+            now(self.rail.wallet_msat(PAYEE)),
+            now(self.rail.node_msat()) - now(NODE_MSAT_START),
+        )
+    }
+
+    /// A request that `author` signed, never seen before.
+    pub fn signed(&self, author: NostrKey) -> SignedRequest {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static SIGNED: AtomicU64 = AtomicU64::new(0);
+        let count = SIGNED.fetch_add(1, Ordering::Relaxed);
+        let event = format!("request {count}");
+        SignedRequest { author, id: canonical::sha256(event.as_bytes()), event, body: Vec::new() }
+    }
+}
+
+/// The `n`th task's id.
+pub fn task(n: u64) -> Id<Task> {
+    Id::from_parts(escrow::NOW.as_millis() + n, [9; 10])
+}
+
+impl Node {
+    pub async fn ask(&self, id: Id<Task>, author: NostrKey, command: UserCommand) -> Result<Answer, AppError> {
+        self.app.ask(id, command, self.world.signed(author)).await
+    }
+
+    pub async fn create(&self, id: Id<Task>, terms: Terms) -> Result<Answer, AppError> {
+        self.ask(id, requester(), UserCommand::CreateTask { id, terms, policy: Policy::default() }).await
+    }
+
+    pub async fn accept(&self, id: Id<Task>, by: NostrKey, invoices: Vec<String>) -> Result<Answer, AppError> {
+        self.app.accept(id, invoices, self.world.signed(by)).await
+    }
+
+    pub async fn cancel(&self, id: Id<Task>, by: NostrKey) -> Result<Answer, AppError> {
+        self.ask(id, by, UserCommand::CancelTask).await
+    }
+
+    pub async fn submit(&self, id: Id<Task>) -> Result<Answer, AppError> {
+        self.ask(id, worker(), escrow::submit()).await
+    }
+
+    pub async fn approve(&self, id: Id<Task>) -> Result<Answer, AppError> {
+        self.ask(id, requester(), UserCommand::ApproveWork).await
+    }
+
+    pub async fn reject(&self, id: Id<Task>) -> Result<Answer, AppError> {
+        self.ask(id, requester(), UserCommand::RejectWork { reason_hash: escrow::REASONS }).await
+    }
+
+    pub async fn view(&self, id: Id<Task>) -> TaskView {
+        self.app.task(id).await.unwrap().expect("the task is there")
+    }
+
+    pub async fn state_name(&self, id: Id<Task>) -> String {
+        self.view(id).await.state
+    }
+
+    /// Fresh invoices of the payee for these payouts.
+    pub fn invoices(&self, payouts: &[u64]) -> Vec<String> {
+        payouts.iter().map(|payout| self.world.rail.invoice(PAYEE, *payout)).collect()
+    }
+
+    pub async fn hashes(&self, id: Id<Task>) -> Vec<PaymentHash> {
+        self.view(id).await.tranches.iter().filter_map(|part| part.hash).collect()
+    }
+
+    /// The payer pays every funding invoice that is not paid yet, and the node hears of it.
+    pub async fn pay_holds(&self, id: Id<Task>) {
+        for part in self.view(id).await.tranches {
+            if let Some(invoice) = part.funding_invoice {
+                self.world.rail.pay_hold(PAYER, &invoice);
+            }
+        }
+        self.deliver().await;
+    }
+
+    pub async fn deliver(&self) -> usize {
+        self.world.rail.deliver(&self.app).await
+    }
+
+    /// A task with these payouts, in these steps' last state: `open`, `assigned`, `funding`, `held`, `submitted`,
+    /// `releasing` or `refunding`. The outbox is not touched after `funding`.
+    pub async fn task_at(&self, id: Id<Task>, payouts: &[u64], state: &str) {
+        self.create(id, escrow::terms(payouts)).await.unwrap();
+        for step in ["assigned", "funding", "held", "submitted", state] {
+            if self.state_name(id).await == state {
+                break;
+            }
+            match step {
+                "assigned" => drop(self.accept(id, worker(), self.invoices(payouts)).await.unwrap()),
+                "funding" => {
+                    self.ask(id, requester(), UserCommand::RequestFunding).await.unwrap();
+                    self.outbox.run_once().await.unwrap();
+                }
+                "held" => self.pay_holds(id).await,
+                "submitted" => drop(self.submit(id).await.unwrap()),
+                "releasing" => drop(self.approve(id).await.unwrap()),
+                "refunding" => drop(self.reject(id).await.unwrap()),
+                other => panic!("{other} is not on the way"),
+            }
+        }
+        assert_eq!(self.state_name(id).await, state);
+    }
+
+    /// One turn of every wheel: timers, outbox, network, notices. Tells whether the network moved.
+    pub async fn turn(&self) -> bool {
+        self.timers.run_once().await.unwrap();
+        self.outbox.run_once().await.unwrap();
+        let moved = self.world.rail.step();
+        self.deliver().await;
+        moved
+    }
+
+    /// Turns until nothing is left to do, moving the clock on to what is due next.
+    pub async fn settle(&self) {
+        for _ in 0..500 {
+            let moved = self.turn().await;
+            match self.next_effect_due().await {
+                Some(due) if due > tallystick_app::Clock::now(self.world.clock.as_ref()) => self.world.clock.set(due),
+                Some(_) => {}
+                None if !moved && self.world.rail.notices().is_empty() => return,
+                None => {}
+            }
+        }
+        panic!("the node never comes to rest");
+    }
+
+    pub async fn next_effect_due(&self) -> Option<Timestamp> {
+        self.world.store.next_effect_due().await.unwrap()
+    }
+
+    pub fn later(&self, span: Duration) {
+        self.world.clock.advance(span);
+    }
+}
+
+/// What a payout of so many sat costs the payer and brings the platform, in msat.
+pub fn price(payout: u64) -> (i128, i128, i128) {
+    let hold: Msat = escrow::hold_of(payout);
+    let (hold, payout) = (i128::from(hold.get()), i128::from(payout * 1_000));
+    (-hold, payout, hold - payout)
+}

@@ -1,0 +1,183 @@
+//! Requests over HTTP: from bytes to a checked GraphQL request and back.
+
+use async_graphql::{Request, Response, ServerError, Variables};
+use axum::{
+    Json, Router,
+    body::{Body, to_bytes},
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response as HttpResponse},
+    routing::get,
+};
+use serde::Deserialize;
+use std::sync::Arc;
+use tallystick_app::{App, port::operator::NodeOperator};
+use tallystick_core::{BlockHeight, SignedRequest};
+use tokio::sync::Semaphore;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::{
+    auth::{Authenticator, Expected},
+    config::EdgeConfig,
+    document::{self, Limits, Transport},
+    error::{self, EdgeError},
+    schema::{self, EdgeSchema, Services, Session},
+    ws,
+};
+
+/// Everything that handlers share.
+pub(crate) struct Edge {
+    pub config: EdgeConfig,
+    pub app: App,
+    pub schema: EdgeSchema,
+    pub authenticator: Authenticator,
+    requests: Arc<Semaphore>,
+    pub websockets: Arc<Semaphore>,
+}
+
+/// The edge as a service: `POST /graphql` for signed queries and mutations, `GET /graphql` for WebSockets with
+/// subscriptions, `GET /schema.graphql`, and `GET /health`.
+pub fn router(config: EdgeConfig, app: App, operator: Arc<dyn NodeOperator>) -> Router {
+    let services = Services { app: app.clone(), operator };
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(config.cors_origins.clone()))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+    let edge = Edge {
+        schema: schema::build(services, config.complexity_max),
+        authenticator: Authenticator::new(&config),
+        requests: Arc::new(Semaphore::new(config.requests_max)),
+        websockets: Arc::new(Semaphore::new(config.websockets_max)),
+        app,
+        config,
+    };
+    Router::new()
+        .route("/graphql", get(upgrade).post(graphql))
+        .route("/health", get(health))
+        .route("/schema.graphql", get(sdl))
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(no_such_page)
+        .layer(cors)
+        .with_state(Arc::new(edge))
+}
+
+async fn health(State(edge): State<Arc<Edge>>) -> HttpResponse {
+    let BlockHeight(height) = edge.app.height();
+    let (status, word) = match height {
+        0 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        _ => (StatusCode::OK, "ok"),
+    };
+    (status, Json(serde_json::json!({ "status": word, "height": height }))).into_response()
+}
+
+async fn sdl() -> HttpResponse {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], schema::sdl()).into_response()
+}
+
+async fn no_such_page() -> HttpResponse {
+    EdgeError::NoSuchPage.into_response()
+}
+
+async fn upgrade(
+    State(edge): State<Arc<Edge>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> HttpResponse {
+    match upgrade {
+        Ok(upgrade) => ws::accept(edge, upgrade),
+        Err(_) => EdgeError::NeedsWebsocket.into_response(),
+    }
+}
+
+async fn graphql(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> HttpResponse {
+    match tokio::time::timeout(edge.config.request_timeout, answer(&edge, &headers, body)).await {
+        Ok(Ok(response)) => to_http(response),
+        Ok(Err(error)) => error.into_response(),
+        Err(_) => EdgeError::Timeout.into_response(),
+    }
+}
+
+async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, body: Body) -> Result<Response, EdgeError> {
+    let permit = Arc::clone(&edge.requests).try_acquire_owned().map_err(|_| EdgeError::Busy)?;
+    let limit = edge.config.body_bytes_max;
+    let body = to_bytes(body, limit).await.map_err(|_| EdgeError::TooLarge { limit })?;
+    let expected = Expected { method: "POST", body: &body, payload: true };
+    let signed = edge.authenticator.check(authorization(headers)?, &expected, edge.app.clock().now())?;
+    let mut request = read(&body)?;
+    document::check(&mut request, Transport::Post, edge.limits())?;
+    let request = request.data(edge.session(signed.author, Some(signed)));
+    let schema = edge.schema.clone();
+    // On its own: a client that hangs up, or waits no longer, must not stop a command halfway.
+    let running = tokio::spawn(async move {
+        let response = schema.execute(request).await;
+        drop(permit);
+        response
+    });
+    let mut response = running.await.map_err(|error| {
+        tracing::error!("a request broke off: {error}");
+        EdgeError::Internal
+    })?;
+    error::complete(&mut response.errors);
+    Ok(response)
+}
+
+impl Edge {
+    pub fn limits(&self) -> Limits {
+        Limits { depth: self.config.depth_max, selections: self.config.complexity_max }
+    }
+
+    pub fn session(&self, viewer: tallystick_core::NostrKey, request: Option<SignedRequest>) -> Session {
+        Session { viewer, is_operator: self.config.operators.contains(&viewer), request }
+    }
+}
+
+/// The one `Authorization` header.
+fn authorization(headers: &HeaderMap) -> Result<&str, EdgeError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(EdgeError::AuthMissing)?;
+    if values.next().is_some() {
+        return Err(EdgeError::AuthMalformed("there may be one `Authorization` header"));
+    }
+    value.to_str().map_err(|_| EdgeError::AuthMalformed("this is no base64"))
+}
+
+/// A GraphQL request as clients send it (GraphQL over HTTP). Extensions are let through and not read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PostBody {
+    query: String,
+    operation_name: Option<String>,
+    variables: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(rename = "extensions")]
+    _extensions: Option<serde::de::IgnoredAny>,
+}
+
+fn read(body: &[u8]) -> Result<Request, EdgeError> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(EdgeError::Batch);
+    }
+    let body: PostBody = serde_json::from_slice(body).map_err(|error| EdgeError::BadJson(error.to_string()))?;
+    let mut request = Request::new(body.query);
+    request.operation_name = body.operation_name;
+    if let Some(variables) = body.variables {
+        request.variables = Variables::from_json(serde_json::Value::Object(variables));
+    }
+    Ok(request)
+}
+
+/// Errors that kept the query from running are the client's: status 400. What ran is 200, errors of fields included.
+fn to_http(response: Response) -> HttpResponse {
+    let refused = |error: &ServerError| {
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        matches!(code, Some(async_graphql::Value::String(code)) if code.starts_with("graphql."))
+    };
+    let ran = response.data != async_graphql::Value::Null || !response.errors.iter().any(refused);
+    let status = if ran { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    (status, Json(response)).into_response()
+}
+
+impl IntoResponse for EdgeError {
+    fn into_response(self) -> HttpResponse {
+        let body = serde_json::json!({ "errors": [self.to_server_error()] });
+        (self.status(), Json(body)).into_response()
+    }
+}

@@ -1,0 +1,115 @@
+//! A node's public API, as a client uses it.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tallystick_graphql::client::Client;
+
+use super::documents;
+
+/// A client of one node, with one user's key.
+#[derive(Clone)]
+pub struct Api(Client);
+
+impl Api {
+    /// A client for the node at `url`.
+    ///
+    /// # Errors
+    /// If the address is no URL.
+    pub fn new(url: &str, keys: nostr::Keys) -> Result<Self> {
+        Ok(Self(Client::new(url, keys)?))
+    }
+
+    /// The client below.
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
+
+    /// Posts a task; `input` is the schema's `CreateTaskInput`.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn create(&self, input: Value) -> Result<Value> {
+        let document = documents::task_mutation("createTask", "$input: CreateTaskInput!", "input: $input");
+        self.mutate("createTask", &document, json!({ "input": input })).await
+    }
+
+    /// Takes a task.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn accept(&self, id: &str, invoices: &[String]) -> Result<Value> {
+        let document =
+            documents::task_mutation("acceptTask", "$id: UUID!, $invoices: [String!]!", "id: $id, invoices: $invoices");
+        self.mutate("acceptTask", &document, json!({ "id": id, "invoices": invoices })).await
+    }
+
+    /// Asks for the funding invoices.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn fund(&self, id: &str) -> Result<Value> {
+        self.step("fundingInvoice", id).await
+    }
+
+    /// Hands in work.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn submit(&self, id: &str, work_hash: &str) -> Result<Value> {
+        let document = documents::task_mutation("submitWork", "$id: UUID!, $hash: Hex32!", "id: $id, workHash: $hash");
+        self.mutate("submitWork", &document, json!({ "id": id, "hash": work_hash })).await
+    }
+
+    /// Accepts the work.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn approve(&self, id: &str) -> Result<Value> {
+        self.step("approveWork", id).await
+    }
+
+    /// Refuses the work.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn reject(&self, id: &str, reason_hash: &str) -> Result<Value> {
+        let document =
+            documents::task_mutation("rejectWork", "$id: UUID!, $hash: Hex32!", "id: $id, reasonHash: $hash");
+        self.mutate("rejectWork", &document, json!({ "id": id, "hash": reason_hash })).await
+    }
+
+    /// Steps back.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn cancel(&self, id: &str) -> Result<Value> {
+        self.step("cancelTask", id).await
+    }
+
+    /// A task, or `null`.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn task(&self, id: &str) -> Result<Value> {
+        self.ask("task", &documents::task(), json!({ "id": id })).await
+    }
+
+    /// Anything else: the field `name` of the answer.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn ask(&self, name: &str, document: &str, variables: Value) -> Result<Value> {
+        let mut data = self.0.query(document, variables).await?;
+        data.get_mut(name).map(Value::take).with_context(|| format!("the node's answer has no {name}"))
+    }
+
+    async fn step(&self, name: &str, id: &str) -> Result<Value> {
+        let document = documents::task_mutation(name, "$id: UUID!", "id: $id");
+        self.mutate(name, &document, json!({ "id": id })).await
+    }
+
+    async fn mutate(&self, name: &str, document: &str, variables: Value) -> Result<Value> {
+        let mut payload = self.ask(name, document, variables).await?;
+        payload.get_mut("task").map(Value::take).context("the node's answer has no task")
+    }
+}

@@ -1,0 +1,31 @@
+//! The GraphQL documents that the client sends.
+
+/// What is shown of a task.
+pub const TASK: &str = "fragment T on Task {
+  id state reason title descriptionHash requester worker createdAt workDeadline reviewWindowSecs reviewUntil onSilence
+  workHash holdBlocks finalCltvDelta fundUntil decideBy height blocksToDecide secondsToDecide atDeadline
+  tranches { payoutSat feeSat holdSat state paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat }
+}";
+
+/// A mutation of a task, by its name, its variables and its arguments.
+pub fn task_mutation(name: &str, variables: &str, arguments: &str) -> String {
+    format!("mutation({variables}) {{ {name}({arguments}) {{ changed task {{ ...T }} }} }}\n{TASK}")
+}
+
+/// One task.
+pub fn task() -> String {
+    format!("query($id: UUID!) {{ task(id: $id) {{ ...T }} }}\n{TASK}")
+}
+
+/// A page of tasks.
+pub fn tasks() -> String {
+    format!(
+        "query($filter: TaskFilter, $first: Int!, $after: String) {{ tasks(filter: $filter, first: $first, after: $after) \
+         {{ nodes {{ ...T }} pageInfo {{ hasNextPage endCursor }} }} }}\n{TASK}"
+    )
+}
+
+/// Changes of one task, or of all.
+pub fn task_updates() -> String {
+    format!("subscription($id: UUID) {{ taskUpdates(id: $id) {{ ...T }} }}\n{TASK}")
+}

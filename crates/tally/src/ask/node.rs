@@ -1,0 +1,71 @@
+//! `tally node`: what operators see and do.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::{connect, print};
+use crate::cli::{Access, NodeCommand};
+
+const INFO: &str = "{ node { key height lightning { nodeId alias network height blockHash listen peers usableChannels } \
+    policy { feeBasisPoints payoutMinSat payoutMaxSat tranchesMax finalCltvMax payoutCltvMax payeeFinalCltvMax \
+    payoutMargin fundingWindowSecs reviewWindowMaxSecs } } }";
+const BALANCES: &str =
+    "{ node { balances { onchainConfirmedSat onchainPendingSat channelsMsat heldMsat outboundPendingMsat } } }";
+const CHANNELS: &str = "{ node { channels { id peer funding capacitySat localMsat outboundMsat inboundMsat ready usable \
+    announced } } }";
+const PAYMENT: &str = "id direction paymentHash amountMsat feeMsat status updatedAt";
+
+/// Runs an operator's command.
+///
+/// # Errors
+/// If the node refuses, with its code, or cannot be reached.
+pub async fn run(access: Access, command: NodeCommand) -> Result<()> {
+    let api = connect(&access)?;
+    let (name, document, variables) = request(command)?;
+    print(&api.ask(name, &document, variables).await?)
+}
+
+/// The field that is asked for, the document and its variables.
+fn request(command: NodeCommand) -> Result<(&'static str, String, Value)> {
+    let none = json!({});
+    let msat =
+        |sat: u64| -> Result<String> { Ok(sat.checked_mul(1_000).context("the amount is too large")?.to_string()) };
+    Ok(match command {
+        NodeCommand::Info => ("node", INFO.to_owned(), none),
+        NodeCommand::Balances => ("node", BALANCES.to_owned(), none),
+        NodeCommand::Channels => ("node", CHANNELS.to_owned(), none),
+        NodeCommand::Payments { first } => {
+            let document = format!("query($first: Int!) {{ node {{ payments(first: $first) {{ {PAYMENT} }} }} }}");
+            ("node", document, json!({ "first": first }))
+        }
+        NodeCommand::Address => ("nodeNewAddress", "mutation { nodeNewAddress }".to_owned(), none),
+        NodeCommand::Connect { peer, address } => {
+            let document =
+                "mutation($peer: String!, $address: String!) { nodeConnect(peer: $peer, address: $address) }";
+            ("nodeConnect", document.to_owned(), json!({ "peer": peer, "address": address }))
+        }
+        NodeCommand::Open { peer, address, capacity_sat, push_sat, announce } => {
+            let document = "mutation($input: OpenChannelInput!) { nodeOpenChannel(input: $input) }";
+            let input = json!({ "peer": peer, "address": address, "capacitySat": capacity_sat,
+                "pushMsat": msat(push_sat)?, "announce": announce });
+            ("nodeOpenChannel", document.to_owned(), json!({ "input": input }))
+        }
+        NodeCommand::Close { channel_id, force } => {
+            let document =
+                "mutation($id: String!, $force: Boolean!) { nodeCloseChannel(channelId: $id, force: $force) }";
+            ("nodeCloseChannel", document.to_owned(), json!({ "id": channel_id, "force": force }))
+        }
+        NodeCommand::Pay { bolt11, fee_limit_sat } => {
+            let document = format!(
+                "mutation($invoice: String!, $fee: Msat!) {{ nodePay(invoice: $invoice, feeLimitMsat: $fee) {{ {PAYMENT} }} }}"
+            );
+            ("nodePay", document, json!({ "invoice": bolt11, "fee": msat(fee_limit_sat)? }))
+        }
+        NodeCommand::Invoice { amount_sat, description, expiry_secs } => {
+            let document = "mutation($amount: Msat!, $description: String!, $expiry: Int!) { \
+                nodeInvoice(amountMsat: $amount, description: $description, expirySecs: $expiry) }";
+            let variables = json!({ "amount": msat(amount_sat)?, "description": description, "expiry": expiry_secs });
+            ("nodeInvoice", document.to_owned(), variables)
+        }
+    })
+}

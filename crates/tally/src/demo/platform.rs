@@ -1,0 +1,191 @@
+//! The node as a process of its own, so that it can be killed like one.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tallystick_bitcoin::{RpcAuth, RpcConfig};
+use tokio::process::{Child, Command};
+
+use crate::{ask::Api, cli::Init, init};
+
+/// The longest that a node may take to start.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How often a condition is looked at.
+pub const LOOK: Duration = Duration::from_millis(25);
+
+/// A node in a process of its own.
+pub struct Platform {
+    binary: PathBuf,
+    dir: PathBuf,
+    api_listen: SocketAddr,
+    operator: Api,
+    child: Option<Child>,
+}
+
+impl Platform {
+    /// Makes a node's directory below `dir`, with free ports.
+    ///
+    /// # Errors
+    /// If the directory cannot be made.
+    pub fn init(binary: &Path, dir: &Path, rpc: &RpcConfig) -> Result<Self> {
+        let dir = dir.join("platform");
+        fs::create_dir_all(&dir)?;
+        let RpcAuth::UserPass { user, password } = &rpc.auth else { bail!("the devnet logs in with a password") };
+        let (cookie, passphrase) = (dir.join("cookie"), dir.join("passphrase"));
+        fs::write(&cookie, format!("{user}:{password}"))?;
+        fs::write(&passphrase, "a passphrase for one run")?;
+        let operator = nostr::Keys::generate();
+        let api_listen = free_port()?;
+        init::run(&Init {
+            data_dir: dir.clone(),
+            network: bitcoin::Network::Regtest,
+            rpc_url: rpc.url.clone(),
+            rpc_cookie_file: cookie,
+            api_listen,
+            peer_listen: free_port()?,
+            operators: vec![operator.public_key().to_hex().parse()?],
+            passphrase_file: Some(passphrase),
+        })?;
+        let operator = Api::new(&format!("http://{api_listen}/graphql"), operator)?;
+        Ok(Self { binary: binary.to_owned(), dir, api_listen, operator, child: None })
+    }
+
+    /// Where its API is.
+    pub fn url(&self) -> String {
+        format!("http://{}/graphql", self.api_listen)
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Everything that it has logged, over all its lives.
+    pub fn log_file(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Starts it, with additions to its environment, and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not start in time.
+    pub async fn start(&mut self, env: &[(&str, String)]) -> Result<()> {
+        self.spawn(env)?;
+        self.wait_until_ready().await
+    }
+
+    /// Starts it without waiting.
+    ///
+    /// # Errors
+    /// If the process cannot be made.
+    pub fn spawn(&mut self, env: &[(&str, String)]) -> Result<()> {
+        ensure!(self.child.is_none(), "the node runs already");
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file())?;
+        let child = Command::new(&self.binary)
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(&self.dir)
+            .arg("--passphrase-file")
+            .arg(self.dir.join("passphrase"))
+            .envs(env.iter().map(|(key, value)| (*key, value.as_str())))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the node answers and knows the chain.
+    ///
+    /// # Errors
+    /// If it ends, or takes too long.
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            if let Ok(node) = self.info().await
+                && node["height"].as_u64().unwrap_or_default() > 0
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.ended()? {
+                bail!("the node ended while starting ({status}); see {}", self.log_file().display());
+            }
+            ensure!(start.elapsed() < START_MAX, "the node does not start; see {}", self.log_file().display());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// How the process ended, if it did.
+    ///
+    /// # Errors
+    /// If the system cannot tell.
+    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        let status = child.try_wait()?;
+        if status.is_some() {
+            self.child = None;
+        }
+        Ok(status)
+    }
+
+    /// Kills it: SIGKILL, no goodbye.
+    ///
+    /// # Errors
+    /// If the system cannot.
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// If it ends badly.
+    pub async fn stop(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        if let Some(pid) = child.id() {
+            let asked = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
+            ensure!(asked.success(), "the node cannot be asked to stop");
+        }
+        let status = tokio::time::timeout(START_MAX, child.wait()).await.context("the node does not stop")??;
+        ensure!(status.success(), "the node ended badly: {status}");
+        Ok(())
+    }
+
+    /// The operator's client.
+    pub fn operator(&self) -> &Api {
+        &self.operator
+    }
+
+    /// The node at a glance.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn info(&self) -> Result<Value> {
+        self.node("height lightning { nodeId listen usableChannels peers }").await
+    }
+
+    /// Fields of the node, for its operator.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn node(&self, fields: &str) -> Result<Value> {
+        self.operator.ask("node", &format!("{{ node {{ {fields} }} }}"), json!({})).await
+    }
+}
+
+/// A port that is free now. Somebody else may take it; the node says so then.
+fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

@@ -1,0 +1,264 @@
+//! The five stories, told through the node's public API as any client would.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tallystick_core::{Msat, canonical};
+
+use super::{
+    report::Report,
+    stage::{STEP_MAX, Stage},
+};
+
+/// How long a worker's invoice can be paid: longer than any task of the demo.
+const INVOICE_EXPIRY_SECS: u64 = 7 * 86_400;
+const HOUR_SECS: u64 = 3_600;
+/// How long a payer waits for the end of a held payment.
+const PAYMENT_MAX_SECS: u64 = 600;
+
+/// What a story moved, in msat: what the parties' balances must show afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// What requesters paid.
+    pub paid_msat: u64,
+    /// What workers got.
+    pub earned_msat: u64,
+}
+
+impl Moved {
+    /// The sum of two stories.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { paid_msat: self.paid_msat + other.paid_msat, earned_msat: self.earned_msat + other.earned_msat }
+    }
+}
+
+/// A stage, a report, and the stories.
+pub struct Teller<'a> {
+    /// Where the stories play.
+    pub stage: &'a mut Stage,
+    /// Where they are told.
+    pub report: &'a mut Report,
+}
+
+impl Teller<'_> {
+    /// Story 1: a task is paid out.
+    ///
+    /// # Errors
+    /// If anything is off.
+    pub async fn paid_out(&mut self) -> Result<Moved> {
+        self.report.title("1. A task is paid out");
+        let id = self.held_task("Translate a page", 50_000, "RELEASE").await?;
+        self.submit(&id).await?;
+        self.approve(&id).await?;
+        self.settled(&id).await
+    }
+
+    /// Story 2: a task is cancelled and the requester refunded.
+    ///
+    /// # Errors
+    /// If anything is off.
+    pub async fn cancelled(&mut self) -> Result<Moved> {
+        self.report.title("2. A task is cancelled, the requester gets everything back");
+        let id = self.held_task("Proofread a page", 30_000, "RELEASE").await?;
+        let task = self.stage.requester.api.cancel(&id).await?;
+        self.step("requester", &format!("cancels the task: {}", state(&task))).await?;
+        self.refunded(&id, "CANCELLED_BY_REQUESTER").await
+    }
+
+    /// Story 3: the node is killed while money is held, comes back, and pays out.
+    ///
+    /// # Errors
+    /// If anything is off.
+    pub async fn killed(&mut self) -> Result<Moved> {
+        self.report.title("3. The node is killed while it holds money, comes back, and pays out");
+        let id = self.held_task("Draw a map", 80_000, "RELEASE").await?;
+        self.submit(&id).await?;
+        self.stage.platform.kill().await?;
+        self.step("node", "is killed (SIGKILL) with the requester's money held").await?;
+        self.stage.platform.start(&[]).await?;
+        self.stage.until_usable().await?;
+        let task = self.stage.requester.api.task(&id).await?;
+        self.step("node", &format!("is back; the task is {}, {}", state(&task), left(&task))).await?;
+        self.approve(&id).await?;
+        self.settled(&id).await
+    }
+
+    /// Story 4: the worker is offline at approval, comes back, and is paid.
+    ///
+    /// # Errors
+    /// If anything is off.
+    pub async fn worker_offline(&mut self) -> Result<Moved> {
+        self.report.title("4. The worker is offline at approval, comes back, and is paid");
+        let id = self.held_task("Record a voice", 40_000, "RELEASE").await?;
+        self.submit(&id).await?;
+        self.stage.worker.party.go_offline().await;
+        self.stage
+            .until("the node has noticed", async || {
+                Ok(self.stage.platform.info().await?["lightning"]["usableChannels"] == 1)
+            })
+            .await?;
+        self.step("worker", "goes offline").await?;
+        self.approve(&id).await?;
+        self.stage
+            .until("a second payout was begun", async || {
+                let task = self.stage.requester.api.task(&id).await?;
+                Ok(task["tranches"][0]["attempts"].as_u64() >= Some(2))
+            })
+            .await?;
+        self.step("node", "cannot reach the worker; the money stays held, the payout is tried again").await?;
+        self.stage.worker.party.come_back().await?;
+        self.step("worker", "comes back").await?;
+        self.settled(&id).await
+    }
+
+    /// Story 5: the deadline comes near without approval; the node refunds by itself, before LDK has to.
+    ///
+    /// # Errors
+    /// If anything is off.
+    pub async fn deadline(&mut self) -> Result<Moved> {
+        self.report.title("5. Nobody decides; the node gives the money back before Lightning has to");
+        let id = self.held_task("Water the plants", 20_000, "REFUND").await?;
+        self.submit(&id).await?;
+        let task = self.stage.requester.api.task(&id).await?;
+        let claim_deadline = task["tranches"][0]["claimDeadline"].as_u64().context("a held tranche has a deadline")?;
+        let blocks = task["blocksToDecide"].as_u64().context("a submitted task counts blocks")?;
+        self.stage.mine(u32::try_from(blocks)?).await?;
+        self.step("chain", &format!("{blocks} blocks pass; nobody approves, nobody rejects")).await?;
+        let moved = self.refunded(&id, "BLOCKS_RAN_OUT").await?;
+        let height = u64::from(self.stage.height().await?);
+        ensure!(height < claim_deadline, "the refund came at {height}, not before {claim_deadline}");
+        let spare = claim_deadline - height;
+        self.step("node", &format!("was {spare} blocks ahead of Lightning's own deadline (block {claim_deadline})"))
+            .await?;
+        Ok(moved)
+    }
+
+    /// Posts, takes and funds a task, up to where its money is held.
+    async fn held_task(&mut self, title: &str, payout_sat: u64, on_silence: &str) -> Result<String> {
+        let task = self.stage.post(title, &[payout_sat], on_silence).await?;
+        let id = task["id"].as_str().context("a task has an id")?.to_owned();
+        let fee = &task["tranches"][0]["feeSat"];
+        self.step("requester", &format!("posts \"{title}\": {payout_sat} sat for the worker, {fee} sat fee")).await?;
+        self.stage.take(&id, &[payout_sat]).await?;
+        self.step("worker", &format!("takes it with an invoice of their own over {payout_sat} sat")).await?;
+        let task = self.stage.requester.api.fund(&id).await?;
+        self.step("node", &format!("makes a hold invoice on the worker's payment hash {}", hash(&task))).await?;
+        self.stage.pay(&task)?;
+        let task = self.stage.until_state(&id, "HELD").await?;
+        let amount = &task["tranches"][0]["holdSat"];
+        self.step("requester", &format!("locks {amount} sat; the node cannot take them: {}", left(&task))).await?;
+        Ok(id)
+    }
+
+    async fn submit(&mut self, id: &str) -> Result<()> {
+        let task = self.stage.worker.api.submit(id, &canonical::sha256(b"the work").to_string()).await?;
+        self.step("worker", &format!("hands in work; {}", left(&task))).await
+    }
+
+    async fn approve(&mut self, id: &str) -> Result<()> {
+        self.stage.requester.api.approve(id).await?;
+        self.step("requester", "approves").await
+    }
+
+    async fn settled(&mut self, id: &str) -> Result<Moved> {
+        let task = self.stage.until_state(id, "SETTLED").await?;
+        let tranche = &task["tranches"][0];
+        let (payout, hold) = (sat(&tranche["payoutSat"])?, sat(&tranche["holdSat"])?);
+        let fee = hold - payout;
+        let text =
+            format!("pays {payout} sat to the worker, learns the preimage by it, claims {hold} sat; keeps {fee} sat");
+        self.step("node", &text).await?;
+        Ok(Moved { paid_msat: hold * 1_000, earned_msat: payout * 1_000 })
+    }
+
+    async fn refunded(&mut self, id: &str, reason: &str) -> Result<Moved> {
+        let task = self.stage.until_state(id, "REFUNDED").await?;
+        ensure!(task["reason"] == reason, "the refund's reason is {}, not {reason}", task["reason"]);
+        self.step("node", &format!("gives {} sat back", task["tranches"][0]["holdSat"])).await?;
+        Ok(Moved::default())
+    }
+
+    async fn step(&mut self, who: &str, what: &str) -> Result<()> {
+        let height = self.stage.height().await?;
+        self.report.step(height, who, what);
+        Ok(())
+    }
+}
+
+impl Stage {
+    /// The requester posts a task.
+    ///
+    /// # Errors
+    /// If the node refuses.
+    pub async fn post(&self, title: &str, payouts_sat: &[u64], on_silence: &str) -> Result<Value> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let input = json!({
+            "title": title,
+            "descriptionHash": canonical::sha256(title.as_bytes()).to_string(),
+            "payoutsSat": payouts_sat,
+            "workDeadline": now + HOUR_SECS,
+            "reviewWindowSecs": HOUR_SECS,
+            "onSilence": on_silence,
+        });
+        self.requester.api.create(input).await
+    }
+
+    /// The worker takes it, with an invoice for each payout.
+    ///
+    /// # Errors
+    /// If the node refuses.
+    pub async fn take(&self, id: &str, payouts_sat: &[u64]) -> Result<Value> {
+        let mut invoices = Vec::new();
+        for payout in payouts_sat {
+            let amount = Msat::try_new(payout * 1_000)?;
+            let expiry = tallystick_core::Duration::from_secs(INVOICE_EXPIRY_SECS);
+            invoices.push(self.worker.party.invoice(amount, expiry).await?);
+        }
+        self.worker.api.accept(id, &invoices).await
+    }
+
+    /// The requester's wallet begins to pay the funding invoices; they are held, so nobody waits for them.
+    ///
+    /// # Errors
+    /// If an invoice is missing.
+    pub fn pay(&self, task: &Value) -> Result<Vec<Payment>> {
+        let tranches = task["tranches"].as_array().context("a task has tranches")?;
+        tranches
+            .iter()
+            .map(|tranche| {
+                let bolt11 = tranche["fundingInvoice"].as_str().context("a funded tranche has an invoice")?.to_owned();
+                let party = self.requester.party.clone();
+                Ok(tokio::spawn(async move {
+                    let wait = tallystick_core::Duration::from_secs(PAYMENT_MAX_SECS);
+                    Ok(party.pay(&bolt11, Msat::ZERO, wait).await?)
+                }))
+            })
+            .collect()
+    }
+}
+
+/// A payment under way.
+pub type Payment = tokio::task::JoinHandle<Result<tallystick_app::port::operator::Payment>>;
+
+/// The longest that a settled payment may take to reach the payer.
+pub const SETTLE_MAX: Duration = STEP_MAX;
+
+fn state(task: &Value) -> String {
+    task["state"].as_str().unwrap_or("in no state").to_lowercase()
+}
+
+fn hash(task: &Value) -> String {
+    task["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>() + "…"
+}
+
+fn left(task: &Value) -> String {
+    match task["blocksToDecide"].as_u64() {
+        Some(blocks) => format!("{blocks} blocks to decide"),
+        None => "no deadline runs".to_owned(),
+    }
+}
+
+fn sat(value: &Value) -> Result<u64> {
+    value.as_u64().context("sats are a number")
+}
