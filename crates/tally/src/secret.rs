@@ -2,8 +2,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use nostr::{
-    FromBech32, Keys, ToBech32,
-    nips::nip49::{EncryptedSecretKey, KeySecurity},
+    key::Keys,
+    nips::{
+        nip19::{FromBech32, ToBech32},
+        nip49::{EncryptedSecretKey, KeySecurity},
+    },
 };
 use std::{
     fs,

@@ -1,6 +1,6 @@
 //! `tally serve`: wires the parts and runs until it is told to stop.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::{future::IntoFuture, sync::Arc};
 use tallystick_app::{
     App, Parts, SystemClock, Workers,
@@ -40,7 +40,7 @@ pub async fn run(args: Serve) -> Result<()> {
     lightning.announce.clone_from(&config.lightning.announce);
     lightning.alias.clone_from(&config.lightning.alias);
     lightning.forward = config.lightning.forward;
-    let sealed = LightningNode::open(lightning, &passphrase)?;
+    let sealed = LightningNode::open(lightning, &passphrase).await?;
     drop(passphrase);
 
     let crash = Crash::default();
@@ -63,16 +63,17 @@ pub async fn run(args: Serve) -> Result<()> {
         public_urls.push(format!("http://{address}/graphql"));
     }
     tracing::info!(%address, node_id = %node.node_id(), height = app.height().0, "the node is up");
-    let edge = EdgeConfig { public_urls, operators: config.api.operators.clone(), ..EdgeConfig::default() };
+    let mut edge = EdgeConfig::new(public_urls);
+    edge.operators.clone_from(&config.api.operators);
     let server = axum::serve(listener, router(edge, app.clone(), node.clone())).into_future();
     let outcome = tokio::select! {
         result = server => result.context("the API stopped"),
         signal = stop_signal() => signal,
-        error = node.failed() => Err(error.into()),
+        () = node.failed() => Err(anyhow!("the Lightning node's database failed; nothing leaves the node any more")),
     };
     tracing::info!("stopping");
     workers.stop().await;
-    node.shutdown().await?;
+    node.shutdown().await;
     store.close().await;
     outcome
 }

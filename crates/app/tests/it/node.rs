@@ -221,13 +221,13 @@ impl Node {
         assert_eq!(self.state_name(id).await, state);
     }
 
-    /// One turn of every wheel: timers, outbox, network, notices. Tells whether the network moved.
+    /// One turn of every wheel: timers, outbox, network, notices. Tells whether the network moved or had to tell.
     pub async fn turn(&self) -> bool {
         self.timers.run_once().await.unwrap();
         self.outbox.run_once().await.unwrap();
         let moved = self.world.rail.step();
-        self.deliver().await;
-        moved
+        let heard = self.deliver().await;
+        moved || heard > 0
     }
 
     /// Turns until nothing is left to do, moving the clock on to what is due next.

@@ -8,4 +8,4 @@ async fn make() -> (RpcConfig, RegtestChain) {
     (chain.rpc_config(), chain)
 }
 
-tallystick_testkit::chain_suite!(make);
+tallystick_testkit::chain_suite!(crate::contract::make);

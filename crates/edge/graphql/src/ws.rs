@@ -71,7 +71,7 @@ async fn serve(edge: Arc<Edge>, socket: WebSocket) {
                 move |payload| async move { authorise(&edge, &payload).map_err(|error| coded(&error)) },
             );
     tokio::pin!(outgoing);
-    let mut pings = tokio::time::interval(idle / 3);
+    let mut pings = tokio::time::interval((idle / 3).max(Duration::from_millis(1)));
     loop {
         let message = tokio::select! {
             message = outgoing.next() => match message {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use bitcoin::Network;
 use bitcoin::secp256k1::PublicKey;
-use lightning_invoice::{Bolt11Invoice, Currency, Bolt11ParseError, Bolt11SemanticError, ParseOrSemanticError};
+use lightning_invoice::{Bolt11Invoice, Bolt11ParseError, Bolt11SemanticError, Currency, ParseOrSemanticError};
 use tallystick_app::port::rail::{InvoiceError, InvoiceFacts};
 use tallystick_core::{Blocks, Msat, PaymentHash, Timestamp};
 

@@ -41,5 +41,5 @@ mod wallet;
 
 pub use config::LightningConfig;
 pub use error::LightningError;
-pub use node::LightningNode;
+pub use node::{LightningNode, OpenedNode};
 pub use secret::{PaymentProof, payment_proofs};

@@ -15,7 +15,7 @@ impl Api {
     ///
     /// # Errors
     /// If the address is no URL.
-    pub fn new(url: &str, keys: nostr::Keys) -> Result<Self> {
+    pub fn new(url: &str, keys: nostr::key::Keys) -> Result<Self> {
         Ok(Self(Client::new(url, keys)?))
     }
 

@@ -96,7 +96,7 @@ async fn keep_running(stage: &mut Stage, report: &mut Report) -> Result<()> {
     for (name, key) in [("requester", &stage.requester.keys), ("worker", &stage.worker.keys)] {
         crate::secret::save_key(&keys.join(name), key, &words)?;
     }
-    crate::secret::save_key(&keys.join("operator"), stage.platform.operator().client().keys(), &words)?;
+    crate::secret::save_key(&keys.join("operator"), stage.platform.operator_keys(), &words)?;
     let rpc = stage.chain.rpc_config();
     let (id, listen) = stage.worker.party.address().await?;
     report.title("Everything goes on running; Ctrl-C ends it");

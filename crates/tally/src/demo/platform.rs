@@ -1,6 +1,7 @@
 //! The node as a process of its own, so that it can be killed like one.
 
 use anyhow::{Context, Result, bail, ensure};
+use nostr::key::Keys;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -25,6 +26,7 @@ pub struct Platform {
     dir: PathBuf,
     api_listen: SocketAddr,
     operator: Api,
+    operator_keys: Keys,
     child: Option<Child>,
 }
 
@@ -40,7 +42,7 @@ impl Platform {
         let (cookie, passphrase) = (dir.join("cookie"), dir.join("passphrase"));
         fs::write(&cookie, format!("{user}:{password}"))?;
         fs::write(&passphrase, "a passphrase for one run")?;
-        let operator = nostr::Keys::generate();
+        let operator_keys = Keys::generate();
         let api_listen = free_port()?;
         init::run(&Init {
             data_dir: dir.clone(),
@@ -49,11 +51,11 @@ impl Platform {
             rpc_cookie_file: cookie,
             api_listen,
             peer_listen: free_port()?,
-            operators: vec![operator.public_key().to_hex().parse()?],
+            operators: vec![operator_keys.public_key().to_hex().parse()?],
             passphrase_file: Some(passphrase),
         })?;
-        let operator = Api::new(&format!("http://{api_listen}/graphql"), operator)?;
-        Ok(Self { binary: binary.to_owned(), dir, api_listen, operator, child: None })
+        let operator = Api::new(&format!("http://{api_listen}/graphql"), operator_keys.clone())?;
+        Ok(Self { binary: binary.to_owned(), dir, api_listen, operator, operator_keys, child: None })
     }
 
     /// Where its API is.
@@ -166,6 +168,11 @@ impl Platform {
     /// The operator's client.
     pub fn operator(&self) -> &Api {
         &self.operator
+    }
+
+    /// The operator's key.
+    pub fn operator_keys(&self) -> &Keys {
+        &self.operator_keys
     }
 
     /// The node at a glance.

@@ -24,13 +24,14 @@ const PUSH_SAT: u64 = 1_000_000;
 const CONFIRMATIONS: u32 = 6;
 
 /// Somebody with a key and a Lightning node of their own.
+#[derive(Clone)]
 pub struct Actor {
     /// A client of the node with the actor's key.
     pub api: Api,
     /// The actor's Lightning node.
     pub party: Arc<Party>,
     /// The actor's key.
-    pub keys: nostr::Keys,
+    pub keys: nostr::key::Keys,
 }
 
 /// The private network.
@@ -220,7 +221,7 @@ impl Stage {
 }
 
 async fn actor(name: &str, dir: &Path, chain: &RegtestChain, platform: &Platform) -> Result<Actor> {
-    let keys = nostr::Keys::generate();
+    let keys = nostr::key::Keys::generate();
     let party = Party::start(name, dir.join(name), chain.rpc_config()).await?;
     Ok(Actor { api: Api::new(&platform.url(), keys.clone())?, party: Arc::new(party), keys })
 }

@@ -192,6 +192,20 @@ impl Stage {
     /// # Errors
     /// If the node refuses.
     pub async fn post(&self, title: &str, payouts_sat: &[u64], on_silence: &str) -> Result<Value> {
+        self.post_holding(title, payouts_sat, on_silence, None).await
+    }
+
+    /// The requester posts a task whose hold is usable for so many blocks.
+    ///
+    /// # Errors
+    /// If the node refuses.
+    pub async fn post_holding(
+        &self,
+        title: &str,
+        payouts_sat: &[u64],
+        on_silence: &str,
+        hold_blocks: Option<u32>,
+    ) -> Result<Value> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let input = json!({
             "title": title,
@@ -200,6 +214,7 @@ impl Stage {
             "workDeadline": now + HOUR_SECS,
             "reviewWindowSecs": HOUR_SECS,
             "onSilence": on_silence,
+            "holdBlocks": hold_blocks,
         });
         self.requester.api.create(input).await
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! // `make` is an `async fn` that answers how to reach an empty regtest node (an `RpcConfig`), and whatever must live as
 //! // long as it. A Bitcoin Core needs `-regtest -txindex`, no wallet, no peers.
-//! tallystick_testkit::chain_suite!(make);
+//! tallystick_testkit::chain_suite!(crate::make);
 //! ```
 //!
 //! Each case is a function over a node with nothing but the first block. The cases send plain JSON and look at plain
@@ -25,7 +25,7 @@ pub mod replacement;
 pub mod scripts;
 pub mod spend;
 
-/// Makes one test of each case of the suite. `$make` is the path of an `async fn() -> (RpcConfig, guard)`.
+/// Makes one test of each case of the suite. `$make` is the path, from `crate`, of an `async fn() -> (RpcConfig, guard)`.
 #[macro_export]
 macro_rules! chain_suite {
     ($make:path) => {

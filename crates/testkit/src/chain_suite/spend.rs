@@ -127,7 +127,7 @@ impl Keys {
                     let kind = TapSighashType::Default;
                     let hash = cache.taproot_key_spend_signature_hash(index, &Prevouts::All(&spent), kind);
                     let message = Message::from_digest(hash.expect("an input").to_byte_array());
-                    let tweaked = self.pair.tap_tweak(&self.secp, None).to_inner();
+                    let tweaked = self.pair.tap_tweak(&self.secp, None).to_keypair();
                     let signature = self.secp.sign_schnorr_with_aux_rand(&message, &tweaked, noise);
                     Witness::p2tr_key_spend(&taproot::Signature { signature, sighash_type: kind })
                 }

@@ -53,8 +53,7 @@ impl Client {
         let mut request = url.into_client_request().map_err(|error| ClientError::new("client.url", error))?;
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
         let connected = timeout(CONNECT_TIMEOUT, tokio_tungstenite::connect_async(request)).await;
-        let (socket, _) =
-            connected.map_err(ClientError::unreachable)?.map_err(|error| ClientError::unreachable(error))?;
+        let (socket, _) = connected.map_err(ClientError::unreachable)?.map_err(ClientError::unreachable)?;
         Ok(socket)
     }
 }

@@ -114,3 +114,109 @@ impl Watch {
         later
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tallystick_app::Parts;
+    use tallystick_core::{Digest32, Duration, NodeKey, NostrKey, Sat, SignedRequest, Timestamp};
+    use tallystick_escrow::{OnSilence, Policy, Terms, UserCommand};
+    use tallystick_testkit::{ManualClock, MemoryStore, SimRail};
+
+    /// One more than the app keeps for a subscriber that falls behind.
+    const TOO_MANY: u32 = 4_097;
+
+    struct Node {
+        app: App,
+        count: u32,
+    }
+
+    impl Node {
+        fn new() -> Self {
+            let clock = ManualClock::new(Timestamp::from_secs(1_700_000_000));
+            let store = Arc::new(MemoryStore::new());
+            let app = App::new(Parts {
+                journal: Arc::clone(&store) as _,
+                tasks: store,
+                clock: Arc::clone(&clock) as _,
+                key: NodeKey::try_new(&[9; 32]).unwrap(),
+                policy: Policy::default(),
+            });
+            let rail = SimRail::new(clock);
+            app.connect(Arc::new(rail.clone()), Arc::new(rail));
+            Self { app, count: 0 }
+        }
+
+        fn author(&self) -> NostrKey {
+            NodeKey::try_new(&[1; 32]).unwrap().public()
+        }
+
+        async fn ask(&mut self, id: Id<escrow::Task>, command: UserCommand) {
+            self.count += 1;
+            let mut digest = [0; 32];
+            digest[..4].copy_from_slice(&self.count.to_be_bytes());
+            let request =
+                SignedRequest { author: self.author(), id: Digest32(digest), event: String::new(), body: Vec::new() };
+            self.app.ask(id, command, request).await.unwrap();
+        }
+
+        async fn create(&mut self) -> Id<escrow::Task> {
+            let now = self.app.clock().now();
+            let id = tallystick_app::mint_id(now).unwrap();
+            let terms = Terms {
+                title: "task".into(),
+                description_hash: Digest32([0; 32]),
+                payouts: vec![Sat::try_new(1_000).unwrap()],
+                work_deadline: now.after(Duration::from_secs(3_600)),
+                review_window: Duration::from_secs(3_600),
+                on_silence: OnSilence::Release,
+                hold_blocks: None,
+            };
+            self.ask(id, UserCommand::CreateTask { id, terms, policy: Policy::default() }).await;
+            id
+        }
+
+        fn watch(&self, task: Option<Id<escrow::Task>>) -> Watch {
+            let session = Session { viewer: self.author(), is_operator: false, request: None };
+            Watch::new(self.app.clone(), session, task)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_falls_behind_on_one_task_gets_its_newest_state() {
+        let mut node = Node::new();
+        let id = node.create().await;
+        let mut watch = node.watch(Some(id));
+        node.ask(id, UserCommand::CancelTask).await;
+        for _ in 0..TOO_MANY {
+            node.create().await;
+        }
+        assert_eq!(watch.next().await.unwrap().unwrap().state, "cancelled");
+        assert!(watch.updates.is_empty(), "what is older than the newest state is not told after it");
+    }
+
+    #[tokio::test]
+    async fn who_falls_behind_on_all_tasks_is_told_so() {
+        let mut node = Node::new();
+        let mut watch = node.watch(None);
+        for _ in 0..TOO_MANY {
+            node.create().await;
+        }
+        let error = watch.next().await.unwrap().unwrap_err();
+        assert_eq!(error.extensions.unwrap().get("code"), Some(&"request.lagged".into()));
+        assert_eq!(watch.next().await.unwrap().unwrap().state, "open");
+    }
+
+    #[tokio::test]
+    async fn an_update_that_was_overtaken_is_left_out() {
+        let mut node = Node::new();
+        let id = node.create().await;
+        let view = Arc::new(node.app.task(id).await.unwrap().unwrap());
+        let other = node.create().await;
+        let mut watch = node.watch(Some(id));
+        let news = [2, 1, 2, 3].map(|seq| watch.is_news(&TaskUpdate { seq, view: Arc::clone(&view) }));
+        assert_eq!(news, [true, false, false, true]);
+        let other = Arc::new(node.app.task(other).await.unwrap().unwrap());
+        assert!(!watch.is_news(&TaskUpdate { seq: 9, view: other }));
+    }
+}

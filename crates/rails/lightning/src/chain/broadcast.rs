@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 
 use crate::wallet::OnchainWallet;
 
-/// Takes transactions from LDK without waiting.
+/// Takes transactions from LDK without waiting. The wallet is told at once, so that it spends none of their coins.
 pub(crate) struct Broadcaster {
     queue: mpsc::UnboundedSender<Vec<Transaction>>,
+    wallet: Arc<OnchainWallet>,
 }
 
 /// Sends what the broadcaster took. LDK offers again what does not confirm.
@@ -21,24 +22,25 @@ pub(crate) struct Outgoing {
 }
 
 impl Broadcaster {
-    pub(crate) fn new(rpc: RpcClient) -> (Self, Outgoing) {
+    pub(crate) fn new(rpc: RpcClient, wallet: Arc<OnchainWallet>) -> (Self, Outgoing) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { queue: sender }, Outgoing { queue: receiver, rpc })
+        (Self { queue: sender, wallet }, Outgoing { queue: receiver, rpc })
     }
 }
 
 impl BroadcasterInterface for Broadcaster {
     fn broadcast_transactions(&self, txs: &[&Transaction]) {
+        let txs: Vec<Transaction> = txs.iter().map(|tx| (*tx).clone()).collect();
+        self.wallet.saw(&txs);
         // The receiver is gone only when the node stops; the next start offers it again.
-        let _ = self.queue.send(txs.iter().map(|tx| (*tx).clone()).collect());
+        let _ = self.queue.send(txs);
     }
 }
 
 impl Outgoing {
-    /// Sends until the node stops. The wallet is told of everything, as some of it pays to or from it.
-    pub(crate) async fn run(mut self, wallet: Arc<OnchainWallet>) {
+    /// Sends until the node stops.
+    pub(crate) async fn run(mut self) {
         while let Some(txs) = self.queue.recv().await {
-            wallet.saw(&txs);
             self.send(&txs).await;
         }
     }

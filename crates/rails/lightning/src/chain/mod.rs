@@ -11,7 +11,7 @@ mod follow;
 mod headers;
 mod source;
 
-pub(crate) use broadcast::Broadcaster;
+pub(crate) use broadcast::{Broadcaster, Outgoing};
 pub(crate) use fees::Fees;
 pub(crate) use follow::{BlockGate, Follower};
 pub(crate) use headers::HeaderCache;

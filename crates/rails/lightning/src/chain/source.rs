@@ -5,9 +5,7 @@ use std::future::Future;
 use bitcoin::{BlockHash, OutPoint};
 use lightning::util::native_async::FutureSpawner;
 use lightning_block_sync::gossip::UtxoSource;
-use lightning_block_sync::{
-    AsyncBlockSourceResult, BlockData, BlockHeaderData, BlockSource, BlockSourceError,
-};
+use lightning_block_sync::{AsyncBlockSourceResult, BlockData, BlockHeaderData, BlockSource, BlockSourceError};
 use tallystick_bitcoin::{RpcClient, RpcError};
 
 /// LDK's block source over our client.

@@ -3,6 +3,7 @@
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, ScriptBuf};
 use lightning::chain::chaininterface::ConfirmationTarget;
+use lightning::events::FundingInfo;
 use lightning::ln::types::ChannelId;
 
 use crate::node::engine::Engine;
@@ -35,5 +36,15 @@ pub(super) fn fund(engine: &Engine, channel: ChannelId, peer: PublicKey, value_s
     let message = "the channel could not be funded".to_owned();
     if let Err(error) = engine.manager.force_close_broadcasting_latest_txn(&channel, &peer, message) {
         tracing::debug!(%channel, ?error, "the channel was gone already");
+    }
+}
+
+/// A funding transaction will never be broadcast: its coins are free again. What only its outpoint is known of is freed
+/// with the next start.
+pub(super) fn discard(engine: &Engine, channel: &ChannelId, funding: &FundingInfo) {
+    tracing::info!(%channel, "a channel's funding is not needed any more");
+    match funding {
+        FundingInfo::Tx { transaction } => engine.wallet.give_up(transaction),
+        FundingInfo::OutPoint { .. } | FundingInfo::Contribution { .. } => {}
     }
 }

@@ -61,6 +61,10 @@ async fn dispatch(engine: &Engine, event: Event) -> Result<(), LightningError> {
             channel::fund(engine, temporary_channel_id, counterparty_node_id, channel_value_satoshis, output_script);
             Ok(())
         }
+        Event::DiscardFunding { channel_id, funding_info } => {
+            channel::discard(engine, &channel_id, &funding_info);
+            Ok(())
+        }
         Event::SpendableOutputs { outputs, channel_id } => onchain::spendable(engine, outputs, channel_id).await,
         Event::BumpTransaction(event) => {
             engine.bumper.handle_event(&event).await;
@@ -90,9 +94,6 @@ fn note(event: &Event) {
         Event::ChannelClosed { channel_id, reason, .. } => {
             tracing::warn!(channel = %channel_id, %reason, "a channel is closed");
         }
-        Event::DiscardFunding { channel_id, .. } => {
-            tracing::info!(channel = %channel_id, "a channel's funding is not needed any more");
-        }
         Event::PaymentForwarded { total_fee_earned_msat, .. } => {
             tracing::debug!(fee_msat = total_fee_earned_msat, "forwarded a payment");
         }
@@ -121,6 +122,7 @@ fn note(event: &Event) {
         | Event::HTLCIntercepted { .. }
         | Event::OpenChannelRequest { .. }
         | Event::FundingGenerationReady { .. }
+        | Event::DiscardFunding { .. }
         | Event::SpendableOutputs { .. }
         | Event::BumpTransaction(_) => {}
     }

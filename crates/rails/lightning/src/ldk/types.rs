@@ -58,8 +58,7 @@ pub(crate) type ChannelManager = lightning::ln::channelmanager::ChannelManager<
 
 pub(crate) type Verifier = GossipVerifier<Spawner, Arc<ChainSource>, Arc<LdkLogger>>;
 
-pub(crate) type Gossip =
-    lightning::routing::gossip::P2PGossipSync<Arc<NetworkGraph>, Arc<Verifier>, Arc<LdkLogger>>;
+pub(crate) type Gossip = lightning::routing::gossip::P2PGossipSync<Arc<NetworkGraph>, Arc<Verifier>, Arc<LdkLogger>>;
 
 pub(crate) type PeerManager = lightning::ln::peer_handler::PeerManager<
     SocketDescriptor,

@@ -1,7 +1,9 @@
 //! Money in channels, to the msat.
 
-use lightning::chain::channelmonitor::Balance;
+use lightning::chain::channelmonitor::{Balance, BalanceSource};
 use lightning::ln::channel_state::ChannelDetails;
+use lightning::sign::SpendableOutputDescriptor;
+use lightning::util::sweep::{OutputSpendStatus, TrackedSpendableOutput};
 use tallystick_app::port::operator::{Balances, Channel};
 use tallystick_core::{Msat, Sat};
 
@@ -17,10 +19,11 @@ impl Engine {
         let onchain = self.wallet.balance();
         let open: Vec<&ChannelDetails> = channels.iter().collect();
         let closing: u64 = self.monitors.get_claimable_balances(&open).iter().map(closing_sat).sum();
+        let swept: u64 = self.sweeper.tracked_spendable_outputs().iter().map(unswept_sat).sum();
         let held: u64 = self.held()?.iter().map(|(_, amount)| amount.get()).sum();
         Ok(Balances {
             onchain_confirmed: sat(onchain.confirmed.to_sat()),
-            onchain_pending: sat(onchain.pending.to_sat().saturating_add(closing)),
+            onchain_pending: sat(onchain.pending.to_sat().saturating_add(closing).saturating_add(swept)),
             channels: msat(channels.iter().map(local_msat).sum()),
             held: msat(held),
             outbound_pending: msat(channels.iter().map(outbound_pending_msat).sum()),
@@ -28,14 +31,29 @@ impl Engine {
     }
 }
 
-/// What a channel that closes will bring for sure. What is swept already is in the wallet's pending sum.
+/// What waits to be swept; once its sweep is broadcast, the wallet counts it.
+fn unswept_sat(output: &TrackedSpendableOutput) -> u64 {
+    let value = match &output.descriptor {
+        SpendableOutputDescriptor::StaticOutput { output, .. } => output.value,
+        SpendableOutputDescriptor::DelayedPaymentOutput(descriptor) => descriptor.output.value,
+        SpendableOutputDescriptor::StaticPaymentOutput(descriptor) => descriptor.output.value,
+    };
+    match output.status {
+        OutputSpendStatus::PendingInitialBroadcast { .. } => value.to_sat(),
+        OutputSpendStatus::PendingFirstConfirmation { .. }
+        | OutputSpendStatus::PendingThresholdConfirmations { .. } => 0,
+    }
+}
+
+/// What a channel that closes will bring for sure. What both closed together pays to the wallet, which counts it.
 fn closing_sat(balance: &Balance) -> u64 {
     match balance {
         Balance::ClaimableOnChannelClose { .. }
         | Balance::MaybePreimageClaimableHTLC { .. }
         | Balance::MaybeTimeoutClaimableHTLC { .. }
         | Balance::CounterpartyRevokedOutputClaimable { .. }
-        | Balance::ContentiousClaimable { .. } => 0,
+        | Balance::ContentiousClaimable { .. }
+        | Balance::ClaimableAwaitingConfirmations { source: BalanceSource::CoopClose, .. } => 0,
         Balance::ClaimableAwaitingConfirmations { amount_satoshis, .. } => *amount_satoshis,
     }
 }

@@ -17,15 +17,13 @@ use lightning::util::ser::{Readable, ReadableArgs};
 use lightning_block_sync::init::synchronize_listeners;
 use lightning_block_sync::poll::ValidatedBlockHeader;
 
-use crate::chain::{Broadcaster, ChainSource, Fees, HeaderCache};
+use crate::chain::{Broadcaster, ChainSource, Fees, HeaderCache, Outgoing};
 use crate::clock::now;
 use crate::ldk::keys::Keys;
 use crate::ldk::logger::LdkLogger;
 use crate::ldk::persist::Persister;
 use crate::ldk::settings::settings;
-use crate::ldk::types::{
-    ChainMonitor, ChannelManager, ChannelMonitor, NetworkGraph, Router, Scorer, Sweeper,
-};
+use crate::ldk::types::{ChainMonitor, ChannelManager, ChannelMonitor, NetworkGraph, Router, Scorer, Sweeper};
 use crate::secret::RootKeys;
 use crate::store::{LdkStore, Store, StoredMonitor};
 use crate::wallet::OnchainWallet;
@@ -60,15 +58,15 @@ impl Ground {
         config: &LightningConfig,
         store: Arc<Store>,
         root: &RootKeys,
-        broadcaster: Broadcaster,
         tip: (u32, BlockHash),
-    ) -> Result<Self, LightningError> {
+    ) -> Result<(Self, Outgoing), LightningError> {
         let wallet = Arc::new(OnchainWallet::open(Arc::clone(&store), root.wallet_root(), config.network, tip)?);
+        let (broadcaster, outgoing) = Broadcaster::new(config.rpc.clone(), Arc::clone(&wallet));
         let started = now();
         // The time makes LDK's ephemeral keys differ from those of the last run.
         let subsecond = u32::try_from(started.as_millis() % 1_000).unwrap_or_default() * 1_000_000;
         let inner = KeysManager::new(&root.ldk_seed(), started.as_secs(), subsecond, true);
-        Ok(Self {
+        let ground = Self {
             store,
             source: Arc::new(ChainSource::new(config.rpc.clone())),
             broadcaster: Arc::new(broadcaster),
@@ -76,7 +74,8 @@ impl Ground {
             logger: Arc::new(LdkLogger),
             keys: Arc::new(Keys::new(inner, Arc::clone(&wallet))),
             wallet,
-        })
+        };
+        Ok((ground, outgoing))
     }
 
     /// Reads or makes LDK's parts, and brings them to the tip.

@@ -106,12 +106,7 @@ impl Crew {
     }
 
     /// What is done now and then.
-    pub(super) fn chores(
-        &self,
-        config: &LightningConfig,
-        ground: &Ground,
-        mut heights: watch::Receiver<BlockHeight>,
-    ) {
+    pub(super) fn chores(&self, config: &LightningConfig, ground: &Ground, mut heights: watch::Receiver<BlockHeight>) {
         let (fees, rpc) = (Arc::clone(&ground.fees), config.rpc.clone());
         self.tasks.run_until_stopped(async move {
             loop {

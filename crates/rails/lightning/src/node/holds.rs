@@ -39,8 +39,8 @@ impl Engine {
         final_cltv_delta: Option<Blocks>,
     ) -> Result<String, RailError> {
         let refuse = |why: &str| RailError::Refused(why.to_owned());
-        let description = Description::new(description.to_owned())
-            .map_err(|_| refuse("the description is longer than 639 bytes"))?;
+        let description =
+            Description::new(description.to_owned()).map_err(|_| refuse("the description is longer than 639 bytes"))?;
         let expiry = u32::try_from(expiry.as_secs()).map_err(|_| refuse("the expiry is too far away"))?;
         let delta = final_cltv_delta
             .map(|delta| u16::try_from(delta.0.saturating_sub(LDK_FINAL_CLTV_SLACK)))

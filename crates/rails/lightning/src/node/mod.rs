@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::ldk::types::PeerManager;
 use crate::peers::Peers;
+use crate::secret::RootKeys;
 use crate::{LightningConfig, LightningError};
 use engine::Engine;
 use tasks::Tasks;
@@ -48,6 +49,29 @@ struct Inner {
     failed: watch::Receiver<bool>,
 }
 
+/// A node whose seed is open, before it starts.
+pub struct OpenedNode {
+    config: LightningConfig,
+    root: RootKeys,
+}
+
+impl OpenedNode {
+    /// The key that the node signs its own facts with (BIP 340), from the same seed.
+    #[must_use]
+    pub fn node_key(&self) -> NodeKey {
+        self.root.node_key()
+    }
+
+    /// Starts: opens the database, catches up with the chain, claims what an earlier run could not any more, and begins
+    /// to take connections. Notices go to the listener, those of an earlier run first.
+    ///
+    /// # Errors
+    /// [`LightningError`], each with its own code: directory in use, no chain source, damaged database.
+    pub async fn start(self, listener: Arc<dyn RailListener>) -> Result<LightningNode, LightningError> {
+        start::start(self, listener).await
+    }
+}
+
 impl LightningNode {
     /// Makes the seed of a new node in this directory, sealed with the passphrase. Takes a moment, and blocks.
     ///
@@ -57,17 +81,24 @@ impl LightningNode {
         crate::secret::create(data_dir, passphrase).map(|_| ())
     }
 
-    /// Starts a node: opens its seed and its database, catches up with the chain, claims what an earlier run could not
-    /// any more, and begins to take connections. Notices go to the listener, those of an earlier run first.
+    /// Opens a node's seed. Takes a moment: guessing passphrases must be slow.
     ///
     /// # Errors
-    /// [`LightningError`], each with its own code: wrong passphrase, no seed, directory in use, no chain source.
+    /// [`LightningError`]: wrong passphrase, no seed, or a configuration that makes no sense.
+    pub async fn open(config: LightningConfig, passphrase: &str) -> Result<OpenedNode, LightningError> {
+        start::open(config, passphrase).await
+    }
+
+    /// Opens and starts a node, for those who do not need its key before.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`OpenedNode::start`].
     pub async fn start(
         config: LightningConfig,
         passphrase: &str,
         listener: Arc<dyn RailListener>,
     ) -> Result<Self, LightningError> {
-        start::start(config, passphrase, listener).await
+        Self::open(config, passphrase).await?.start(listener).await
     }
 
     /// Stops: takes no more work, leaves its peers, and writes everything. All handles are useless afterwards.

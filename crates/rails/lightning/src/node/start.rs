@@ -14,8 +14,8 @@ use super::build::{Ground, Parts};
 use super::crew::Crew;
 use super::engine::Engine;
 use super::tasks::Tasks;
-use super::{Inner, LightningNode};
-use crate::chain::{Broadcaster, Spawner};
+use super::{Inner, LightningNode, OpenedNode};
+use crate::chain::Spawner;
 use crate::clock::now;
 use crate::ldk::persist::RunningState;
 use crate::ldk::types::{Gossip, PeerManager, Verifier};
@@ -26,13 +26,16 @@ use crate::{LightningConfig, LightningError, events};
 
 type Notices = mpsc::UnboundedReceiver<(u64, RailNotice)>;
 
-pub(super) async fn start(
-    config: LightningConfig,
-    passphrase: &str,
-    listener: Arc<dyn RailListener>,
-) -> Result<LightningNode, LightningError> {
+pub(super) async fn open(config: LightningConfig, passphrase: &str) -> Result<OpenedNode, LightningError> {
     config.check()?;
     let root = open_seed(&config, passphrase).await?;
+    Ok(OpenedNode { config, root })
+}
+
+pub(super) async fn start(
+    OpenedNode { config, root }: OpenedNode,
+    listener: Arc<dyn RailListener>,
+) -> Result<LightningNode, LightningError> {
     let best = best_block(&config).await?;
     let (store, notices) = {
         let dir = config.data_dir.clone();
@@ -59,8 +62,7 @@ async fn run(
     notices: Notices,
     listener: Arc<dyn RailListener>,
 ) -> Result<LightningNode, LightningError> {
-    let (broadcaster, outgoing) = Broadcaster::new(config.rpc.clone());
-    let ground = Ground::new(&config, store, root, broadcaster, (best.height, best.block_hash))?;
+    let (ground, outgoing) = Ground::new(&config, store, root, (best.height, best.block_hash))?;
     ground.fees.refresh(&config.rpc).await;
     let parts = ground.build(&config, best).await?;
     let (peer_manager, gossip) = connect_parts(&ground, &parts);
@@ -79,7 +81,7 @@ async fn run(
     crew.processor(&ground, gossip, Arc::clone(&parts.scorer));
     crew.chores(&config, &ground, heights.clone());
     crew.chain(&config, &ground, parts, height);
-    crew.tasks.run_until_stopped(outgoing.run(Arc::clone(&ground.wallet)));
+    crew.tasks.run_until_stopped(outgoing.run());
     crew.notices(listener, notices, heights.clone());
     crew.connections(listeners);
     crew.stop_when_store_fails();

@@ -45,7 +45,8 @@ impl RootKeys {
 
     fn child(&self, index: u32) -> Zeroizing<[u8; 32]> {
         let path = [PURPOSE, index].map(|index| ChildNumber::Hardened { index });
-        let mut key = self.0.derive_priv(SECP256K1, &path).expect("hardened children exist for all but 1 in 2^127 keys");
+        let mut key =
+            self.0.derive_priv(SECP256K1, &path).expect("hardened children exist for all but 1 in 2^127 keys");
         let bytes = Zeroizing::new(key.private_key.secret_bytes());
         key.private_key.non_secure_erase();
         bytes

@@ -23,10 +23,8 @@ impl Sealer {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| LightningError::Randomness)?;
         let payload = Payload { msg: preimage, aad: &hash.0 };
-        let sealed = self
-            .0
-            .encrypt(&Nonce::from(nonce), payload)
-            .expect("AES-GCM takes any message shorter than 64 GiB");
+        let sealed =
+            self.0.encrypt(&Nonce::from(nonce), payload).expect("AES-GCM takes any message shorter than 64 GiB");
         Ok([nonce.as_slice(), &sealed].concat())
     }
 

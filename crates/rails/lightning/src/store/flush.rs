@@ -120,9 +120,12 @@ fn write_monitors(
 fn write_row(transaction: &Transaction<'_>, write: Write) -> Result<Option<(u64, RailNotice)>, rusqlite::Error> {
     match write {
         Write::Kv { address, value: Some(value) } => {
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO kv VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![address.primary, address.secondary, address.key, value])?;
+            transaction.prepare_cached("INSERT OR REPLACE INTO kv VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                address.primary,
+                address.secondary,
+                address.key,
+                value
+            ])?;
         }
         Write::Kv { address, value: None } => {
             transaction

@@ -41,7 +41,9 @@ impl LdkStore {
         if !is_manager(&address) {
             store.write(Write::Kv { address, value });
         }
-        Box::pin(async move { store.flush().await.map_err(|down| io::Error::new(io::ErrorKind::Other, down.to_string())) })
+        Box::pin(
+            async move { store.flush().await.map_err(|down| io::Error::new(io::ErrorKind::Other, down.to_string())) },
+        )
     }
 }
 

@@ -40,8 +40,8 @@ use crate::LightningError;
 pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
 pub(crate) use queue::MonitorChange;
-pub(crate) use read::sealed_preimages;
 use queue::Queue;
+pub(crate) use read::sealed_preimages;
 pub(crate) use rows::{Kind, PaymentRow};
 
 const FILE_NAME: &str = "lightning.sqlite";

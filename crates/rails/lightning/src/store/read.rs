@@ -107,6 +107,7 @@ pub(super) fn notices(reader: &Connection) -> Result<Vec<(u64, RailNotice)>, Lig
 pub(crate) fn sealed_preimages(dir: &Path) -> Result<Vec<(PaymentHash, Vec<u8>)>, LightningError> {
     let reader = super::open_reader(&dir.join(super::FILE_NAME))?;
     let mut statement = reader.prepare("SELECT hash, sealed FROM payments WHERE sealed IS NOT NULL ORDER BY hash")?;
-    let sealed = statement.query_map([], |row| Ok((PaymentHash(row.get(0)?), row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let sealed =
+        statement.query_map([], |row| Ok((PaymentHash(row.get(0)?), row.get(1)?)))?.collect::<Result<_, _>>()?;
     Ok(sealed)
 }

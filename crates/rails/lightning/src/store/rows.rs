@@ -152,7 +152,8 @@ fn msat(row: &Row<'_>, column: usize) -> Result<Option<Msat>, rusqlite::Error> {
     number.map(|number| read(number).ok_or_else(|| malformed(column))).transpose()
 }
 
-pub(super) const PAYMENT_COLUMNS: &str = "outbound, id, kind, hash, amount, fee, status, reason, height, sealed, updated_at";
+pub(super) const PAYMENT_COLUMNS: &str =
+    "outbound, id, kind, hash, amount, fee, status, reason, height, sealed, updated_at";
 
 pub(super) fn write_payment(transaction: &Transaction<'_>, row: &PaymentRow) -> Result<(), rusqlite::Error> {
     let sql = "INSERT OR REPLACE INTO payments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -203,9 +204,14 @@ pub(super) fn write_notice(
         RailNotice::PayoutFailed { id, hash, reason } => (4, Some(id.0), hash, Some(reason_number(*reason)), None),
         RailNotice::Block { .. } => return Ok(()),
     };
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO notices VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![signed(number), kind, id, hash.0, value, height])?;
+    transaction.prepare_cached("INSERT OR REPLACE INTO notices VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        signed(number),
+        kind,
+        id,
+        hash.0,
+        value,
+        height
+    ])?;
     Ok(())
 }
 
@@ -214,9 +220,7 @@ pub(super) fn read_notice(row: &Row<'_>) -> Result<(u64, RailNotice), rusqlite::
     let amount = || msat(row, 4)?.ok_or_else(|| malformed(4));
     let id = || row.get(2).map(Digest32);
     let notice = match row.get(1)? {
-        0 => {
-            RailNotice::HoldLocked { hash, amount: amount()?, claim_deadline: BlockHeight(row.get(5)?) }
-        }
+        0 => RailNotice::HoldLocked { hash, amount: amount()?, claim_deadline: BlockHeight(row.get(5)?) },
         1 => RailNotice::HoldLost { hash },
         2 => RailNotice::HoldClaimed { hash, amount: amount()? },
         3 => RailNotice::PayoutPaid { id: id()?, hash, fee: amount()? },

@@ -1,7 +1,7 @@
 //! The wallet as LDK sees it: coins for fee bumps, and a place for change.
 
-use bdk_wallet::SignOptions;
-use bitcoin::{OutPoint, Psbt, ScriptBuf, Transaction, TxOut};
+use bdk_wallet::{LocalOutput, SignOptions};
+use bitcoin::{Psbt, ScriptBuf, Transaction};
 use lightning::events::bump_transaction::{Utxo, WalletSource};
 use lightning::sign::ChangeDestinationSource;
 use lightning::util::async_poll::AsyncResult;
@@ -15,11 +15,13 @@ const TAPROOT_SATISFACTION_WEIGHT: u64 = 4 + 1 + 1 + 64;
 impl OnchainWallet {
     fn confirmed_utxos(&self) -> Vec<Utxo> {
         let wallet = self.lock();
-        let coins = wallet.list_unspent().filter(|coin| coin.chain_position.is_confirmed());
+        let reserved = self.reserved();
+        let free = |coin: &LocalOutput| coin.chain_position.is_confirmed() && !reserved.contains(&coin.outpoint);
+        let coins = wallet.list_unspent().filter(free);
         coins
             .map(|coin| Utxo {
-                outpoint: OutPoint { txid: coin.outpoint.txid, vout: coin.outpoint.vout },
-                output: TxOut { value: coin.txout.value, script_pubkey: coin.txout.script_pubkey },
+                outpoint: coin.outpoint,
+                output: coin.txout,
                 satisfaction_weight: TAPROOT_SATISFACTION_WEIGHT,
             })
             .collect()
@@ -32,7 +34,6 @@ impl OnchainWallet {
         self.sign(&wallet, &mut psbt, options).map_err(|error| tracing::error!(%error, "the wallet cannot sign"))?;
         Ok(psbt.extract_tx_unchecked_fee_rate())
     }
-
 }
 
 impl WalletSource for OnchainWallet {

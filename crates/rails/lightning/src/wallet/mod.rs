@@ -4,7 +4,8 @@
 
 mod ldk;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bdk_wallet::chain::{BlockId, Merge};
 use bdk_wallet::descriptor::{ExtendedDescriptor, IntoWalletDescriptor};
@@ -13,7 +14,7 @@ use bdk_wallet::template::Bip86;
 use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Update, Wallet};
 use bitcoin::bip32::Xpriv;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, Psbt, ScriptBuf, Transaction};
+use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction};
 use lightning::chain::{BestBlock, Listen};
 use tallystick_core::Sat;
 
@@ -31,6 +32,9 @@ pub(crate) struct OnchainWallet {
     /// Knows public keys only.
     wallet: Mutex<Wallet>,
     signers: [SignersContainer; 2],
+    /// Coins that a funding transaction spends which is not broadcast yet. Such a transaction is not the wallet's
+    /// business before LDK broadcasts it: sooner, its coins would be lost if the peer vanished.
+    reserved: Mutex<HashSet<OutPoint>>,
     store: Arc<Store>,
 }
 
@@ -84,7 +88,8 @@ impl OnchainWallet {
                 .map_err(|_| LightningError::Corrupt("a wallet of another seed or network"))?
                 .ok_or(LightningError::Corrupt("the wallet"))?
         };
-        let wallet = Self { wallet: Mutex::new(wallet), signers: [external_signers, internal_signers], store };
+        let signers = [external_signers, internal_signers];
+        let wallet = Self { wallet: Mutex::new(wallet), signers, reserved: Mutex::default(), store };
         wallet.save();
         Ok(wallet)
     }
@@ -128,41 +133,39 @@ impl OnchainWallet {
     }
 
     /// Builds and signs a transaction that pays `amount` to `script`.
-    pub(crate) fn fund(
-        &self,
-        script: ScriptBuf,
-        amount: Amount,
-        rate: FeeRate,
-    ) -> Result<Transaction, FundingError> {
+    pub(crate) fn fund(&self, script: ScriptBuf, amount: Amount, rate: FeeRate) -> Result<Transaction, FundingError> {
         let build = |error: &dyn std::fmt::Display| FundingError::Build(error.to_string());
         let mut wallet = self.lock();
+        let mut reserved = self.reserved();
         let mut builder = wallet.build_tx();
-        builder.add_recipient(script, amount).fee_rate(rate);
+        builder.add_recipient(script, amount).fee_rate(rate).unspendable(reserved.iter().copied().collect());
         let mut psbt = builder.finish().map_err(|error| build(&error))?;
         let whole = self.sign(&wallet, &mut psbt, SignOptions::default()).map_err(|error| build(&error))?;
         if !whole {
             return Err(FundingError::Build("not all inputs could be signed".to_owned()));
         }
         let tx = psbt.extract_tx().map_err(|error| build(&error))?;
-        // Its inputs are taken from now on, whether it is broadcast at once or not.
-        wallet.apply_unconfirmed_txs([(tx.clone(), now().as_secs())]);
+        reserved.extend(inputs(&tx));
         self.save_locked(&mut wallet);
         Ok(tx)
     }
 
-    /// A transaction that [`Self::fund`] made will never be broadcast: its inputs are free again.
+    /// A transaction that [`Self::fund`] made will never be broadcast: its coins are free again.
     pub(crate) fn give_up(&self, tx: &Transaction) {
-        let mut wallet = self.lock();
-        wallet.apply_evicted_txs([(tx.compute_txid(), now().as_secs())]);
-        self.save_locked(&mut wallet);
+        let mut reserved = self.reserved();
+        inputs(tx).for_each(|coin| {
+            reserved.remove(&coin);
+        });
     }
 
-    /// Transactions of ours were broadcast.
+    /// Transactions are being broadcast; the wallet keeps those that pay to it or from it.
     pub(crate) fn saw(&self, txs: &[Transaction]) {
         let mut wallet = self.lock();
         let time = now().as_secs();
         wallet.apply_unconfirmed_txs(txs.iter().map(|tx| (tx.clone(), time)));
         self.save_locked(&mut wallet);
+        drop(wallet);
+        txs.iter().for_each(|tx| self.give_up(tx));
     }
 
     /// Our transactions that are in no block, for another broadcast.
@@ -190,8 +193,13 @@ impl OnchainWallet {
         }
     }
 
+    /// Taken after the wallet, if both are.
+    fn reserved(&self) -> MutexGuard<'_, HashSet<OutPoint>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Wallet> {
-        self.wallet.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.wallet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -207,6 +215,10 @@ fn keychain(
         .map_err(|_| LightningError::Corrupt("the wallet's descriptors"))?;
     let signers = SignersContainer::build(keys, &descriptor, &secp);
     Ok((descriptor, signers))
+}
+
+fn inputs(tx: &Transaction) -> impl Iterator<Item = OutPoint> + '_ {
+    tx.input.iter().map(|input| input.previous_output)
 }
 
 fn begin_at(wallet: &mut Wallet, (height, hash): (u32, BlockHash)) -> Result<(), LightningError> {

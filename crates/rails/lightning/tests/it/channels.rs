@@ -1,1 +1,121 @@
-//! x
+//! Channels: opened, measured to the msat, closed.
+
+use tallystick_app::port::operator::{NodeOperator, OpenChannel};
+use tallystick_app::port::rail::RailError;
+use tallystick_core::{Msat, Sat};
+use tallystick_devnet::{ChannelPlan, wait_until};
+
+use crate::stage::{HOUR, Stage, fees, msat, plan};
+
+async fn locals(stage: &Stage, party: &str) -> (u64, u64) {
+    let ours = stage.platform.node.balances().await.unwrap().channels.get();
+    (ours, stage.party(party).balances().await.unwrap().channels.get())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_of_a_channel_add_up_to_the_msat() {
+    let stage = Stage::with(&["payer"]).await;
+    let capacity = plan().capacity.to_msat().get();
+    assert_eq!(locals(&stage, "payer").await, (800_000_000, capacity - 800_000_000));
+    for (number, amount) in [1, 999, 1_001, 123_456_789].into_iter().enumerate() {
+        let invoice = stage.platform.node.invoice(msat(amount), "odd sums", HOUR).await.unwrap();
+        stage.party("payer").pay(&invoice, fees(), HOUR).await.unwrap();
+        let invoice = stage.party("payer").invoice(msat(amount * 2 + number as u64), HOUR).await.unwrap();
+        stage.platform.node.pay_invoice(&invoice, fees(), HOUR).await.unwrap();
+        stage.until_at_rest().await;
+        wait_until("the sum", async || {
+            let (ours, theirs) = locals(&stage, "payer").await;
+            Ok(ours + theirs == capacity)
+        })
+        .await
+        .unwrap();
+    }
+    let moved = 1 + 999 + 1_001 + 123_456_789 + 1 + 2 + 3;
+    let (ours, _) = locals(&stage, "payer").await;
+    assert_eq!(ours, 800_000_000 - moved);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_side_is_exactly_nothing() {
+    let stage = Stage::with(&["payer"]).await;
+    let empty = ChannelPlan { push: Msat::ZERO, ..plan() };
+    let (peer, address) = stage.platform.contact();
+    stage.net.open_channel_to("payer", (&peer, &address), empty).await.unwrap();
+    wait_until("a second channel", async || Ok(stage.platform.node.info().usable_channels == 2)).await.unwrap();
+    let mut sides: Vec<u64> =
+        stage.platform.node.channels().await.iter().map(|channel| channel.local.get()).collect();
+    sides.sort_unstable();
+    assert_eq!(sides, [0, 800_000_000]);
+    assert_eq!(stage.channel_money().await, 2 * plan().capacity.to_msat().get());
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_both_close_pays_into_both_wallets() {
+    let stage = Stage::with(&["payer"]).await;
+    let node = &stage.platform.node;
+    let before = node.balances().await.unwrap().onchain_confirmed.get();
+    let channel = node.channels().await.remove(0);
+    node.close_channel(&channel.channel_id, false).await.unwrap();
+    wait_until("the closing transaction", async || {
+        Ok(node.channels().await.is_empty() && !stage.net.chain().rpc().get_raw_mempool().await?.is_empty())
+    })
+    .await
+    .unwrap();
+    stage.mine(6).await;
+    let after = node.balances().await.unwrap();
+    assert_eq!(after.onchain_confirmed.get(), before + 800_000, "the opener pays the fee");
+    assert_eq!(after.channels, Msat::ZERO);
+    assert!(matches!(node.close_channel(&channel.channel_id, false).await, Err(RailError::Refused(_))));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_one_closes_comes_back_to_both() {
+    let stage = Stage::with(&["payer"]).await;
+    let node = &stage.platform.node;
+    let before = node.balances().await.unwrap().onchain_confirmed.get();
+    let channel = node.channels().await.remove(0);
+    node.close_channel(&channel.channel_id, true).await.unwrap();
+    // Commitment with its anchor's child, then our side after the delay, then the sweep of it.
+    wait_until("our side to be swept", async || {
+        stage.mine(20).await;
+        let now = node.balances().await?.onchain_confirmed.get();
+        Ok(now > before + 790_000)
+    })
+    .await
+    .unwrap();
+    let after = node.balances().await.unwrap().onchain_confirmed.get();
+    assert!(after < before + 800_000, "closing alone costs fees");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn impossible_channels_are_refused() {
+    let stage = Stage::with(&["payer"]).await;
+    let node = &stage.platform.node;
+    let (peer, address) = stage.party("payer").address().await.unwrap();
+    let request = OpenChannel {
+        peer,
+        address: Some(address),
+        capacity: Sat::try_new(100_000).unwrap(),
+        push: Msat::ZERO,
+        announce: false,
+    };
+    let bad = [
+        OpenChannel { peer: "02".to_owned(), ..request.clone() },
+        OpenChannel { capacity: Sat::MAX, ..request.clone() },
+        OpenChannel { capacity: Sat::try_new(10).unwrap(), ..request.clone() },
+        OpenChannel { push: msat(100_000_001), ..request.clone() },
+    ];
+    for bad in bad {
+        let answer = node.open_channel(bad.clone()).await;
+        assert!(matches!(answer, Err(RailError::Refused(_))), "{bad:?}: {answer:?}");
+    }
+    let nobody = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".to_owned();
+    let unreachable = OpenChannel { peer: nobody, address: Some("127.0.0.1:1".to_owned()), ..request };
+    let answer = node.open_channel(unreachable).await;
+    assert!(matches!(answer, Err(RailError::Unavailable(_))), "{answer:?}");
+    stage.stop().await;
+}

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bitcoin::Network;
-use tallystick_app::port::operator::{NodeOperator, Payment};
+use tallystick_app::port::operator::{NodeOperator, OpenChannel, Payment};
 use tallystick_app::port::rail::{
     Heard, HoldRail, HoldRequest, InvoiceReader, NotHeard, PayRequest, RailListener, RailNotice,
 };
@@ -89,8 +89,11 @@ impl Recorder {
     }
 
     pub async fn until_claimed(&self, hash: PaymentHash) {
-        self.until("a hold to be claimed", |notice| matches!(notice, RailNotice::HoldClaimed { hash: at, .. } if *at == hash))
-            .await;
+        self.until(
+            "a hold to be claimed",
+            |notice| matches!(notice, RailNotice::HoldClaimed { hash: at, .. } if *at == hash),
+        )
+        .await;
     }
 
     pub async fn until_paid(&self, id: Digest32) -> Msat {
@@ -197,6 +200,30 @@ impl Stage {
         self.until_usable(party).await;
     }
 
+    /// Opens a channel from another node to the platform.
+    pub async fn open_channel_of(&self, other: &Platform) {
+        let (peer, address) = self.platform.contact();
+        let plan = plan();
+        let request = OpenChannel {
+            peer,
+            address: Some(address),
+            capacity: plan.capacity,
+            push: plan.push,
+            announce: plan.announce,
+        };
+        other.node.open_channel(request).await.unwrap();
+        wait_until("the funding", async || Ok(!self.net.chain().rpc().get_raw_mempool().await?.is_empty())).await.unwrap();
+        self.mine(6).await;
+        let id = other.node.node_id().to_string();
+        for (node, peer) in [(&self.platform.node, &id), (&other.node, &self.platform.node.node_id().to_string())] {
+            wait_until("the channel", async || {
+                Ok(node.channels().await.iter().any(|channel| channel.peer == *peer && channel.usable))
+            })
+            .await
+            .unwrap();
+        }
+    }
+
     /// Waits until the platform can use its channel with a party.
     pub async fn until_usable(&self, party: &str) {
         let peer = self.party(party).address().await.unwrap().0;
@@ -232,13 +259,8 @@ impl Stage {
     /// A hold invoice on this hash that the listener knows.
     pub async fn hold_invoice(&self, hash: PaymentHash, amount: Msat, blocks: Blocks) -> String {
         self.recorder().expect(hash);
-        let request = HoldRequest {
-            hash,
-            amount,
-            description: "a task".to_owned(),
-            expiry: HOUR,
-            final_cltv_delta: blocks,
-        };
+        let request =
+            HoldRequest { hash, amount, description: "a task".to_owned(), expiry: HOUR, final_cltv_delta: blocks };
         self.platform.node.hold_invoice(request).await.unwrap()
     }
 
@@ -265,6 +287,27 @@ impl Stage {
             cltv_limit: CLTV_LIMIT,
             begin_by: BlockHeight(u32::MAX),
         }
+    }
+
+    /// Waits until no HTLC is anywhere.
+    pub async fn until_at_rest(&self) {
+        wait_until("all channels to be at rest", async || {
+            let mut pending = self.platform.node.balances().await?.outbound_pending.get();
+            for party in self.net.parties() {
+                if let Ok(node) = party.node().await {
+                    pending += node.balances().await?.outbound_pending.get();
+                }
+            }
+            Ok(pending == 0)
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Mines, and waits until the platform and all parties have seen it.
+    pub async fn mine(&self, blocks: u32) {
+        let height = self.net.mine(blocks).await.unwrap();
+        wait_until("the platform to see the block", async || Ok(self.platform.node.height() >= height)).await.unwrap();
     }
 
     /// All money in channels between these parties and the platform.

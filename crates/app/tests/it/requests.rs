@@ -1,0 +1,295 @@
+//! Signed requests: once, twice, too early, refused, and cut off.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tallystick_app::{AppError, port::tasks::TaskQuery};
+use tallystick_core::{BlockHeight, Coded};
+use tallystick_escrow::{Policy, Rejection, UserCommand};
+use tallystick_testkit::{
+    escrow::{self, key, requester, stranger, terms, worker},
+    rail::InvoiceSpec,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    faults::Troubled,
+    node::{PAYEE, PAYER, World, task},
+};
+
+#[tokio::test]
+async fn a_signed_request_works_once() {
+    let world = World::new();
+    let node = world.start();
+    let request = world.signed(requester());
+    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: Policy::default() };
+    assert!(node.app.ask(task(0), create(), request.clone()).await.unwrap().changed);
+    assert_eq!(node.app.ask(task(0), create(), request.clone()).await, Err(AppError::Replayed));
+    // Not after a restart either, and not for another task.
+    let node = world.start();
+    assert_eq!(node.app.ask(task(0), create(), request.clone()).await, Err(AppError::Replayed));
+    assert_eq!(node.app.ask(task(1), UserCommand::CancelTask, request).await, Err(AppError::Replayed));
+    // The same command, signed anew: the same answer, and nothing new.
+    let again = node.app.ask(task(0), create(), world.signed(requester())).await.unwrap();
+    assert!(!again.changed);
+    assert_eq!(again.view.state, "open");
+    assert_eq!(world.count().await, 1);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn every_step_asked_for_twice_has_one_effect() {
+    let world = World::new();
+    let node = world.start();
+    let id = task(0);
+    let invoices = node.invoices(&[20_000]);
+    for changed in [true, false] {
+        assert_eq!(node.create(id, terms(&[20_000])).await.unwrap().changed, changed);
+    }
+    for changed in [true, false] {
+        assert_eq!(node.accept(id, worker(), invoices.clone()).await.unwrap().changed, changed);
+    }
+    for changed in [true, false] {
+        assert_eq!(node.ask(id, requester(), UserCommand::RequestFunding).await.unwrap().changed, changed);
+    }
+    node.outbox.run_once().await.unwrap();
+    node.pay_holds(id).await;
+    for changed in [true, false] {
+        assert_eq!(node.submit(id).await.unwrap().changed, changed);
+    }
+    for changed in [true, false] {
+        assert_eq!(node.approve(id).await.unwrap().changed, changed);
+    }
+    node.settle().await;
+    assert!(!node.approve(id).await.unwrap().changed);
+    assert_eq!(world.rail.payouts(node.hashes(id).await[0]), (1, 1));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn before_the_rail_is_there_nothing_is_decided_and_no_request_is_spent() {
+    let world = World::new();
+    let app = world.app(Arc::clone(&world.store) as _);
+    assert_eq!(app.height(), BlockHeight(0));
+    let request = world.signed(requester());
+    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: Policy::default() };
+    assert_eq!(app.ask(task(0), create(), request.clone()).await, Err(AppError::Starting));
+    let accept = app.accept(task(0), vec![world.rail.invoice(PAYEE, 1)], world.signed(worker())).await;
+    assert_eq!(accept, Err(AppError::Starting));
+    assert_eq!(app.task(task(0)).await, Ok(None));
+    assert_eq!(app.tasks(&TaskQuery { limit: 10, ..TaskQuery::default() }).await, Ok(Vec::new()));
+    let rail = Arc::new(world.rail.clone());
+    app.connect(Arc::clone(&rail) as _, Arc::clone(&rail) as _);
+    assert_eq!(app.height(), tallystick_testkit::rail::HEIGHT_START);
+    assert!(app.ask(task(0), create(), request).await.unwrap().changed);
+    // A second connection changes nothing.
+    let other = Arc::new(World::new().rail);
+    world.rail.mine(3);
+    app.connect(Arc::clone(&other) as _, other as _);
+    world.rail.deliver(&app).await;
+    assert_eq!(app.height(), BlockHeight(800_003));
+}
+
+#[tokio::test]
+async fn foreign_invoices_are_refused_each_with_its_code() {
+    let world = World::new();
+    let node = world.start();
+    node.create(task(0), terms(&[20_000])).await.unwrap();
+    let good = InvoiceSpec::good(20_000);
+    let spec = |change: fn(&mut InvoiceSpec)| {
+        let mut spec = good.clone();
+        change(&mut spec);
+        world.rail.invoice_with(PAYEE, &spec)
+    };
+    let used = node.invoices(&[20_000]);
+    node.create(task(1), terms(&[20_000])).await.unwrap();
+    node.accept(task(1), worker(), used.clone()).await.unwrap();
+    let tampered = world.rail.invoice(PAYEE, 20_000).replace(":20000000:", ":20000001:");
+    let cases = [
+        ("lnbcrt1nonsense".to_owned(), "invoice.malformed"),
+        (String::new(), "invoice.malformed"),
+        (tampered, "invoice.malformed"),
+        ("x".repeat(100_000), "invoice.too_long"),
+        (spec(|spec| spec.odd_features = true), "invoice.unknown_features"),
+        (spec(|spec| spec.other_network = true), "invoice.wrong_network"),
+        (spec(|spec| spec.amount = None), "invoice.amountless"),
+        (world.rail.invoice(PAYEE, 19_999), "invoice.wrong_amount"),
+        (spec(|spec| spec.expiry = tallystick_core::Duration::from_secs(0)), "invoice.expired"),
+        (spec(|spec| spec.expiry = tallystick_core::Duration::from_secs(3_600)), "invoice.expires_soon"),
+        (spec(|spec| spec.final_cltv_delta = tallystick_core::Blocks(145)), "invoice.final_cltv"),
+        (spec(|spec| spec.secret = false), "invoice.no_secret"),
+        (spec(|spec| spec.to_node = true), "invoice.to_self"),
+        (used[0].clone(), "invoice.hash_reused"),
+    ];
+    let before = world.facts().await;
+    for (invoice, code) in cases {
+        let error = node.accept(task(0), worker(), vec![invoice]).await.unwrap_err();
+        assert_eq!(error.code().0, code, "{error}");
+    }
+    let two = node.accept(task(0), worker(), node.invoices(&[20_000, 20_000])).await.unwrap_err();
+    assert_eq!(two.code().0, "invoice.count");
+    assert_eq!(world.facts().await, before, "a refused request changed something");
+    assert_eq!(node.state_name(task(0)).await, "open");
+    assert!(node.accept(task(0), worker(), vec![world.rail.invoice_with(PAYEE, &good)]).await.unwrap().changed);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn refused_requests_change_nothing() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "held").await;
+    let before = world.facts().await;
+    assert_eq!(node.cancel(task(0), stranger()).await, Err(Rejection::NotParty.into()));
+    assert_eq!(node.approve(task(0)).await, Err(Rejection::NotSubmitted { state: "held" }.into()));
+    assert_eq!(node.cancel(task(5), requester()).await, Err(Rejection::NotFound.into()));
+    assert_eq!(node.create(task(0), terms(&[1])).await, Err(Rejection::IdTaken.into()));
+    let another = node.ask(task(0), worker(), escrow::create(terms(&[20_000]))).await;
+    assert_eq!(another, Err(Rejection::IdTaken.into()));
+    assert_eq!(world.facts().await, before);
+    assert_eq!(node.next_effect_due().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn funding_waits_for_its_invoices() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[1_000, 2_000], "assigned").await;
+    let request = world.signed(requester());
+    let worker = async {
+        // The outbox gets to it after a while.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        node.outbox.run_once().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(node.app.request_funding(task(0), request), worker);
+    let view = answer.unwrap().view;
+    assert_eq!(view.state, "funding");
+    assert!(view.tranches.iter().all(|part| part.funding_invoice.is_some()));
+    // Asked for again, they are there at once.
+    let again = node.app.request_funding(task(0), world.signed(requester())).await.unwrap();
+    assert_eq!((again.changed, again.view), (false, view));
+}
+
+#[tokio::test(start_paused = true)]
+async fn funding_that_takes_too_long_stands_all_the_same() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "assigned").await;
+    let answer = node.app.request_funding(task(0), world.signed(requester())).await;
+    assert_eq!(answer, Err(AppError::Pending));
+    assert_eq!(node.state_name(task(0)).await, "funding");
+    node.outbox.run_once().await.unwrap();
+    assert!(node.view(task(0)).await.tranches[0].funding_invoice.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn funding_that_is_cancelled_meanwhile_is_told_so() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "assigned").await;
+    let (answer, cancelled) = tokio::join!(node.app.request_funding(task(0), world.signed(requester())), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        node.cancel(task(0), worker()).await
+    },);
+    assert!(cancelled.unwrap().changed);
+    assert_eq!(answer.unwrap().view.state, "cancelled");
+}
+
+#[tokio::test]
+async fn a_failed_append_is_told_and_leaves_nothing() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.create(task(0), terms(&[20_000])).await.unwrap();
+    trouble.refused.store(1, Ordering::Release);
+    assert_eq!(node.cancel(task(0), requester()).await.unwrap_err().code().0, "store.unavailable");
+    assert_eq!(node.state_name(task(0)).await, "open");
+    assert!(node.cancel(task(0), requester()).await.unwrap().changed);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn an_append_whose_answer_was_lost_counts() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.task_at(task(0), &[20_000], "submitted").await;
+    trouble.unheard.store(1, Ordering::Release);
+    assert_eq!(node.approve(task(0)).await.unwrap_err().code().0, "store.unavailable");
+    assert!(!node.approve(task(0)).await.unwrap().changed);
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "settled");
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_request_goes_on_when_its_client_is_gone() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.task_at(task(0), &[20_000], "submitted").await;
+    let brake = Arc::new(Semaphore::new(0));
+    *trouble.brake.lock().unwrap() = Some(Arc::clone(&brake));
+    let mut updates = node.app.updates();
+    let before = trouble.appends.load(Ordering::Acquire);
+    {
+        let asked = node.approve(task(0));
+        tokio::pin!(asked);
+        // Until the append is under way; then the client hangs up.
+        while trouble.appends.load(Ordering::Acquire) == before {
+            tokio::select! {
+                biased;
+                answer = &mut asked => panic!("{answer:?} came past the brake"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    *trouble.brake.lock().unwrap() = None;
+    brake.add_permits(1);
+    let update = tokio::time::timeout(Duration::from_secs(5), updates.recv()).await.unwrap().unwrap();
+    assert_eq!(update.view.state, "releasing");
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "settled");
+    world.check().await;
+}
+
+#[tokio::test]
+async fn tasks_are_found_by_who_and_where() {
+    let world = World::new();
+    let node = world.start();
+    for n in 0..5 {
+        node.create(task(n), terms(&[1_000])).await.unwrap();
+    }
+    node.accept(task(1), worker(), node.invoices(&[1_000])).await.unwrap();
+    node.accept(task(3), key(9), node.invoices(&[1_000])).await.unwrap();
+    node.cancel(task(3), requester()).await.unwrap();
+    let ids = async |query: TaskQuery| {
+        let views = node.app.tasks(&TaskQuery { limit: 10, ..query }).await.unwrap();
+        views.into_iter().map(|view| view.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(TaskQuery::default()).await, [4, 3, 2, 1, 0].map(task));
+    assert_eq!(ids(TaskQuery { before: Some(task(2)), ..TaskQuery::default() }).await, [1, 0].map(task));
+    assert_eq!(ids(TaskQuery { worker: Some(worker()), ..TaskQuery::default() }).await, [task(1)]);
+    assert_eq!(ids(TaskQuery { states: vec!["open".into()], ..TaskQuery::default() }).await, [4, 2, 0].map(task));
+    assert_eq!(ids(TaskQuery { requester: Some(stranger()), ..TaskQuery::default() }).await, []);
+}
+
+#[tokio::test]
+async fn updates_tell_every_change_in_order() {
+    let world = World::new();
+    let node = world.start();
+    let mut updates = node.app.updates();
+    node.task_at(task(0), &[20_000], "releasing").await;
+    node.settle().await;
+    let (mut seen, mut last) = (Vec::new(), 0);
+    while let Ok(update) = updates.try_recv() {
+        assert!(update.seq > last);
+        last = update.seq;
+        seen.push(update.view.state.clone());
+    }
+    seen.dedup();
+    assert_eq!(seen, ["open", "assigned", "funding", "held", "submitted", "releasing", "settled"]);
+    assert_eq!(last, world.count().await as u64);
+    assert!(world.rail.wallet_msat(PAYER) < crate::node::PAYER_SAT * 1_000);
+}

@@ -1,0 +1,120 @@
+//! Timers: by time, by height, many at once, and around one that is stuck.
+
+use std::sync::Arc;
+use tallystick_core::{Coded, Duration};
+use tallystick_escrow::{OnSilence, Terms, UserCommand};
+use tallystick_testkit::escrow::{REVIEW, WORK_TIME, decide_by, requester, terms, worker};
+
+use crate::{
+    faults::Troubled,
+    node::{World, task},
+};
+
+#[tokio::test]
+async fn a_task_expires_at_its_deadline_and_not_before() {
+    let world = World::new();
+    let node = world.start();
+    node.create(task(0), terms(&[1_000])).await.unwrap();
+    node.later(Duration::from_millis(WORK_TIME.as_millis() - 1));
+    node.timers.run_once().await.unwrap();
+    assert_eq!(node.state_name(task(0)).await, "open");
+    node.later(Duration::from_millis(1));
+    node.timers.run_once().await.unwrap();
+    assert_eq!(node.state_name(task(0)).await, "expired");
+    node.timers.run_once().await.unwrap();
+    assert_eq!(world.count().await, 2);
+}
+
+#[tokio::test]
+async fn silence_is_heard_when_the_review_ends() {
+    for (on_silence, end) in [(OnSilence::Release, "settled"), (OnSilence::Refund, "refunded")] {
+        let world = World::new();
+        let node = world.start();
+        node.create(task(0), Terms { on_silence, ..terms(&[1_000]) }).await.unwrap();
+        node.accept(task(0), worker(), node.invoices(&[1_000])).await.unwrap();
+        node.ask(task(0), requester(), UserCommand::RequestFunding).await.unwrap();
+        node.outbox.run_once().await.unwrap();
+        node.pay_holds(task(0)).await;
+        node.submit(task(0)).await.unwrap();
+        node.settle().await;
+        assert_eq!(node.state_name(task(0)).await, "submitted");
+        node.later(REVIEW);
+        node.settle().await;
+        let view = node.view(task(0)).await;
+        assert_eq!((view.state.as_str(), view.reason.as_deref()), (end, Some("silence")));
+        world.check().await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_height_wakes_a_held_task_and_no_height_before() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[1_000], "held").await;
+    let last = node.view(task(0)).await.decide_by.unwrap();
+    assert!(last >= decide_by());
+    let blocks = node.app.height().until(last).0;
+    world.rail.mine(blocks - 1);
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "held");
+    world.rail.mine(1);
+    node.settle().await;
+    assert_eq!(node.view(task(0)).await.reason.as_deref(), Some("blocks_ran_out"));
+    // By the node itself, long before the rail would have had to.
+    assert_eq!((node.state_name(task(0)).await.as_str(), world.gains()), ("refunded", (0, 0, 0)));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_node_that_slept_through_the_deadline_makes_up_for_it() {
+    let world = World::new();
+    {
+        let node = world.start();
+        node.task_at(task(0), &[1_000], "held").await;
+        node.task_at(task(1), &[1_000], "submitted").await;
+    }
+    // Two days without the node: past every deadline, and the rail has given the money back by itself.
+    world.rail.mine(600);
+    world.clock.advance(Duration::from_secs(2 * 86_400));
+    assert_eq!(world.rail.held_msat(), 0);
+    let node = world.start();
+    node.settle().await;
+    for n in [0, 1] {
+        assert_eq!(node.state_name(task(n)).await, "refunded");
+    }
+    assert_eq!(world.gains(), (0, 0, 0));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn many_tasks_are_woken_in_one_go() {
+    let world = World::new();
+    let node = world.start();
+    for n in 0..600 {
+        node.create(task(n), terms(&[1_000])).await.unwrap();
+    }
+    node.later(WORK_TIME);
+    node.timers.run_once().await.unwrap();
+    for n in 0..600 {
+        assert_eq!(node.state_name(task(n)).await, "expired");
+    }
+}
+
+#[tokio::test]
+async fn one_task_that_cannot_be_read_does_not_keep_the_others_asleep() {
+    let world = World::new();
+    {
+        let node = world.start();
+        for n in 0..3 {
+            node.create(task(n), terms(&[1_000])).await.unwrap();
+        }
+    }
+    let (journal, trouble) = Troubled::new(&world.store);
+    *trouble.broken.lock().unwrap() = vec![format!("escrow/{}", task(0))];
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.later(WORK_TIME);
+    assert_eq!(node.timers.run_once().await.unwrap_err().code().0, "store.corrupt");
+    for (n, state) in [(0, "open"), (1, "expired"), (2, "expired")] {
+        assert_eq!(node.state_name(task(n)).await, state);
+    }
+}

@@ -1,0 +1,66 @@
+//! The schema and the table of codes as committed.
+
+use std::collections::BTreeSet;
+
+use crate::world::{World, requester};
+
+#[tokio::test]
+async fn the_schema_is_as_committed_and_as_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+    let sdl = tallystick_graphql::sdl();
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(path, &sdl).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(sdl == committed, "the schema changed; if that is wanted, run this test with UPDATE_SNAPSHOTS=1");
+    let world = World::start().await;
+    let served = reqwest::get(world.url.replace("/graphql", "/schema.graphql")).await.unwrap();
+    assert_eq!((served.status().as_u16(), served.text().await.unwrap()), (200, sdl));
+}
+
+#[test]
+fn codes_are_unique_and_have_a_sentence() {
+    let codes = tallystick_graphql::codes();
+    let names: BTreeSet<_> = codes.iter().map(|(code, _)| code.0).collect();
+    assert_eq!(names.len(), codes.len());
+    for (code, sentence) in &codes {
+        let room = code.0.split_once('.').map(|(room, _)| room);
+        assert!(matches!(room, Some("auth" | "request" | "graphql")), "{code}");
+        assert!(sentence.len() > 10, "{code}: {sentence}");
+    }
+}
+
+/// What the usual tools ask for when they are opened.
+const INTROSPECTION: &str = "
+query IntrospectionQuery {
+  __schema {
+    queryType { name kind } mutationType { name kind } subscriptionType { name kind }
+    types { ...FullType }
+    directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } }
+  }
+}
+fragment FullType on __Type {
+  kind name description specifiedByURL
+  fields(includeDeprecated: true) {
+    name description args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason
+  }
+  inputFields(includeDeprecated: true) { ...InputValue }
+  interfaces { ...TypeRef }
+  enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+  possibleTypes { ...TypeRef }
+}
+fragment InputValue on __InputValue {
+  name description type { ...TypeRef } defaultValue isDeprecated deprecationReason
+}
+fragment TypeRef on __Type {
+  kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+  ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } }
+}";
+
+#[tokio::test]
+async fn the_usual_introspection_fits_the_limits() {
+    let world = World::start().await;
+    let (status, answer) = world.ask(&requester(), INTROSPECTION).await;
+    assert_eq!((status, answer.get("errors")), (200, None));
+    assert!(answer["data"]["__schema"]["types"].as_array().unwrap().len() > 20);
+}

@@ -1,0 +1,164 @@
+//! A requester and a worker who do not give up: whatever happens to the node, they ask again until the task has ended.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tally::demo::{Actor, LOOK, Stage};
+use tallystick_app::port::operator::PaymentStatus;
+use tallystick_app::{SystemClock, clock::Clock, mint_id};
+use tallystick_core::{Msat, canonical};
+use tallystick_escrow::Task;
+use tallystick_graphql::client::ClientError;
+use tokio::task::JoinHandle;
+
+/// The longest that a task may take, restarts of the node included.
+const TASK_MAX: Duration = Duration::from_secs(90);
+const HOUR_SECS: u64 = 3_600;
+const DAY: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 * 86_400);
+
+/// How the two want their task to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Paid,
+    Cancelled,
+    Rejected,
+    /// Nobody decides once work is submitted.
+    Undecided,
+}
+
+#[derive(Clone)]
+pub struct Driver {
+    requester: Actor,
+    worker: Actor,
+}
+
+/// A payment that somebody's wallet is making.
+type Paying = JoinHandle<Result<tallystick_app::port::operator::Payment, tallystick_devnet::PartyError>>;
+
+impl Driver {
+    pub fn new(stage: &Stage) -> Self {
+        Self { requester: stage.requester.clone(), worker: stage.worker.clone() }
+    }
+
+    /// Drives a task of these payouts to its end, and answers it. `Undecided` answers once work is submitted.
+    pub async fn run(&self, end: End, payouts_sat: &[u64]) -> Result<Value> {
+        let start = Instant::now();
+        let id = mint_id::<Task>(SystemClock.now()).map_err(|error| anyhow::anyhow!("{error}"))?.to_string();
+        let input = self.input(&id, payouts_sat)?;
+        let mut invoices = Vec::new();
+        for payout in payouts_sat {
+            invoices.push(self.worker.party.invoice(Msat::try_new(payout * 1_000)?, DAY).await?);
+        }
+        let work = canonical::sha256(id.as_bytes()).to_string();
+        patiently(start, async || self.requester.api.create(input.clone()).await).await?;
+        patiently(start, async || self.worker.api.accept(&id, &invoices).await).await?;
+        let funded = patiently(start, async || self.requester.api.fund(&id).await).await?;
+        self.lock(&id, &funded, start).await?;
+        if end == End::Cancelled {
+            patiently(start, async || self.requester.api.cancel(&id).await).await?;
+            return self.until(&id, &["REFUNDED"], start).await;
+        }
+        let submitted = patiently(start, async || self.worker.api.submit(&id, &work).await).await?;
+        match end {
+            End::Paid => {
+                patiently(start, async || self.requester.api.approve(&id).await).await?;
+                self.until(&id, &["SETTLED"], start).await
+            }
+            End::Rejected => {
+                patiently(start, async || self.requester.api.reject(&id, &work).await).await?;
+                self.until(&id, &["REFUNDED"], start).await
+            }
+            End::Undecided => Ok(submitted),
+            End::Cancelled => unreachable!("cancelled before work was submitted"),
+        }
+    }
+
+    /// Waits until a task is in one of these states.
+    pub async fn until(&self, id: &str, states: &[&str], start: Instant) -> Result<Value> {
+        loop {
+            let task = patiently(start, async || self.requester.api.task(id).await).await?;
+            let state = task["state"].as_str().unwrap_or_default();
+            if states.contains(&state) {
+                return Ok(task);
+            }
+            ensure!(
+                !["SETTLED", "REFUNDED", "CANCELLED", "EXPIRED"].contains(&state),
+                "task {id} ended as {state}, not as one of {states:?}: {task}"
+            );
+            ensure!(start.elapsed() < TASK_MAX, "task {id} is still {state}: {task}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Pays the funding invoices, again if a payment fails, until all money is held.
+    async fn lock(&self, id: &str, funded: &Value, start: Instant) -> Result<()> {
+        let tranches = funded["tranches"].as_array().context("a task has tranches")?;
+        let invoices: Vec<String> = tranches
+            .iter()
+            .map(|tranche| Ok(tranche["fundingInvoice"].as_str().context("an invoice for each tranche")?.to_owned()))
+            .collect::<Result<_>>()?;
+        let mut payments: Vec<Option<Paying>> = invoices.iter().map(|_| None).collect();
+        loop {
+            let task = patiently(start, async || self.requester.api.task(id).await).await?;
+            if task["state"] != "FUNDING" {
+                ensure!(task["state"] == "HELD", "funding ended in {task}");
+                return Ok(());
+            }
+            for (payment, bolt11) in payments.iter_mut().zip(&invoices) {
+                let failed = match payment {
+                    Some(running) if running.is_finished() => {
+                        !matches!(running.await, Ok(Ok(done)) if done.status != PaymentStatus::Failed)
+                    }
+                    Some(_) => false,
+                    None => true,
+                };
+                if failed {
+                    let (party, bolt11) = (self.requester.party.clone(), bolt11.clone());
+                    *payment = Some(tokio::spawn(async move { party.pay(&bolt11, Msat::ZERO, DAY).await }));
+                } else if payment.as_ref().is_some_and(Paying::is_finished) {
+                    // It succeeded, so it was held: the node will say so.
+                    *payment = Some(tokio::spawn(std::future::pending()));
+                }
+            }
+            ensure!(start.elapsed() < TASK_MAX, "the money of {id} is not locked: {task}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn input(&self, id: &str, payouts_sat: &[u64]) -> Result<Value> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        Ok(json!({
+            "id": id,
+            "title": "A task that must end well",
+            "descriptionHash": canonical::sha256(b"a description").to_string(),
+            "payoutsSat": payouts_sat,
+            "workDeadline": now + HOUR_SECS,
+            "reviewWindowSecs": HOUR_SECS,
+            "onSilence": "REFUND",
+        }))
+    }
+}
+
+/// Asks again while the node is away, as any good client would.
+pub async fn patiently<T>(start: Instant, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if is_passing(&error) && start.elapsed() < TASK_MAX => tokio::time::sleep(LOOK).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether an error goes away by itself.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let passing =
+        ["client.unreachable", "app.starting", "app.pending", "app.busy", "store.unavailable", "lightning.unavailable"];
+    error.downcast_ref::<ClientError>().is_some_and(|error| passing.contains(&error.code.as_str()))
+}
+
+/// The code of an error of the API.
+pub fn code_of<T: std::fmt::Debug>(result: Result<T>) -> String {
+    let error = result.expect_err("the node should refuse this");
+    error.downcast_ref::<ClientError>().expect("an error of the API").code.clone()
+}

@@ -1,0 +1,85 @@
+//! Random SIGKILLs of the node alone, six escrows in flight each time.
+
+use anyhow::{Context, Result};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+use crate::{
+    driver::{Driver, End},
+    support::{Theatre, assert_conserved},
+};
+
+const KILLS: u32 = 50;
+const KILLS_VAR: &str = "TALLY_KILLS";
+/// A story of six takes about this long; the kill comes somewhere in it.
+const KILL_WITHIN_MILLIS: u64 = 1_500;
+
+/// What the six escrows of a round are: payouts in sats, and how they end.
+const ROUND: [(End, &[u64]); 6] = [
+    (End::Paid, &[11_000]),
+    (End::Paid, &[12_000, 3_000]),
+    (End::Paid, &[900]),
+    (End::Paid, &[25_000]),
+    (End::Cancelled, &[14_000]),
+    (End::Rejected, &[15_000]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_kill_closes_a_channel_or_loses_a_millisatoshi() -> Result<()> {
+    let kills = std::env::var(KILLS_VAR).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let mut random = Random::new();
+    let mut theatre = Theatre::open(&[]).await?;
+    let channels = theatre.channels().await?;
+    let driver = Driver::new(&theatre.stage);
+    for kill in 1..=kills {
+        let before = theatre.stage.purses().await?;
+        let mut tasks = JoinSet::new();
+        for (end, payouts) in ROUND {
+            let driver = driver.clone();
+            tasks.spawn(async move { driver.run(end, payouts).await });
+        }
+        let pause = Duration::from_millis(random.below(KILL_WITHIN_MILLIS));
+        tokio::time::sleep(pause).await;
+        theatre.stage.platform.kill().await?;
+        theatre.stage.platform.start(&[]).await?;
+        while let Some(task) = tasks.join_next().await {
+            task?.with_context(|| format!("kill {kill} after {pause:?} (seed {})", random.seed))?;
+        }
+        theatre.stage.until_usable().await?;
+        let after = theatre.stage.purses().await?;
+        let (paid, earned) = expected();
+        assert_conserved(&before, &after, paid, earned);
+        assert_eq!(theatre.channels().await?, channels, "kill {kill} closed a channel (seed {})", random.seed);
+    }
+    println!("{kills} kills, {} escrows, seed {}", kills * 6, random.seed);
+    theatre.close().await
+}
+
+/// What a round moves, in msat: paid by the requester, earned by the worker. The fee is 1 %, rounded up.
+fn expected() -> (u64, u64) {
+    let paid_out = ROUND.iter().filter(|(end, _)| *end == End::Paid).flat_map(|(_, payouts)| payouts.iter());
+    paid_out.fold((0, 0), |(paid, earned), payout| {
+        (paid + (payout + payout.div_ceil(100)) * 1_000, earned + payout * 1_000)
+    })
+}
+
+/// Marsaglia's xorshift64: when the kills come must be told, and played again.
+struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Random {
+    fn new() -> Self {
+        let given = std::env::var("TALLY_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | (1 << 40));
+        Self { seed, state: seed }
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % limit
+    }
+}

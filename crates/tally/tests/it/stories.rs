@@ -1,0 +1,44 @@
+//! The five stories of the demo, and more, with the value conserved to the msat.
+
+use anyhow::Result;
+use tally::demo;
+
+use crate::{
+    driver::{Driver, End},
+    support::{Theatre, assert_conserved},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_five_stories_end_well_and_add_up() -> Result<()> {
+    let mut theatre = Theatre::open(&[]).await?;
+    let before = theatre.stage.purses().await?;
+    let channels = theatre.channels().await?;
+    let mut teller = theatre.teller();
+    let moved = teller
+        .paid_out()
+        .await?
+        .and(teller.cancelled().await?)
+        .and(teller.killed().await?)
+        .and(teller.worker_offline().await?)
+        .and(teller.deadline().await?);
+    let after = theatre.stage.purses().await?;
+    demo::check(&before, &after, moved)?;
+    assert!(moved.paid_msat > moved.earned_msat, "three tasks were paid out with a fee each");
+    assert_eq!(theatre.channels().await?, channels, "no channel was closed");
+    theatre.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_tranches_are_paid_or_given_back_together() -> Result<()> {
+    let theatre = Theatre::open(&[]).await?;
+    let before = theatre.stage.purses().await?;
+    let driver = Driver::new(&theatre.stage);
+    let paid = driver.run(End::Paid, &[10_000, 20_000, 1]).await?;
+    assert!(paid["tranches"].as_array().into_iter().flatten().all(|tranche| tranche["state"] == "CLAIMED"), "{paid}");
+    let rejected = driver.run(End::Rejected, &[5_000, 6_000]).await?;
+    assert_eq!(rejected["reason"], "REJECTED");
+    let after = theatre.stage.purses().await?;
+    // 1 % of each payout, rounded up, 1 sat at least.
+    assert_conserved(&before, &after, (10_100 + 20_200 + 2) * 1_000, 30_001 * 1_000);
+    theatre.close().await
+}
