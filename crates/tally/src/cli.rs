@@ -20,6 +20,8 @@ pub enum Command {
     Init(Init),
     /// Run the node: Lightning, escrow and API
     Serve(Serve),
+    /// Show the node's seed, to be written down: whoever reads it owns the node's money
+    Seed(Seed),
     /// Make or show a user's key
     #[command(subcommand)]
     Key(KeyCommand),
@@ -73,6 +75,20 @@ pub struct Init {
     /// The key of an operator: 64 hexadecimal digits; may be given more than once
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,
+    /// A file with the seed of an earlier node, 64 hexadecimal digits; absent: a fresh one
+    #[arg(long)]
+    pub seed_file: Option<PathBuf>,
+    /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
+    #[arg(long)]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Arguments of `tally seed`.
+#[derive(Debug, Args)]
+pub struct Seed {
+    /// Where the node keeps everything
+    #[arg(long, default_value = "tally-data")]
+    pub data_dir: PathBuf,
     /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,

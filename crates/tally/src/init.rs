@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use std::{fs, path::Path};
+use tallystick_core::Digest32;
 use tallystick_lightning::LightningNode;
+use zeroize::Zeroizing;
 
 use crate::{
-    cli::Init,
+    cli::{Init, Seed},
     config::{Config, FILE},
     secret,
 };
@@ -21,8 +23,31 @@ pub fn run(args: &Init) -> Result<()> {
     fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot create {}", args.data_dir.display()))?;
     write_config(args, &path)?;
     let config = Config::read(&args.data_dir)?;
-    LightningNode::create(&lightning_dir(&config.data_dir), &passphrase)?;
+    let dir = lightning_dir(&config.data_dir);
+    match &args.seed_file {
+        Some(file) => LightningNode::restore(&dir, &passphrase, *read_seed(file)?)?,
+        None => LightningNode::create(&dir, &passphrase)?,
+    }
     Ok(())
+}
+
+/// `tally seed`: shows the seed.
+///
+/// # Errors
+/// If there is none, or the passphrase is wrong.
+#[allow(clippy::print_stdout, reason = "its owner asked to see it")]
+pub fn show_seed(args: &Seed) -> Result<()> {
+    let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
+    let seed = LightningNode::reveal_seed(&lightning_dir(&args.data_dir), &passphrase)?;
+    println!("{}", *Zeroizing::new(Digest32(*seed).to_string()));
+    Ok(())
+}
+
+fn read_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = Zeroizing::new(text);
+    let seed: Digest32 = text.trim().parse().context("a seed has 64 hexadecimal digits")?;
+    Ok(Zeroizing::new(seed.0))
 }
 
 /// Where the Lightning node keeps its own things.

@@ -7,6 +7,7 @@ use tally::cli::{Cli, Command};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Init(args) => tally::init::run(&args),
+        Command::Seed(args) => tally::init::show_seed(&args),
         Command::Key(command) => tally::ask::key(command),
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),

@@ -52,6 +52,7 @@ impl Platform {
             api_listen,
             peer_listen: free_port()?,
             operators: vec![operator_keys.public_key().to_hex().parse()?],
+            seed_file: None,
             passphrase_file: Some(passphrase),
         })?;
         let operator = Api::new(&format!("http://{api_listen}/graphql"), operator_keys.clone())?;

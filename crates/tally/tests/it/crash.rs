@@ -45,7 +45,8 @@ async fn stop_everywhere(end: End) -> Result<()> {
         theatre.stage.platform.kill().await?;
         theatre.stage.platform.start(&[("TALLY_CRASH_AT", point.to_string())]).await?;
         theatre.stage.until_usable().await?;
-        let crashed = play(&mut theatre.stage, end).await.with_context(|| format!("{end:?}, stopped at point {point}"))?;
+        let crashed =
+            play(&mut theatre.stage, end).await.with_context(|| format!("{end:?}, stopped at point {point}"))?;
         let after = theatre.stage.purses().await?;
         check(end, &before, &after);
         assert_eq!(theatre.channels().await?, channels, "{end:?}, point {point}: a channel was closed");
@@ -71,13 +72,15 @@ fn check(end: End, before: &Purses, after: &Purses) {
 /// Plays one task to its end, starting the node again when it dies. Says whether it died.
 async fn play(stage: &mut Stage, end: End) -> Result<bool> {
     let driver = Driver::new(stage);
-    let task = tokio::spawn(async move { driver.run(end, &[PAYOUT_SAT]).await });
+    let driving = driver.run(end, &[PAYOUT_SAT]);
+    tokio::pin!(driving);
     let mut crashed = false;
-    while !task.is_finished() {
-        crashed |= restart_if_dead(stage).await?;
-        tokio::time::sleep(LOOK).await;
-    }
-    let task = task.await??;
+    let task = loop {
+        tokio::select! {
+            task = &mut driving => break task?,
+            () = tokio::time::sleep(LOOK) => crashed |= restart_if_dead(stage).await?,
+        }
+    };
     if end == End::Undecided {
         crashed |= let_the_deadline_come(stage, &task).await?;
     }

@@ -1,8 +1,8 @@
 //! Random SIGKILLs of the node alone, six escrows in flight each time.
 
 use anyhow::{Context, Result};
+use futures::future::try_join_all;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 use crate::{
     driver::{Driver, End},
@@ -33,18 +33,16 @@ async fn no_kill_closes_a_channel_or_loses_a_millisatoshi() -> Result<()> {
     let driver = Driver::new(&theatre.stage);
     for kill in 1..=kills {
         let before = theatre.stage.purses().await?;
-        let mut tasks = JoinSet::new();
-        for (end, payouts) in ROUND {
-            let driver = driver.clone();
-            tasks.spawn(async move { driver.run(end, payouts).await });
-        }
+        let six = try_join_all(ROUND.map(|(end, payouts)| driver.run(end, payouts)));
         let pause = Duration::from_millis(random.below(KILL_WITHIN_MILLIS));
-        tokio::time::sleep(pause).await;
-        theatre.stage.platform.kill().await?;
-        theatre.stage.platform.start(&[]).await?;
-        while let Some(task) = tasks.join_next().await {
-            task?.with_context(|| format!("kill {kill} after {pause:?} (seed {})", random.seed))?;
-        }
+        let platform = &mut theatre.stage.platform;
+        let killing = async {
+            tokio::time::sleep(pause).await;
+            platform.kill().await?;
+            platform.start(&[]).await
+        };
+        tokio::try_join!(six, killing)
+            .with_context(|| format!("kill {kill} after {pause:?} (seed {})", random.seed))?;
         theatre.stage.until_usable().await?;
         let after = theatre.stage.purses().await?;
         let (paid, earned) = expected();

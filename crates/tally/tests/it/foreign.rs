@@ -1,0 +1,116 @@
+//! Foreign input: each kind of nonsense has a code of its own, and changes nothing.
+
+use anyhow::{Context, Result};
+use bitcoin::{
+    hashes::{Hash, sha256},
+    secp256k1::{SECP256K1, SecretKey},
+};
+use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tally::ask::documents;
+
+use crate::{driver::code_of, support::Theatre};
+
+const PAYOUT_SAT: u64 = 10_000;
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// An invoice as a hostile worker may make it.
+struct Forged {
+    currency: Currency,
+    amount_msat: Option<u64>,
+    age: Duration,
+    expiry: Duration,
+    final_cltv: u64,
+    hash: u8,
+}
+
+impl Forged {
+    fn good(hash: u8) -> Self {
+        let (currency, amount_msat) = (Currency::Regtest, Some(PAYOUT_SAT * 1_000));
+        Self { currency, amount_msat, age: Duration::ZERO, expiry: WEEK, final_cltv: 42, hash }
+    }
+
+    fn text(&self) -> Result<String> {
+        let key = SecretKey::from_slice(&[7; 32])?;
+        let made_at = SystemTime::now().duration_since(UNIX_EPOCH)? - self.age;
+        let builder = InvoiceBuilder::new(self.currency.clone())
+            .description("forged".to_owned())
+            .payment_hash(sha256::Hash::hash(&[self.hash]))
+            .payment_secret(PaymentSecret([1; 32]))
+            .duration_since_epoch(made_at)
+            .expiry_time(self.expiry)
+            .min_final_cltv_expiry_delta(self.final_cltv);
+        let builder = match self.amount_msat {
+            Some(amount) => builder.amount_milli_satoshis(amount),
+            None => builder,
+        };
+        let invoice = builder.build_signed(|hash| SECP256K1.sign_ecdsa_recoverable(hash, &key));
+        Ok(invoice.map_err(|error| anyhow::anyhow!("{error:?}"))?.to_string())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_invoices_have_their_codes_and_change_nothing() -> Result<()> {
+    let theatre = Theatre::open(&[]).await?;
+    let stage = &theatre.stage;
+    let first = stage.post("The first", &[PAYOUT_SAT], "REFUND").await?;
+    let used = Forged::good(1).text()?;
+    stage.worker.api.accept(id_of(&first)?, std::slice::from_ref(&used)).await?;
+
+    let second = stage.post("The second", &[PAYOUT_SAT], "REFUND").await?;
+    let id = id_of(&second)?;
+    let own = "mutation { nodeInvoice(amountMsat: \"10000000\", description: \"x\", expirySecs: 604800) }";
+    let own = stage.platform.operator().ask("nodeInvoice", own, json!({})).await?;
+    let own = own.as_str().context("an invoice is text")?.to_owned();
+    let mut spoilt = Forged::good(2).text()?;
+    let last = spoilt.pop().context("an invoice has a checksum")?;
+    spoilt.push(if last == 'q' { 'p' } else { 'q' });
+    let cases: Vec<(&str, Vec<String>)> = vec![
+        ("invoice.malformed", vec!["lnbcrt1nonsense".into()]),
+        ("invoice.malformed", vec![String::new()]),
+        ("invoice.malformed", vec![spoilt]),
+        ("invoice.too_long", vec!["lnbcrt1".repeat(2_000)]),
+        ("invoice.wrong_network", vec![Forged { currency: Currency::Bitcoin, ..Forged::good(3) }.text()?]),
+        ("invoice.amountless", vec![Forged { amount_msat: None, ..Forged::good(3) }.text()?]),
+        ("invoice.wrong_amount", vec![Forged { amount_msat: Some(9_999_999), ..Forged::good(3) }.text()?]),
+        ("invoice.expired", vec![Forged { age: WEEK * 2, ..Forged::good(3) }.text()?]),
+        ("invoice.expires_soon", vec![Forged { expiry: Duration::from_secs(60), ..Forged::good(3) }.text()?]),
+        ("invoice.final_cltv", vec![Forged { final_cltv: 1_000, ..Forged::good(3) }.text()?]),
+        ("invoice.to_self", vec![own]),
+        ("invoice.hash_reused", vec![used]),
+        ("invoice.count", vec![]),
+        ("invoice.count", vec![Forged::good(3).text()?, Forged::good(4).text()?]),
+    ];
+    for (code, invoices) in cases {
+        assert_eq!(code_of(stage.worker.api.accept(id, &invoices).await), code);
+        assert_eq!(stage.worker.api.task(id).await?, second, "{code} changed the task");
+    }
+    assert_eq!(code_of(stage.requester.api.accept(id, &[Forged::good(5).text()?]).await), "escrow.own_task");
+    stage.worker.api.accept(id, &[Forged::good(5).text()?]).await?;
+    theatre.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anothers_task_is_not_ones_own() -> Result<()> {
+    let theatre = Theatre::open(&[]).await?;
+    let stage = &theatre.stage;
+    let (requester, worker) = (&stage.requester.api, &stage.worker.api);
+    let task = stage.post("Mine", &[PAYOUT_SAT], "REFUND").await?;
+    let id = id_of(&task)?;
+    assert_eq!(code_of(worker.cancel(id).await), "escrow.not_party");
+    assert_eq!(code_of(worker.fund(id).await), "escrow.not_requester");
+    assert_eq!(code_of(worker.approve(id).await), "escrow.not_requester");
+    assert_eq!(code_of(requester.submit(id, &"ab".repeat(32)).await), "escrow.not_worker");
+    assert_eq!(code_of(requester.fund("01890000-0000-7000-8000-000000000000").await), "escrow.not_found");
+    let balances = "{ node { balances { channelsMsat } } }";
+    assert_eq!(code_of(requester.ask("node", balances, json!({})).await), "auth.not_operator");
+    assert_eq!(requester.task(id).await?, task, "a refused request changed the task");
+    let listed = requester.ask("tasks", &documents::tasks(), json!({ "filter": {}, "first": 10 })).await?;
+    assert_eq!(listed["nodes"].as_array().map(Vec::len), Some(1));
+    theatre.close().await
+}
+
+fn id_of(task: &Value) -> Result<&str> {
+    task["id"].as_str().context("a task has an id")
+}
