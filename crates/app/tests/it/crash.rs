@@ -171,7 +171,7 @@ fn play_alone(story: &Story, stops: &[(u32, Side)]) -> u32 {
 fn one_stop_at_every_call_changes_no_end() {
     for story in STORIES {
         let calls = play_alone(story, &[]);
-        assert!(calls > 15, "{} makes {calls} calls only: the wire is in the wrong place", story.name);
+        assert!(calls >= 15, "{} makes {calls} calls only: the wire is in the wrong place", story.name);
         for call in 1..=calls {
             for side in [Side::Before, Side::After] {
                 play_alone(story, &[(call, side)]);

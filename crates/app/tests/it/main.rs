@@ -1,4 +1,5 @@
 //! The one road, its outbox and its timers, on a journal and a Lightning network in memory.
+#![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
 mod cache;
 mod crash;

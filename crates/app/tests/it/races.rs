@@ -167,7 +167,9 @@ async fn everybody_does_everything_at_once() {
             }
         }
         let turner = Arc::clone(&node);
-        jobs.spawn(async move { drop(turner.turn().await) });
+        jobs.spawn(async move {
+            turner.turn().await;
+        });
     }
     jobs.join_all().await;
     node.settle().await;

@@ -42,6 +42,11 @@ impl CoinView for CoinSet {
 }
 
 impl CoinSet {
+    /// All unspent outputs, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&OutPoint, &Coin)> {
+        self.coins.iter()
+    }
+
     /// Takes over what an [`Overlay`] found.
     pub(crate) fn apply(&mut self, changes: CoinChanges) {
         for (outpoint, change) in changes.0 {

@@ -20,9 +20,6 @@ mod replace;
 mod select;
 mod truc;
 
-#[cfg(test)]
-mod tests;
-
 pub use accept::Accepted;
 pub use fee::KvbRate;
 pub use package::{PackageOutcome, PackageTxOutcome};

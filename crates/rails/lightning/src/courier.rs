@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
 use tallystick_core::{BlockHeight, PaymentHash};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::node::engine::Engine;
-use crate::store::Write;
+use crate::store::{Notices, Write};
 
 /// The pause after a notice was not heard; it doubles up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -32,11 +32,7 @@ impl Courier {
     }
 
     /// Delivers until the node stops.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        mut notices: mpsc::UnboundedReceiver<Numbered>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub(crate) async fn run(self: Arc<Self>, mut notices: Notices, mut stop: watch::Receiver<bool>) {
         let mut lanes = JoinSet::new();
         loop {
             tokio::select! {

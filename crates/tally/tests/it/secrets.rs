@@ -50,7 +50,7 @@ async fn no_preimage_and_no_seed_is_found_anywhere() -> Result<()> {
         let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         for (name, bytes) in &places {
             for needle in [secret, hex.as_bytes(), hex.to_uppercase().as_bytes()] {
-                assert!(!contains(bytes, needle), "a secret is in {name}");
+                assert!(!contains(bytes, needle), "a secret is in {name}: {}", line_with(bytes, &hex));
             }
         }
     }
@@ -66,6 +66,12 @@ async fn no_preimage_and_no_seed_is_found_anywhere() -> Result<()> {
 fn the_search_finds_what_is_there() {
     assert!(contains(b"xxabcxx", b"abc"));
     assert!(!contains(b"xxabxcx", b"abc"));
+}
+
+/// The line with the secret, for whoever must mend it; the secret itself cut out.
+fn line_with(bytes: &[u8], hex: &str) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().find(|line| line.contains(hex)).unwrap_or("(not as text)").replace(hex, "<the secret>")
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use crate::laws::{ask, next_step, task_terms, wake_is_due};
 
 #[derive(Clone, Debug)]
 enum Op {
-    Ask(NostrKey, UserCommand),
+    Ask(NostrKey, Box<UserCommand>),
     Later(Duration),
     Mined(u32),
     Lock(Index),
@@ -74,8 +74,8 @@ impl World {
 
     fn apply(&mut self, op: Op) {
         match op {
-            Op::Ask(author, command) => drop(self.ask(author, Command::User(command))),
-            Op::Later(span) => self.given = self.given.clone().later(span),
+            Op::Ask(author, command) => drop(self.ask(author, Command::User(*command))),
+            Op::Later(span) => self.given.now = self.given.now.after(span),
             Op::Mined(blocks) => (0..blocks).for_each(|_| self.mine()),
             Op::Lock(index) => {
                 if let Some(hash) = self.given.phase().job().map(|job| index.get(&job.tranches).hash) {
@@ -122,8 +122,8 @@ impl World {
     }
 
     fn mine(&mut self) {
-        self.given = self.given.clone().height(self.given.height.after(Blocks(1)));
-        let height = self.given.height;
+        let height = self.given.height.after(Blocks(1));
+        self.given.height = height;
         let late: Vec<PaymentHash> =
             self.holds.iter().filter(|(_, hold)| hold.claim_deadline <= height).map(|(hash, _)| *hash).collect();
         late.into_iter().for_each(|hash| self.lose(hash));
@@ -241,7 +241,7 @@ impl World {
                 self.wake();
                 continue;
             }
-            self.given = self.given.clone().later(Duration::from_secs(600));
+            self.given.now = self.given.now.after(Duration::from_secs(600));
             self.mine();
         }
         panic!("left alone, the task stays {} for ever", self.given.phase_name());
@@ -277,7 +277,7 @@ impl World {
 fn op(tranches: usize, losses: u32) -> impl Strategy<Value = Op> {
     prop_oneof![
         24 => Just(Op::Next),
-        2 => ask(tranches).prop_map(|(author, command)| Op::Ask(author, command)),
+        2 => ask(tranches).prop_map(|(author, command)| Op::Ask(author, Box::new(command))),
         1 => (0u64..4_000).prop_map(|secs| Op::Later(Duration::from_secs(secs))),
         1 => (0u32..40).prop_map(Op::Mined),
         2 => any::<Index>().prop_map(Op::Lock),

@@ -45,6 +45,6 @@ pub(super) fn discard(engine: &Engine, channel: &ChannelId, funding: &FundingInf
     tracing::info!(%channel, "a channel's funding is not needed any more");
     match funding {
         FundingInfo::Tx { transaction } => engine.wallet.give_up(transaction),
-        FundingInfo::OutPoint { .. } | FundingInfo::Contribution { .. } => {}
+        FundingInfo::OutPoint { .. } => {}
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use lightning::chain::chaininterface::BroadcasterInterface;
 use lightning::ln::msgs::SocketAddress;
 use lightning_background_processor::{GossipSync, NO_LIQUIDITY_MANAGER, NO_ONION_MESSENGER, process_events_async};
-use tallystick_app::port::rail::{RailListener, RailNotice};
+use tallystick_app::port::rail::RailListener;
 use tallystick_core::BlockHeight;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::build::{Ground, Parts};
 use super::engine::Engine;
@@ -19,7 +19,7 @@ use crate::clock::now;
 use crate::courier::{Courier, tell_heights};
 use crate::ldk::types::{Gossip, PeerManager, Scorer};
 use crate::peers::{self, Peers};
-use crate::store::LdkStore;
+use crate::store::{LdkStore, Notices};
 use crate::{LightningConfig, events};
 
 const FEE_REFRESH: Duration = Duration::from_secs(60);
@@ -140,7 +140,7 @@ impl Crew {
     pub(super) fn notices(
         &self,
         listener: Arc<dyn RailListener>,
-        notices: mpsc::UnboundedReceiver<(u64, RailNotice)>,
+        notices: Notices,
         heights: watch::Receiver<BlockHeight>,
     ) {
         let courier = Courier::new(Arc::clone(&self.engine), Arc::clone(&listener));

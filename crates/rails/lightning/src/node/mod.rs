@@ -19,10 +19,11 @@ use bitcoin::secp256k1::PublicKey;
 use tallystick_app::port::rail::{RailError, RailListener};
 use tallystick_core::{BlockHeight, Blocks, Duration, Msat, NodeKey};
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::ldk::types::PeerManager;
 use crate::peers::Peers;
-use crate::secret::RootKeys;
+use crate::secret::{self, RootKeys, Seed};
 use crate::{LightningConfig, LightningError};
 use engine::Engine;
 use tasks::Tasks;
@@ -78,7 +79,24 @@ impl LightningNode {
     /// # Errors
     /// [`LightningError::SeedExists`] if there is one; others if it cannot be written.
     pub fn create(data_dir: &Path, passphrase: &str) -> Result<(), LightningError> {
-        crate::secret::create(data_dir, passphrase).map(|_| ())
+        secret::create(data_dir, passphrase, &Seed::random()?)
+    }
+
+    /// Makes a node's directory from the seed of an earlier one. The on-chain money comes back with it; channels are
+    /// in the database alone.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn restore(data_dir: &Path, passphrase: &str, seed: [u8; 32]) -> Result<(), LightningError> {
+        secret::create(data_dir, passphrase, &Seed::from_bytes(seed))
+    }
+
+    /// The seed, for its owner to write down: whoever reads it owns the node's money. Takes a moment, and blocks.
+    ///
+    /// # Errors
+    /// [`LightningError`]: wrong passphrase, or no seed.
+    pub fn reveal_seed(data_dir: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>, LightningError> {
+        Ok(secret::open(data_dir, passphrase)?.into_bytes())
     }
 
     /// Opens a node's seed. Takes a moment: guessing passphrases must be slow.

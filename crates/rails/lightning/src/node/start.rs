@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use lightning::chain::BestBlock;
 use lightning::ln::peer_handler::{IgnoringMessageHandler, MessageHandler};
-use tallystick_app::port::rail::{RailListener, RailNotice};
+use tallystick_app::port::rail::RailListener;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::build::{Ground, Parts};
@@ -21,10 +21,8 @@ use crate::ldk::persist::RunningState;
 use crate::ldk::types::{Gossip, PeerManager, Verifier};
 use crate::peers::Peers;
 use crate::secret::{self, RootKeys};
-use crate::store::Store;
+use crate::store::{Notices, Store};
 use crate::{LightningConfig, LightningError, events};
-
-type Notices = mpsc::UnboundedReceiver<(u64, RailNotice)>;
 
 pub(super) async fn open(config: LightningConfig, passphrase: &str) -> Result<OpenedNode, LightningError> {
     config.check()?;

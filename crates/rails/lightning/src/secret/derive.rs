@@ -85,6 +85,6 @@ mod tests {
         );
     }
 
-    const GOLDEN_NODE_KEY: &str = "";
-    const GOLDEN_SECRETS: &str = "";
+    const GOLDEN_NODE_KEY: &str = "978692bed0ebad346da43677135edc7584d44a23bf7dfdd5c53821c929ca5716";
+    const GOLDEN_SECRETS: &str = "03d5c08f642c48ce5b3dd3d4a30ccbe405cb5b3abc958dd9f1476d981bf411da";
 }

@@ -40,9 +40,16 @@ impl Seed {
         &self.0
     }
 
-    #[cfg(test)]
     pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    pub(crate) fn random() -> Result<Self, LightningError> {
+        Ok(Self(Zeroizing::new(random()?)))
+    }
+
+    pub(crate) fn into_bytes(self) -> Zeroizing<[u8; 32]> {
+        self.0
     }
 }
 
@@ -67,8 +74,8 @@ impl Costs {
     }
 }
 
-/// Makes a fresh seed and writes its file.
-pub(crate) fn create(dir: &Path, passphrase: &str) -> Result<Seed, LightningError> {
+/// Writes the file of a new node's seed.
+pub(crate) fn create(dir: &Path, passphrase: &str, seed: &Seed) -> Result<(), LightningError> {
     if passphrase.is_empty() {
         return Err(LightningError::Config("the passphrase is empty".to_owned()));
     }
@@ -77,9 +84,7 @@ pub(crate) fn create(dir: &Path, passphrase: &str) -> Result<Seed, LightningErro
     if path.try_exists().map_err(LightningError::io("the seed file cannot be looked for"))? {
         return Err(LightningError::SeedExists);
     }
-    let seed = Seed(Zeroizing::new(random()?));
-    write_new(dir, &seal(&seed, passphrase)?)?;
-    Ok(seed)
+    write_new(dir, &seal(seed, passphrase)?)
 }
 
 /// Reads the seed file.
@@ -181,10 +186,11 @@ mod tests {
     #[test]
     fn a_seed_comes_back_with_its_passphrase_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let seed = create(dir.path(), "correct horse").unwrap();
+        let seed = Seed::random().unwrap();
+        create(dir.path(), "correct horse", &seed).unwrap();
         assert_eq!(open(dir.path(), "correct horse").unwrap().expose(), seed.expose());
         assert!(matches!(open(dir.path(), "wrong horse"), Err(LightningError::WrongPassphrase)));
-        assert!(matches!(create(dir.path(), "correct horse"), Err(LightningError::SeedExists)));
+        assert!(matches!(create(dir.path(), "correct horse", &seed), Err(LightningError::SeedExists)));
         let file = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
         assert!(!file.windows(8).any(|window| seed.expose().windows(8).any(|part| part == window)));
     }
@@ -194,7 +200,7 @@ mod tests {
     fn only_its_owner_reads_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        create(dir.path(), "x").unwrap();
+        create(dir.path(), "x", &Seed::random().unwrap()).unwrap();
         let mode = std::fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(!dir.path().join("node_seed.new").exists());
@@ -204,7 +210,7 @@ mod tests {
     fn a_missing_file_and_an_empty_passphrase_are_named() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(open(dir.path(), "x"), Err(LightningError::SeedMissing)));
-        assert!(matches!(create(dir.path(), ""), Err(LightningError::Config(_))));
+        assert!(matches!(create(dir.path(), "", &Seed::random().unwrap()), Err(LightningError::Config(_))));
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub(crate) trait NodeState: Send + Sync {
     fn durable(&self, updates: &[(ChannelId, u64)]);
 }
 
+/// Durable notices on their way to the listener, with their numbers.
+pub(crate) type Notices = mpsc::UnboundedReceiver<(u64, RailNotice)>;
+
 /// The store is down: a write failed, or it is closed. Nothing is acknowledged any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Lightning node's database is down")]
@@ -103,7 +106,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store, makes it if there is none, and starts its writer. Notices come out of the receiver once they
     /// are durable; those of an earlier run first.
-    pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<(u64, RailNotice)>), LightningError> {
+    pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, Notices), LightningError> {
         let lock = File::options()
             .create(true)
             .truncate(false)

@@ -74,8 +74,7 @@ impl Numbers {
         let body: Option<Vec<u8>> =
             rusqlite::OptionalExtension::optional(snapshot.query_row("SELECT body FROM manager", [], |row| row.get(0)))
                 .unwrap();
-        let (handled, manager) =
-            serde_json::from_slice(&body.unwrap_or_else(|| b"[0, {}]".to_vec())).unwrap();
+        let (handled, manager) = serde_json::from_slice(&body.unwrap_or_else(|| b"[0, {}]".to_vec())).unwrap();
         let sql = "SELECT name, MAX(number) FROM (SELECT name, CAST(CAST(body AS TEXT) AS INTEGER) AS number FROM monitors \
                    UNION SELECT name, number FROM monitor_updates) GROUP BY name";
         let mut monitors = BTreeMap::new();

@@ -43,8 +43,7 @@ async fn an_empty_side_is_exactly_nothing() {
     let (peer, address) = stage.platform.contact();
     stage.net.open_channel_to("payer", (&peer, &address), empty).await.unwrap();
     wait_until("a second channel", async || Ok(stage.platform.node.info().usable_channels == 2)).await.unwrap();
-    let mut sides: Vec<u64> =
-        stage.platform.node.channels().await.iter().map(|channel| channel.local.get()).collect();
+    let mut sides: Vec<u64> = stage.platform.node.channels().await.iter().map(|channel| channel.local.get()).collect();
     sides.sort_unstable();
     assert_eq!(sides, [0, 800_000_000]);
     assert_eq!(stage.channel_money().await, 2 * plan().capacity.to_msat().get());

@@ -212,7 +212,9 @@ impl Stage {
             announce: plan.announce,
         };
         other.node.open_channel(request).await.unwrap();
-        wait_until("the funding", async || Ok(!self.net.chain().rpc().get_raw_mempool().await?.is_empty())).await.unwrap();
+        wait_until("the funding", async || Ok(!self.net.chain().rpc().get_raw_mempool().await?.is_empty()))
+            .await
+            .unwrap();
         self.mine(6).await;
         let id = other.node.node_id().to_string();
         for (node, peer) in [(&self.platform.node, &id), (&other.node, &self.platform.node.node_id().to_string())] {
