@@ -285,13 +285,16 @@ impl App {
         if let Some((state, version)) = self.cache().get(&id).cloned() {
             return Ok(Loaded { state, version, cached: true });
         }
-        let facts = self.0.parts.journal.stream(&stream_of(id), 0).await?;
-        let version = facts.last().map_or(0, |fact| fact.version);
-        let mut state = State::default();
-        for fact in &facts {
+        self.catch_up(id, State::default(), 0).await
+    }
+
+    /// Applies the facts after `version`.
+    async fn catch_up(&self, id: Id<Task>, mut state: State, mut version: u64) -> Result<Loaded, AppError> {
+        for fact in self.0.parts.journal.stream(&stream_of(id), version).await? {
             let event: Event = canonical::decode("escrow event", &fact.body)
                 .map_err(|error| StoreError::Corrupt(format!("fact {}: {error}", fact.seq)))?;
             state = Escrow::evolve(state, &event);
+            version = fact.version;
         }
         self.remember(id, state.clone(), version);
         Ok(Loaded { state, version, cached: false })
@@ -299,10 +302,14 @@ impl App {
 
     /// Whether the payout on this hash is under way, with its payer's money still locked.
     ///
+    /// Asked of the journal, not of the cache alone: an effect can be found in the outbox before the command that asked
+    /// for it has told the cache.
+    ///
     /// # Errors
     /// [`AppError::Store`].
     pub(crate) async fn covers(&self, id: Id<Task>, hash: PaymentHash) -> Result<bool, AppError> {
-        let State::Present(task) = self.load(id).await?.state else { return Ok(false) };
+        let Loaded { state, version, .. } = self.load(id).await?;
+        let State::Present(task) = self.catch_up(id, state, version).await?.state else { return Ok(false) };
         let mut parts = task.phase.job().into_iter().flat_map(|job| &job.tranches);
         Ok(parts.any(|part| part.hash == hash && matches!(part.state, TrancheState::Paying { covered: true, .. })))
     }

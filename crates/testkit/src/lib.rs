@@ -2,12 +2,12 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
+//! | [`mod@chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
 //! | [`clock`] | a clock set by hand |
 //! | [`escrow`] | given/when/then for the rules of escrow |
 //! | [`memory_store`] | the journal and the read model in memory |
 //! | [`rail`] | a Lightning network in memory |
-//! | [`store_suite`] | the contract of journal and read model |
+//! | [`mod@store_suite`] | the contract of journal and read model |
 
 pub mod chain_suite;
 pub mod clock;

@@ -236,7 +236,7 @@ fn money_is_printed_like_bitcoin_core_does() {
 }
 
 #[test]
-fn ten_invalidated_blocks_give_their_transactions_back() {
+fn only_the_last_ten_blocks_give_their_transactions_back() {
     let mut chain = chain_of(101);
     let coin = chain.tree().best_at(1).and_then(|hash| chain.tree().get(&hash)?.stored.clone()).expect("a block");
     let reward = (OutPoint { txid: coin.txids[0], vout: 0 }, coin.block.txdata[0].output[0].value);
@@ -252,7 +252,7 @@ fn ten_invalidated_blocks_give_their_transactions_back() {
     // One block more, and it is too deep for Bitcoin Core to care.
     mine(&mut chain, 0);
     chain.invalidate(&holder);
-    assert_eq!(chain.mempool().len(), 1, "the newest ten blocks come first, and the eleventh holds the transaction");
+    assert!(chain.mempool().is_empty());
 }
 
 #[test]

@@ -97,11 +97,12 @@ async fn graphql(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) 
 }
 
 async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, body: Body) -> Result<Response, EdgeError> {
-    let permit = Arc::clone(&edge.requests).try_acquire_owned().map_err(|_| EdgeError::Busy)?;
     let limit = edge.config.body_bytes_max;
     let body = to_bytes(body, limit).await.map_err(|_| EdgeError::TooLarge { limit })?;
     let expected = Expected { method: "POST", body: &body, payload: true };
     let signed = edge.authenticator.check(authorization(headers)?, &expected, edge.app.clock().now())?;
+    // Not before: who sends slowly, or does not sign, takes no room from others.
+    let permit = Arc::clone(&edge.requests).try_acquire_owned().map_err(|_| EdgeError::Busy)?;
     let mut request = read(&body)?;
     document::check(&mut request, Transport::Post, edge.limits())?;
     let request = request.data(edge.session(signed.author, Some(signed)));

@@ -16,7 +16,9 @@ pub struct Theatre {
 
 impl Theatre {
     pub async fn open(env: &[(&str, String)]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let mut folder = tempfile::tempdir()?;
+        // For whoever looks into a failure.
+        folder.disable_cleanup(std::env::var_os("TALLY_KEEP").is_some());
         let stage = Stage::start(Path::new(BINARY), folder.path(), env).await?;
         Ok(Self { stage, report: Report::quiet(), _folder: folder })
     }

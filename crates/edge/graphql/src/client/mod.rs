@@ -19,7 +19,9 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} ({code})")]
 pub struct ClientError {
-    /// The code of the edge's first error, or `client.unreachable`, `client.answer`, `client.url`, `client.sign`.
+    /// The code of the edge's first error; or `client.unreachable` (not there, or the connection broke),
+    /// `client.closed` (the node closed the WebSocket), `client.answer` (this is no GraphQL), `client.url`,
+    /// `client.sign`.
     pub code: String,
     /// A sentence.
     pub message: String,

@@ -165,8 +165,9 @@ impl World {
     pub async fn create(&self) -> Id<Task> {
         let id = self.new_id();
         let input = self.input(id);
+        let client = self.client(requester());
         let made = change(
-            &self.client(requester()),
+            &client,
             "createTask(input: $input)",
             "$input: CreateTaskInput!",
             json!({ "input": input }),

@@ -46,7 +46,7 @@ impl Crew {
         let store = Arc::new(LdkStore(Arc::clone(&ground.store)));
         let logger = Arc::clone(&ground.logger);
         let stop = self.tasks.switch();
-        self.tasks.run(async move {
+        self.tasks.run("processor", async move {
             let handler = |event| events::handle(Arc::clone(&engine), event);
             let sleeper = |pause: Duration| {
                 let mut stop = stop.clone();
@@ -102,13 +102,13 @@ impl Crew {
         };
         let source = Arc::clone(&ground.source);
         let (network, pause) = (config.network, config.poll_interval);
-        self.tasks.run_until_stopped(follower.run(source, network, parts.tip, parts.headers, pause));
+        self.tasks.run_until_stopped("chain", follower.run(source, network, parts.tip, parts.headers, pause));
     }
 
     /// What is done now and then.
     pub(super) fn chores(&self, config: &LightningConfig, ground: &Ground, mut heights: watch::Receiver<BlockHeight>) {
         let (fees, rpc) = (Arc::clone(&ground.fees), config.rpc.clone());
-        self.tasks.run_until_stopped(async move {
+        self.tasks.run_until_stopped("fees", async move {
             loop {
                 tokio::time::sleep(FEE_REFRESH).await;
                 fees.refresh(&rpc).await;
@@ -118,7 +118,7 @@ impl Crew {
         let peer_manager = Arc::clone(&self.peer_manager);
         let alias = config.alias_bytes();
         let addresses: Vec<SocketAddress> = config.announce.iter().map(|address| (*address).into()).collect();
-        self.tasks.run_until_stopped(async move {
+        self.tasks.run_until_stopped("chores", async move {
             heights.mark_changed();
             while heights.changed().await.is_ok() {
                 let height = heights.borrow_and_update().0;
@@ -144,28 +144,29 @@ impl Crew {
         heights: watch::Receiver<BlockHeight>,
     ) {
         let courier = Courier::new(Arc::clone(&self.engine), Arc::clone(&listener));
-        self.tasks.run(courier.run(notices, self.tasks.switch()));
-        self.tasks.run(tell_heights(listener, heights, self.tasks.switch()));
+        self.tasks.run("courier", courier.run(notices, self.tasks.switch()));
+        self.tasks.run("heights", tell_heights(listener, heights, self.tasks.switch()));
     }
 
     /// Takes connections, and goes back to peers that are gone.
     pub(super) fn connections(&self, listeners: Vec<TcpListener>) {
         for listener in listeners {
-            self.tasks.run_until_stopped(peers::listen(listener, Arc::clone(&self.peer_manager)));
+            self.tasks.run_until_stopped("listener", peers::listen(listener, Arc::clone(&self.peer_manager)));
         }
-        self.tasks.run_until_stopped(Arc::clone(&self.peers).keep_connected());
+        self.tasks.run_until_stopped("peers", Arc::clone(&self.peers).keep_connected());
     }
 
-    /// A node that cannot write must not go on.
-    pub(super) fn stop_when_store_fails(&self) {
+    /// A node that cannot write must not go on, and a node that stops has no peers.
+    pub(super) fn guard(&self) {
         let mut down = self.engine.store.down();
-        let stopper = self.tasks.stopper();
+        let mut stop = self.tasks.switch();
         let peer_manager = Arc::clone(&self.peer_manager);
-        self.tasks.run_until_stopped(async move {
-            if down.wait_for(|down| *down).await.is_ok() {
-                peer_manager.disconnect_all_peers();
-                stopper.send_replace(true);
+        self.tasks.run("guard", async move {
+            tokio::select! {
+                _ = down.wait_for(|down| *down) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
             }
+            peer_manager.disconnect_all_peers();
         });
     }
 }

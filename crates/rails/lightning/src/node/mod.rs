@@ -122,19 +122,19 @@ impl LightningNode {
     /// Stops: takes no more work, leaves its peers, and writes everything. All handles are useless afterwards.
     pub async fn shutdown(&self) {
         self.inner.tasks.stop();
-        self.inner.peer_manager.disconnect_all_peers();
         self.inner.tasks.join().await;
+        self.inner.peer_manager.disconnect_all_peers();
         let engine = Arc::clone(&self.inner.engine);
         if tokio::task::spawn_blocking(move || engine.store.close()).await.is_err() {
             tracing::error!("the database could not be closed in order");
         }
     }
 
-    /// Waits until the node fails: its database does not take writes any more. Nothing leaves the node from then on; it
-    /// must be stopped, mended and started again.
+    /// Waits until the node fails: its database does not take writes any more, or a part of it ended. Nothing leaves the
+    /// node from then on; it must be shut down, mended and started again.
     pub async fn failed(&self) {
         let mut failed = self.inner.failed.clone();
-        // The sender lives as long as the engine, which we hold.
+        // The sender lives as long as the node.
         let _ = failed.wait_for(|failed| *failed).await;
     }
 

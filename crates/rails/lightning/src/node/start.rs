@@ -79,13 +79,13 @@ async fn run(
     crew.processor(&ground, gossip, Arc::clone(&parts.scorer));
     crew.chores(&config, &ground, heights.clone());
     crew.chain(&config, &ground, parts, height);
-    crew.tasks.run_until_stopped(outgoing.run());
+    crew.tasks.run_until_stopped("broadcasts", outgoing.run());
     crew.notices(listener, notices, heights.clone());
     crew.connections(listeners);
-    crew.stop_when_store_fails();
+    crew.guard();
     Ok(LightningNode {
         inner: Arc::new(Inner {
-            failed: crew.engine.store.down(),
+            failed: crew.tasks.failed(),
             engine: crew.engine,
             peer_manager: crew.peer_manager,
             peers: crew.peers,

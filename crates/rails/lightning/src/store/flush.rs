@@ -13,6 +13,17 @@ use super::{Store, Write, lock_of, rows};
 pub(super) struct Flusher {
     store: Arc<Store>,
     connection: Connection,
+    closed: bool,
+}
+
+/// However the writer ends, by a failed write or by a panic: nobody waits for it any more.
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        lock_of(&self.store.queue).fail();
+        if !self.closed {
+            self.store.down.send_replace(true);
+        }
+    }
 }
 
 /// A whole monitor: its name, its bytes, and the newest update in it.
@@ -20,7 +31,7 @@ type WholeMonitor = (String, Vec<u8>, u64);
 
 impl Flusher {
     pub(super) fn new(store: Arc<Store>, connection: Connection) -> Self {
-        Self { store, connection }
+        Self { store, connection, closed: false }
     }
 
     pub(super) fn run(mut self) {
@@ -33,12 +44,10 @@ impl Flusher {
             drop(queue);
             if let Err(error) = self.flush() {
                 tracing::error!(%error, "the Lightning node's database failed; the node stops");
-                lock_of(&self.store.queue).fail();
-                self.store.down.send_replace(true);
                 return;
             }
             if last {
-                lock_of(&self.store.queue).fail();
+                self.closed = true;
                 return;
             }
         }
@@ -142,6 +151,10 @@ fn write_row(transaction: &Transaction<'_>, write: Write) -> Result<Option<(u64,
         }
         Write::Wallet(body) => {
             transaction.prepare_cached("INSERT INTO wallet (body) VALUES (?1)")?.execute([body])?;
+        }
+        Write::WholeWallet(body) => {
+            transaction.execute("DELETE FROM wallet", [])?;
+            transaction.execute("INSERT INTO wallet (body) VALUES (?1)", [body])?;
         }
         Write::Archive(name) => {
             transaction.prepare_cached("UPDATE monitors SET archived = 1 WHERE name = ?1")?.execute([name])?;

@@ -59,6 +59,8 @@ pub(crate) enum Write {
     Heard(u64),
     /// A change of the on-chain wallet.
     Wallet(Vec<u8>),
+    /// All changes of the on-chain wallet so far, as one.
+    WholeWallet(Vec<u8>),
     /// A channel is resolved for good; its monitor is not loaded any more.
     Archive(String),
 }

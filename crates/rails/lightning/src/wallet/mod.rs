@@ -3,6 +3,8 @@
 //! It sees whole blocks only: an incoming payment is known once it is in a block, our own transactions at once.
 
 mod ldk;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,8 @@ use crate::store::{Store, Write};
 const LOOKAHEAD: u32 = 100;
 /// What stays in the wallet for each channel, to pay for its closing at once if that must be.
 const RESERVE_PER_CHANNEL_SAT: u64 = 25_000;
+/// More changes than this are made one when the wallet is opened; every block is one.
+const CHANGES_MAX: usize = 100;
 
 /// The wallet. Every change is queued for the store as it is made.
 pub(crate) struct OnchainWallet {
@@ -62,12 +66,7 @@ impl OnchainWallet {
         network: Network,
         tip: (u32, BlockHash),
     ) -> Result<Self, LightningError> {
-        let mut changes = ChangeSet::default();
-        for body in store.wallet_changes()? {
-            let change: ChangeSet =
-                serde_json::from_slice(&body).map_err(|_| LightningError::Corrupt("a change of the wallet"))?;
-            changes.merge(change);
-        }
+        let changes = read_changes(&store)?;
         let (external, external_signers) = keychain(root, KeychainKind::External, network)?;
         let (internal, internal_signers) = keychain(root, KeychainKind::Internal, network)?;
         let wallet = if changes.is_empty() {
@@ -188,8 +187,7 @@ impl OnchainWallet {
 
     fn save_locked(&self, wallet: &mut Wallet) {
         if let Some(change) = wallet.take_staged() {
-            let body = serde_json::to_vec(&change).expect("a change of the wallet is plain data");
-            self.store.write(Write::Wallet(body));
+            self.store.write(Write::Wallet(encode(&change)));
         }
     }
 
@@ -201,6 +199,25 @@ impl OnchainWallet {
     fn lock(&self) -> MutexGuard<'_, Wallet> {
         self.wallet.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads all changes. Many are written back as one, so that starts stay quick.
+fn read_changes(store: &Store) -> Result<ChangeSet, LightningError> {
+    let bodies = store.wallet_changes()?;
+    let mut changes = ChangeSet::default();
+    for body in &bodies {
+        let change: ChangeSet =
+            serde_json::from_slice(body).map_err(|_| LightningError::Corrupt("a change of the wallet"))?;
+        changes.merge(change);
+    }
+    if bodies.len() > CHANGES_MAX {
+        store.write(Write::WholeWallet(encode(&changes)));
+    }
+    Ok(changes)
+}
+
+fn encode(change: &ChangeSet) -> Vec<u8> {
+    serde_json::to_vec(change).expect("a change of the wallet is plain data")
 }
 
 /// One of the wallet's two chains of addresses: its public descriptor, and what signs for it.

@@ -98,3 +98,31 @@ async fn a_stopped_node_says_so() {
     node.shutdown().await;
     stage.net.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_database_fails_stops_and_nothing_leaves_it() {
+    let mut stage = Stage::new().await;
+    let held = stage.locked(msat(40_000_000), msat(40_400_000)).await;
+    let before = stage.party("payee").balances().await.unwrap().channels;
+    let saboteur = rusqlite::Connection::open(stage.platform.dir().join("lightning.sqlite")).unwrap();
+    let sabotage = "CREATE TRIGGER broken BEFORE INSERT ON payments BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    saboteur.execute_batch(sabotage).unwrap();
+    let answer = stage.platform.node.pay(stage.payout(1, &held.bolt11)).await;
+    assert_eq!(answer.unwrap_err().code().0, "lightning.unavailable");
+    stage.platform.node.failed().await;
+    assert_eq!(stage.platform.node.info().peers, 0);
+    assert_eq!(stage.party("payee").balances().await.unwrap().channels, before, "the payout never left");
+    saboteur.execute_batch("DROP TRIGGER broken").unwrap();
+    drop(saboteur);
+
+    stage.platform.stop().await;
+    stage.platform.start_again().await;
+    for name in ["payer", "payee"] {
+        stage.until_usable(name).await;
+    }
+    assert_eq!(stage.platform.node.holds().await.unwrap(), [(held.hash, msat(40_400_000))]);
+    stage.platform.node.pay(stage.payout(1, &held.bolt11)).await.unwrap();
+    stage.recorder().until_claimed(held.hash).await;
+    assert_eq!(held.payment.await.unwrap().unwrap().status, PaymentStatus::Succeeded);
+    stage.stop().await;
+}

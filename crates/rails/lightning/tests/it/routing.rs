@@ -3,7 +3,7 @@
 use tallystick_app::port::operator::{NodeOperator, PaymentStatus};
 use tallystick_app::port::rail::{HoldRail, InvoiceReader};
 use tallystick_core::Sat;
-use tallystick_devnet::{ChannelPlan, PartyOptions, wait_until};
+use tallystick_devnet::{ChannelPlan, PartyError, PartyOptions, wait_until};
 
 use crate::stage::{HOLD_BLOCKS, HOUR, Stage, msat, plan};
 
@@ -46,5 +46,38 @@ async fn a_payout_goes_in_parts_over_a_routing_node() {
     let ours = node.balances().await.unwrap().channels.get();
     let before = plan().push.get() + 2 * 300_000_000;
     assert_eq!(ours, before + 4_000_000 - fee.get());
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announced_channels_are_found_by_gossip() {
+    let mut stage = Stage::with(&[]).await;
+    for name in ["router", "payee"] {
+        stage.net.add_party(name, PartyOptions { forward: name == "router" }).await.unwrap();
+    }
+    let public = ChannelPlan { announce: true, ..plan() };
+    let (peer, address) = stage.platform.contact();
+    stage.net.open_channel_to("router", (&peer, &address), public).await.unwrap();
+    stage.net.open_channel("router", "payee", public).await.unwrap();
+    let node = &stage.platform.node;
+    wait_until("the platform's channel", async || {
+        Ok(node.channels().await.iter().any(|channel| channel.usable && channel.announced))
+    })
+    .await
+    .unwrap();
+    // An invoice of a node with public channels has no hints: whoever pays it must have heard of them, and have
+    // found their funding on the chain.
+    let public_invoice = async || {
+        let bolt11 = stage.party("payee").invoice(msat(5_000_000), HOUR).await?;
+        let parsed: lightning_invoice::Bolt11Invoice = bolt11.parse().unwrap();
+        Ok::<_, PartyError>(parsed.private_routes().is_empty().then_some(bolt11))
+    };
+    wait_until("the payee's channel to be public", async || Ok(public_invoice().await?.is_some())).await.unwrap();
+    let bolt11 = public_invoice().await.unwrap().unwrap();
+    let paid = async || {
+        let payment = node.pay_invoice(&bolt11, msat(1_000_000), HOUR).await?;
+        Ok(payment.status == PaymentStatus::Succeeded)
+    };
+    wait_until("gossip to arrive and the payment to succeed", paid).await.unwrap();
     stage.stop().await;
 }

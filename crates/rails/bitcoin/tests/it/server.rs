@@ -1,0 +1,95 @@
+//! A server with prepared answers, one for each connection.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tallystick_bitcoin::{RpcAuth, RpcClient, RpcConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What to do with a connection.
+pub enum Answer {
+    /// A status line's number and a body. `$ID` in the body becomes the id of the request.
+    Http(u16, String),
+    /// Hang up after the request.
+    HangUp,
+    /// Never say anything.
+    Silence,
+    /// So many bytes of nothing.
+    Flood(usize),
+}
+
+impl Answer {
+    /// A good result.
+    pub fn result(json: &str) -> Self {
+        Self::Http(200, format!("{{\"jsonrpc\":\"2.0\",\"result\":{json},\"id\":$ID}}"))
+    }
+}
+
+/// What was asked so far, headers and body.
+pub type Requests = Arc<Mutex<Vec<String>>>;
+
+/// Serves the answers in order and returns its address.
+pub async fn serve(answers: Vec<Answer>) -> (String, Requests) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let requests = Requests::default();
+    let seen = Arc::clone(&requests);
+    tokio::spawn(async move {
+        for answer in answers {
+            let Ok((stream, _)) = listener.accept().await else { return };
+            let request = reply(stream, answer).await;
+            seen.lock().expect("no panic holds it").push(request);
+        }
+    });
+    (url, requests)
+}
+
+/// A client of prepared answers, and what it asked.
+pub async fn client(answers: Vec<Answer>) -> (RpcClient, Requests) {
+    let (url, requests) = serve(answers).await;
+    let auth = RpcAuth::UserPass { user: "user".to_owned(), password: "pass".to_owned() };
+    let config = RpcConfig { url, auth, timeout: Duration::from_millis(500) };
+    (RpcClient::try_new(config).expect("a usable configuration"), requests)
+}
+
+async fn reply(mut stream: TcpStream, answer: Answer) -> String {
+    let request = read_request(&mut stream).await;
+    let (status, body) = match answer {
+        Answer::HangUp => return request,
+        Answer::Silence => {
+            // Until the client gives up.
+            let _ = stream.read(&mut [0; 1]).await;
+            return request;
+        }
+        Answer::Http(status, body) => (status, body),
+        Answer::Flood(bytes) => (200, " ".repeat(bytes)),
+    };
+    let id = request.split("\"id\":").nth(1).map_or("null", |rest| rest.split([',', '}']).next().unwrap_or("null"));
+    let body = body.replace("$ID", id);
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    // The client may hang up when it has had enough.
+    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+    let _ = stream.shutdown().await;
+    request
+}
+
+/// Reads headers and as much body as they announce.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0usize) {
+                return text;
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return text,
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The wallet alone, on blocks made by hand.
+
+use bitcoin::block::{Header, Version};
+use bitcoin::hashes::Hash;
+use bitcoin::{CompactTarget, TxIn, TxMerkleNode, TxOut, absolute, transaction};
+
+use super::*;
+
+const RATE: FeeRate = FeeRate::from_sat_per_kwu(500);
+
+fn open(dir: &std::path::Path) -> (Arc<Store>, OnchainWallet) {
+    let (store, _notices) = Store::open(dir).unwrap();
+    let root = Xpriv::new_master(Network::Regtest, &[7; 32]).unwrap();
+    let wallet = OnchainWallet::open(store.clone(), root, Network::Regtest, (0, BlockHash::all_zeros())).unwrap();
+    (store, wallet)
+}
+
+/// The first block, paying to a script.
+fn block_paying(script: ScriptBuf, amount: Amount) -> Block {
+    let genesis = bitcoin::constants::genesis_block(Network::Regtest);
+    let header = Header {
+        version: Version::TWO,
+        prev_blockhash: genesis.block_hash(),
+        merkle_root: TxMerkleNode::all_zeros(),
+        time: genesis.header.time + 1,
+        bits: CompactTarget::from_consensus(0x207f_ffff),
+        nonce: 0,
+    };
+    let tx = Transaction {
+        version: transaction::Version::TWO,
+        lock_time: absolute::LockTime::ZERO,
+        // Not a coinbase: it needs no maturity.
+        input: vec![TxIn { previous_output: OutPoint::new(genesis.txdata[0].compute_txid(), 0), ..TxIn::default() }],
+        output: vec![TxOut { value: amount, script_pubkey: script }],
+    };
+    Block { header, txdata: vec![tx] }
+}
+
+fn somewhere() -> ScriptBuf {
+    ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::all_zeros())
+}
+
+#[test]
+fn a_coin_is_in_one_funding_and_a_funding_is_not_sent_before_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, wallet) = open(dir.path());
+    let script = wallet.fresh_address().script_pubkey();
+    wallet.block_connected(&block_paying(script, Amount::from_sat(1_000_000)), 1);
+    assert_eq!(wallet.balance().confirmed, Amount::from_sat(1_000_000));
+    assert!(wallet.can_fund(Sat::try_new(900_000).unwrap(), 4).is_ok());
+    assert!(matches!(wallet.can_fund(Sat::try_new(900_001).unwrap(), 4), Err(FundingError::TooLittle { .. })));
+
+    let amount = Amount::from_sat(400_000);
+    let first = wallet.fund(somewhere(), amount, RATE).unwrap();
+    // Only LDK knows when the peer has signed; until then nobody may broadcast it.
+    assert!(wallet.unconfirmed().is_empty());
+    assert!(matches!(wallet.fund(somewhere(), amount, RATE), Err(FundingError::Build(_))));
+    wallet.give_up(&first);
+    let second = wallet.fund(somewhere(), amount, RATE).unwrap();
+    wallet.saw(std::slice::from_ref(&second));
+    assert_eq!(wallet.unconfirmed(), [second]);
+    let balance = wallet.balance();
+    assert_eq!(balance.confirmed, Amount::ZERO);
+    assert!(balance.pending > Amount::from_sat(590_000) && balance.pending < Amount::from_sat(600_000));
+    // Its change may fund the next one.
+    assert!(wallet.fund(somewhere(), amount, RATE).is_ok());
+    store.close();
+}
+
+#[test]
+fn a_wallet_comes_back_with_its_changes_made_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut addresses = Vec::new();
+    for round in 0..3 {
+        let (store, wallet) = open(dir.path());
+        let changes = store.wallet_changes().unwrap().len();
+        assert!(round == 0 || changes <= CHANGES_MAX + 2, "{changes} changes after round {round}");
+        addresses.extend((0..=CHANGES_MAX).map(|_| wallet.fresh_address()));
+        store.close();
+        let (store, wallet) = open(dir.path());
+        assert_eq!(wallet.tip(), bitcoin::constants::genesis_block(Network::Regtest).block_hash());
+        store.close();
+    }
+    let all = addresses.len();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), all, "no address is given twice");
+}
