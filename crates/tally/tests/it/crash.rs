@@ -21,6 +21,11 @@ async fn paid_out_whatever_happens() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn paid_to_a_worker_who_comes_back_whatever_happens() -> Result<()> {
+    stop_everywhere(End::PaidLate).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cancelled_whatever_happens() -> Result<()> {
     stop_everywhere(End::Cancelled).await
 }
@@ -64,7 +69,7 @@ async fn stop_everywhere(end: End) -> Result<()> {
 
 fn check(end: End, before: &Purses, after: &Purses) {
     match end {
-        End::Paid => assert_conserved(before, after, HOLD_SAT * 1_000, PAYOUT_SAT * 1_000),
+        End::Paid | End::PaidLate => assert_conserved(before, after, HOLD_SAT * 1_000, PAYOUT_SAT * 1_000),
         End::Cancelled | End::Rejected | End::Undecided => assert_conserved(before, after, 0, 0),
     }
 }

@@ -20,6 +20,8 @@ const DAY: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 * 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Paid,
+    /// The worker is offline at approval, and comes back.
+    PaidLate,
     Cancelled,
     Rejected,
     /// Nobody decides once work is submitted.
@@ -64,6 +66,13 @@ impl Driver {
                 patiently(start, async || self.requester.api.approve(&id).await).await?;
                 self.until(&id, &["SETTLED"], start).await
             }
+            End::PaidLate => {
+                self.worker.party.go_offline().await;
+                patiently(start, async || self.requester.api.approve(&id).await).await?;
+                self.until_tried_twice(&id, start).await?;
+                self.worker.party.come_back().await?;
+                self.until(&id, &["SETTLED"], start).await
+            }
             End::Rejected => {
                 patiently(start, async || self.requester.api.reject(&id, &work).await).await?;
                 self.until(&id, &["REFUNDED"], start).await
@@ -86,6 +95,18 @@ impl Driver {
                 "task {id} ended as {state}, not as one of {states:?}: {task}"
             );
             ensure!(start.elapsed() < TASK_MAX, "task {id} is still {state}: {task}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a payout has failed and was begun again.
+    async fn until_tried_twice(&self, id: &str, start: Instant) -> Result<()> {
+        loop {
+            let task = patiently(start, async || self.requester.api.task(id).await).await?;
+            if task["tranches"][0]["attempts"].as_u64() >= Some(2) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < TASK_MAX, "no second attempt was made: {task}");
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -1,0 +1,112 @@
+//! How fast the whole house is: decision to settled, and signed mutations per second, on the release binary with fsync.
+//!
+//! `cargo bench -p tally`. Beside each number stands what the machine itself can do.
+#![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
+
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
+use tally::demo::Stage;
+use tallystick_app::port::operator::PaymentStatus;
+use tallystick_core::{Digest32, NodeKey};
+
+const TASKS: usize = 50;
+const PAYOUT_SAT: u64 = 1_000;
+const MUTATIONS: usize = 2_000;
+const CLIENTS: [usize; 3] = [1, 16, 64];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // `cargo test` runs benches too, with this flag: nothing is measured then.
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    println!("machine: fdatasync of 4 KiB {}", quantiles(fsync_times(folder.path())?));
+    println!("machine: {} BIP-340 checks a second on one core", schnorr_checks_per_second()?);
+    let stage = Stage::start(Path::new(env!("CARGO_BIN_EXE_tally")), folder.path(), &[]).await?;
+    settle(&stage).await?;
+    for clients in CLIENTS {
+        mutate(&stage, clients).await?;
+    }
+    Ok(())
+}
+
+/// From sending the approval to the moment at which the payer's wallet has its proof of payment.
+async fn settle(stage: &Stage) -> Result<()> {
+    let (mut answered, mut settled) = (Vec::new(), Vec::new());
+    for number in 0..TASKS {
+        let task = stage.post(&format!("Task {number}"), &[PAYOUT_SAT], "REFUND").await?;
+        let id = task["id"].as_str().context("a task has an id")?;
+        stage.take(id, &[PAYOUT_SAT]).await?;
+        let payments = stage.pay(&stage.requester.api.fund(id).await?)?;
+        stage.until_state(id, "HELD").await?;
+        stage.worker.api.submit(id, &"ab".repeat(32)).await?;
+        let start = Instant::now();
+        stage.requester.api.approve(id).await?;
+        answered.push(start.elapsed());
+        for payment in payments {
+            let payment = payment.await??;
+            anyhow::ensure!(payment.status == PaymentStatus::Succeeded, "a payment ended as {:?}", payment.status);
+        }
+        settled.push(start.elapsed());
+    }
+    println!("approval answered, {TASKS} tasks one after the other: {}", quantiles(answered));
+    println!("decision to payer's HTLC settled, {TASKS} tasks: {}", quantiles(settled));
+    Ok(())
+}
+
+/// `createTask`, signed, checked and on disk, by several clients at once.
+async fn mutate(stage: &Stage, clients: usize) -> Result<()> {
+    let start = Instant::now();
+    let work = (0..clients).map(|_| async move {
+        let mut times = Vec::new();
+        for number in 0..MUTATIONS / clients {
+            let before = Instant::now();
+            stage.post(&format!("Mutation {number}"), &[PAYOUT_SAT], "REFUND").await?;
+            times.push(before.elapsed());
+        }
+        anyhow::Ok(times)
+    });
+    let times: Vec<Duration> = try_join_all(work).await?.into_iter().flatten().collect();
+    let per_second = times.len() * 1_000 / usize::try_from(start.elapsed().as_millis().max(1))?;
+    println!("signed mutations, {clients} clients: {per_second}/s, each {}", quantiles(times));
+    Ok(())
+}
+
+fn quantiles(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+    format!("p50 {:.2?}, p95 {:.2?}, p99 {:.2?}", at(50), at(95), at(99))
+}
+
+fn fsync_times(folder: &Path) -> Result<Vec<Duration>> {
+    let mut file = File::create(folder.join("fsync"))?;
+    (0..200)
+        .map(|_| {
+            let start = Instant::now();
+            file.write_all(&[7; 4096])?;
+            file.sync_data()?;
+            Ok(start.elapsed())
+        })
+        .collect()
+}
+
+fn schnorr_checks_per_second() -> Result<u128> {
+    const CHECKS: u32 = 5_000;
+    let key = NodeKey::try_new(&[7; 32])?;
+    let tallystick_core::Authority::Node { author, command, signature } = key.authorise("bench", vec![1]) else {
+        anyhow::bail!("a node gives its own word");
+    };
+    let digest: Digest32 = tallystick_core::claim::node_word("bench", &command);
+    let start = Instant::now();
+    for _ in 0..CHECKS {
+        author.verify(&digest, &signature)?;
+    }
+    Ok(u128::from(CHECKS) * 1_000_000 / start.elapsed().as_micros().max(1))
+}
