@@ -24,7 +24,7 @@ pub async fn transactions_come_back(config: RpcConfig) {
 
     assert_eq!(bench.ok("invalidateblock", json!([second])).await, Value::Null);
     assert_eq!(bench.tip().await, first);
-    assert_eq!(bench.mempool().await, [child_id.clone()]);
+    assert_eq!(bench.mempool().await, std::slice::from_ref(&child_id));
     assert_eq!(bench.ok("invalidateblock", json!([first])).await, Value::Null);
     assert_eq!(bench.height().await, height - 2);
     assert_eq!(bench.mempool().await, both);
@@ -61,7 +61,7 @@ pub async fn a_longer_branch_wins(config: RpcConfig) {
         parent = forge.block.block_hash().to_string();
     }
     assert_eq!(bench.tip().await, parent);
-    assert_eq!(bench.mempool().await, [txid.clone()]);
+    assert_eq!(bench.mempool().await, std::slice::from_ref(&txid));
     assert_eq!(bench.ok("getrawtransaction", json!([txid, 0, old[0]])).await.as_str().map(str::is_empty), Some(false));
     let hash = bench.mine(1).await.remove(0);
     assert_eq!(strings(&bench.ok("getblock", json!([hash])).await["tx"])[1], txid);

@@ -7,6 +7,7 @@ use tallystick_escrow::Policy;
 
 use super::{
     Result, app, operator,
+    page::FIRST,
     scalar::{Hex32, Msat, NostrKey, Sat, Timestamp},
     services,
 };
@@ -55,13 +56,15 @@ impl Node {
     }
 
     /// The node's payments, the newest first; operators only.
-    #[graphql(complexity = "(first as usize).saturating_mul(child_complexity).saturating_add(1)")]
+    #[graphql(complexity = "(first.unwrap_or(FIRST) as usize).saturating_mul(child_complexity).saturating_add(1)")]
     async fn payments(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: u32,
+        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: Option<
+            u32,
+        >,
     ) -> Result<Vec<Payment>> {
-        let payments = operator(ctx)?.payments(first).await.map_err(Failure::from)?;
+        let payments = operator(ctx)?.payments(first.unwrap_or(FIRST)).await.map_err(Failure::from)?;
         Ok(payments.into_iter().map(Payment::from).collect())
     }
 }

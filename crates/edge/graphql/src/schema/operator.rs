@@ -13,6 +13,9 @@ use super::{
 };
 use crate::error::Failure;
 
+const PAY_TIMEOUT_SECS: u32 = 20;
+const EXPIRY_SECS: u32 = 3_600;
+
 /// A channel to be opened.
 #[derive(InputObject)]
 pub(crate) struct OpenChannelInput {
@@ -67,9 +70,9 @@ impl NodeMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The channel's id, 64 hexadecimal digits.")] channel_id: String,
-        #[graphql(desc = "Alone, without the peer: takes days and costs more.", default)] force: bool,
+        #[graphql(desc = "Alone, without the peer: takes days and costs more.", default = false)] force: Option<bool>,
     ) -> Result<bool> {
-        commanded(ctx).await?.close_channel(&channel_id, force).await.map_err(Failure::from)?;
+        commanded(ctx).await?.close_channel(&channel_id, force.unwrap_or(false)).await.map_err(Failure::from)?;
         Ok(true)
     }
 
@@ -84,9 +87,9 @@ impl NodeMutation {
             default = 20,
             validator(minimum = 1, maximum = 25)
         )]
-        timeout_secs: u32,
+        timeout_secs: Option<u32>,
     ) -> Result<Payment> {
-        let timeout = Duration::from_secs(u64::from(timeout_secs));
+        let timeout = Duration::from_secs(u64::from(timeout_secs.unwrap_or(PAY_TIMEOUT_SECS)));
         let payment = commanded(ctx).await?.pay_invoice(&invoice, fee_limit_msat.0, timeout).await;
         Ok(payment.map_err(Failure::from)?.into())
     }
@@ -102,9 +105,9 @@ impl NodeMutation {
             default = 3600,
             validator(minimum = 1, maximum = 604_800)
         )]
-        expiry_secs: u32,
+        expiry_secs: Option<u32>,
     ) -> Result<String> {
-        let expiry = Duration::from_secs(u64::from(expiry_secs));
+        let expiry = Duration::from_secs(u64::from(expiry_secs.unwrap_or(EXPIRY_SECS)));
         Ok(commanded(ctx).await?.invoice(amount_msat.0, &description, expiry).await.map_err(Failure::from)?)
     }
 }

@@ -17,6 +17,10 @@ use super::{
 };
 use crate::error::{EdgeError, Failure};
 
+/// How many on a page if the client does not say. A client that declares a variable and leaves it out means the same
+/// as one that leaves the argument out, so that arguments with a default can be null.
+pub(crate) const FIRST: u32 = 20;
+
 /// Which tasks. Conditions are joined by *and*; an absent one holds for all.
 #[derive(Default, InputObject)]
 pub(crate) struct TaskFilter {

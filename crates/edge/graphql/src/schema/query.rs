@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Result, app,
     node::Node,
-    page::{self, TaskCursor, TaskFilter},
+    page::{self, FIRST, TaskCursor, TaskFilter},
     scalar::Uuid,
     session,
     task::Task,
@@ -25,15 +25,17 @@ impl Query {
     }
 
     /// Tasks, the newest first.
-    #[graphql(complexity = "(first as usize).saturating_mul(child_complexity).saturating_add(1)")]
+    #[graphql(complexity = "(first.unwrap_or(FIRST) as usize).saturating_mul(child_complexity).saturating_add(1)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which tasks; all if absent.")] filter: Option<TaskFilter>,
-        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: u32,
+        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: Option<
+            u32,
+        >,
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<Connection<TaskCursor, Task>> {
-        page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first, after).await
+        page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first.unwrap_or(FIRST), after).await
     }
 
     /// The node: who it is, what it takes, and for its operators what it has.

@@ -166,12 +166,7 @@ impl World {
         let id = self.new_id();
         let input = self.input(id);
         let client = self.client(requester());
-        let made = change(
-            &client,
-            "createTask(input: $input)",
-            "$input: CreateTaskInput!",
-            json!({ "input": input }),
-        );
+        let made = change(&client, "createTask(input: $input)", "$input: CreateTaskInput!", json!({ "input": input }));
         assert_eq!(made.await.unwrap()["changed"], true);
         id
     }
