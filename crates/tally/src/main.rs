@@ -1,4 +1,5 @@
 //! The one binary of Tallystick.
+#![allow(clippy::print_stderr, reason = "this is where a command line tells what went wrong")]
 
 use clap::Parser;
 use std::process::ExitCode;

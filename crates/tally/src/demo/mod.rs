@@ -28,7 +28,7 @@ pub async fn run(keep: bool) -> Result<()> {
     let height = stage.height().await?;
     report.step(height, "network", "three Lightning nodes, two channels: requester ⇄ node ⇄ worker");
 
-    let result = play(&mut stage, &mut report).await;
+    let result = Box::pin(play(&mut stage, &mut report)).await;
     if let Err(error) = &result {
         let kept = folder.keep();
         report.line(&format!("\nFAILED: {error:#}\nEverything is kept in {}", kept.display()));

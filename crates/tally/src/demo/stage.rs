@@ -73,8 +73,10 @@ impl Stage {
     pub async fn start(binary: &Path, dir: &Path, env: &[(&str, String)]) -> Result<Self> {
         let chain = RegtestChain::start().await?;
         let mut platform = Platform::init(binary, dir, &chain.rpc_config())?;
-        let (requester, worker) =
-            tokio::try_join!(actor("requester", dir, &chain, &platform), actor("worker", dir, &chain, &platform))?;
+        let (requester, worker) = tokio::try_join!(
+            Box::pin(actor("requester", dir, &chain, &platform)),
+            Box::pin(actor("worker", dir, &chain, &platform))
+        )?;
         platform.start(env).await?;
         let stage = Self { chain, requester, worker, platform, dir: dir.to_owned() };
         stage.open_channels().await?;

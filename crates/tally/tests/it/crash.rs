@@ -50,8 +50,9 @@ async fn stop_everywhere(end: End) -> Result<()> {
         theatre.stage.platform.kill().await?;
         theatre.stage.platform.start(&[("TALLY_CRASH_AT", point.to_string())]).await?;
         theatre.stage.until_usable().await?;
-        let crashed =
-            play(&mut theatre.stage, end).await.with_context(|| format!("{end:?}, stopped at point {point}"))?;
+        let crashed = Box::pin(play(&mut theatre.stage, end))
+            .await
+            .with_context(|| format!("{end:?}, stopped at point {point}"))?;
         let after = theatre.stage.purses().await?;
         check(end, &before, &after);
         assert_eq!(theatre.channels().await?, channels, "{end:?}, point {point}: a channel was closed");

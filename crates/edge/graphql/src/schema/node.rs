@@ -60,9 +60,8 @@ impl Node {
     async fn payments(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: Option<
-            u32,
-        >,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(FIRST)", validator(minimum = 1, maximum = 100))]
+        first: Option<u32>,
     ) -> Result<Vec<Payment>> {
         let payments = operator(ctx)?.payments(first.unwrap_or(FIRST)).await.map_err(Failure::from)?;
         Ok(payments.into_iter().map(Payment::from).collect())

@@ -70,7 +70,8 @@ impl NodeMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The channel's id, 64 hexadecimal digits.")] channel_id: String,
-        #[graphql(desc = "Alone, without the peer: takes days and costs more.", default = false)] force: Option<bool>,
+        #[graphql(desc = "Alone, without the peer: takes days and costs more.", default_with = "Some(false)")]
+        force: Option<bool>,
     ) -> Result<bool> {
         commanded(ctx).await?.close_channel(&channel_id, force.unwrap_or(false)).await.map_err(Failure::from)?;
         Ok(true)
@@ -84,7 +85,7 @@ impl NodeMutation {
         #[graphql(desc = "The most that routing may cost.")] fee_limit_msat: Msat,
         #[graphql(
             desc = "How long to wait, 1 to 25 seconds; the payment goes on after it.",
-            default = 20,
+            default_with = "Some(PAY_TIMEOUT_SECS)",
             validator(minimum = 1, maximum = 25)
         )]
         timeout_secs: Option<u32>,
@@ -102,7 +103,7 @@ impl NodeMutation {
         #[graphql(desc = "What the payer sees; 639 bytes at most.", validator(max_length = 639))] description: String,
         #[graphql(
             desc = "How long it can be paid, 1 second to 7 days, in seconds.",
-            default = 3600,
+            default_with = "Some(EXPIRY_SECS)",
             validator(minimum = 1, maximum = 604_800)
         )]
         expiry_secs: Option<u32>,

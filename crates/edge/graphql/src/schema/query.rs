@@ -30,9 +30,8 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which tasks; all if absent.")] filter: Option<TaskFilter>,
-        #[graphql(desc = "How many, 1 to 100.", default = 20, validator(minimum = 1, maximum = 100))] first: Option<
-            u32,
-        >,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(FIRST)", validator(minimum = 1, maximum = 100))]
+        first: Option<u32>,
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<Connection<TaskCursor, Task>> {
         page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first.unwrap_or(FIRST), after).await
