@@ -7,13 +7,13 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`http`] | routes, from bytes to a checked request and back |
-//! | [`ws`] | subscriptions over graphql-transport-ws |
-//! | [`auth`], [`replay`] | NIP-98: who signed what; each event once |
-//! | [`tokens`], [`document`] | the size and kind of a query, before parser and executor |
-//! | [`schema`] | what can be asked, and by whom |
-//! | [`error`] | stable codes, sentences, HTTP status |
-//! | [`sign`], [`client`] | the client's half |
+//! | `http` | routes, from bytes to a checked request and back |
+//! | `ws` | subscriptions over graphql-transport-ws |
+//! | `auth`, `replay` | NIP-98: who signed what; each event once |
+//! | `tokens`, `document` | the size and kind of a query, before parser and executor |
+//! | `schema` | what can be asked, and by whom |
+//! | `error` | stable codes, sentences, HTTP status |
+//! | `sign`, `client` | the client's half |
 //!
 //! # Invariants
 //! * Nothing is parsed as GraphQL that was not signed for this URL, this body and this minute.

@@ -197,7 +197,7 @@ async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
     store.write(Write::Payment(row(1, PaymentStatus::Pending)));
     store.notify(RailNotice::HoldLost { hash: PaymentHash([1; 32]) });
     assert_eq!(store.flush().await, Err(StoreDown));
-    assert!(*store.down().borrow());
+    store.down().wait_for(|down| *down).await.unwrap();
     // It stays down, even when the disk is back.
     saboteur.execute_batch("DROP TRIGGER broken").unwrap();
     numbers.update(&store, 1);
