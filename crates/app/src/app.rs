@@ -330,6 +330,20 @@ impl App {
         self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Refuses to pay an invoice by hand whose hash belongs to a task: only the task's own payout may, since being paid
+    /// reveals the preimage on which its payer's money is held.
+    ///
+    /// # Errors
+    /// [`Rejection::HashReused`], or an invoice that cannot be read.
+    pub async fn refuse_tasks_invoice(&self, bolt11: &str) -> Result<(), AppError> {
+        let (_, reader) = self.rail()?;
+        let hash = reader.read(bolt11)?.hash;
+        match self.task_with(hash).await? {
+            Some(_) => Err(Rejection::HashReused.into()),
+            None => Ok(()),
+        }
+    }
+
     /// A task as it stands now.
     ///
     /// # Errors

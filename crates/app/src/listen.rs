@@ -47,7 +47,7 @@ impl RailListener for App {
 
 impl App {
     /// The task that a payment hash belongs to.
-    async fn task_with(&self, hash: PaymentHash) -> Result<Option<Id<Task>>, AppError> {
+    pub(crate) async fn task_with(&self, hash: PaymentHash) -> Result<Option<Id<Task>>, AppError> {
         let stream = self.0.parts.journal.holder(HASH_SPACE, &hash.0).await?;
         Ok(stream.as_deref().map(task_of).transpose()?)
     }

@@ -14,7 +14,7 @@ use crate::{
     error::AppError,
     port::{
         journal::{PendingEffect, StoreError},
-        rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState},
+        rail::{ClaimState, HoldRail, HoldRequest, PayFailure, PayRequest, PayState, RailError},
     },
 };
 
@@ -86,9 +86,8 @@ impl Outbox {
             if jobs.len() < CONCURRENT_MAX && self.running().insert(effect.key.clone()) {
                 let worker = self.clone();
                 jobs.spawn(async move {
-                    let key = effect.key.clone();
+                    let _running = Running { worker: worker.clone(), key: effect.key.clone() };
                     worker.perform(effect).await;
-                    worker.running().remove(&key);
                 });
             }
         }
@@ -145,6 +144,18 @@ impl Outbox {
     }
 }
 
+/// An effect under way; over when dropped, by a panic too.
+struct Running {
+    worker: Outbox,
+    key: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.worker.running().remove(&self.key);
+    }
+}
+
 enum Progress {
     /// Its outcome is a fact.
     Done,
@@ -160,10 +171,16 @@ async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCo
             Some(NodeCommand::RecordHoldInvoice { hash, bolt11: rail.hold_invoice(request).await? })
         }
         Effect::Pay { hash, id, bolt11, fee_limit, cltv_limit, begin_by, .. } => {
-            match rail.pay(PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by }).await? {
-                PayState::InFlight => None,
-                PayState::Paid { fee } => Some(NodeCommand::RecordPayoutPaid { hash, id, fee }),
-                PayState::Failed { reason } => Some(NodeCommand::RecordPayoutFailed { hash, id, reason }),
+            match rail.pay(PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by }).await {
+                Ok(PayState::InFlight) => None,
+                Ok(PayState::Paid { fee }) => Some(NodeCommand::RecordPayoutPaid { hash, id, fee }),
+                Ok(PayState::Failed { reason }) => Some(NodeCommand::RecordPayoutFailed { hash, id, reason }),
+                // Refused before anything was begun: the rules try again while blocks last, and then give back.
+                Err(RailError::Refused(why)) => {
+                    tracing::error!(%hash, "the Lightning node refuses a payout: {why}");
+                    Some(NodeCommand::RecordPayoutFailed { hash, id, reason: PayFailure::Other })
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Effect::ClaimHold { hash, amount } => match rail.claim_hold(hash).await? {

@@ -100,7 +100,7 @@ operators = {operators:?}
 # final_cltv_max_blocks = 1000
 # payout_cltv_max_blocks = 288
 # payee_final_cltv_max_blocks = 144
-# payout_margin_blocks = 12
+# payout_margin_blocks = 48
 # funding_window_secs = 3600
 # review_window_max_secs = 345600
 "#,

@@ -229,7 +229,7 @@ pub enum RailError {
     /// The payee was not paid, so there is no preimage to claim with.
     #[error("the preimage is not known")]
     NoPreimage,
-    /// The request makes no sense to the rail; asking again will not help.
+    /// The request makes no sense to the rail; asking again will not help. A payment that is refused has not begun.
     #[error("the Lightning node refuses this: {0}")]
     Refused(String),
 }

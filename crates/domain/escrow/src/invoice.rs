@@ -24,6 +24,8 @@ pub struct InvoiceFacts {
     pub payee: [u8; 33],
     /// Whether this node itself is the payee.
     pub payee_is_self: bool,
+    /// Whether this node has ever begun to pay this hash, for whatever reason: its preimage may be known then.
+    pub hash_was_paid: bool,
     /// Whether it carries a payment secret, which every payment needs (BOLT 11, BOLT 4).
     pub has_payment_secret: bool,
 }
@@ -58,6 +60,9 @@ impl InvoiceFacts {
         }
         if self.payee_is_self {
             return Err(Rejection::InvoiceToSelf);
+        }
+        if self.hash_was_paid {
+            return Err(Rejection::HashReused);
         }
         Ok(())
     }

@@ -12,12 +12,15 @@
 
 use tallystick_core::{BlockHeight, Blocks, Duration, Timestamp};
 
-use crate::{Job, Policy, Rejection, Terms, TrancheState};
+use crate::{Job, OnSilence, Policy, Rejection, Terms, TrancheState};
 
 /// LDK fails a held HTLC back this many blocks before it expires (`HTLC_FAIL_BACK_BUFFER`): its claim deadline.
 pub const FAIL_BACK_BLOCKS: Blocks = Blocks(39);
 /// Blocks that may be found while the payer's HTLC is on its way.
 pub const ARRIVAL_BLOCKS: Blocks = Blocks(3);
+/// Silence that pays the worker does so this many blocks before the last height, so that a block or two at once, or a
+/// first attempt that fails, do not turn the payment into a refund.
+pub const SILENCE_LEAD: Blocks = Blocks(6);
 /// The average time of a block.
 const BLOCK_TIME: Duration = Duration::from_secs(600);
 
@@ -69,6 +72,14 @@ pub(crate) fn earliest_decide_by(policy: &Policy, job: &Job) -> Option<BlockHeig
         _ => None,
     });
     deadlines.min().map(|deadline| decide_by(policy, deadline))
+}
+
+/// The height at which silence decides, if its time has not come before.
+pub fn silence_at(on_silence: OnSilence, decide_by: BlockHeight) -> BlockHeight {
+    match on_silence {
+        OnSilence::Release => decide_by.before(SILENCE_LEAD),
+        OnSilence::Refund => decide_by,
+    }
 }
 
 #[cfg(test)]

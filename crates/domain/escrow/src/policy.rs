@@ -43,7 +43,7 @@ impl Default for Policy {
             final_cltv_max: Blocks(1_000),
             payout_cltv_max: Blocks(288),
             payee_final_cltv_max: Blocks(144),
-            payout_margin: Blocks(12),
+            payout_margin: Blocks(48),
             funding_window: Duration::from_secs(3_600),
             review_window_max: Duration::from_secs(4 * 86_400),
         }
@@ -81,9 +81,10 @@ impl Coded for PolicyError {
     }
 }
 
-/// A failed payout ends on the chain within the 48 blocks that BOLT 2 implementations keep between two hops: 39 of
-/// them lie behind the hold's deadline.
-const MARGIN_MIN: Blocks = Blocks(9);
+/// A payout that the payee's node sits on is ended on the chain: LDK goes there 3 blocks after its expiry, the height
+/// counts one more, commitment and timeout transaction get 18 blocks each to confirm (LDK's own
+/// `CLTV_CLAIM_BUFFER` is 36), and 6 confirmations make it final. All of that must fit before the hold's own deadline.
+const MARGIN_MIN: Blocks = Blocks(46);
 /// The longest delta that senders accept by default.
 const FINAL_CLTV_LIMIT: Blocks = Blocks(2_016);
 /// More tranches make a task that no wallet can fund at once.
@@ -150,7 +151,7 @@ mod tests {
     fn unsound_numbers_are_refused() {
         let no_room = Policy { final_cltv_max: Blocks(300), ..Policy::default() };
         assert!(matches!(no_room.check(), Err(PolicyError::NoRoom { .. })));
-        let thin = Policy { payout_margin: Blocks(8), ..Policy::default() };
+        let thin = Policy { payout_margin: Blocks(45), ..Policy::default() };
         assert!(matches!(thin.check(), Err(PolicyError::Margin { .. })));
         let free = Policy { payout_min: Sat::ZERO, ..Policy::default() };
         assert!(matches!(free.check(), Err(PolicyError::Contradiction(_))));

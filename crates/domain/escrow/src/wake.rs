@@ -24,7 +24,7 @@ impl State {
             }
             Phase::Held { decide_by, .. } => Wake { at: Some(task.terms.work_deadline), height: Some(*decide_by) },
             Phase::Submitted { decide_by, review_until, .. } => {
-                Wake { at: Some(*review_until), height: Some(*decide_by) }
+                Wake { at: Some(*review_until), height: Some(plan::silence_at(task.terms.on_silence, *decide_by)) }
             }
             Phase::Releasing { .. }
             | Phase::Refunding { .. }

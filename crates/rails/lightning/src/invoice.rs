@@ -29,6 +29,7 @@ pub(crate) fn read(bolt11: &str, network: Network, own: &PublicKey) -> Result<In
         final_cltv_delta: Blocks(u32::try_from(invoice.min_final_cltv_expiry_delta()).unwrap_or(u32::MAX)),
         payee: payee.serialize(),
         payee_is_self: payee == *own,
+        hash_was_paid: false,
         has_payment_secret: true,
     })
 }

@@ -97,6 +97,7 @@ pub fn invoice(tranche: u8, payout: u64) -> (String, InvoiceFacts) {
         final_cltv_delta: Blocks(18),
         payee: [2; 33],
         payee_is_self: false,
+        hash_was_paid: false,
         has_payment_secret: true,
     };
     (format!("payout invoice {tranche}"), facts)

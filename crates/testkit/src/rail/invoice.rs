@@ -78,6 +78,7 @@ impl Invoice {
             final_cltv_delta: self.final_cltv_delta,
             payee: self.payee,
             payee_is_self: self.payee == *own_key,
+            hash_was_paid: false,
             has_payment_secret: self.features.contains('s'),
         }
     }

@@ -150,7 +150,7 @@ fn wake(task: &Task, ctx: &Ctx) -> Decision {
         Phase::Held { .. } if ctx.now >= terms.work_deadline => ending::refund(task, RefundReason::WorkDeadline),
         Phase::Submitted { decide_by, review_until, .. } => {
             let reviewed_out = ctx.now >= *review_until;
-            if !reviewed_out && ctx.height < *decide_by {
+            if !reviewed_out && ctx.height < plan::silence_at(terms.on_silence, *decide_by) {
                 return Decision::AlreadyApplied;
             }
             let why_not = if reviewed_out { RefundReason::Silence } else { RefundReason::BlocksRanOut };

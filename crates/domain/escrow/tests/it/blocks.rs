@@ -12,20 +12,20 @@ fn work_for(span: Duration) -> Terms {
 
 #[test]
 fn a_hold_that_is_too_long_is_refused_with_the_numbers() {
-    // 1,000 blocks at most, less 288 + 12 for the payout, 39 until LDK gives back and 3 on the way: 658.
+    // 1,000 blocks at most, less 288 + 48 for the payout, 39 until LDK gives back and 3 on the way: 622.
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
-    Given::nothing().when(requester(), create(work_for(hours(91)))).then_rejected(&Rejection::HoldTooLong {
-        blocks: Blocks(663),
+    Given::nothing().when(requester(), create(work_for(hours(86)))).then_rejected(&Rejection::HoldTooLong {
+        blocks: Blocks(627),
         delta: Blocks(1_005),
         limit: Blocks(1_000),
     });
-    let given = open_with(work_for(hours(90)));
-    assert_eq!(given.task().hold_blocks, Blocks(656));
-    let fits = Terms { hold_blocks: Some(Blocks(658)), ..work_for(hours(1)) };
-    assert_eq!(open_with(fits.clone()).task().hold_blocks, Blocks(658));
-    let too_long = Terms { hold_blocks: Some(Blocks(659)), ..fits };
+    let given = open_with(work_for(hours(85)));
+    assert_eq!(given.task().hold_blocks, Blocks(620));
+    let fits = Terms { hold_blocks: Some(Blocks(622)), ..work_for(hours(1)) };
+    assert_eq!(open_with(fits.clone()).task().hold_blocks, Blocks(622));
+    let too_long = Terms { hold_blocks: Some(Blocks(623)), ..fits };
     Given::nothing().when(requester(), create(too_long)).then_rejected(&Rejection::HoldTooLong {
-        blocks: Blocks(659),
+        blocks: Blocks(623),
         delta: Blocks(1_001),
         limit: Blocks(1_000),
     });
@@ -59,7 +59,7 @@ fn a_deadline_beyond_all_time_is_too_long_and_no_overflow() {
 fn a_hold_locked_in_time_leaves_all_planned_blocks() {
     let given = held(&[20_000]);
     assert_eq!(given.height.until(decide_by()), HOLD_BLOCKS);
-    assert_eq!(decide_by().until(claim_deadline()), Blocks(300));
+    assert_eq!(decide_by().until(claim_deadline()), Blocks(336));
     assert_eq!(plan::time_of(Blocks(6)), Duration::from_secs(3_600));
 }
 
@@ -103,10 +103,11 @@ fn a_hold_that_nobody_resolves_goes_back_at_the_last_height() {
 
 #[test]
 fn undecided_work_ends_by_its_terms_at_the_last_height() {
-    let just_before = decide_by().before(Blocks(1));
-    for on_silence in [OnSilence::Release, OnSilence::Refund] {
+    // Silence that pays does so six blocks earlier, so that there is time to try again.
+    let releases_at = decide_by().before(Blocks(6));
+    for (on_silence, ends_at) in [(OnSilence::Release, releases_at), (OnSilence::Refund, decide_by())] {
         submitted_with(&[20_000], on_silence)
-            .height(just_before)
+            .height(ends_at.before(Blocks(1)))
             .when_reported(NodeCommand::Wake)
             .then_already_applied();
     }
@@ -114,8 +115,10 @@ fn undecided_work_ends_by_its_terms_at_the_last_height() {
     refund
         .when_reported(NodeCommand::Wake)
         .then(&[Event::RefundBegun { reason: RefundReason::BlocksRanOut }], &[Effect::CancelHold { hash: hash(0) }]);
-    let release = submitted_with(&[20_000], OnSilence::Release).height(decide_by()).reported(NodeCommand::Wake);
-    assert!(release.facts.contains(&Event::ReleaseBegun { reason: ReleaseReason::Silence }));
+    for height in [releases_at, releases_at.after(Blocks(3)), decide_by()] {
+        let release = submitted_with(&[20_000], OnSilence::Release).height(height).reported(NodeCommand::Wake);
+        assert!(release.facts.contains(&Event::ReleaseBegun { reason: ReleaseReason::Silence }));
+    }
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn it_needs_a_payment_secret() {
 #[test]
 fn the_node_does_not_pay_itself() {
     refused(|facts| facts.payee_is_self = true, &Rejection::InvoiceToSelf);
+    refused(|facts| facts.hash_was_paid = true, &Rejection::HashReused);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn approved_work_is_paid_out() {
                 amount: msat(20_200_000),
                 description: format!("Paint the fence (task {})", task_id()),
                 expiry: Duration::from_secs(3_600),
-                final_cltv_delta: Blocks(180 + 288 + 12 + 39 + 3),
+                final_cltv_delta: Blocks(180 + 288 + 48 + 39 + 3),
             }],
         )
         .when_reported(invoice_made(0))
@@ -134,7 +134,7 @@ fn the_funding_window_ends_with_the_work_deadline() {
                 amount: msat(20_200_000),
                 description: format!("Paint the fence (task {})", task_id()),
                 expiry: half_an_hour,
-                final_cltv_delta: Blocks(522),
+                final_cltv_delta: Blocks(558),
             }],
         );
 }

@@ -91,7 +91,9 @@ impl NodeMutation {
         timeout_secs: Option<u32>,
     ) -> Result<Payment> {
         let timeout = Duration::from_secs(u64::from(timeout_secs.unwrap_or(PAY_TIMEOUT_SECS)));
-        let payment = commanded(ctx).await?.pay_invoice(&invoice, fee_limit_msat.0, timeout).await;
+        let operator = commanded(ctx).await?;
+        app(ctx).refuse_tasks_invoice(&invoice).await.map_err(Failure::from)?;
+        let payment = operator.pay_invoice(&invoice, fee_limit_msat.0, timeout).await;
         Ok(payment.map_err(Failure::from)?.into())
     }
 

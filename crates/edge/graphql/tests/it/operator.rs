@@ -41,31 +41,38 @@ async fn the_nodes_money_is_for_operators() {
     assert_eq!(node["payments"].as_array().unwrap().len(), 2);
 }
 
-const COMMANDS: [(&str, &str); 6] = [
-    ("nodeNewAddress", "address"),
-    ("nodeConnect(peer: \"02ab\", address: \"127.0.0.1:9735\")", "connect 02ab 127.0.0.1:9735"),
-    (
-        "nodeOpenChannel(input: { peer: \"02ab\", capacitySat: 100000, pushMsat: \"5000\" })",
-        "open 02ab 100000 sat 5000 msat false",
-    ),
-    ("nodeCloseChannel(channelId: \"aa\", force: true)", "close aa true"),
-    ("nodePay(invoice: \"lnbcrt1\", feeLimitMsat: \"1000\") { status }", "pay lnbcrt1 1000 msat 20 s"),
-    ("nodeInvoice(amountMsat: \"1000\", description: \"tea\", expirySecs: 60)", "invoice 1000 msat tea 60 s"),
-];
+/// Every command, and what the node is told to do.
+fn commands(invoice: &str) -> [(String, String); 6] {
+    let pay = format!("nodePay(invoice: \"{invoice}\", feeLimitMsat: \"1000\") {{ status }}");
+    let paid = format!("pay {invoice} 1000 msat 20 s");
+    [
+        ("nodeNewAddress", "address"),
+        ("nodeConnect(peer: \"02ab\", address: \"127.0.0.1:9735\")", "connect 02ab 127.0.0.1:9735"),
+        (
+            "nodeOpenChannel(input: { peer: \"02ab\", capacitySat: 100000, pushMsat: \"5000\" })",
+            "open 02ab 100000 sat 5000 msat false",
+        ),
+        ("nodeCloseChannel(channelId: \"aa\", force: true)", "close aa true"),
+        (&pay, &paid),
+        ("nodeInvoice(amountMsat: \"1000\", description: \"tea\", expirySecs: 60)", "invoice 1000 msat tea 60 s"),
+    ]
+    .map(|(field, told)| (field.to_owned(), told.to_owned()))
+}
 
 #[tokio::test]
 async fn commands_to_the_node_are_for_operators_and_work_once() {
     let world = World::start().await;
-    for (field, _) in COMMANDS {
+    let commands = commands(&world.rail.invoice("payee", 1_000));
+    for (field, _) in &commands {
         let (_, answer) = world.ask(&requester(), &format!("mutation {{ {field} }}")).await;
         assert_eq!(code(&answer), "auth.not_operator", "{field}");
     }
     assert_eq!(world.node.told(), Vec::<String>::new());
-    for (field, _) in COMMANDS {
+    for (field, _) in &commands {
         let (status, answer) = world.ask(&operator(), &format!("mutation {{ {field} }}")).await;
         assert!(status == 200 && answer.get("errors").is_none(), "{field}: {answer}");
     }
-    assert_eq!(world.node.told(), COMMANDS.map(|(_, told)| told));
+    assert_eq!(world.node.told(), commands.each_ref().map(|(_, told)| told.clone()));
 
     // The journal remembers the request, should the edge forget it in a restart.
     let body = json!({ "query": "mutation { nodeNewAddress }" }).to_string();
@@ -79,7 +86,7 @@ async fn commands_to_the_node_are_for_operators_and_work_once() {
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let again = reqwest::Client::new().post(other).header("authorization", signature).body(body).send().await.unwrap();
     assert_eq!(code(&crate::world::read(again).await.1), "auth.replayed");
-    assert_eq!(world.node.told().len(), COMMANDS.len() + 1);
+    assert_eq!(world.node.told().len(), commands.len() + 1);
     server.abort();
 }
 
@@ -99,4 +106,16 @@ async fn operators_see_what_the_node_says() {
         assert_eq!((code(&answer), status), ("graphql.invalid", 400), "{bad}");
     }
     assert_eq!(world.node.told().len(), 1);
+}
+
+#[tokio::test]
+async fn a_tasks_invoice_is_not_paid_by_hand() {
+    let world = World::start().await;
+    let id = world.create().await;
+    let accepted = world.accept(id).await;
+    let invoice = &accepted["task"]["tranches"][0]["payoutInvoice"];
+    let pay = format!("mutation {{ nodePay(invoice: {invoice}, feeLimitMsat: \"1000\") {{ status }} }}");
+    let (_, answer) = world.ask(&operator(), &pay).await;
+    assert_eq!(code(&answer), "invoice.hash_reused");
+    assert_eq!(world.node.told(), Vec::<String>::new());
 }

@@ -55,10 +55,10 @@ pub(super) fn sent(engine: &Engine, sent: &Sent, preimage: &PaymentPreimage) -> 
         sealed: Some(sealed),
         ..row
     });
-    if engine.store.inbound(&hash)?.is_some_and(|row| row.is_pending()) {
-        engine.manager.claim_funds(*preimage);
-    }
     if kind == Kind::Payout {
+        if engine.store.inbound(&hash)?.is_some_and(|row| row.is_pending()) {
+            engine.manager.claim_funds(*preimage);
+        }
         engine.store.notify(RailNotice::PayoutPaid { id: Digest32(id), hash, fee });
     }
     Ok(())

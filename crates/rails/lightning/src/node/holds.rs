@@ -66,7 +66,7 @@ impl Engine {
     fn give_back_now(&self, hash: &PaymentHash) -> Result<(), RailError> {
         let _settling = self.settling();
         let inbound = self.store.inbound(hash).map_err(unavailable)?;
-        let outbound = self.store.outbound_on(hash).map_err(unavailable)?;
+        let outbound = self.payouts_on(hash).map_err(unavailable)?;
         if inbound.as_ref().is_some_and(PaymentRow::is_done) || outbound.iter().any(PaymentRow::is_done) {
             return Err(RailError::Claimed);
         }
@@ -90,9 +90,16 @@ impl Engine {
         Ok(if claimed { ClaimState::Claimed } else { ClaimState::Claiming })
     }
 
-    /// Claims what is held on this hash if its preimage is known; says whether it is.
+    /// The payouts on this hash. What the operator paid by hand is none: its preimage must never claim a hold.
+    fn payouts_on(&self, hash: &PaymentHash) -> Result<Vec<PaymentRow>, LightningError> {
+        let mut rows = self.store.outbound_on(hash)?;
+        rows.retain(|row| row.kind == Kind::Payout);
+        Ok(rows)
+    }
+
+    /// Claims what is held on this hash if a payout revealed its preimage; says whether one did.
     pub(crate) fn claim_if_known(&self, hash: &PaymentHash) -> Result<bool, LightningError> {
-        for row in self.store.outbound_on(hash)? {
+        for row in self.payouts_on(hash)? {
             if let Some(sealed) = &row.sealed {
                 let preimage = self.sealer.open(hash, sealed)?;
                 self.manager.claim_funds(PaymentPreimage(*preimage));
@@ -116,7 +123,7 @@ impl Engine {
     pub(crate) fn held(&self) -> Result<Vec<(PaymentHash, Msat)>, LightningError> {
         let mut held = Vec::new();
         for row in self.store.inbound_pending()? {
-            if row.kind == Kind::Hold && !self.store.outbound_on(&row.hash)?.iter().any(PaymentRow::is_done) {
+            if row.kind == Kind::Hold && !self.payouts_on(&row.hash)?.iter().any(PaymentRow::is_done) {
                 held.push((row.hash, row.amount));
             }
         }

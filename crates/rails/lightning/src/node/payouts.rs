@@ -69,13 +69,17 @@ impl Engine {
             Some(row) if !row.is_pending() => return Ok(state_of(&row)),
             Some(row) if !self.never_begun().contains(&row.id) => return Ok(PayState::InFlight),
             Some(_) => {}
-            None => self.refuse_second_payment(&hash)?,
+            None => self.refuse_second_payment(&hash, kind)?,
         }
         Ok(self.begin(request, invoice, hash, kind))
     }
 
-    /// A payee's hash is paid once, whatever ids are asked for.
-    fn refuse_second_payment(&self, hash: &PaymentHash) -> Result<(), RailError> {
+    /// A payee's hash is paid once, whatever ids are asked for; and by hand only if no money is held on it.
+    fn refuse_second_payment(&self, hash: &PaymentHash, kind: Kind) -> Result<(), RailError> {
+        let held = self.store.inbound(hash).map_err(unavailable)?;
+        if kind == Kind::Operator && held.is_some_and(|row| row.kind == Kind::Hold) {
+            return Err(RailError::Refused("money was held on this hash; only its payout may pay it".into()));
+        }
         let others = self.store.outbound_on(hash).map_err(unavailable)?;
         if others.iter().any(|row| row.status != PaymentStatus::Failed) {
             return Err(RailError::Refused("this hash is being paid, or was paid, under another id".into()));
