@@ -21,14 +21,14 @@ pub fn run(args: &Init) -> Result<()> {
     ensure!(!path.exists(), "{} exists: this directory is a node's already", path.display());
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), true)?;
     fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot create {}", args.data_dir.display()))?;
-    write_config(args, &path)?;
-    let config = Config::read(&args.data_dir)?;
-    let dir = lightning_dir(&config.data_dir);
+    let dir = lightning_dir(&args.data_dir);
     match &args.seed_file {
         Some(file) => LightningNode::restore(&dir, &passphrase, *read_seed(file)?)?,
         None => LightningNode::create(&dir, &passphrase)?,
     }
-    Ok(())
+    // Last: a directory with a configuration is a whole one.
+    write_config(args, &path)?;
+    Config::read(&args.data_dir).map(drop)
 }
 
 /// `tally seed`: shows the seed.

@@ -28,6 +28,7 @@ pub struct Platform {
     operator: Api,
     operator_keys: Keys,
     child: Option<Child>,
+    env: Vec<(String, String)>,
 }
 
 impl Platform {
@@ -56,7 +57,12 @@ impl Platform {
             passphrase_file: Some(passphrase),
         })?;
         let operator = Api::new(&format!("http://{api_listen}/graphql"), operator_keys.clone())?;
-        Ok(Self { binary: binary.to_owned(), dir, api_listen, operator, operator_keys, child: None })
+        Ok(Self { binary: binary.to_owned(), dir, api_listen, operator, operator_keys, child: None, env: Vec::new() })
+    }
+
+    /// Adds to the environment of every start from now on.
+    pub fn set_env(&mut self, env: &[(&str, String)]) {
+        self.env = env.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     }
 
     /// Where its API is.
@@ -96,6 +102,7 @@ impl Platform {
             .arg(&self.dir)
             .arg("--passphrase-file")
             .arg(self.dir.join("passphrase"))
+            .envs(self.env.iter().map(|(key, value)| (key, value)))
             .envs(env.iter().map(|(key, value)| (*key, value.as_str())))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -77,7 +77,8 @@ impl Stage {
             Box::pin(actor("requester", dir, &chain, &platform)),
             Box::pin(actor("worker", dir, &chain, &platform))
         )?;
-        platform.start(env).await?;
+        platform.set_env(env);
+        platform.start(&[]).await?;
         let stage = Self { chain, requester, worker, platform, dir: dir.to_owned() };
         stage.open_channels().await?;
         Ok(stage)

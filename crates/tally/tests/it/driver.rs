@@ -2,14 +2,17 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 use tally::demo::{Actor, LOOK, Stage};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
 use tallystick_core::{Msat, canonical};
 use tallystick_escrow::Task;
 use tallystick_graphql::client::ClientError;
-use tokio::task::JoinHandle;
+use tokio::{sync::Barrier, task::JoinHandle};
 
 /// The longest that a task may take, restarts of the node included.
 const TASK_MAX: Duration = Duration::from_secs(90);
@@ -28,10 +31,26 @@ pub enum End {
     Undecided,
 }
 
+/// Where several drivers wait for each other, so that their escrows are in flight together.
+#[derive(Clone)]
+pub struct Gate {
+    pub barrier: Arc<Barrier>,
+    pub at: GateAt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateAt {
+    /// Before the money is locked.
+    Funding,
+    /// With the money held.
+    Held,
+}
+
 #[derive(Clone)]
 pub struct Driver {
     requester: Actor,
     worker: Actor,
+    gate: Option<Gate>,
 }
 
 /// A payment that somebody's wallet is making.
@@ -39,7 +58,18 @@ type Paying = JoinHandle<Result<tallystick_app::port::operator::Payment, tallyst
 
 impl Driver {
     pub fn new(stage: &Stage) -> Self {
-        Self { requester: stage.requester.clone(), worker: stage.worker.clone() }
+        Self { requester: stage.requester.clone(), worker: stage.worker.clone(), gate: None }
+    }
+
+    /// The same, waiting for others at a gate.
+    pub fn with_gate(&self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self.clone() }
+    }
+
+    async fn pass(&self, at: GateAt) {
+        if let Some(gate) = self.gate.as_ref().filter(|gate| gate.at == at) {
+            gate.barrier.wait().await;
+        }
     }
 
     /// Drives a task of these payouts to its end, and answers it. `Undecided` answers once work is submitted.
@@ -55,7 +85,9 @@ impl Driver {
         patiently(start, async || self.requester.api.create(input.clone()).await).await?;
         patiently(start, async || self.worker.api.accept(&id, &invoices).await).await?;
         let funded = patiently(start, async || self.requester.api.fund(&id).await).await?;
+        self.pass(GateAt::Funding).await;
         self.lock(&id, &funded, start).await?;
+        self.pass(GateAt::Held).await;
         if end == End::Cancelled {
             patiently(start, async || self.requester.api.cancel(&id).await).await?;
             return self.until(&id, &["REFUNDED"], start).await;

@@ -91,6 +91,38 @@ async fn hostile_invoices_have_their_codes_and_change_nothing() -> Result<()> {
     theatre.close().await
 }
 
+/// Whoever pays a hash learns its preimage: what the operator pays by hand must never touch what is held for a task.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_of_the_operators_and_a_task_never_share_a_hash() -> Result<()> {
+    let theatre = Theatre::open(&[]).await?;
+    let stage = &theatre.stage;
+    let pay = "mutation($invoice: String!) { nodePay(invoice: $invoice, feeLimitMsat: \"1000\") { status } }";
+    let by_hand =
+        async |invoice: &str| stage.platform.operator().ask("nodePay", pay, json!({ "invoice": invoice })).await;
+    let before = stage.purses().await?;
+
+    // A task's invoice is handed to the operator as an ordinary bill.
+    let first = stage.post("Held", &[PAYOUT_SAT], "REFUND").await?;
+    stage.take(id_of(&first)?, &[PAYOUT_SAT]).await?;
+    let funded = stage.requester.api.fund(id_of(&first)?).await?;
+    stage.pay(&funded)?;
+    let held = stage.until_state(id_of(&first)?, "HELD").await?;
+    let bill = held["tranches"][0]["payoutInvoice"].as_str().context("the requester may see the invoice")?;
+    assert_eq!(code_of(by_hand(bill).await), "invoice.hash_reused");
+    stage.requester.api.cancel(id_of(&first)?).await?;
+    stage.until_state(id_of(&first)?, "REFUNDED").await?;
+    assert_eq!(stage.purses().await?, before, "nothing moved");
+
+    // A bill that was paid is handed in for a task: its preimage is known.
+    let expiry = tallystick_core::Duration::from_secs(WEEK.as_secs());
+    let amount = tallystick_core::Msat::try_new(PAYOUT_SAT * 1_000)?;
+    let bill = stage.worker.party.invoice(amount, expiry).await?;
+    assert_eq!(by_hand(&bill).await?["status"], "SUCCEEDED");
+    let second = stage.post("Never to be held", &[PAYOUT_SAT], "REFUND").await?;
+    assert_eq!(code_of(stage.worker.api.accept(id_of(&second)?, &[bill]).await), "invoice.hash_reused");
+    theatre.close().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn anothers_task_is_not_ones_own() -> Result<()> {
     let theatre = Theatre::open(&[]).await?;

@@ -18,6 +18,7 @@ async fn no_preimage_and_no_seed_is_found_anywhere() -> Result<()> {
     let mut teller = theatre.teller();
     teller.paid_out().await?;
     teller.cancelled().await?;
+    teller.killed().await?;
     teller.worker_offline().await?;
     teller.deadline().await?;
     let stage = &theatre.stage;
@@ -33,7 +34,7 @@ async fn no_preimage_and_no_seed_is_found_anywhere() -> Result<()> {
         }
     }
     let preimages = stage.requester.party.revealed_preimages().await?;
-    assert_eq!(preimages.len(), 2, "two tasks were paid out, and the payer holds the proof of each");
+    assert_eq!(preimages.len(), 3, "three tasks were paid out, and the payer holds the proof of each");
     let dir = stage.platform.dir().to_owned();
     let passphrase = fs::read_to_string(dir.join("passphrase"))?;
     let seed = LightningNode::reveal_seed(&init::lightning_dir(&dir), &passphrase)?;
