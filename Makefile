@@ -28,6 +28,10 @@ tools: setup
 build: setup ## build the tally binary with optimisations
 	cargo build --release --locked -p tally
 
+.PHONY: install
+install: setup ## build the tally binary and install it where cargo installs programs
+	cargo install --locked --path crates/tally
+
 .PHONY: demo
 demo: setup ## play the five stories of escrow on a private Bitcoin and Lightning network
 	cargo build --release --locked -p tally
@@ -68,4 +72,5 @@ soak: setup ## ten times as many kills and random stories as `make test`
 .PHONY: bench
 bench: setup ## measure what docs/benchmarks.md tells
 	cargo bench --locked -p tallystick-store
+	cargo bench --locked -p tallystick-lightning
 	cargo bench --locked -p tally

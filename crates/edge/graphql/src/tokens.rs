@@ -1,11 +1,12 @@
 //! A look at a query's text before the parser sees it.
 //!
-//! The parser calls itself for every bracket, and the checks of a document take more than linear time. Both are
-//! harmless once brackets and tokens are counted.
+//! The parser calls itself for every bracket, and the checks of a document take more than linear time. The parser
+//! library watches its stack, but how deep that lets it go depends on the thread, and it does not tell why it stopped.
+//! Once brackets and tokens are counted, neither matters, and the client learns which limit it met.
 
 use crate::error::EdgeError;
 
-/// Brackets within each other. The parser's own limit is the same, but comes too late for its stack.
+/// Brackets within each other: what the parser allows selections in its second pass.
 pub(crate) const NESTING_MAX: usize = 64;
 /// Names, numbers, strings and signs of a query.
 pub(crate) const TOKENS_MAX: usize = 4_000;
