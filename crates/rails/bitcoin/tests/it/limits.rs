@@ -1,10 +1,12 @@
 //! Answers that are late, long, missing or nonsense.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tallystick_bitcoin::RpcError;
 use tallystick_core::Coded;
 
-use crate::server::{Answer, client};
+use crate::server::{Answer, client, client_with_timeout};
 
 #[tokio::test]
 async fn reads_are_tried_again_and_writes_are_not() {
@@ -26,7 +28,7 @@ async fn reads_are_tried_again_and_writes_are_not() {
 
 #[tokio::test]
 async fn silence_ends() {
-    let (client, _) = client(vec![Answer::Silence]).await;
+    let (client, _) = client_with_timeout(vec![Answer::Silence], Duration::from_millis(100)).await;
     let error = client.call::<u32>("getblockcount", json!([])).await.expect_err("too slow");
     assert!(matches!(&error, RpcError::Transport(cause) if cause.is_timeout()), "{error:?}");
 }

@@ -47,9 +47,14 @@ pub async fn serve(answers: Vec<Answer>) -> (String, Requests) {
 
 /// A client of prepared answers, and what it asked.
 pub async fn client(answers: Vec<Answer>) -> (RpcClient, Requests) {
+    client_with_timeout(answers, Duration::from_secs(20)).await
+}
+
+/// The same with a limit for one request.
+pub async fn client_with_timeout(answers: Vec<Answer>, timeout: Duration) -> (RpcClient, Requests) {
     let (url, requests) = serve(answers).await;
     let auth = RpcAuth::UserPass { user: "user".to_owned(), password: "pass".to_owned() };
-    let config = RpcConfig { url, auth, timeout: Duration::from_millis(500) };
+    let config = RpcConfig { url, auth, timeout };
     (RpcClient::try_new(config).expect("a usable configuration"), requests)
 }
 
@@ -63,7 +68,12 @@ async fn reply(mut stream: TcpStream, answer: Answer) -> String {
             return request;
         }
         Answer::Http(status, body) => (status, body),
-        Answer::Flood(bytes) => (200, " ".repeat(bytes)),
+        Answer::Flood(bytes) => {
+            // Without a length in the header nobody can know before. The client hangs up when it has had enough.
+            let _ = stream.write_all(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n").await;
+            let _ = stream.write_all(&vec![b' '; bytes]).await;
+            return request;
+        }
     };
     let id = request.split("\"id\":").nth(1).map_or("null", |rest| rest.split([',', '}']).next().unwrap_or("null"));
     let body = body.replace("$ID", id);
