@@ -2,7 +2,7 @@
 //! started again; and the end is the same: one payout or none, and no money lost.
 
 use anyhow::{Context, Result, ensure};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tally::demo::{LOOK, Purses, Stage};
 
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 
 const PAYOUT_SAT: u64 = 10_000;
 const HOLD_SAT: u64 = 10_100;
+/// How long payments may take to come to rest before the node is looked after.
+const REST_MAX: Duration = Duration::from_secs(5);
 /// More points than any story has: the harness must come to an end.
 const POINTS_MAX: u64 = 400;
 
@@ -50,10 +52,10 @@ async fn stop_everywhere(end: End) -> Result<()> {
         theatre.stage.platform.kill().await?;
         theatre.stage.platform.start(&[("TALLY_CRASH_AT", point.to_string())]).await?;
         theatre.stage.until_usable().await?;
-        let crashed = Box::pin(play(&mut theatre.stage, end))
+        let mut crashed = Box::pin(play(&mut theatre.stage, end))
             .await
             .with_context(|| format!("{end:?}, stopped at point {point}"))?;
-        let after = theatre.stage.purses().await?;
+        let after = purses(&mut theatre.stage, &mut crashed).await?;
         check(end, &before, &after);
         assert_eq!(theatre.channels().await?, channels, "{end:?}, point {point}: a channel was closed");
         before = after;
@@ -91,6 +93,18 @@ async fn play(stage: &mut Stage, end: End) -> Result<bool> {
         crashed |= let_the_deadline_come(stage, &task).await?;
     }
     Ok(crashed)
+}
+
+/// Everybody's money at rest. The last points of a story come after its end: the node may die even now.
+async fn purses(stage: &mut Stage, crashed: &mut bool) -> Result<Purses> {
+    let start = Instant::now();
+    loop {
+        *crashed |= restart_if_dead(stage).await?;
+        if let Ok(purses) = tokio::time::timeout(REST_MAX, stage.purses()).await {
+            return purses;
+        }
+        ensure!(start.elapsed() < tally::demo::STEP_MAX, "the payments do not come to rest");
+    }
 }
 
 async fn restart_if_dead(stage: &mut Stage) -> Result<bool> {
