@@ -27,7 +27,7 @@ pub use pool::{Entry, Mempool};
 
 pub(crate) use accept::Terms;
 pub(crate) use package::{PACKAGE_COUNT_MAX, is_child_with_parents_tree};
-pub(crate) use policy::multisig_keys;
+pub(crate) use policy::{is_p2pk, multisig_keys};
 
 use crate::chain::{Above, CoinSet};
 

@@ -82,7 +82,7 @@ fn is_standard_script(script: &Script) -> bool {
         let data = Script::from_bytes(&script.as_bytes()[1..]);
         return script.len() <= OP_RETURN_BYTES_MAX && data.is_push_only();
     }
-    script.is_p2pk()
+    is_p2pk(script)
         || script.is_p2pkh()
         || script.is_p2sh()
         || script.is_witness_program() && is_known_length(script)
@@ -92,6 +92,17 @@ fn is_standard_script(script: &Script) -> bool {
 /// Version 0 allows two lengths only; later versions are open.
 fn is_known_length(script: &Script) -> bool {
     script.is_p2wpkh() || script.is_p2wsh() || script.as_bytes()[0] != 0
+}
+
+/// Whether a script asks for a signature of a bare key.
+pub(crate) fn is_p2pk(script: &Script) -> bool {
+    // Between the push and the opcode.
+    script.is_p2pk() && script.as_bytes().get(1..script.len() - 1).is_some_and(has_key_form)
+}
+
+/// Whether the first byte of a key goes with its length; the key may still be none.
+fn has_key_form(key: &[u8]) -> bool {
+    matches!((key.first(), key.len()), (Some(2 | 3), 33) | (Some(4 | 6 | 7), 65))
 }
 
 /// The number of keys of a bare multisig script.
@@ -110,7 +121,7 @@ pub(crate) fn multisig_keys(script: &Script) -> Option<u8> {
     let mut found = 0u8;
     for instruction in Script::from_bytes(keys).instructions() {
         match instruction {
-            Ok(Instruction::PushBytes(key)) if matches!(key.len(), 33 | 65) => found = found.checked_add(1)?,
+            Ok(Instruction::PushBytes(key)) if has_key_form(key.as_bytes()) => found = found.checked_add(1)?,
             _ => return None,
         }
     }

@@ -16,7 +16,8 @@ pub(super) enum Kind {
     Text,
     Number,
     Bool,
-    List,
+    /// A list; what its items are called in the help.
+    List(&'static str),
     /// A number of BTC, or text with one; checked where it is used.
     Amount,
     /// A number or a truth value; checked where it is used.
@@ -196,7 +197,7 @@ fn mismatch(param: &Param, value: &Value) -> Option<String> {
         Kind::Text => ("string", value.is_string()),
         Kind::Number => ("number", value.is_number()),
         Kind::Bool => ("bool", value.is_boolean()),
-        Kind::List => ("array", value.is_array()),
+        Kind::List(_) => ("array", value.is_array()),
         Kind::Amount | Kind::Verbosity => return None,
     };
     (!fits).then(|| format!("JSON value of type {} is not of expected type {expected}", type_name(value)))
@@ -217,7 +218,7 @@ fn type_name(value: &Value) -> &'static str {
 fn usage(method: &str, params: &[Param]) -> String {
     let name = |param: &Param| match param.kind {
         Kind::Text => format!("\"{}\"", param.name),
-        Kind::List => format!("[\"{}\",...]", param.name),
+        Kind::List(item) => format!("[\"{item}\",...]"),
         _ => param.name.to_owned(),
     };
     let mut words = vec![method.to_owned()];

@@ -22,7 +22,7 @@ pub(super) fn get_network_info(node: &mut Node, _: &Args) -> Outcome {
         "localservicesnames": ["NETWORK", "WITNESS", "NETWORK_LIMITED"],
         "localrelay": true,
         "timeoffset": 0,
-        "networkactive": false,
+        "networkactive": true,
         "connections": 0,
         "connections_in": 0,
         "connections_out": 0,

@@ -5,7 +5,7 @@ use bitcoin::script::Instruction;
 use bitcoin::{Address, Network, PublicKey, Script, XOnlyPublicKey, ecdsa};
 use serde_json::{Map, Value, json};
 
-use crate::mempool::multisig_keys;
+use crate::mempool::{is_p2pk, multisig_keys};
 
 /// The longest push that is shown as a number.
 const NUMBER_BYTES_MAX: usize = 4;
@@ -27,7 +27,7 @@ pub(super) fn script_json(script: &Script) -> Value {
 
 fn kind(script: &Script) -> &'static str {
     match script {
-        s if s.is_p2pk() => "pubkey",
+        s if is_p2pk(s) => "pubkey",
         s if s.is_p2pkh() => "pubkeyhash",
         s if s.is_p2sh() => "scripthash",
         s if s.is_p2wpkh() => "witness_v0_keyhash",
@@ -43,11 +43,15 @@ fn kind(script: &Script) -> &'static str {
 
 fn descriptor(script: &Script, address: Option<&Address>) -> String {
     let bytes = script.as_bytes();
-    if script.is_p2pk() {
-        let key = &bytes[1..bytes.len() - 1];
-        if PublicKey::from_slice(key).is_ok() {
-            return format!("pk({})", hex::encode(key));
-        }
+    let keys = keys(script);
+    if is_p2pk(script)
+        && let [key] = keys.as_slice()
+    {
+        return format!("pk({key})");
+    }
+    if multisig_keys(script).is_some_and(|count| usize::from(count) == keys.len()) {
+        let needed = bytes[0] - all::OP_PUSHNUM_1.to_u8() + 1;
+        return format!("multi({needed},{})", keys.join(","));
     }
     if script.is_p2tr() && XOnlyPublicKey::from_slice(&bytes[2..]).is_ok() {
         return format!("rawtr({})", hex::encode(&bytes[2..]));
@@ -56,6 +60,15 @@ fn descriptor(script: &Script, address: Option<&Address>) -> String {
         Some(address) => format!("addr({address})"),
         None => format!("raw({})", hex::encode(bytes)),
     }
+}
+
+/// The keys that a script pushes, in hex.
+fn keys(script: &Script) -> Vec<String> {
+    let pushes = script.instructions().filter_map(|instruction| match instruction {
+        Ok(Instruction::PushBytes(push)) if PublicKey::from_slice(push.as_bytes()).is_ok() => Some(push),
+        _ => None,
+    });
+    pushes.map(|push| hex::encode(push.as_bytes())).collect()
 }
 
 /// Appends the checksum of a descriptor (BIP 380).

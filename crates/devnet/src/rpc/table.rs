@@ -56,12 +56,12 @@ const METHODS: &[Method] = &[
     },
     Method {
         name: "submitpackage",
-        params: &[needs("package", List), takes("maxfeerate", Amount), takes("maxburnamount", Amount)],
+        params: &[needs("package", List("rawtx")), takes("maxfeerate", Amount), takes("maxburnamount", Amount)],
         run: txs::submit_package,
     },
     Method {
         name: "testmempoolaccept",
-        params: &[needs("rawtxs", List), takes("maxfeerate", Amount)],
+        params: &[needs("rawtxs", List("rawtx")), takes("maxfeerate", Amount)],
         run: txs::test_mempool_accept,
     },
     Method { name: "getmempoolinfo", params: &[], run: pool::get_mempool_info },
@@ -83,7 +83,7 @@ const METHODS: &[Method] = &[
     },
     Method {
         name: "generateblock",
-        params: &[needs("output", Text), needs("transactions", List), takes("submit", Bool)],
+        params: &[needs("output", Text), needs("transactions", List("rawtx/txid")), takes("submit", Bool)],
         run: mining::generate_block,
     },
     Method { name: "submitblock", params: &[needs("hexdata", Text), takes("dummy", Text)], run: mining::submit_block },

@@ -108,10 +108,11 @@ fn found_in_block(node: &Node, txid: Txid, hash: Option<BlockHash>, verbosity: i
 }
 
 pub(super) fn send_raw_transaction(node: &mut Node, args: &Args) -> Outcome {
+    let burn_max = args.amount_or(2, Amount::ZERO)?;
     let tx = transaction(args.text(0)?)
         .ok_or_else(|| Failure::new(DESERIALIZATION, "TX decode failed. Make sure the tx has at least one input."))?;
+    check_burn(&tx, burn_max)?;
     let rate_max = args.fee_rate_max(1)?;
-    check_burn(&tx, args.amount_or(2, Amount::ZERO)?)?;
     let txid = tx.compute_txid();
     let tx = Arc::new(tx);
     let vouts = 0..u32::try_from(tx.output.len()).unwrap_or(u32::MAX);
