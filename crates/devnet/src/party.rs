@@ -107,6 +107,7 @@ impl Party {
         config.alias = name.to_owned();
         config.listen = vec![([127, 0, 0, 1], 0).into()];
         config.forward = options.forward;
+        config.accept_without_reserve = true;
         let dir = config.data_dir.clone();
         // Sealing the seed takes a good part of a second.
         tokio::task::spawn_blocking(move || LightningNode::create(&dir, PASSPHRASE))

@@ -63,7 +63,7 @@ pub struct Channel {
     pub ready: bool,
     /// Ready, with the peer connected.
     pub usable: bool,
-    /// Announced to the network.
+    /// Meant to be told to the network, once it has six confirmations.
     pub announced: bool,
 }
 

@@ -11,6 +11,8 @@ use crate::LightningError;
 
 /// The name in gossip has 32 bytes (BOLT 7).
 const ALIAS_BYTES_MAX: usize = 32;
+/// Addresses that a node tells the network; LDK panics on more than 100.
+const ADDRESSES_MAX: usize = 16;
 
 /// How a Lightning node is set up.
 #[derive(Clone, Debug)]
@@ -29,10 +31,15 @@ pub struct LightningConfig {
     pub alias: String,
     /// How often the chain source is asked for a new block.
     pub poll_interval: Duration,
+    /// How long the chain source may be silent before holds and payments no longer begin.
+    pub chain_silence_max: Duration,
     /// The longest pause between two attempts to reach a channel's peer.
     pub reconnect_pause_max: Duration,
     /// Whether payments of others are forwarded. Off for a node that only holds and pays out.
     pub forward: bool,
+    /// Whether channels are taken though the wallet could not pay for closing them in a hurry. For wallets that only
+    /// spend and earn their own money; a node that holds the money of others loses its payouts so.
+    pub accept_without_reserve: bool,
 }
 
 impl LightningConfig {
@@ -51,8 +58,10 @@ impl LightningConfig {
             announce: Vec::new(),
             alias: "tallystick".to_owned(),
             poll_interval: poll,
+            chain_silence_max: Duration::from_secs(600),
             reconnect_pause_max: reconnect,
             forward: false,
+            accept_without_reserve: false,
         }
     }
 
@@ -60,6 +69,10 @@ impl LightningConfig {
         if self.alias.len() > ALIAS_BYTES_MAX {
             let length = self.alias.len();
             return Err(LightningError::Config(format!("the alias has {length} bytes, at most {ALIAS_BYTES_MAX}")));
+        }
+        if self.announce.len() > ADDRESSES_MAX {
+            let count = self.announce.len();
+            return Err(LightningError::Config(format!("{count} addresses to announce, at most {ADDRESSES_MAX}")));
         }
         if self.poll_interval.is_zero() || self.reconnect_pause_max.is_zero() {
             return Err(LightningError::Config("the pauses must be longer than nothing".to_owned()));

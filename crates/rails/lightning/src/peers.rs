@@ -9,6 +9,7 @@ use std::time::Duration;
 use bitcoin::secp256k1::PublicKey;
 use tallystick_app::port::rail::RailError;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::LightningError;
@@ -23,6 +24,8 @@ const HANDSHAKE_CHECK: Duration = Duration::from_millis(10);
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// No operator has so many peers.
 const PEERS_MAX: usize = 1_000;
+/// Connections that others may have open to one address of ours.
+const INBOUND_MAX: usize = 512;
 
 /// Peers that we reach by ourselves, with their addresses.
 pub(crate) struct Peers {
@@ -152,13 +155,19 @@ pub(crate) fn parse_peer(peer: &str) -> Result<PublicKey, RailError> {
     PublicKey::from_str(peer).map_err(|_| RailError::Refused("a peer's key has 66 hexadecimal digits".into()))
 }
 
-/// Takes connections until the node stops.
+/// Takes connections until the node stops, so many at once that strangers cannot use up its file descriptors.
 pub(crate) async fn listen(listener: TcpListener, manager: Arc<PeerManager>) {
+    let room = Arc::new(Semaphore::new(INBOUND_MAX));
     loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => match stream.into_std() {
                 Ok(stream) => {
-                    tokio::spawn(lightning_net_tokio::setup_inbound(Arc::clone(&manager), stream));
+                    let connection = lightning_net_tokio::setup_inbound(Arc::clone(&manager), stream);
+                    tokio::spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
                 }
                 Err(error) => tracing::debug!(%error, "a connection cannot be taken"),
             },

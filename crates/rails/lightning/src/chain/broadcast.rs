@@ -28,6 +28,15 @@ impl Broadcaster {
     }
 }
 
+impl Broadcaster {
+    /// Sends transactions again that the wallet knows of.
+    pub(crate) fn repeat(&self, txs: Vec<Transaction>) {
+        for tx in txs {
+            let _ = self.queue.send(vec![tx]);
+        }
+    }
+}
+
 impl BroadcasterInterface for Broadcaster {
     fn broadcast_transactions(&self, txs: &[&Transaction]) {
         let txs: Vec<Transaction> = txs.iter().map(|tx| (*tx).clone()).collect();

@@ -11,7 +11,7 @@ use lightning_block_sync::{BlockSourceErrorKind, SpvClient};
 use tallystick_core::BlockHeight;
 use tokio::sync::watch;
 
-use super::{ChainSource, HeaderCache};
+use super::{ChainSource, HeaderCache, Pulse};
 use crate::ldk::types::{ChainMonitor, ChannelManager, Sweeper};
 use crate::wallet::OnchainWallet;
 
@@ -36,6 +36,7 @@ pub(crate) struct Follower {
     pub(crate) gate: Arc<BlockGate>,
     /// Called with a height before the manager learns of it.
     pub(crate) before: Box<dyn Fn(BlockHeight) + Send + Sync>,
+    pub(crate) pulse: Arc<Pulse>,
     /// The height that everyone has seen.
     pub(crate) height: watch::Sender<BlockHeight>,
 }
@@ -80,8 +81,12 @@ impl Follower {
         loop {
             ticks.tick().await;
             match client.poll_best_tip().await {
-                Ok((_, true)) => self.tell(),
-                Ok((_, false)) => {}
+                Ok((_, news)) => {
+                    self.pulse.beat();
+                    if news {
+                        self.tell();
+                    }
+                }
                 Err(error) if error.kind() == BlockSourceErrorKind::Transient => {
                     tracing::warn!(error = %error.into_inner(), "the chain source does not answer; asking again");
                 }

@@ -3,16 +3,19 @@
 //! ```text
 //! source     blocks and headers for LDK            fees       what a transaction should pay
 //! follow     every new block to everyone, in order broadcast  transactions, alone or as packages
+//! pulse      whether the source still answers
 //! ```
 
 mod broadcast;
 mod fees;
 mod follow;
 mod headers;
+mod pulse;
 mod source;
 
 pub(crate) use broadcast::{Broadcaster, Outgoing};
 pub(crate) use fees::Fees;
 pub(crate) use follow::{BlockGate, Follower};
 pub(crate) use headers::HeaderCache;
+pub(crate) use pulse::Pulse;
 pub(crate) use source::{ChainSource, Spawner};

@@ -8,11 +8,17 @@ use lightning::ln::types::ChannelId;
 
 use crate::node::engine::Engine;
 
-/// A peer wants to open a channel to us: accepted, and not used before it is confirmed.
+/// A peer wants to open a channel to us: accepted if it can be closed in a hurry, and not used before it is confirmed.
 pub(super) fn requested(engine: &Engine, channel: &ChannelId, peer: &PublicKey) {
-    let channels = engine.manager.list_channels().len() as u64;
-    if engine.wallet.can_fund(tallystick_core::Sat::ZERO, channels + 1).is_err() {
-        tracing::warn!(%channel, "a channel is accepted without coins on the chain that could pay for closing it in a hurry");
+    if let Err(error) = engine.wallet.can_pay(Amount::ZERO, engine.reserve(1))
+        && !engine.accept_without_reserve
+    {
+        tracing::warn!(%channel, %peer, %error, "a channel is refused: add coins to the on-chain wallet");
+        let message = "too few coins on the chain to take another channel".to_owned();
+        if let Err(error) = engine.manager.force_close_broadcasting_latest_txn(channel, peer, message) {
+            tracing::debug!(%channel, ?error, "the channel was gone already");
+        }
+        return;
     }
     if let Err(error) = engine.manager.accept_inbound_channel(channel, peer, 0, None) {
         tracing::warn!(%channel, ?error, "a channel cannot be accepted");
@@ -22,7 +28,8 @@ pub(super) fn requested(engine: &Engine, channel: &ChannelId, peer: &PublicKey) 
 /// A peer accepted our channel: it is funded. If that fails the channel is given up, which costs nothing.
 pub(super) fn fund(engine: &Engine, channel: ChannelId, peer: PublicKey, value_sat: u64, script: ScriptBuf) {
     let rate = engine.fees.rate(ConfirmationTarget::NonAnchorChannelFee);
-    let failed = match engine.wallet.fund(script, Amount::from_sat(value_sat), rate) {
+    let keep = if engine.accept_without_reserve { Amount::ZERO } else { engine.reserve(0) };
+    let failed = match engine.wallet.fund(script, Amount::from_sat(value_sat), keep, rate) {
         Ok(tx) => match engine.manager.funding_transaction_generated(channel, peer, tx.clone()) {
             Ok(()) => return,
             Err(error) => {

@@ -32,7 +32,7 @@ impl Logger for LdkLogger {
 
 /// Cuts every run of hexadecimal digits as long as a preimage that follows the word.
 fn without_preimages(text: String) -> String {
-    let Some(word) = text.find("preimage") else { return text };
+    let Some(word) = text.to_ascii_lowercase().find("preimage") else { return text };
     let (clean, suspect) = text.split_at(word);
     let mut result = clean.to_owned();
     let mut run = String::new();
@@ -60,6 +60,7 @@ mod tests {
         let expected = format!("Claiming inbound HTLC id 0 with payment hash {hash} with preimage [cut]");
         assert_eq!(without_preimages(line), expected);
         assert_eq!(without_preimages(format!("(preimage {preimage}) but")), "(preimage [cut]) but");
+        assert_eq!(without_preimages(format!("PaymentPreimage({preimage})")), "PaymentPreimage([cut])");
         assert_eq!(without_preimages(format!("hash {hash}")), format!("hash {hash}"));
         assert_eq!(without_preimages("no preimage for dead beef é".into()), "no preimage for dead beef é");
     }

@@ -4,8 +4,9 @@ use lightning::util::config::{
     ChannelConfig, ChannelHandshakeConfig, ChannelHandshakeLimits, MaxDustHTLCExposure, UserConfig,
 };
 
-/// BOLT 2 allows no more HTLCs in one direction.
-const HTLCS_MAX: u16 = 483;
+/// HTLCs that one channel may hold for us. BOLT 2 allows 483, but each may have to be claimed on the chain in a
+/// transaction of its own.
+const HTLCS_MAX: u16 = 100;
 
 /// LDK's settings for a node that holds HTLCs for days.
 pub(crate) fn settings(forward: bool) -> UserConfig {

@@ -58,9 +58,9 @@ impl Ground {
         config: &LightningConfig,
         store: Arc<Store>,
         root: &RootKeys,
-        tip: (u32, BlockHash),
+        birth: (u32, BlockHash),
     ) -> Result<(Self, Outgoing), LightningError> {
-        let wallet = Arc::new(OnchainWallet::open(Arc::clone(&store), root.wallet_root(), config.network, tip)?);
+        let wallet = Arc::new(OnchainWallet::open(Arc::clone(&store), root.wallet_root(), config.network, birth)?);
         let (broadcaster, outgoing) = Broadcaster::new(config.rpc.clone(), Arc::clone(&wallet));
         let started = now();
         // The time makes LDK's ephemeral keys differ from those of the last run.

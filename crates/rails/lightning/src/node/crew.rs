@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lightning::chain::chaininterface::BroadcasterInterface;
 use lightning::ln::msgs::SocketAddress;
 use lightning_background_processor::{GossipSync, NO_LIQUIDITY_MANAGER, NO_ONION_MESSENGER, process_events_async};
 use tallystick_app::port::rail::RailListener;
@@ -98,6 +97,7 @@ impl Crew {
             wallet: Arc::clone(&ground.wallet),
             gate: Arc::clone(&self.engine.gate),
             before: Box::new(move |height| engine.stop_late(height)),
+            pulse: Arc::clone(&self.engine.pulse),
             height,
         };
         let source = Arc::clone(&ground.source);
@@ -120,17 +120,22 @@ impl Crew {
         let addresses: Vec<SocketAddress> = config.announce.iter().map(|address| (*address).into()).collect();
         self.tasks.run_until_stopped("chores", async move {
             heights.mark_changed();
+            // Several blocks may come at once: what is done every so many blocks counts from the last time.
+            let (mut archived, mut announced) = (0, 0);
             while heights.changed().await.is_ok() {
                 let height = heights.borrow_and_update().0;
                 // LDK offers its own transactions again; those of the wallet are ours to repeat.
-                for tx in engine.wallet.unconfirmed() {
-                    broadcaster.broadcast_transactions(&[&tx]);
-                }
-                if height.is_multiple_of(ARCHIVE_BLOCKS) {
+                broadcaster.repeat(engine.wallet.unconfirmed());
+                if height >= archived + ARCHIVE_BLOCKS {
+                    archived = height;
                     engine.monitors.archive_fully_resolved_channel_monitors();
                 }
-                if height.is_multiple_of(ANNOUNCE_BLOCKS) && !addresses.is_empty() {
-                    peer_manager.broadcast_node_announcement(COLOUR, alias, addresses.clone());
+                if height >= announced + ANNOUNCE_BLOCKS {
+                    announced = height;
+                    engine.warn_of_thin_reserve();
+                    if !addresses.is_empty() {
+                        peer_manager.broadcast_node_announcement(COLOUR, alias, addresses.clone());
+                    }
                 }
             }
         });

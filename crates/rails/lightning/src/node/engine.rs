@@ -12,7 +12,7 @@ use tallystick_core::{BlockHeight, Msat};
 use tokio::sync::{Notify, watch};
 
 use super::build::{Ground, Parts};
-use crate::chain::{BlockGate, Fees};
+use crate::chain::{BlockGate, Fees, Pulse};
 use crate::clock::now;
 use crate::ldk::types::{Bumper, ChainMonitor, ChannelManager, Sweeper};
 use crate::secret::{RootKeys, Sealer};
@@ -31,7 +31,9 @@ pub(crate) struct Engine {
     pub(crate) fees: Arc<Fees>,
     pub(crate) sealer: Sealer,
     pub(crate) network: Network,
+    pub(crate) accept_without_reserve: bool,
     pub(crate) gate: Arc<BlockGate>,
+    pub(crate) pulse: Arc<Pulse>,
     /// Held over "is the preimage known?" and what follows from the answer: a hold is either claimed or given back.
     pub(crate) settling: Mutex<()>,
     /// Payments that were asked for in an earlier run and never reached LDK: only they may be begun again.
@@ -55,7 +57,9 @@ impl Engine {
             fees: Arc::clone(&ground.fees),
             sealer: root.sealer(),
             network: config.network,
+            accept_without_reserve: config.accept_without_reserve,
             gate: Arc::new(BlockGate::default()),
+            pulse: Arc::new(Pulse::new(config.chain_silence_max)),
             settling: Mutex::new(()),
             never_begun: Mutex::new(HashSet::new()),
             turns: Turns::default(),
@@ -74,6 +78,16 @@ impl Engine {
     /// The height that LDK has processed.
     pub(crate) fn height(&self) -> BlockHeight {
         BlockHeight(self.manager.current_best_block().height)
+    }
+
+    /// Nothing that counts blocks may begin while none can be seen.
+    pub(crate) fn sees_the_chain(&self) -> Result<(), RailError> {
+        match self.pulse.silence() {
+            None => Ok(()),
+            Some(silent) => {
+                Err(RailError::Unavailable(format!("the chain source has been silent for {} s", silent.as_secs())))
+            }
+        }
     }
 
     /// Waits until everything done so far is on the disk.

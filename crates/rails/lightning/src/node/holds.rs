@@ -25,6 +25,7 @@ const LDK_FINAL_CLTV_SLACK: u32 = 3;
 impl Engine {
     /// Makes a hold invoice.
     pub(crate) fn hold_invoice(&self, request: &HoldRequest) -> Result<String, RailError> {
+        self.sees_the_chain()?;
         let HoldRequest { hash, amount, description, expiry, final_cltv_delta } = request;
         self.make_invoice(Some(*hash), *amount, description, *expiry, Some(*final_cltv_delta))
     }
@@ -59,7 +60,10 @@ impl Engine {
 
     /// Gives a hold back, unless it is being claimed or a payout may yet reveal its preimage.
     pub(crate) async fn give_back(&self, hash: PaymentHash) -> Result<(), RailError> {
+        // A payout on this hash begins before this, or after.
+        let turn = self.turns.take(hash.0).await;
         self.give_back_now(&hash)?;
+        drop(turn);
         self.durable().await
     }
 

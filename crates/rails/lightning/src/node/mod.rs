@@ -8,6 +8,7 @@ mod holds;
 mod operator;
 mod payouts;
 mod rail;
+mod reserve;
 mod start;
 mod tasks;
 
@@ -69,7 +70,8 @@ impl OpenedNode {
     /// # Errors
     /// [`LightningError`], each with its own code: directory in use, no chain source, damaged database.
     pub async fn start(self, listener: Arc<dyn RailListener>) -> Result<LightningNode, LightningError> {
-        start::start(self, listener).await
+        // Its state is large, and started once.
+        Box::pin(start::start(self, listener)).await
     }
 }
 

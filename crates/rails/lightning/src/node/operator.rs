@@ -1,6 +1,7 @@
 //! What the operator sees and does.
 
 use async_trait::async_trait;
+use bitcoin::Amount;
 use lightning::ln::types::ChannelId;
 use tallystick_app::port::operator::{Balances, Channel, NodeInfo, NodeOperator, OpenChannel, Payment};
 use tallystick_app::port::rail::RailError;
@@ -60,11 +61,9 @@ impl NodeOperator for LightningNode {
         if request.push.get() > request.capacity.to_msat().get() {
             return Err(RailError::Refused("more would be pushed than the channel holds".into()));
         }
-        let channels = engine.manager.list_channels().len() as u64;
-        engine
-            .wallet
-            .can_fund(request.capacity, channels + 1)
-            .map_err(|error| RailError::Refused(error.to_string()))?;
+        let keep = if engine.accept_without_reserve { Amount::ZERO } else { engine.reserve(1) };
+        let can_pay = engine.wallet.can_pay(Amount::from_sat(request.capacity.get()), keep);
+        can_pay.map_err(|error| RailError::Refused(error.to_string()))?;
         let mut settings = engine.manager.get_current_config();
         settings.channel_handshake_config.announce_for_forwarding = request.announce;
         let (capacity, push) = (request.capacity.get(), request.push.get());

@@ -71,6 +71,7 @@ impl Engine {
             Some(_) => {}
             None => self.refuse_second_payment(&hash, kind)?,
         }
+        self.sees_the_chain()?;
         Ok(self.begin(request, invoice, hash, kind))
     }
 

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use bitcoin::BlockHash;
 use lightning::chain::BestBlock;
 use lightning::ln::peer_handler::{IgnoringMessageHandler, MessageHandler};
 use tallystick_app::port::rail::RailListener;
@@ -24,6 +26,9 @@ use crate::secret::{self, RootKeys};
 use crate::store::{Notices, Store};
 use crate::{LightningConfig, LightningError, events};
 
+/// About a day.
+const BIRTH_BLOCKS: u32 = 144;
+
 pub(super) async fn open(config: LightningConfig, passphrase: &str) -> Result<OpenedNode, LightningError> {
     config.check()?;
     let root = open_seed(&config, passphrase).await?;
@@ -36,8 +41,8 @@ pub(super) async fn start(
 ) -> Result<LightningNode, LightningError> {
     let best = best_block(&config).await?;
     let (store, notices) = {
-        let dir = config.data_dir.clone();
-        blocking(move || Store::open(&dir)).await?
+        let (dir, vault) = (config.data_dir.clone(), root.vault()?);
+        blocking(move || Store::open(&dir, vault)).await?
     };
     match run(config, &root, best, Arc::clone(&store), notices, listener).await {
         Ok(node) => Ok(node),
@@ -60,7 +65,7 @@ async fn run(
     notices: Notices,
     listener: Arc<dyn RailListener>,
 ) -> Result<LightningNode, LightningError> {
-    let (ground, outgoing) = Ground::new(&config, store, root, (best.height, best.block_hash))?;
+    let (ground, outgoing) = Ground::new(&config, store, root, birth(&config, best).await?)?;
     ground.fees.refresh(&config.rpc).await;
     let parts = ground.build(&config, best).await?;
     let (peer_manager, gossip) = connect_parts(&ground, &parts);
@@ -114,6 +119,13 @@ async fn best_block(config: &LightningConfig) -> Result<BestBlock, LightningErro
     Ok(BestBlock::new(info.best_block_hash, info.blocks))
 }
 
+/// Where a new wallet begins: so far back that no reorganisation reaches it, which the wallet could not follow.
+async fn birth(config: &LightningConfig, best: BestBlock) -> Result<(u32, BlockHash), LightningError> {
+    let height = best.height.saturating_sub(BIRTH_BLOCKS);
+    let hash = config.rpc.get_block_hash(height).await;
+    Ok((height, hash.map_err(|error| LightningError::Chain(error.to_string()))?))
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LightningError> + Send + 'static,
 ) -> Result<T, LightningError> {
@@ -150,9 +162,18 @@ fn connect_parts(ground: &Ground, parts: &Parts) -> (Arc<PeerManager>, Arc<Gossi
 
 /// Brings what the last run left behind to an end, before anything new begins.
 async fn settle_last_run(engine: &Arc<Engine>) -> Result<(), LightningError> {
-    let handler = |event| events::handle(Arc::clone(engine), event);
-    engine.manager.process_pending_events_async(handler).await;
-    engine.monitors.process_pending_events_async(handler).await;
+    let failed = AtomicBool::new(false);
+    let handler = |event| async {
+        let handled = events::handle(Arc::clone(engine), event).await;
+        failed.fetch_or(handled.is_err(), Ordering::Relaxed);
+        handled
+    };
+    engine.manager.process_pending_events_async(&handler).await;
+    engine.monitors.process_pending_events_async(&handler).await;
+    if failed.into_inner() {
+        // What stock is taken of would be wrong: an event that waits may tell the end of a payment.
+        return Err(LightningError::Store("an event of the last run cannot be handled".to_owned()));
+    }
     engine.take_stock()?;
     engine.stop_late(engine.height());
     engine.claim_all_known()?;

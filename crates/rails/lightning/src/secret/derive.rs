@@ -6,13 +6,15 @@ use bitcoin::secp256k1::SECP256K1;
 use tallystick_core::NodeKey;
 use zeroize::Zeroizing;
 
-use super::{Sealer, Seed};
+use super::{Sealer, Seed, Vault};
+use crate::LightningError;
 
 /// Our own branch below the root: `m/7435'`. No standard claims the number.
 const PURPOSE: u32 = 7_435;
 const LDK: u32 = 0;
 const NODE_KEY: u32 = 1;
 const SEALER: u32 = 2;
+const VAULT: u32 = 3;
 
 /// Derives every key that the node needs.
 pub(crate) struct RootKeys(Xpriv);
@@ -41,6 +43,11 @@ impl RootKeys {
     /// What seals preimages.
     pub(crate) fn sealer(&self) -> Sealer {
         Sealer::new(&self.child(SEALER))
+    }
+
+    /// What seals LDK's own state, for one run.
+    pub(crate) fn vault(&self) -> Result<Vault, LightningError> {
+        Vault::try_new(self.child(VAULT))
     }
 
     fn child(&self, index: u32) -> Zeroizing<[u8; 32]> {
@@ -78,7 +85,10 @@ mod tests {
     fn a_recovered_seed_gives_the_same_node() {
         // Golden: changing a path would lose every node that exists.
         let keys = RootKeys::new(&Seed::from_bytes([1; 32]), Network::Bitcoin);
-        let digest = tallystick_core::canonical::digest("test/derive", &[&*keys.ldk_seed(), &*keys.child(SEALER)]);
+        let digest = tallystick_core::canonical::digest(
+            "test/derive",
+            &[&*keys.ldk_seed(), &*keys.child(SEALER), &*keys.child(VAULT)],
+        );
         assert_eq!(
             (keys.node_key().public().to_string(), digest.to_string()),
             (GOLDEN_NODE_KEY.to_owned(), GOLDEN_SECRETS.to_owned())
@@ -86,5 +96,5 @@ mod tests {
     }
 
     const GOLDEN_NODE_KEY: &str = "978692bed0ebad346da43677135edc7584d44a23bf7dfdd5c53821c929ca5716";
-    const GOLDEN_SECRETS: &str = "03d5c08f642c48ce5b3dd3d4a30ccbe405cb5b3abc958dd9f1476d981bf411da";
+    const GOLDEN_SECRETS: &str = "5f17356e5530ddd981fab1294d2eea575b9634b5e56daa7776cc5ef6a121fd09";
 }

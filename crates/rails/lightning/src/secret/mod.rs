@@ -7,8 +7,10 @@ mod derive;
 mod proof;
 mod seal;
 mod seed;
+mod vault;
 
 pub(crate) use derive::RootKeys;
 pub use proof::{PaymentProof, payment_proofs};
 pub(crate) use seal::Sealer;
 pub(crate) use seed::{Seed, create, open};
+pub(crate) use vault::Vault;

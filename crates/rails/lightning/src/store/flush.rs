@@ -8,7 +8,8 @@ use rusqlite::{Connection, Transaction, params};
 use tallystick_app::port::rail::RailNotice;
 
 use super::queue::MonitorWork;
-use super::{Store, Write, lock_of, rows};
+use super::{MANAGER, Store, Write, lock_of, monitor_place, rows, update_place};
+use crate::secret::Vault;
 
 pub(super) struct Flusher {
     store: Arc<Store>,
@@ -67,13 +68,14 @@ impl Flusher {
         // After the manager: whatever it has handled has its rows in here.
         let writes = lock_of(&self.store.queue).take_writes();
 
+        let vault = &self.store.vault;
         let transaction = self.connection.transaction()?;
         if let Some(manager) = manager {
             transaction
                 .prepare_cached("INSERT INTO manager VALUES (0, ?1) ON CONFLICT DO UPDATE SET body = excluded.body")?
-                .execute([manager])?;
+                .execute([vault.seal(MANAGER, &manager)])?;
         }
-        write_monitors(&transaction, &whole, &before.monitors)?;
+        write_monitors(&transaction, vault, &whole, &before.monitors)?;
         let mut notices = Vec::new();
         for write in writes {
             notices.extend(write_row(&transaction, write)?);
@@ -103,6 +105,7 @@ impl Flusher {
 
 fn write_monitors(
     transaction: &Transaction<'_>,
+    vault: &Vault,
     whole: &[WholeMonitor],
     work: &BTreeMap<[u8; 32], MonitorWork>,
 ) -> Result<(), rusqlite::Error> {
@@ -111,16 +114,16 @@ fn write_monitors(
             .prepare_cached(
                 "INSERT INTO monitors (name, body) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = excluded.body",
             )?
-            .execute(params![name, body])?;
+            .execute(params![name, vault.seal(&monitor_place(name), body)])?;
         transaction
             .prepare_cached("DELETE FROM monitor_updates WHERE name = ?1 AND number <= ?2")?
             .execute(params![name, rows::signed(*newest)])?;
     }
     for work in work.values().filter(|work| !work.whole) {
         for (number, body) in &work.updates {
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO monitor_updates VALUES (?1, ?2, ?3)")?
-                .execute(params![work.name, rows::signed(*number), body])?;
+            transaction.prepare_cached("INSERT OR REPLACE INTO monitor_updates VALUES (?1, ?2, ?3)")?.execute(
+                params![work.name, rows::signed(*number), vault.seal(&update_place(&work.name, *number), body)],
+            )?;
         }
     }
     Ok(())
@@ -157,7 +160,9 @@ fn write_row(transaction: &Transaction<'_>, write: Write) -> Result<Option<(u64,
             transaction.execute("INSERT INTO wallet (body) VALUES (?1)", [body])?;
         }
         Write::Archive(name) => {
-            transaction.prepare_cached("UPDATE monitors SET archived = 1 WHERE name = ?1")?.execute([name])?;
+            // The monitor stays, for whoever must look into it; what led to it does not.
+            transaction.prepare_cached("UPDATE monitors SET archived = 1 WHERE name = ?1")?.execute([&name])?;
+            transaction.prepare_cached("DELETE FROM monitor_updates WHERE name = ?1")?.execute([&name])?;
         }
     }
     Ok(None)

@@ -16,6 +16,8 @@
 //!   without the event never comes without the row.
 //! * Whoever waits is taken before the manager is encoded: what the waiter did is in it.
 //!
+//! Manager, monitors and their updates hold preimages: they are sealed ([`Vault`]).
+//!
 //! When a write fails, the store is down for good: nothing more is acknowledged, and the node stops.
 
 mod flush;
@@ -37,6 +39,7 @@ use tallystick_app::port::rail::RailNotice;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::LightningError;
+use crate::secret::Vault;
 pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
 pub(crate) use queue::MonitorChange;
@@ -46,6 +49,16 @@ pub(crate) use rows::{Kind, PaymentRow};
 
 const FILE_NAME: &str = "lightning.sqlite";
 const LOCK_NAME: &str = "lightning.lock";
+/// Where a sealed body stands: it opens there only.
+const MANAGER: &str = "manager";
+
+fn monitor_place(name: &str) -> String {
+    format!("monitor {name}")
+}
+
+fn update_place(name: &str, number: u64) -> String {
+    format!("update {number} of {name}")
+}
 
 /// What is written to the disk besides manager and monitors.
 pub(crate) enum Write {
@@ -101,6 +114,7 @@ pub(crate) struct Store {
     /// Becomes true once, when a write failed.
     down: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    vault: Vault,
     /// Held as long as the store lives, so that no second process runs on the directory.
     lock: File,
 }
@@ -108,7 +122,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store, makes it if there is none, and starts its writer. Notices come out of the receiver once they
     /// are durable; those of an earlier run first.
-    pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, Notices), LightningError> {
+    pub(crate) fn open(dir: &Path, vault: Vault) -> Result<(Arc<Self>, Notices), LightningError> {
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -136,6 +150,7 @@ impl Store {
             notices,
             down: watch::Sender::new(false),
             thread: Mutex::new(None),
+            vault,
             lock,
         });
         let flusher = flush::Flusher::new(Arc::clone(&store), writer);

@@ -1,8 +1,10 @@
 //! Monitors as they are read back at start.
 
 use super::rows::unsigned;
-use super::{Store, lock_of};
+use super::{Store, lock_of, monitor_place, update_place};
 use crate::LightningError;
+
+const WHAT: &str = "a channel monitor";
 
 /// A whole monitor, and the updates that came after it, in order.
 pub(crate) struct StoredMonitor {
@@ -19,9 +21,15 @@ impl Store {
         let mut found = Vec::new();
         let mut rows = monitors.query([])?;
         while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let updates = updates.query_map([name], |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
-            found.push(StoredMonitor { body: row.get(1)?, updates: updates.collect::<Result<_, _>>()? });
+            let (name, sealed): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let body = self.vault.open(WHAT, &monitor_place(&name), &sealed)?;
+            let mut opened = Vec::new();
+            let mut later = updates.query([&name])?;
+            while let Some(row) = later.next()? {
+                let (number, sealed): (u64, Vec<u8>) = (unsigned(row, 0)?, row.get(1)?);
+                opened.push((number, self.vault.open(WHAT, &update_place(&name, number), &sealed)?));
+            }
+            found.push(StoredMonitor { body, updates: opened });
         }
         Ok(found)
     }

@@ -7,7 +7,7 @@ use tallystick_app::port::rail::RailNotice;
 use tallystick_core::{Digest32, PaymentHash};
 
 use super::rows::{self, PAYMENT_COLUMNS, PaymentKey, PaymentRow, read_payment};
-use super::{Store, lock_of};
+use super::{MANAGER, Store, lock_of};
 use crate::LightningError;
 
 impl Store {
@@ -84,7 +84,8 @@ impl Store {
     /// The channel manager of the last run.
     pub(crate) fn manager(&self) -> Result<Option<Vec<u8>>, LightningError> {
         let reader = lock_of(&self.reader);
-        Ok(reader.query_row("SELECT body FROM manager", [], |row| row.get(0)).optional()?)
+        let sealed: Option<Vec<u8>> = reader.query_row("SELECT body FROM manager", [], |row| row.get(0)).optional()?;
+        sealed.map(|sealed| self.vault.open("the channel manager", MANAGER, &sealed)).transpose()
     }
 
     /// The wallet's changes, oldest first.

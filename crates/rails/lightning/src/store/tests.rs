@@ -71,19 +71,31 @@ impl Numbers {
         let mut disk = self.disk.get().unwrap().lock().unwrap();
         // One snapshot.
         let snapshot = disk.transaction().unwrap();
-        let body: Option<Vec<u8>> =
+        let vault = vault();
+        let sealed: Option<Vec<u8>> =
             rusqlite::OptionalExtension::optional(snapshot.query_row("SELECT body FROM manager", [], |row| row.get(0)))
                 .unwrap();
+        let body = sealed.map(|sealed| vault.open("manager", MANAGER, &sealed).unwrap());
         let (handled, manager) = serde_json::from_slice(&body.unwrap_or_else(|| b"[0, {}]".to_vec())).unwrap();
-        let sql = "SELECT name, MAX(number) FROM (SELECT name, CAST(CAST(body AS TEXT) AS INTEGER) AS number FROM monitors \
-                   UNION SELECT name, number FROM monitor_updates) GROUP BY name";
         let mut monitors = BTreeMap::new();
-        let mut statement = snapshot.prepare(sql).unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let name: String = row.get(0).unwrap();
+        let mut newest = |name: &str, number: u64| {
             let of = name.strip_prefix("channel ").unwrap().parse().unwrap();
-            monitors.insert(of, rows::unsigned(row, 1).unwrap());
+            monitors.entry(of).and_modify(|known: &mut u64| *known = number.max(*known)).or_insert(number);
+        };
+        let mut whole = snapshot.prepare("SELECT name, body FROM monitors").unwrap();
+        let mut rows = whole.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let (name, sealed): (String, Vec<u8>) = (row.get(0).unwrap(), row.get(1).unwrap());
+            let body = vault.open("monitor", &monitor_place(&name), &sealed).unwrap();
+            newest(&name, String::from_utf8(body).unwrap().parse().unwrap());
+        }
+        let mut updates = snapshot.prepare("SELECT name, number, body FROM monitor_updates").unwrap();
+        let mut rows = updates.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let (name, number, sealed): (String, u64, Vec<u8>) =
+                (row.get(0).unwrap(), rows::unsigned(row, 1).unwrap(), row.get(2).unwrap());
+            assert!(vault.open("update", &update_place(&name, number), &sealed).is_ok());
+            newest(&name, number);
         }
         let rows: i64 = snapshot.query_row("SELECT COUNT(*) FROM payments", [], |row| row.get(0)).unwrap();
         OnDisk { manager, handled, monitors, rows: rows.unsigned_abs() }
@@ -120,6 +132,10 @@ impl NodeState for Numbers {
     }
 }
 
+fn vault() -> Vault {
+    Vault::try_new(zeroize::Zeroizing::new([1; 32])).unwrap()
+}
+
 fn row(number: u64, status: PaymentStatus) -> PaymentRow {
     let mut id = [0; 32];
     id[..8].copy_from_slice(&number.to_be_bytes());
@@ -141,7 +157,7 @@ fn row(number: u64, status: PaymentStatus) -> PaymentRow {
 fn no_monitor_on_the_disk_is_newer_than_the_manager() {
     const UPDATES: u64 = 250;
     let dir = tempfile::tempdir().unwrap();
-    let (store, _notices) = Store::open(dir.path()).unwrap();
+    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
     let numbers = Numbers::watching(dir.path());
     store.attach(numbers.clone());
     let done = AtomicBool::new(false);
@@ -183,7 +199,7 @@ fn no_monitor_on_the_disk_is_newer_than_the_manager() {
 #[tokio::test]
 async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, mut notices) = Store::open(dir.path()).unwrap();
+    let (store, mut notices) = Store::open(dir.path(), vault()).unwrap();
     let numbers = Numbers::watching(dir.path());
     store.attach(numbers.clone());
     numbers.update(&store, 1);
@@ -212,7 +228,7 @@ async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
 #[tokio::test]
 async fn what_is_queued_is_read_before_what_is_stored() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _notices) = Store::open(dir.path()).unwrap();
+    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
     let (one, two) = (row(1, PaymentStatus::Pending), row(2, PaymentStatus::Pending));
     store.write(Write::Payment(one.clone()));
     store.flush().await.unwrap();
@@ -248,7 +264,7 @@ async fn notices_come_again_until_they_are_heard() {
     ];
     let mut wanted: Vec<_> = (0..).zip(all.clone()).collect();
     {
-        let (store, mut notices) = Store::open(dir.path()).unwrap();
+        let (store, mut notices) = Store::open(dir.path(), vault()).unwrap();
         for notice in all {
             store.notify(notice);
         }
@@ -260,7 +276,7 @@ async fn notices_come_again_until_they_are_heard() {
         store.close();
     }
     wanted.remove(1);
-    let (store, mut notices) = Store::open(dir.path()).unwrap();
+    let (store, mut notices) = Store::open(dir.path(), vault()).unwrap();
     for notice in &wanted {
         assert_eq!(notices.recv().await.as_ref(), Some(notice));
     }
@@ -274,12 +290,12 @@ async fn notices_come_again_until_they_are_heard() {
 #[test]
 fn a_second_store_and_newer_tables_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _notices) = Store::open(dir.path()).unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(LightningError::Locked)));
+    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
+    assert!(matches!(Store::open(dir.path(), vault()), Err(LightningError::Locked)));
     store.close();
-    let (store, _notices) = Store::open(dir.path()).unwrap();
+    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
     store.close();
     let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
     connection.pragma_update(None, "user_version", 1_000).unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(LightningError::Corrupt(_))));
+    assert!(matches!(Store::open(dir.path(), vault()), Err(LightningError::Corrupt(_))));
 }

@@ -18,7 +18,6 @@ use bitcoin::bip32::Xpriv;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction};
 use lightning::chain::{BestBlock, Listen};
-use tallystick_core::Sat;
 
 use crate::LightningError;
 use crate::clock::now;
@@ -26,8 +25,6 @@ use crate::store::{Store, Write};
 
 /// How many scripts ahead are looked for.
 const LOOKAHEAD: u32 = 100;
-/// What stays in the wallet for each channel, to pay for its closing at once if that must be.
-const RESERVE_PER_CHANNEL_SAT: u64 = 25_000;
 /// More changes than this are made one when the wallet is opened; every block is one.
 const CHANGES_MAX: usize = 100;
 
@@ -52,19 +49,19 @@ pub(crate) struct OnchainBalance {
 /// Why a channel cannot be funded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FundingError {
-    #[error("the on-chain wallet has {have} sat, the channel and the reserve for fees need {need} sat")]
-    TooLittle { have: u64, need: u64 },
+    #[error("the on-chain wallet has {have}; the channel, and the reserve for closing channels, need {need}")]
+    TooLittle { have: Amount, need: Amount },
     #[error("the funding transaction cannot be built: {0}")]
     Build(String),
 }
 
 impl OnchainWallet {
-    /// Loads the wallet, or makes it; a new one begins at `tip`, as nothing can have been paid to it before.
+    /// Loads the wallet, or makes it; a new one begins at block `birth`, as nothing can have been paid to it before.
     pub(crate) fn open(
         store: Arc<Store>,
         root: Xpriv,
         network: Network,
-        tip: (u32, BlockHash),
+        birth: (u32, BlockHash),
     ) -> Result<Self, LightningError> {
         let changes = read_changes(&store)?;
         let (external, external_signers) = keychain(root, KeychainKind::External, network)?;
@@ -75,7 +72,7 @@ impl OnchainWallet {
                 .lookahead(LOOKAHEAD)
                 .create_wallet_no_persist()
                 .map_err(|_| LightningError::Corrupt("the wallet's descriptors"))?;
-            begin_at(&mut wallet, tip)?;
+            begin_at(&mut wallet, birth)?;
             wallet
         } else {
             Wallet::load()
@@ -123,19 +120,29 @@ impl OnchainWallet {
         Ok(script)
     }
 
-    /// Whether a channel of `capacity` can be paid for beside the reserve of `channels` channels.
-    pub(crate) fn can_fund(&self, capacity: Sat, channels: u64) -> Result<(), FundingError> {
-        let balance = self.lock().balance();
-        let have = balance.trusted_spendable().to_sat();
-        let need = capacity.get().saturating_add(RESERVE_PER_CHANNEL_SAT.saturating_mul(channels));
-        if have < need { Err(FundingError::TooLittle { have, need }) } else { Ok(()) }
+    /// What can be spent: confirmed coins and our own change, less what a funding that is under way takes.
+    pub(crate) fn spendable(&self) -> Amount {
+        let wallet = self.lock();
+        spendable(&wallet, &self.reserved())
     }
 
-    /// Builds and signs a transaction that pays `amount` to `script`.
-    pub(crate) fn fund(&self, script: ScriptBuf, amount: Amount, rate: FeeRate) -> Result<Transaction, FundingError> {
+    /// Whether `amount` can be paid so that `keep` is left.
+    pub(crate) fn can_pay(&self, amount: Amount, keep: Amount) -> Result<(), FundingError> {
+        leaves(self.spendable(), amount, keep)
+    }
+
+    /// Builds and signs a transaction that pays `amount` to `script` and leaves `keep`, fees aside.
+    pub(crate) fn fund(
+        &self,
+        script: ScriptBuf,
+        amount: Amount,
+        keep: Amount,
+        rate: FeeRate,
+    ) -> Result<Transaction, FundingError> {
         let build = |error: &dyn std::fmt::Display| FundingError::Build(error.to_string());
         let mut wallet = self.lock();
         let mut reserved = self.reserved();
+        leaves(spendable(&wallet, &reserved), amount, keep)?;
         let mut builder = wallet.build_tx();
         builder.add_recipient(script, amount).fee_rate(rate).unspendable(reserved.iter().copied().collect());
         let mut psbt = builder.finish().map_err(|error| build(&error))?;
@@ -232,6 +239,16 @@ fn keychain(
         .map_err(|_| LightningError::Corrupt("the wallet's descriptors"))?;
     let signers = SignersContainer::build(keys, &descriptor, &secp);
     Ok((descriptor, signers))
+}
+
+fn spendable(wallet: &Wallet, reserved: &HashSet<OutPoint>) -> Amount {
+    let taken: Amount = reserved.iter().filter_map(|coin| wallet.get_utxo(*coin)).map(|coin| coin.txout.value).sum();
+    wallet.balance().trusted_spendable().checked_sub(taken).unwrap_or(Amount::ZERO)
+}
+
+fn leaves(have: Amount, amount: Amount, keep: Amount) -> Result<(), FundingError> {
+    let need = amount.checked_add(keep).unwrap_or(Amount::MAX_MONEY);
+    if have < need { Err(FundingError::TooLittle { have, need }) } else { Ok(()) }
 }
 
 fn inputs(tx: &Transaction) -> impl Iterator<Item = OutPoint> + '_ {

@@ -9,7 +9,8 @@ use super::*;
 const RATE: FeeRate = FeeRate::from_sat_per_kwu(500);
 
 fn open(dir: &std::path::Path) -> (Arc<Store>, OnchainWallet) {
-    let (store, _notices) = Store::open(dir).unwrap();
+    let vault = crate::secret::Vault::try_new(zeroize::Zeroizing::new([1; 32])).unwrap();
+    let (store, _notices) = Store::open(dir, vault).unwrap();
     let root = Xpriv::new_master(Network::Regtest, &[7; 32]).unwrap();
     let wallet = OnchainWallet::open(store.clone(), root, Network::Regtest, (0, BlockHash::all_zeros())).unwrap();
     (store, wallet)
@@ -47,23 +48,28 @@ fn a_coin_is_in_one_funding_and_a_funding_is_not_sent_before_its_time() {
     let script = wallet.fresh_address().script_pubkey();
     wallet.block_connected(&block_paying(script, Amount::from_sat(1_000_000)), 1);
     assert_eq!(wallet.balance().confirmed, Amount::from_sat(1_000_000));
-    assert!(wallet.can_fund(Sat::try_new(900_000).unwrap(), 4).is_ok());
-    assert!(matches!(wallet.can_fund(Sat::try_new(900_001).unwrap(), 4), Err(FundingError::TooLittle { .. })));
+    let keep = Amount::from_sat(100_000);
+    assert!(wallet.can_pay(Amount::from_sat(900_000), keep).is_ok());
+    assert!(matches!(wallet.can_pay(Amount::from_sat(900_001), keep), Err(FundingError::TooLittle { .. })));
 
     let amount = Amount::from_sat(400_000);
-    let first = wallet.fund(somewhere(), amount, RATE).unwrap();
+    let fund = |keep| wallet.fund(somewhere(), amount, keep, RATE);
+    assert!(matches!(fund(Amount::from_sat(600_001)), Err(FundingError::TooLittle { .. })));
+    let first = fund(keep).unwrap();
+    // Its coin is spoken for: a second channel at the same time finds nothing to pay with.
+    assert_eq!(wallet.spendable(), Amount::ZERO);
     // Only LDK knows when the peer has signed; until then nobody may broadcast it.
     assert!(wallet.unconfirmed().is_empty());
-    assert!(matches!(wallet.fund(somewhere(), amount, RATE), Err(FundingError::Build(_))));
+    assert!(matches!(fund(Amount::ZERO), Err(FundingError::TooLittle { .. })));
     wallet.give_up(&first);
-    let second = wallet.fund(somewhere(), amount, RATE).unwrap();
+    let second = fund(keep).unwrap();
     wallet.saw(std::slice::from_ref(&second));
     assert_eq!(wallet.unconfirmed(), [second]);
     let balance = wallet.balance();
     assert_eq!(balance.confirmed, Amount::ZERO);
     assert!(balance.pending > Amount::from_sat(590_000) && balance.pending < Amount::from_sat(600_000));
     // Its change may fund the next one.
-    assert!(wallet.fund(somewhere(), amount, RATE).is_ok());
+    assert!(fund(keep).is_ok());
     store.close();
 }
 

@@ -3,9 +3,9 @@
 use tallystick_app::port::operator::{NodeOperator, OpenChannel};
 use tallystick_app::port::rail::RailError;
 use tallystick_core::{Msat, Sat};
-use tallystick_devnet::{ChannelPlan, wait_until};
+use tallystick_devnet::{ChannelPlan, Devnet, PartyOptions, wait_until};
 
-use crate::stage::{HOUR, Stage, fees, msat, plan};
+use crate::stage::{HOUR, Platform, Stage, fees, msat, plan};
 
 async fn locals(stage: &Stage, party: &str) -> (u64, u64) {
     let ours = stage.platform.node.balances().await.unwrap().channels.get();
@@ -88,6 +88,34 @@ async fn a_channel_that_one_closes_comes_back_to_both() {
     let after = node.balances().await.unwrap().onchain_confirmed.get();
     assert!(after < before + 800_000, "closing alone costs fees");
     stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_takes_no_channel_that_it_could_not_close_in_a_hurry() {
+    let mut net = Devnet::start().await.unwrap();
+    net.add_party("payer", PartyOptions::default()).await.unwrap();
+    let platform = Platform::start(&net).await;
+    let (peer, address) = platform.contact();
+    let payer = net.party("payer").unwrap();
+    let open = async || {
+        let plan = plan();
+        payer.open_channel((&peer, &address), plan.capacity, plan.push).await.unwrap();
+        let node = payer.node().await.unwrap();
+        wait_until("an answer", async || {
+            let funded = node.channels().await.iter().any(|channel| channel.funding.is_some());
+            Ok(funded || node.channels().await.is_empty())
+        })
+        .await
+        .unwrap();
+    };
+    open().await;
+    assert!(payer.node().await.unwrap().channels().await.is_empty());
+    assert!(platform.node.channels().await.is_empty());
+    net.fund(&platform.node).await.unwrap();
+    open().await;
+    assert_eq!(platform.node.channels().await.len(), 1);
+    platform.stop().await;
+    net.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,6 +62,17 @@ async fn no_preimage_is_left_on_the_disk_and_none_can_be_seen() {
         preimage.as_slice(),
     ));
     assert_eq!(digest, held.hash.0, "it is the proof of payment");
+    // Neither in the clear: channel manager and monitors know it, for the chain; they are sealed.
+    let needles = [preimage.to_vec(), hex::encode(preimage.as_slice()).into_bytes()];
+    let mut searched = 0;
+    for file in std::fs::read_dir(stage.platform.dir()).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        searched += bytes.len();
+        let found = needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle));
+        assert!(!found, "the preimage is in the clear in {}", path.display());
+    }
+    assert!(searched > 50_000, "only {searched} bytes searched");
     // The platform's own copy is gone once the hold is claimed.
     let node = &stage.platform.node;
     let left = tallystick_lightning::payment_proofs(&stage.platform.dir(), PASSPHRASE).unwrap();

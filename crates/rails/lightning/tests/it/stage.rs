@@ -131,9 +131,14 @@ pub struct Platform {
 
 impl Platform {
     pub async fn start(net: &Devnet) -> Self {
+        Self::start_with(net, |_| {}).await
+    }
+
+    pub async fn start_with(net: &Devnet, change: impl FnOnce(&mut LightningConfig)) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let mut config = LightningConfig::new(dir.path().to_owned(), Network::Regtest, net.chain().rpc().clone());
         config.listen = vec![([127, 0, 0, 1], 0).into()];
+        change(&mut config);
         LightningNode::create(&config.data_dir, PASSPHRASE).unwrap();
         let recorder = Arc::new(Recorder::default());
         let node = LightningNode::start(config.clone(), PASSPHRASE, recorder.clone()).await.unwrap();
@@ -147,6 +152,11 @@ impl Platform {
 
     pub fn config(&self) -> LightningConfig {
         self.config.clone()
+    }
+
+    /// Changes the configuration for the next start.
+    pub fn change(&mut self, change: impl FnOnce(&mut LightningConfig)) {
+        change(&mut self.config);
     }
 
     pub async fn stop(&self) {
