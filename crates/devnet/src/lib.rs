@@ -12,7 +12,8 @@
 //! # Invariants
 //!
 //! * Whoever talks to it sees Bitcoin Core 29 with `-regtest -txindex`: the contract suite of the testkit says what
-//!   that means and runs against both.
+//!   that means and runs against both. One exception: scripts are checked by the rules of blocks alone, not by the
+//!   mempool's stricter ones (low S, clean stack), since `bitcoinconsensus` knows no others.
 //! * [`Miner`] uses nothing but JSON-RPC, so it drives a real Bitcoin Core as well.
 //! * A block or transaction that breaks a rule leaves no trace in the unspent outputs.
 //! * It listens on 127.0.0.1 only.

@@ -234,7 +234,23 @@ impl Mempool {
                  package feerate {package_rate} <= parent feerate is {parent_rate}"
             ));
         }
+        if conflicts.iter().any(|conflict| self.best_rate(conflict) > package_rate) {
+            return Err("package RBF failed: insufficient feerate: does not improve feerate diagram".to_owned());
+        }
         Ok(replaced)
+    }
+}
+
+impl Mempool {
+    /// The best rate at which a miner can take a transaction: alone, or with one that pays for both. A package that pays
+    /// more than all that it replaces makes blocks better if its rate is no lower than this.
+    fn best_rate(&self, txid: &Txid) -> KvbRate {
+        let rate_of = |txids: &[Txid]| {
+            let totals = self.totals(txids);
+            KvbRate::of(totals.fee, totals.vsize)
+        };
+        let with_child = self.descendants(txid).into_iter().map(|child| rate_of(&[*txid, child]));
+        with_child.fold(rate_of(&[*txid]), KvbRate::max)
     }
 }
 

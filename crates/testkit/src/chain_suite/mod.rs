@@ -46,7 +46,7 @@ macro_rules! chain_suite {
             }
             packages {
                 a_child_pays_for_its_parent, a_package_that_is_known, topologies_that_are_refused,
-                dust_must_be_spent, version_3_families_are_small, lists_are_tried_together,
+                dust_must_be_spent, a_package_must_pay_a_better_rate, version_3_families_are_small, lists_are_tried_together,
             }
             lookups { outputs, transactions }
             reorgs {

@@ -143,6 +143,24 @@ pub async fn dust_must_be_spent(config: RpcConfig) {
     assert_eq!(answer["package_msg"], "success");
 }
 
+/// A package replaces what it conflicts with only if blocks are better for it: more fee alone is not enough.
+pub async fn a_package_must_pay_a_better_rate(config: RpcConfig) {
+    let mut bench = Bench::with_coins(config, 2).await;
+    let (coin, funds) = (bench.coin(), bench.coin());
+    let small = bench.keys.sign(&Draft::new().spend(&coin).pay_rest(foreign_script(1), 5 * FEE));
+    bench.send(&small).await;
+    // Parent and child pay more than it, but they are more than twice as large.
+    let (parent, child) = anchored(&bench, &coin, &funds, 7 * FEE);
+    let answer = submit(&bench, &[&parent, &child]).await;
+    assert_eq!(answer["package_msg"], "package RBF failed: insufficient feerate: does not improve feerate diagram");
+    assert_eq!(bench.mempool().await, [small.compute_txid().to_string()]);
+    let (parent, child) = anchored(&bench, &coin, &funds, 30 * FEE);
+    let answer = submit(&bench, &[&parent, &child]).await;
+    assert_eq!(answer["package_msg"], "success");
+    assert_eq!(answer["replaced-transactions"], json!([small.compute_txid()]));
+    assert_eq!(bench.mempool().await.len(), 2);
+}
+
 /// Version 3 (BIP 431): one parent, one child, both small.
 pub async fn version_3_families_are_small(config: RpcConfig) {
     let mut bench = Bench::with_coins(config, 2).await;
