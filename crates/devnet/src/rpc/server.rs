@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -66,7 +66,6 @@ impl ChainServer {
             .fallback(wrong_method)
             .route("/", post(handle))
             .method_not_allowed_fallback(wrong_method)
-            .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
             .with_state(shared);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -127,11 +126,15 @@ async fn wrong_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, "JSONRPC server handles only POST requests").into_response()
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn handle(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
     let given = headers.get(header::AUTHORIZATION).map_or(&[][..], header::HeaderValue::as_bytes);
     if !bool::from(given.ct_eq(shared.login.as_bytes())) {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"jsonrpc\"")]).into_response();
     }
+    // Not before the login: a stranger takes no memory.
+    let Ok(body) = to_bytes(body, REQUEST_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
     // Script checks and proof of work are not for the threads that serve the network.
     let answered = tokio::task::spawn_blocking(move || shared.answer(&body)).await;
     match answered {
