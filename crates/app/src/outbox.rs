@@ -167,8 +167,14 @@ enum Progress {
 async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCommand>, AppError> {
     Ok(match effect {
         Effect::MakeHoldInvoice { hash, amount, description, expiry, final_cltv_delta } => {
-            let request = HoldRequest { hash, amount, description, expiry, final_cltv_delta };
-            Some(NodeCommand::RecordHoldInvoice { hash, bolt11: rail.hold_invoice(request).await? })
+            match rail.hold_invoice(HoldRequest { hash, amount, description, expiry, final_cltv_delta }).await {
+                Ok(bolt11) => Some(NodeCommand::RecordHoldInvoice { hash, bolt11 }),
+                Err(RailError::Refused(why)) => {
+                    tracing::error!(%hash, "the Lightning node refuses a hold invoice: {why}");
+                    Some(NodeCommand::RecordHoldRefused { hash })
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Effect::Pay { hash, id, bolt11, fee_limit, cltv_limit, begin_by, .. } => {
             match rail.pay(PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by }).await {
@@ -183,14 +189,25 @@ async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCo
                 Err(error) => return Err(error.into()),
             }
         }
-        Effect::ClaimHold { hash, amount } => match rail.claim_hold(hash).await? {
-            ClaimState::Claiming => None,
-            ClaimState::Claimed => Some(NodeCommand::RecordHoldClaimed { hash, amount }),
+        Effect::ClaimHold { hash, amount } => match rail.claim_hold(hash).await {
+            Ok(ClaimState::Claiming) => None,
+            Ok(ClaimState::Claimed) => Some(NodeCommand::RecordHoldClaimed { hash, amount }),
+            // Asking again reveals no preimage: the hold goes back at its deadline, and the payout was ours.
+            Err(RailError::NoPreimage) => {
+                tracing::error!(%hash, "the Lightning node has lost the preimage of a payout: its hold is lost");
+                Some(NodeCommand::RecordHoldLost { hash })
+            }
+            Err(error) => return Err(error.into()),
         },
-        Effect::CancelHold { hash } => {
-            rail.cancel_hold(hash).await?;
-            Some(NodeCommand::RecordHoldReturned { hash })
-        }
+        Effect::CancelHold { hash } => match rail.cancel_hold(hash).await {
+            Ok(()) => Some(NodeCommand::RecordHoldReturned { hash }),
+            // The rail knows of a payout that the journal does not: its word counts, it has the preimage.
+            Err(RailError::Claimed) => {
+                tracing::error!(%hash, "a hold to be given back was spent: the journal is older than the Lightning node");
+                Some(NodeCommand::RecordHoldSpent { hash })
+            }
+            Err(error) => return Err(error.into()),
+        },
     })
 }
 

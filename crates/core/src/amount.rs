@@ -21,12 +21,6 @@ pub enum AmountError {
     /// The result would be above 21 million bitcoin.
     #[error("the amount is larger than all bitcoin that can exist")]
     TooLarge,
-    /// The result would be below zero.
-    #[error("the amount would be negative")]
-    Negative,
-    /// Millisatoshi that are no whole number of satoshi.
-    #[error("{0} msat is not a whole number of sats")]
-    NotWhole(u64),
     /// More than 10,000 basis points.
     #[error("{0} basis points are more than the whole (10000)")]
     Rate(u16),
@@ -36,8 +30,6 @@ impl Coded for AmountError {
     fn code(&self) -> Code {
         match self {
             Self::TooLarge => Code("amount.too_large"),
-            Self::Negative => Code("amount.negative"),
-            Self::NotWhole(_) => Code("amount.not_whole_sats"),
             Self::Rate(_) => Code("amount.rate_too_high"),
         }
     }
@@ -75,17 +67,6 @@ macro_rules! amount {
                 match self.0.checked_add(other.0) {
                     Some(sum) => Self::try_new(sum),
                     None => Err(AmountError::TooLarge),
-                }
-            }
-
-            /// Subtracts.
-            ///
-            /// # Errors
-            /// [`AmountError::Negative`] if `other` is the larger one.
-            pub const fn checked_sub(self, other: Self) -> Result<Self, AmountError> {
-                match self.0.checked_sub(other.0) {
-                    Some(rest) => Ok(Self(rest)),
-                    None => Err(AmountError::Negative),
                 }
             }
 
@@ -144,25 +125,6 @@ impl From<Sat> for Msat {
     }
 }
 
-impl Msat {
-    /// The whole satoshi in this amount; the rest is dropped. For display, never for settlement.
-    pub const fn floor_sat(self) -> Sat {
-        Sat(self.0 / MSAT_PER_SAT)
-    }
-
-    /// The same amount in satoshi.
-    ///
-    /// # Errors
-    /// [`AmountError::NotWhole`] if a fraction of a satoshi would be lost.
-    pub const fn to_sat(self) -> Result<Sat, AmountError> {
-        if self.0.is_multiple_of(MSAT_PER_SAT) {
-            Ok(Sat(self.0 / MSAT_PER_SAT))
-        } else {
-            Err(AmountError::NotWhole(self.0))
-        }
-    }
-}
-
 /// A rate in hundredths of a percent, 10,000 at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize)]
 pub struct BasisPoints(u16);
@@ -202,17 +164,9 @@ mod tests {
     #[test]
     fn overflow_is_a_value() {
         assert_eq!(Sat::MAX.checked_add(Sat(1)), Err(AmountError::TooLarge));
-        assert_eq!(Sat::ZERO.checked_sub(Sat(1)), Err(AmountError::Negative));
         assert_eq!(Msat::try_new(u64::MAX), Err(AmountError::TooLarge));
         assert_eq!(Sat::MAX.to_msat(), Msat::MAX);
         assert_eq!(Msat::sum([Msat::MAX, Msat(1)]), Err(AmountError::TooLarge));
-    }
-
-    #[test]
-    fn a_fraction_of_a_sat_is_refused() {
-        assert_eq!(Msat(1_001).to_sat(), Err(AmountError::NotWhole(1_001)));
-        assert_eq!(Msat(2_000).to_sat(), Ok(Sat(2)));
-        assert_eq!(Msat(2_999).floor_sat(), Sat(2));
     }
 
     #[test]

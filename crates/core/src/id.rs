@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, marker::PhantomData, str::FromStr};
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 /// Text or bytes that are no UUID of version 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +22,10 @@ impl<T> Id<T> {
     /// Takes a UUID.
     ///
     /// # Errors
-    /// [`IdError`] for any version but 7.
+    /// [`IdError`] for any version but 7, and for any variant but that of RFC 9562: there the version means nothing.
     pub fn try_new(uuid: Uuid) -> Result<Self, IdError> {
-        if uuid.get_version_num() == 7 { Ok(Self { uuid, of: PhantomData }) } else { Err(IdError) }
+        let is_v7 = uuid.get_variant() == Variant::RFC4122 && uuid.get_version_num() == 7;
+        if is_v7 { Ok(Self { uuid, of: PhantomData }) } else { Err(IdError) }
     }
 
     /// An identifier from a time in Unix milliseconds and ten bytes of randomness, both passed in.
@@ -124,5 +125,13 @@ mod tests {
         assert_eq!("00000000-0000-4000-8000-000000000000".parse::<Id<Thing>>(), Err(IdError));
         assert_eq!("nonsense".parse::<Id<Thing>>(), Err(IdError));
         assert!(borsh::from_slice::<Id<Thing>>(&[0; 16]).is_err());
+    }
+
+    #[test]
+    fn other_variants_are_refused() {
+        let id = |variant: char| format!("018cc251-f400-7000-{variant}000-000000000000").parse::<Id<Thing>>();
+        for variant in "0123456789abcdef".chars() {
+            assert_eq!(id(variant).is_ok(), "89ab".contains(variant), "{variant}");
+        }
     }
 }

@@ -97,6 +97,8 @@ impl Default for ApiConfig {
 pub struct PolicyConfig {
     /// The platform's fee in basis points.
     pub fee_basis_points: Option<u16>,
+    /// The smallest fee.
+    pub fee_min_sat: Option<u64>,
     /// The smallest payout of a tranche.
     pub payout_min_sat: Option<u64>,
     /// The largest payout of a tranche.
@@ -129,6 +131,7 @@ impl PolicyConfig {
         let secs = |value: Option<u64>, default| value.map_or(default, Duration::from_secs);
         let policy = Policy {
             fee_rate: self.fee_basis_points.map_or(Ok(base.fee_rate), BasisPoints::try_new)?,
+            fee_min: sat(self.fee_min_sat, base.fee_min)?,
             payout_min: sat(self.payout_min_sat, base.payout_min)?,
             payout_max: sat(self.payout_max_sat, base.payout_max)?,
             tranches_max: self.tranches_max.unwrap_or(base.tranches_max),

@@ -93,8 +93,10 @@ operators = {operators:?}
 
 [policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
+# The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100
-# payout_min_sat = 1
+# fee_min_sat = 10
+# payout_min_sat = 1000
 # payout_max_sat = 5000000
 # tranches_max = 8
 # final_cltv_max_blocks = 1000

@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`cases`] | how many cases a property test tries |
 //! | [`mod@chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
 //! | [`clock`] | a clock set by hand |
 //! | [`escrow`] | given/when/then for the rules of escrow |
@@ -9,6 +10,7 @@
 //! | [`rail`] | a Lightning network in memory |
 //! | [`mod@store_suite`] | the contract of journal and read model |
 
+mod cases;
 pub mod chain_suite;
 pub mod clock;
 pub mod escrow;
@@ -16,6 +18,7 @@ pub mod memory_store;
 pub mod rail;
 pub mod store_suite;
 
+pub use cases::cases;
 pub use clock::ManualClock;
 pub use memory_store::MemoryStore;
 pub use rail::SimRail;

@@ -196,6 +196,9 @@ pub enum InvoiceError {
     /// It needs features that this node does not know.
     #[error("the invoice needs features that this node does not know")]
     UnknownFeatures,
+    /// It does not carry one payment secret, which every payment needs (BOLT 11, BOLT 4).
+    #[error("the invoice has no payment secret, or several; make it with a current wallet")]
+    NoSecret,
     /// It is longer than any wallet makes.
     #[error("the invoice has {length} characters, at most {limit} are read")]
     TooLong {
@@ -211,6 +214,7 @@ impl Coded for InvoiceError {
         match self {
             Self::Malformed(_) => Code("invoice.malformed"),
             Self::UnknownFeatures => Code("invoice.unknown_features"),
+            Self::NoSecret => Code("invoice.no_secret"),
             Self::TooLong { .. } => Code("invoice.too_long"),
         }
     }

@@ -11,6 +11,7 @@ mod notices;
 mod outbox;
 mod races;
 mod requests;
+mod spent;
 mod stories;
 mod timers;
 mod workers;

@@ -14,7 +14,7 @@ use tallystick_app::{
 use tallystick_core::{
     Decider, Duration, Id, Msat, NodeKey, NostrKey, PaymentHash, SignedRequest, Timestamp, canonical,
 };
-use tallystick_escrow::{Escrow, Event, Policy, State, Task, TaskView, Terms, UserCommand};
+use tallystick_escrow::{Escrow, Event, State, Task, TaskView, Terms, UserCommand};
 use tallystick_testkit::{
     ManualClock, MemoryStore, SimRail,
     escrow::{self, requester, worker},
@@ -56,7 +56,7 @@ impl World {
         let clock: Arc<ManualClock> = Arc::clone(&self.clock);
         let tasks: Arc<dyn TaskReader> = Arc::clone(&self.store) as _;
         let key = NodeKey::try_new(&[8; 32]).unwrap();
-        App::new(Parts { journal, tasks, clock, key, policy: Policy::default() })
+        App::new(Parts { journal, tasks, clock, key, policy: escrow::policy() })
     }
 
     pub fn start_with(&self, journal: Arc<dyn Journal>, rail: Arc<dyn HoldRail>) -> Node {
@@ -144,7 +144,7 @@ impl Node {
     }
 
     pub async fn create(&self, id: Id<Task>, terms: Terms) -> Result<Answer, AppError> {
-        self.ask(id, requester(), UserCommand::CreateTask { id, terms, policy: Policy::default() }).await
+        self.ask(id, requester(), UserCommand::CreateTask { id, terms, policy: escrow::policy() }).await
     }
 
     pub async fn accept(&self, id: Id<Task>, by: NostrKey, invoices: Vec<String>) -> Result<Answer, AppError> {

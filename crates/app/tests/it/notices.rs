@@ -1,10 +1,15 @@
 //! Notices come at least once: twice, late, and in any order that one network may give.
 
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
-use tallystick_core::{BlockHeight, Msat, PaymentHash};
-use tallystick_testkit::escrow::{hold_of, msat};
+use tallystick_core::{BlockHeight, Duration, Msat, PaymentHash};
+use tallystick_escrow::PayFailure;
+use tallystick_testkit::{
+    cases,
+    escrow::{hold_of, msat},
+    rail::Presence,
+};
 
-use crate::node::{Node, PAYER, World, price, task};
+use crate::node::{Node, PAYEE, PAYER, World, price, task};
 
 /// A small generator of chance with a seed: the same run every time.
 struct Dice(u64);
@@ -80,6 +85,88 @@ async fn order_and_repetition_change_no_end() {
         assert_eq!(world.gains(), if paid { sum } else { (0, 0, 0) }, "seed {seed}");
         world.check().await;
     }
+}
+
+/// Something goes wrong, or just goes on. Answers the node, which may be a new one.
+async fn disturb(node: Node, dice: &mut Dice, told: &mut Vec<RailNotice>) -> Node {
+    let rail = &node.world.rail;
+    match dice.roll(12) {
+        0 => rail.set_presence(PAYEE, [Presence::Online, Presence::Offline, Presence::Stalling][dice.roll(3)]),
+        1 => {
+            use PayFailure as F;
+            let reasons = [F::NoRoute, F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
+            rail.fail_payouts(&[reasons[dice.roll(reasons.len())]]);
+        }
+        2 => {
+            let hashes = node.hashes(task(0)).await;
+            rail.lose_hold(hashes[dice.roll(hashes.len())]);
+        }
+        3 => rail.mine(u32::try_from(dice.roll(200)).unwrap()),
+        // The dearest route that the smallest payout may take costs 10 sat.
+        4 => rail.set_route_fee(msat(u64::try_from(dice.roll(12_000)).unwrap())),
+        5 => return node.world.start(),
+        6 => node.later(Duration::from_secs(u64::try_from(dice.roll(1_000)).unwrap())),
+        7 | 8 => node.outbox.run_once().await.unwrap(),
+        9 | 10 => drop(rail.step()),
+        _ => tell_some(&node, dice, told).await,
+    }
+    node
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_payouts_every_msat_is_told() {
+    let payouts = [1_000, 2_000, 3_000];
+    let (mut claimed, mut uncovered, mut returned) = (0, 0, 0);
+    for seed in 0..u64::from(cases(400)) {
+        let mut dice = Dice(seed);
+        let world = World::new();
+        let mut node = world.start();
+        node.task_at(task(0), &payouts, "releasing").await;
+        let mut told = Vec::new();
+        for _ in 0..dice.roll(40) {
+            node = disturb(node, &mut dice, &mut told).await;
+        }
+        // In the end the payee is there again, or the blocks run out.
+        if dice.roll(2) == 0 {
+            world.rail.set_presence(PAYEE, Presence::Online);
+            world.rail.set_route_fee(Msat::ZERO);
+        } else {
+            world.rail.set_presence(PAYEE, Presence::Offline);
+            world.rail.mine(200);
+        }
+        node.settle().await;
+        let view = node.view(task(0)).await;
+        let (mut payer, mut payee, mut platform) = (0, 0, 0);
+        for (part, payout) in view.tranches.iter().zip(payouts) {
+            let (_, arrived) = world.rail.payouts(part.hash.unwrap());
+            let (cost, gain, fee) = price(payout);
+            let route = i128::from(part.routing_fee_msat.unwrap_or_default());
+            let paid = match part.state.as_str() {
+                "claimed" => {
+                    (payer, platform, claimed) = (payer + cost, platform + fee - route, claimed + 1);
+                    true
+                }
+                "uncovered" => {
+                    (platform, uncovered) = (platform - gain - route, uncovered + 1);
+                    true
+                }
+                "returned" => {
+                    returned += 1;
+                    false
+                }
+                other => panic!("seed {seed}: {other} is no end"),
+            };
+            payee += if paid { gain } else { 0 };
+            assert_eq!(arrived, usize::from(paid), "seed {seed}: {arrived} payouts of one that is {}", part.state);
+        }
+        assert_eq!(world.gains(), (payer, payee, platform), "seed {seed}");
+        assert_eq!(world.rail.held_msat(), 0, "seed {seed}: money stays locked");
+        let any_paid = payee > 0;
+        assert_eq!(view.state, if any_paid { "settled" } else { "refunded" }, "seed {seed}");
+        world.check().await;
+    }
+    let seen = [claimed, uncovered, returned];
+    assert!(seen.iter().all(|count| *count >= 10), "claimed, uncovered, returned: {seen:?}");
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@ use std::{
 };
 use tallystick_app::{AppError, port::tasks::TaskQuery};
 use tallystick_core::{BlockHeight, Coded};
-use tallystick_escrow::{Policy, Rejection, UserCommand};
+use tallystick_escrow::{Rejection, UserCommand};
 use tallystick_testkit::{
-    escrow::{self, key, requester, stranger, terms, worker},
+    escrow::{self, key, policy, requester, stranger, terms, worker},
     rail::InvoiceSpec,
 };
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ async fn a_signed_request_works_once() {
     let world = World::new();
     let node = world.start();
     let request = world.signed(requester());
-    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: Policy::default() };
+    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: policy() };
     assert!(node.app.ask(task(0), create(), request.clone()).await.unwrap().changed);
     assert_eq!(node.app.ask(task(0), create(), request.clone()).await, Err(AppError::Replayed));
     // Not after a restart either, and not for another task.
@@ -73,7 +73,7 @@ async fn before_the_rail_is_there_nothing_is_decided_and_no_request_is_spent() {
     let app = world.app(Arc::clone(&world.store) as _);
     assert_eq!(app.height(), BlockHeight(0));
     let request = world.signed(requester());
-    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: Policy::default() };
+    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: policy() };
     assert_eq!(app.ask(task(0), create(), request.clone()).await, Err(AppError::Starting));
     let accept = app.accept(task(0), vec![world.rail.invoice(PAYEE, 1)], world.signed(worker())).await;
     assert_eq!(accept, Err(AppError::Starting));

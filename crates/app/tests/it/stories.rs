@@ -45,7 +45,7 @@ pub struct Story {
 use Step::*;
 
 /// Blocks until the last height for a payout, when the money is locked at once.
-const TO_LAST_HEIGHT: u32 = 184;
+const TO_LAST_HEIGHT: u32 = 190;
 
 pub const STORIES: &[Story] = &[
     Story {

@@ -49,7 +49,7 @@ async fn blocks_alone_give_a_forgotten_hold_back() {
     node.task_at(task(0), &[20_000], "assigned").await;
     fund(&node).await;
     until(&mut updates, "held").await;
-    world.rail.mine(190);
+    world.rail.mine(196);
     until(&mut updates, "refunded").await;
     assert_eq!(world.gains(), (0, 0, 0));
     workers.stop().await;

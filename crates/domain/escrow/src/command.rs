@@ -105,6 +105,16 @@ pub enum NodeCommand {
     },
     /// Time has passed, or blocks were found.
     Wake,
+    /// The rail settled a hold by itself: its payee was paid, and the payer's money is taken or being taken.
+    RecordHoldSpent {
+        /// The tranche's hash.
+        hash: PaymentHash,
+    },
+    /// The rail refuses to make a hold invoice, and would the next time too.
+    RecordHoldRefused {
+        /// The tranche's hash.
+        hash: PaymentHash,
+    },
 }
 
 /// An invoice as a task keeps it.

@@ -140,8 +140,21 @@ pub enum Event {
         /// Which side.
         by: NostrKey,
     },
-    /// Time ran out before any money was locked.
+    /// Time ran out, or no funding invoice could be made, before any money was locked.
     TaskExpired,
+    /// The requester refused the work.
+    WorkRejected {
+        /// SHA-256 of the reasons, which the parties keep.
+        reason_hash: Digest32,
+    },
+    /// The rail paid the worker and took the payer's money, though by the journal no payout was under way: so it is when
+    /// the journal is older than the rail's own store. Whatever else is held is to be given back.
+    HoldSpent {
+        /// The tranche.
+        tranche: u32,
+        /// What routing cost, if the rail told.
+        fee: Option<Msat>,
+    },
 }
 
 impl Event {
@@ -168,6 +181,8 @@ impl Event {
             Self::TaskRefunded => "escrow.task_refunded",
             Self::TaskCancelled { .. } => "escrow.task_cancelled",
             Self::TaskExpired => "escrow.task_expired",
+            Self::WorkRejected { .. } => "escrow.work_rejected",
+            Self::HoldSpent { .. } => "escrow.hold_spent",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Applying facts. Total: a fact that does not fit leaves the task as it is.
 
-use crate::{Event, Job, Phase, RefundReason, State, Task, Tranche, TrancheInvoice, TrancheState};
+use crate::{Event, Job, Phase, RefundReason, ReleaseReason, State, Task, Tranche, TrancheInvoice, TrancheState};
 
 pub(crate) fn evolve(state: State, event: &Event) -> State {
     match (state, event) {
@@ -16,7 +16,10 @@ pub(crate) fn evolve(state: State, event: &Event) -> State {
             }))
         }
         (State::Absent, _) => State::Absent,
-        (State::Present(task), _) if task.phase.is_final() => State::Present(task),
+        // Money that moved is told even of a task that had ended.
+        (State::Present(task), event) if task.phase.is_final() && !matches!(event, Event::HoldSpent { .. }) => {
+            State::Present(task)
+        }
         (State::Present(mut task), event) => {
             apply_to_tranche(&mut task.phase, event);
             task.phase = next_phase(&task, event);
@@ -30,24 +33,29 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
     let phase = task.phase.clone();
     match (event, phase) {
         (Event::TaskAccepted { worker, invoices }, Phase::Open) => {
-            Phase::Assigned { job: Job { worker: *worker, tranches: tranches(task, invoices) } }
+            let tranches = tranches(task, invoices);
+            Phase::Assigned { job: Job { worker: *worker, tranches, work_hash: None, reason_hash: None } }
         }
         (Event::FundingRequested { until }, Phase::Assigned { job }) => Phase::Funding { job, until: *until },
         (Event::TaskHeld { decide_by }, Phase::Funding { job, .. }) => Phase::Held { job, decide_by: *decide_by },
-        (Event::WorkSubmitted { work_hash, review_until }, Phase::Held { job, decide_by }) => {
-            Phase::Submitted { job, decide_by, review_until: *review_until, work_hash: *work_hash }
+        (Event::WorkSubmitted { work_hash, review_until }, Phase::Held { mut job, decide_by }) => {
+            job.work_hash = Some(*work_hash);
+            Phase::Submitted { job, decide_by, review_until: *review_until }
+        }
+        (Event::WorkRejected { reason_hash }, Phase::Submitted { mut job, decide_by, review_until }) => {
+            job.reason_hash = Some(*reason_hash);
+            Phase::Submitted { job, decide_by, review_until }
         }
         (Event::ReleaseBegun { reason }, Phase::Submitted { job, decide_by, .. }) => {
             Phase::Releasing { job, decide_by, reason: *reason }
         }
         (
             Event::RefundBegun { reason },
-            Phase::Funding { mut job, .. } | Phase::Held { mut job, .. } | Phase::Submitted { mut job, .. },
-        ) => {
-            job.tranches.iter_mut().for_each(give_back);
-            Phase::Refunding { job, reason: *reason }
-        }
+            Phase::Funding { job, .. } | Phase::Held { job, .. } | Phase::Submitted { job, .. },
+        ) => refunding(job, *reason),
+        (Event::HoldSpent { .. }, phase) => spent(phase),
         (Event::TaskSettled, Phase::Releasing { job, reason, .. }) => Phase::Settled { job, reason },
+        (Event::TaskSettled, Phase::Refunding { job, .. }) => Phase::Settled { job, reason: ReleaseReason::HoldSpent },
         (Event::TaskRefunded, Phase::Refunding { job, reason }) => Phase::Refunded { job, reason },
         (Event::TaskRefunded, Phase::Releasing { job, .. }) => {
             Phase::Refunded { job, reason: RefundReason::PayoutFailed }
@@ -62,13 +70,29 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
     }
 }
 
+/// Everything that is held goes back.
+fn refunding(mut job: Job, reason: RefundReason) -> Phase {
+    job.tranches.iter_mut().for_each(give_back);
+    Phase::Refunding { job, reason }
+}
+
+/// Where a task goes of which a hold was spent that it knew nothing of: what else it holds goes back, and then it ends.
+fn spent(phase: Phase) -> Phase {
+    match phase {
+        Phase::Open | Phase::Releasing { .. } | Phase::Refunding { .. } | Phase::Settled { .. } => phase,
+        other => match other.job() {
+            Some(job) => refunding(job.clone(), RefundReason::HoldSpent),
+            None => other,
+        },
+    }
+}
+
 fn tranches(task: &Task, invoices: &[TrancheInvoice]) -> Vec<Tranche> {
     let part = |(invoice, payout): (&TrancheInvoice, &tallystick_core::Sat)| Tranche {
         payout: *payout,
         fee: task.policy.fee(*payout),
         hash: invoice.hash,
         payout_invoice: invoice.bolt11.clone(),
-        expires_at: invoice.expires_at,
         funding_invoice: None,
         state: TrancheState::Unfunded,
     };
@@ -112,6 +136,14 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
             TrancheState::Returning => TrancheState::Returned,
             other => other,
         }),
+        Event::HoldSpent { tranche, fee } => set(phase, *tranche, |state| match state {
+            TrancheState::Unfunded
+            | TrancheState::Held { .. }
+            | TrancheState::Paying { .. }
+            | TrancheState::Returning
+            | TrancheState::Returned => TrancheState::Spent { fee: *fee },
+            other => other,
+        }),
         Event::HoldLost { tranche } => {
             let in_funding = matches!(phase, Phase::Funding { .. });
             set(phase, *tranche, |state| lost(state, in_funding));
@@ -121,6 +153,7 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
         | Event::FundingRequested { .. }
         | Event::TaskHeld { .. }
         | Event::WorkSubmitted { .. }
+        | Event::WorkRejected { .. }
         | Event::ReleaseBegun { .. }
         | Event::PayoutFailed { .. }
         | Event::RefundBegun { .. }

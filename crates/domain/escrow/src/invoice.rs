@@ -1,11 +1,8 @@
 //! What the rules ask of a worker's invoice.
 
-use tallystick_core::{Blocks, Duration, Msat, PaymentHash, Timestamp};
+use tallystick_core::{Blocks, Msat, PaymentHash, Timestamp};
 
-use crate::{Policy, Rejection, Terms};
-
-/// A worker's invoice must outlive the last moment at which the task may pay it by this much.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(3_600);
+use crate::{Rejection, Task, plan};
 
 /// What a payee's BOLT 11 invoice says, as the rail read it. Its form and signature are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,22 +17,19 @@ pub struct InvoiceFacts {
     pub expires_at: Timestamp,
     /// The blocks that the payee wants to have left (`min_final_cltv_expiry_delta`).
     pub final_cltv_delta: Blocks,
-    /// The payee's node, compressed public key.
-    pub payee: [u8; 33],
     /// Whether this node itself is the payee.
     pub payee_is_self: bool,
     /// Whether this node has ever begun to pay this hash, for whatever reason: its preimage may be known then.
     pub hash_was_paid: bool,
-    /// Whether it carries a payment secret, which every payment needs (BOLT 11, BOLT 4).
-    pub has_payment_secret: bool,
 }
 
 impl InvoiceFacts {
-    /// Checks that a payout of `payout` can be made to this invoice for as long as the task may take.
+    /// Checks that a payout of `payout` can be made to this invoice for as long as the task may take, if it is accepted
+    /// now.
     ///
     /// # Errors
     /// The rejection names what does not fit, with the numbers.
-    pub(crate) fn check(&self, payout: Msat, terms: &Terms, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+    pub(crate) fn check(&self, payout: Msat, task: &Task, now: Timestamp) -> Result<(), Rejection> {
         if !self.same_network {
             return Err(Rejection::InvoiceNetwork);
         }
@@ -47,16 +41,14 @@ impl InvoiceFacts {
         if self.expires_at <= now {
             return Err(Rejection::InvoiceExpired { expires_at: self.expires_at });
         }
-        let needed = terms.work_deadline.after(terms.review_window).after(EXPIRY_MARGIN);
+        let life = plan::invoice_life(&task.policy, task.hold_blocks);
+        let needed = plan::invoice_needed(task.terms.work_deadline, task.terms.review_window, life, now);
         if self.expires_at < needed {
             return Err(Rejection::InvoiceExpiresSoon { expires_at: self.expires_at, needed });
         }
-        if self.final_cltv_delta > policy.payee_final_cltv_max {
-            let limit = policy.payee_final_cltv_max;
+        let limit = task.policy.payee_final_cltv_max;
+        if self.final_cltv_delta > limit {
             return Err(Rejection::InvoiceFinalCltv { delta: self.final_cltv_delta, limit });
-        }
-        if !self.has_payment_secret {
-            return Err(Rejection::InvoiceNoSecret);
         }
         if self.payee_is_self {
             return Err(Rejection::InvoiceToSelf);

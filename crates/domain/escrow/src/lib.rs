@@ -21,15 +21,19 @@
 //!                                                                settled
 //! ```
 //!
-//! A tranche that cannot be paid out is given back alone; a task with at least one tranche paid ends as settled.
+//! A tranche that cannot be paid out is given back alone; a task with at least one tranche paid ends as settled. If the
+//! rail turns out to have paid a tranche by itself (a journal older than the rail's store), all others go back, and the
+//! task ends as settled, wherever it stood.
 //!
 //! # Invariants
 //! * Pure: no clock, no randomness, no IO, no floats. Time, height and ids are passed in.
+//! * Silence pays no worker before the requester had the review's time, or at least its blocks.
 //! * The payer's amount is payout + fee, and the fee is never zero, so that the two HTLCs of a tranche never have
 //!   both hash and amount in common.
 //! * Routing costs of a payout are at most its fee: the platform cannot lose by paying out.
 //! * No payout begins with fewer blocks left than it may need ([`plan`]).
 //! * A tranche is given back only if no payout for it is under way, and only if none was paid.
+//! * Money that moved is a fact, even where the rules would not have moved it ([`Event::HoldSpent`]).
 
 #![forbid(unsafe_code)]
 
@@ -52,7 +56,7 @@ pub use decide::Escrow;
 pub use effect::{Effect, payout_id};
 pub use event::{Event, TrancheInvoice};
 pub use invoice::InvoiceFacts;
-pub use policy::{Policy, PolicyError};
+pub use policy::{DUST_LIMIT, Policy, PolicyError};
 pub use rejection::Rejection;
 pub use state::{Job, PayFailure, Phase, RefundReason, ReleaseReason, State, Task, Tranche, TrancheState};
 pub use terms::{OnSilence, Terms, TermsError};

@@ -1,11 +1,14 @@
 //! How the blocks of a hold are spent.
 //!
 //! ```text
-//!  locked                      decide by              claim deadline     HTLC expires
-//!    │◀──── hold_blocks ─────────▶│◀── payout reserve ────▶│◀── 39 ──────────▶│
-//!    │  work and review           │  the payout's route    │  the rail gives  │
-//!    │                            │  and its margin        │  back by itself  │
+//!  locked      submit by   silence   decide by         claim deadline     HTLC expires
+//!    │◀──────────────── hold_blocks ───▶│◀─ payout reserve ─▶│◀── 39 ──────────▶│
+//!    │  work        │ review     │ 6    │ the payout's route │  the rail gives  │
+//!    │              │            │      │ and its margin     │  back by itself  │
 //! ```
+//!
+//! Silence that pays comes 6 blocks before *decide by*, and work can be handed in only while the blocks of a whole
+//! review are left before that: no worker is paid by silence before the requester could look.
 //!
 //! Up to *decide by* a payout may begin: even its slowest route ends, if need be on the chain, before the claim
 //! deadline. What nobody has decided at *decide by* is ended by the task's terms.
@@ -21,8 +24,12 @@ pub const ARRIVAL_BLOCKS: Blocks = Blocks(3);
 /// Silence that pays the worker does so this many blocks before the last height, so that a block or two at once, or a
 /// first attempt that fails, do not turn the payment into a refund.
 pub const SILENCE_LEAD: Blocks = Blocks(6);
+/// The longest pause between two attempts of a payout: one for each block.
+pub const PAYOUT_PAUSE_MAX: Duration = BLOCK_TIME;
 /// The average time of a block.
 const BLOCK_TIME: Duration = Duration::from_secs(600);
+/// A worker's invoice must outlive work and review by this much.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(3_600);
 
 /// The blocks that a span of time may take, when blocks come a fifth faster than on average, and at least 6.
 pub fn blocks_of(span: Duration) -> Blocks {
@@ -36,14 +43,21 @@ pub fn time_of(blocks: Blocks) -> Duration {
     Duration::from_millis(u64::from(blocks.0) * BLOCK_TIME.as_millis())
 }
 
-/// The blocks that a task's hold must be usable for: what its terms ask, or what work and review may take.
+/// The blocks that a review takes on average, rounded up: those that the requester is sure to have.
+pub fn review_blocks(review_window: Duration) -> Blocks {
+    let blocks = review_window.as_millis().div_ceil(BLOCK_TIME.as_millis());
+    Blocks(u32::try_from(blocks).unwrap_or(u32::MAX))
+}
+
+/// The blocks that a task's hold must be usable for: what its terms ask, or what work and review may take, with
+/// [`SILENCE_LEAD`].
 ///
 /// # Errors
 /// [`Rejection::HoldTooShort`] if the terms ask for fewer than work and review may take, [`Rejection::HoldTooLong`]
 /// if the hold would need a larger final CLTV delta than the policy allows. Both carry the numbers.
 pub fn hold_blocks(terms: &Terms, policy: &Policy, now: Timestamp) -> Result<Blocks, Rejection> {
     let span = now.until(terms.work_deadline.after(terms.review_window));
-    let needed = blocks_of(span);
+    let needed = blocks_of(span).plus(SILENCE_LEAD);
     let blocks = terms.hold_blocks.unwrap_or(needed);
     if blocks < needed {
         return Err(Rejection::HoldTooShort { blocks, needed });
@@ -80,6 +94,29 @@ pub fn silence_at(on_silence: OnSilence, decide_by: BlockHeight) -> BlockHeight 
         OnSilence::Release => decide_by.before(SILENCE_LEAD),
         OnSilence::Refund => decide_by,
     }
+}
+
+/// The last height at which work can be handed in. Where silence pays, a whole review's blocks are left before that.
+/// Where silence gives back, late work harms nobody, and may still be approved.
+pub fn submit_by(terms: &Terms, decide_by: BlockHeight) -> BlockHeight {
+    match terms.on_silence {
+        OnSilence::Release => silence_at(terms.on_silence, decide_by).before(review_blocks(terms.review_window)),
+        OnSilence::Refund => decide_by,
+    }
+}
+
+/// For how long a worker's invoice must still be payable when it is handed in: until the money is locked, and then for
+/// all blocks in which a payout may be tried, when these come a quarter slower than on average.
+pub fn invoice_life(policy: &Policy, hold_blocks: Blocks) -> Duration {
+    let millis = time_of(hold_blocks).as_millis();
+    let slow = Duration::from_millis(millis.saturating_add(millis / 4));
+    Duration::from_millis(policy.funding_window.as_millis().saturating_add(slow.as_millis()))
+}
+
+/// Until when a worker's invoice must be payable that is handed in now: for its life ([`invoice_life`]), and for an hour
+/// after work and review.
+pub fn invoice_needed(work_deadline: Timestamp, review_window: Duration, life: Duration, now: Timestamp) -> Timestamp {
+    work_deadline.after(review_window).after(EXPIRY_MARGIN).max(now.after(life))
 }
 
 #[cfg(test)]

@@ -9,9 +9,12 @@ use crate::plan::{ARRIVAL_BLOCKS, FAIL_BACK_BLOCKS};
 /// A node's limits and prices for tasks.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Policy {
-    /// The platform's fee on every payout, rounded up to whole satoshi, 1 sat at least.
+    /// The platform's fee on every payout, rounded up to whole satoshi once. Routing costs come out of it: it is the
+    /// most that the route of a payout may cost.
     pub fee_rate: BasisPoints,
-    /// The smallest payout of a tranche.
+    /// The smallest fee: what a small payout's route may cost. Never zero, so that payer's and worker's amounts differ.
+    pub fee_min: Sat,
+    /// The smallest payout of a tranche; at least [`DUST_LIMIT`].
     pub payout_min: Sat,
     /// The largest payout of a tranche.
     pub payout_max: Sat,
@@ -32,12 +35,13 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// 1 % fee, 1 sat to 0.05 bitcoin a tranche, holds that most wallets still route.
+    /// 1 % fee and 10 sat at least, 1,000 sat to 0.05 bitcoin a tranche, holds that most wallets still route.
     fn default() -> Self {
         let sat = |amount| Sat::try_new(amount).expect("far below the supply");
         Self {
             fee_rate: BasisPoints::try_new(100).expect("far below the whole"),
-            payout_min: sat(1),
+            fee_min: sat(10),
+            payout_min: sat(1_000),
             payout_max: sat(5_000_000),
             tranches_max: 8,
             final_cltv_max: Blocks(1_000),
@@ -87,6 +91,12 @@ impl Coded for PolicyError {
 const MARGIN_MIN: Blocks = Blocks(46);
 /// The longest delta that senders accept by default.
 const FINAL_CLTV_LIMIT: Blocks = Blocks(2_016);
+/// Below this, 354 sat, an HTLC is dust: it has no output on the commitment transaction (BOLT 3), and who knows its
+/// preimage cannot enforce the claim on the chain.
+pub const DUST_LIMIT: Sat = match Sat::try_new(354) {
+    Ok(limit) => limit,
+    Err(_) => Sat::MAX,
+};
 /// More tranches make a task that no wallet can fund at once.
 const TRANCHES_LIMIT: u32 = 64;
 
@@ -104,7 +114,8 @@ impl Policy {
             return Err(PolicyError::Margin { margin: self.payout_margin, least: MARGIN_MIN });
         }
         let contradictions = [
-            (self.payout_min == Sat::ZERO, "the smallest payout must be at least 1 sat"),
+            (self.fee_min == Sat::ZERO, "the smallest fee must be at least 1 sat"),
+            (self.payout_min < DUST_LIMIT, "the smallest payout must be at least 354 sat: below, an HTLC is dust"),
             (self.payout_min > self.payout_max, "the smallest payout is larger than the largest"),
             (
                 self.payout_max.checked_add(self.fee(self.payout_max)).is_err(),
@@ -132,9 +143,9 @@ impl Policy {
         self.payout_cltv_max.plus(self.payout_margin)
     }
 
-    /// The platform's fee on a payout: rounded up once, never zero.
+    /// The platform's fee on a payout: the rate, rounded up once, or the smallest fee.
     pub fn fee(&self, payout: Sat) -> Sat {
-        self.fee_rate.of(payout).max(Sat::try_new(1).expect("one satoshi exists"))
+        self.fee_rate.of(payout).max(self.fee_min)
     }
 }
 
@@ -153,16 +164,21 @@ mod tests {
         assert!(matches!(no_room.check(), Err(PolicyError::NoRoom { .. })));
         let thin = Policy { payout_margin: Blocks(45), ..Policy::default() };
         assert!(matches!(thin.check(), Err(PolicyError::Margin { .. })));
-        let free = Policy { payout_min: Sat::ZERO, ..Policy::default() };
+        let free = Policy { fee_min: Sat::ZERO, ..Policy::default() };
         assert!(matches!(free.check(), Err(PolicyError::Contradiction(_))));
+        let dust = |sat| Policy { payout_min: Sat::try_new(sat).unwrap(), ..Policy::default() };
+        assert!(matches!(dust(353).check(), Err(PolicyError::Contradiction(_))));
+        assert_eq!(dust(354).check(), Ok(()));
         let everything = Policy { payout_max: Sat::MAX, ..Policy::default() };
         assert!(matches!(everything.check(), Err(PolicyError::Contradiction(_))));
     }
 
     #[test]
-    fn the_fee_is_never_zero() {
+    fn the_fee_is_the_rate_or_the_smallest_fee() {
+        let fee = |policy: &Policy, sat| policy.fee(Sat::try_new(sat).unwrap()).get();
         let free = Policy { fee_rate: BasisPoints::default(), ..Policy::default() };
-        assert_eq!(free.fee(Sat::try_new(1_000_000).unwrap()).get(), 1);
-        assert_eq!(Policy::default().fee(Sat::try_new(20_000).unwrap()).get(), 200);
+        assert_eq!(fee(&free, 1_000_000), 10);
+        let fees = [999, 1_000, 1_001, 20_000, 20_001].map(|payout| fee(&Policy::default(), payout));
+        assert_eq!(fees, [10, 10, 11, 200, 201]);
     }
 }

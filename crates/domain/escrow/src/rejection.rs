@@ -86,21 +86,22 @@ pub enum Rejection {
     /// Other work was submitted before.
     #[error("other work was already submitted")]
     WorkAlreadySubmitted,
+    /// The work was rejected before, for other reasons.
+    #[error("the work was already rejected, for other reasons")]
+    WorkAlreadyRejected,
     /// The time for this has passed: the work deadline, or for a rejection the review window.
     #[error("the time for this has passed: it ended at {deadline}")]
     DeadlinePassed {
         /// The deadline.
         deadline: Timestamp,
     },
-    /// A payout would not be safe any more.
-    #[error("{left} are left to begin a payout (height {height}, last height {decide_by}): it would not be safe")]
+    /// Neither the review nor the payout that follows would be safe any more.
+    #[error("too few blocks are left for this: the last height was {last}, and this is {height}")]
     TooFewBlocks {
-        /// Blocks left.
-        left: Blocks,
         /// The height now.
         height: BlockHeight,
-        /// The last height at which a payout may begin.
-        decide_by: BlockHeight,
+        /// The last height at which it could be done.
+        last: BlockHeight,
     },
     /// Not one invoice per tranche.
     #[error("the task has {tranches} tranches, but {invoices} invoices were handed in")]
@@ -149,9 +150,6 @@ pub enum Rejection {
         /// The limit.
         limit: Blocks,
     },
-    /// The invoice has no payment secret.
-    #[error("the invoice has no payment secret; make it with a current wallet")]
-    InvoiceNoSecret,
     /// The invoice would pay this node itself.
     #[error("the invoice is this node's own; use a wallet of your own")]
     InvoiceToSelf,
@@ -179,9 +177,6 @@ pub enum Rejection {
     /// A hold was claimed before its payout was heard of; the rail will tell again.
     #[error("the hold was claimed, but its payout has not been heard of yet")]
     ClaimBeforePayout,
-    /// A payout that was never begun, or was given up.
-    #[error("no payout is under way for this hash")]
-    NoPayout,
     /// The task has no tranche with this hash.
     #[error("the task has no tranche with this hash")]
     UnknownHash,
@@ -209,6 +204,7 @@ impl Coded for Rejection {
             Self::NotCancellable { .. } => "escrow.not_cancellable",
             Self::Ended { .. } => "escrow.ended",
             Self::WorkAlreadySubmitted => "escrow.work_already_submitted",
+            Self::WorkAlreadyRejected => "escrow.work_already_rejected",
             Self::DeadlinePassed { .. } => "escrow.deadline_passed",
             Self::TooFewBlocks { .. } => "escrow.too_few_blocks",
             Self::InvoiceCount { .. } => "invoice.count",
@@ -218,13 +214,11 @@ impl Coded for Rejection {
             Self::InvoiceExpired { .. } => "invoice.expired",
             Self::InvoiceExpiresSoon { .. } => "invoice.expires_soon",
             Self::InvoiceFinalCltv { .. } => "invoice.final_cltv",
-            Self::InvoiceNoSecret => "invoice.no_secret",
             Self::InvoiceToSelf => "invoice.to_self",
             Self::HashReused => "invoice.hash_reused",
             Self::HoldUnwanted { .. } => "escrow.hold_unwanted",
             Self::HoldUnfit { .. } => "escrow.hold_unfit",
             Self::ClaimBeforePayout => "escrow.claim_before_payout",
-            Self::NoPayout => "escrow.no_payout",
             Self::UnknownHash => "escrow.unknown_hash",
             Self::Amount(error) => return error.code(),
         })

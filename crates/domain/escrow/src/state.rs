@@ -66,8 +66,6 @@ pub enum Phase {
         decide_by: BlockHeight,
         /// Until when the requester may decide.
         review_until: Timestamp,
-        /// SHA-256 of the work.
-        work_hash: Digest32,
     },
     /// The worker is being paid.
     Releasing {
@@ -120,6 +118,10 @@ pub struct Job {
     pub worker: NostrKey,
     /// One for each payout of the terms, in order.
     pub tranches: Vec<Tranche>,
+    /// SHA-256 of the work, once it was handed in.
+    pub work_hash: Option<Digest32>,
+    /// SHA-256 of the reasons for which it was refused, if it was.
+    pub reason_hash: Option<Digest32>,
 }
 
 /// A part of the payout, with a hash of its own.
@@ -133,8 +135,6 @@ pub struct Tranche {
     pub hash: PaymentHash,
     /// The worker's invoice.
     pub payout_invoice: String,
-    /// When that expires.
-    pub expires_at: Timestamp,
     /// The hold invoice, once made.
     pub funding_invoice: Option<String>,
     /// Where it stands.
@@ -177,6 +177,11 @@ pub enum TrancheState {
     Returning,
     /// The payer has the money back. The end.
     Returned,
+    /// The rail paid the worker and took the payer's money without the journal's knowing. The end.
+    Spent {
+        /// What routing cost, if the rail told.
+        fee: Option<Msat>,
+    },
 }
 
 /// Why the worker is paid.
@@ -186,6 +191,8 @@ pub enum ReleaseReason {
     Approved,
     /// The requester said nothing, and the terms say: release.
     Silence,
+    /// The rail had paid already, as it turned out.
+    HoldSpent,
 }
 
 /// Why the requester gets the money back.
@@ -209,6 +216,8 @@ pub enum RefundReason {
     PayoutFailed,
     /// The payer's money is gone: given back by the rail, or lost with the payer's channel.
     HoldLost,
+    /// The rail had paid a tranche without the journal's knowing; the others are given back.
+    HoldSpent,
 }
 
 /// Why a payout failed.
@@ -241,12 +250,12 @@ impl Tranche {
 impl TrancheState {
     /// Whether nothing more can happen.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Claimed { .. } | Self::Uncovered { .. } | Self::Returned)
+        matches!(self, Self::Claimed { .. } | Self::Uncovered { .. } | Self::Returned | Self::Spent { .. })
     }
 
     /// Whether the worker was paid.
     pub const fn is_paid(self) -> bool {
-        matches!(self, Self::Paid { .. } | Self::Claimed { .. } | Self::Uncovered { .. })
+        matches!(self, Self::Paid { .. } | Self::Claimed { .. } | Self::Uncovered { .. } | Self::Spent { .. })
     }
 }
 
@@ -300,7 +309,7 @@ impl Phase {
         }
     }
 
-    /// Whether nothing more can happen.
+    /// Whether nothing more can happen, unless the rail turns out to have spent a hold ([`TrancheState::Spent`]).
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Settled { .. } | Self::Refunded { .. } | Self::Cancelled { .. } | Self::Expired { .. })
     }

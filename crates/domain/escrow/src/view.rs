@@ -32,14 +32,20 @@ pub struct TaskView {
     pub review_until: Option<Timestamp>,
     /// What happens when the requester says nothing.
     pub on_silence: OnSilence,
-    /// SHA-256 of the work, while it waits for a decision.
+    /// SHA-256 of the work, once it was handed in.
     pub work_hash: Option<Digest32>,
+    /// SHA-256 of the reasons for which it was rejected, if it was.
+    pub reason_hash: Option<Digest32>,
+    /// For how long a worker's invoice must still be payable when it is handed in: see [`TaskView::invoice_needed`].
+    pub invoice_life: Duration,
     /// For how many blocks the hold is usable.
     pub hold_blocks: Blocks,
     /// The final CLTV delta that the funding invoices ask for.
     pub final_cltv_delta: Blocks,
     /// Until when the funding invoices can be paid.
     pub fund_until: Option<Timestamp>,
+    /// The last height at which work can be handed in.
+    pub submit_by: Option<BlockHeight>,
     /// The last height at which a payout may begin. What is undecided then ends by the terms.
     pub decide_by: Option<BlockHeight>,
     /// The parts of the payout. Before a worker is there: as the terms name them.
@@ -85,10 +91,13 @@ impl From<&Task> for TaskView {
             review_window: task.terms.review_window,
             review_until: None,
             on_silence: task.terms.on_silence,
-            work_hash: None,
+            work_hash: job.and_then(|job| job.work_hash),
+            reason_hash: job.and_then(|job| job.reason_hash),
+            invoice_life: plan::invoice_life(&task.policy, task.hold_blocks),
             hold_blocks: task.hold_blocks,
             final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
             fund_until: None,
+            submit_by: None,
             decide_by: None,
             tranches: match job {
                 Some(job) => job.tranches.iter().map(TrancheView::from).collect(),
@@ -97,15 +106,25 @@ impl From<&Task> for TaskView {
         };
         match &task.phase {
             Phase::Funding { until, .. } => view.fund_until = Some(*until),
-            Phase::Held { decide_by, .. } | Phase::Releasing { decide_by, .. } => view.decide_by = Some(*decide_by),
-            Phase::Submitted { decide_by, review_until, work_hash, .. } => {
+            Phase::Held { decide_by, .. } => {
+                view.decide_by = Some(*decide_by);
+                view.submit_by = Some(plan::submit_by(&task.terms, *decide_by));
+            }
+            Phase::Submitted { decide_by, review_until, .. } => {
                 view.decide_by = Some(*decide_by);
                 view.review_until = Some(*review_until);
-                view.work_hash = Some(*work_hash);
             }
+            Phase::Releasing { decide_by, .. } => view.decide_by = Some(*decide_by),
             _ => {}
         }
         view
+    }
+}
+
+impl TaskView {
+    /// Until when a worker's invoice must be payable that is handed in now.
+    pub fn invoice_needed(&self, now: Timestamp) -> Timestamp {
+        plan::invoice_needed(self.work_deadline, self.review_window, self.invoice_life, now)
     }
 }
 
@@ -136,6 +155,7 @@ impl From<&Tranche> for TrancheView {
             TrancheState::Uncovered { fee } => ("uncovered", None, 0, Some(fee)),
             TrancheState::Returning => ("returning", None, 0, None),
             TrancheState::Returned => ("returned", None, 0, None),
+            TrancheState::Spent { fee } => ("spent", None, 0, fee),
         };
         Self {
             payout: part.payout,
@@ -157,6 +177,7 @@ fn reason(phase: &Phase) -> Option<String> {
         Phase::Releasing { reason, .. } | Phase::Settled { reason, .. } => match reason {
             ReleaseReason::Approved => "approved",
             ReleaseReason::Silence => "silence",
+            ReleaseReason::HoldSpent => "hold_spent",
         },
         Phase::Refunding { reason, .. } | Phase::Refunded { reason, .. } => match reason {
             RefundReason::Rejected => "rejected",
@@ -168,6 +189,7 @@ fn reason(phase: &Phase) -> Option<String> {
             RefundReason::FundingLapsed => "funding_lapsed",
             RefundReason::PayoutFailed => "payout_failed",
             RefundReason::HoldLost => "hold_lost",
+            RefundReason::HoldSpent => "hold_spent",
         },
         _ => return None,
     };

@@ -27,16 +27,17 @@ pub(crate) fn read(bolt11: &str, network: Network, own: &PublicKey) -> Result<In
         amount,
         expires_at: Timestamp::from_secs(expires_at),
         final_cltv_delta: Blocks(u32::try_from(invoice.min_final_cltv_expiry_delta()).unwrap_or(u32::MAX)),
-        payee: payee.serialize(),
         payee_is_self: payee == *own,
         hash_was_paid: false,
-        has_payment_secret: true,
     })
 }
 
 fn translate(error: ParseOrSemanticError) -> InvoiceError {
     match error {
         ParseOrSemanticError::SemanticError(Bolt11SemanticError::InvalidFeatures) => InvoiceError::UnknownFeatures,
+        ParseOrSemanticError::SemanticError(
+            Bolt11SemanticError::NoPaymentSecret | Bolt11SemanticError::MultiplePaymentSecrets,
+        ) => InvoiceError::NoSecret,
         ParseOrSemanticError::ParseError(Bolt11ParseError::Bech32Error(_)) => {
             InvoiceError::Malformed("its characters or its checksum are wrong".to_owned())
         }

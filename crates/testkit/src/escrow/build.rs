@@ -15,8 +15,8 @@ pub const WORK_TIME: Duration = Duration::from_secs(86_400);
 pub const REVIEW: Duration = Duration::from_secs(3_600);
 /// When work must be submitted.
 pub const DEADLINE: Timestamp = NOW.after(WORK_TIME);
-/// The blocks of [`WORK_TIME`] and [`REVIEW`]: 25 hours, 6 blocks each, and a fifth.
-pub const HOLD_BLOCKS: Blocks = Blocks(180);
+/// The blocks of [`WORK_TIME`] and [`REVIEW`]: 25 hours, 6 blocks each, a fifth, and 6 for silence to lead.
+pub const HOLD_BLOCKS: Blocks = Blocks(186);
 
 /// The `n`th user's key.
 ///
@@ -95,10 +95,8 @@ pub fn invoice(tranche: u8, payout: u64) -> (String, InvoiceFacts) {
         amount: Some(sat(payout).to_msat()),
         expires_at: NOW.after(Duration::from_secs(30 * 86_400)),
         final_cltv_delta: Blocks(18),
-        payee: [2; 33],
         payee_is_self: false,
         hash_was_paid: false,
-        has_payment_secret: true,
     };
     (format!("payout invoice {tranche}"), facts)
 }
@@ -108,12 +106,17 @@ pub fn invoices(payouts: &[u64]) -> Vec<(String, InvoiceFacts)> {
     (0..).zip(payouts).map(|(tranche, payout)| invoice(tranche, *payout)).collect()
 }
 
-/// What the payer locks for a payout under the default policy: the payout and its fee.
+/// The default policy, but for payouts and fees of any size, so that tests may count with small numbers.
+pub fn policy() -> Policy {
+    Policy { fee_min: sat(1), payout_min: sat(1), ..Policy::default() }
+}
+
+/// What the payer locks for a payout under [`policy`]: the payout and its fee.
 ///
 /// # Panics
 /// If there is not that much bitcoin.
 pub fn hold_of(payout: u64) -> Msat {
-    let fee = Policy::default().fee(sat(payout));
+    let fee = policy().fee(sat(payout));
     sat(payout).checked_add(fee).expect("a test asks for less than all bitcoin").to_msat()
 }
 

@@ -37,6 +37,8 @@ pub struct Given {
     pub height: BlockHeight,
     /// Every fact so far.
     pub facts: Vec<Event>,
+    /// The height at which each of them came.
+    pub heights: Vec<BlockHeight>,
     /// Every effect asked for so far.
     pub effects: Vec<Effect>,
 }
@@ -44,7 +46,14 @@ pub struct Given {
 impl Given {
     /// No task, at [`NOW`] and [`HEIGHT`].
     pub fn nothing() -> Self {
-        Self { state: State::Absent, now: NOW, height: HEIGHT, facts: Vec::new(), effects: Vec::new() }
+        Self {
+            state: State::Absent,
+            now: NOW,
+            height: HEIGHT,
+            facts: Vec::new(),
+            heights: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 
     /// Facts, whether the rules would have led to them or not.
@@ -53,6 +62,7 @@ impl Given {
         for event in events {
             self.state = Escrow::evolve(self.state, &event);
             self.facts.push(event);
+            self.heights.push(self.height);
         }
         self
     }

@@ -1,23 +1,25 @@
 //! A task in each of its phases, brought there by the commands that a real one goes through.
 
 use tallystick_core::{BlockHeight, Digest32, Msat};
-use tallystick_escrow::{NodeCommand, OnSilence, PayFailure, Policy, Terms, UserCommand, payout_id, plan};
+use tallystick_escrow::{NodeCommand, OnSilence, PayFailure, Terms, UserCommand, payout_id, plan};
 
-use super::{DEADLINE, Given, HEIGHT, HOLD_BLOCKS, WORK, hash, hold_of, invoices, requester, task_id, terms, worker};
+use super::{
+    DEADLINE, Given, HEIGHT, HOLD_BLOCKS, WORK, hash, hold_of, invoices, policy, requester, task_id, terms, worker,
+};
 
 /// The claim deadline of a hold that was locked at [`HEIGHT`], just long enough.
 pub fn claim_deadline() -> BlockHeight {
-    HEIGHT.after(HOLD_BLOCKS).after(Policy::default().payout_reserve())
+    HEIGHT.after(HOLD_BLOCKS).after(policy().payout_reserve())
 }
 
 /// The last height at which a payout covered by such a hold may begin.
 pub fn decide_by() -> BlockHeight {
-    plan::decide_by(&Policy::default(), claim_deadline())
+    plan::decide_by(&policy(), claim_deadline())
 }
 
 /// Post a task with these terms.
 pub fn create(terms: Terms) -> UserCommand {
-    UserCommand::CreateTask { id: task_id(), terms, policy: Policy::default() }
+    UserCommand::CreateTask { id: task_id(), terms, policy: policy() }
 }
 
 /// Take the task with good invoices for these payouts.
@@ -69,6 +71,16 @@ pub fn claimed(tranche: u8, payout: u64) -> NodeCommand {
 /// A tranche's hold was given back.
 pub fn returned(tranche: u8) -> NodeCommand {
     NodeCommand::RecordHoldReturned { hash: hash(tranche) }
+}
+
+/// A tranche's hold was settled by the rail itself.
+pub fn spent(tranche: u8) -> NodeCommand {
+    NodeCommand::RecordHoldSpent { hash: hash(tranche) }
+}
+
+/// A tranche's hold invoice will never be made.
+pub fn refused(tranche: u8) -> NodeCommand {
+    NodeCommand::RecordHoldRefused { hash: hash(tranche) }
 }
 
 /// A tranche's hold is gone.

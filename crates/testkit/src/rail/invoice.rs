@@ -53,6 +53,9 @@ impl Invoice {
         if features.contains('x') {
             return Err(InvoiceError::UnknownFeatures);
         }
+        if !features.contains('s') {
+            return Err(InvoiceError::NoSecret);
+        }
         let number = |text: &str| text.parse::<u64>().map_err(|_| malformed("a number is expected"));
         let amount = match amount {
             "any" => None,
@@ -76,10 +79,8 @@ impl Invoice {
             amount: self.amount,
             expires_at: self.expires_at,
             final_cltv_delta: self.final_cltv_delta,
-            payee: self.payee,
             payee_is_self: self.payee == *own_key,
             hash_was_paid: false,
-            has_payment_secret: self.features.contains('s'),
         }
     }
 }
@@ -137,5 +138,7 @@ mod tests {
         assert!(matches!(Invoice::read(&long), Err(InvoiceError::TooLong { .. })));
         let odd = Invoice { features: "x".into(), ..sample() };
         assert_eq!(Invoice::read(&odd.write()), Err(InvoiceError::UnknownFeatures));
+        let bare = Invoice { features: String::new(), ..sample() };
+        assert_eq!(Invoice::read(&bare.write()), Err(InvoiceError::NoSecret));
     }
 }

@@ -58,6 +58,8 @@ struct Shared {
     stirred: Notify,
     /// Whether calls answer that the node cannot do it now.
     unavailable: Mutex<bool>,
+    /// Whether hold invoices are refused.
+    refusing: Mutex<bool>,
 }
 
 impl SimRail {
@@ -69,6 +71,7 @@ impl SimRail {
                 clock,
                 stirred: Notify::new(),
                 unavailable: Mutex::new(false),
+                refusing: Mutex::new(false),
             }),
         }
     }
@@ -84,6 +87,11 @@ impl SimRail {
     /// Whether the node answers calls from now on.
     pub fn set_available(&self, available: bool) {
         *self.shared.unavailable.lock().unwrap_or_else(PoisonError::into_inner) = !available;
+    }
+
+    /// Whether the node refuses to make hold invoices from now on.
+    pub fn refuse_hold_invoices(&self, refuse: bool) {
+        *self.shared.refusing.lock().unwrap_or_else(PoisonError::into_inner) = refuse;
     }
 
     fn up(&self) -> Result<(), RailError> {
@@ -115,6 +123,9 @@ impl SimRail {
 impl HoldRail for SimRail {
     async fn hold_invoice(&self, request: HoldRequest) -> Result<String, RailError> {
         self.up()?;
+        if *self.shared.refusing.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(RailError::Refused("it makes no hold invoices".into()));
+        }
         let invoice = Invoice {
             network: NETWORK.into(),
             payee: NODE_KEY,
@@ -134,7 +145,9 @@ impl HoldRail for SimRail {
         let mut world = self.world();
         let state = world.holds.get(&hash).map(|hold| hold.state);
         if world.preimages.contains(&hash) || matches!(state, Some(HoldState::Claiming | HoldState::Claimed)) {
-            world.violations.push(format!("{hash} was to be given back after it was paid out"));
+            if !world.forgotten.contains(&hash) {
+                world.violations.push(format!("{hash} was to be given back after it was paid out"));
+            }
             return Err(RailError::Claimed);
         }
         let paying = world.payments.values().any(|payment| payment.hash == hash && payment.state == Outgoing::InFlight);
@@ -149,7 +162,9 @@ impl HoldRail for SimRail {
         self.up()?;
         let mut world = self.world();
         if !world.preimages.contains(&hash) {
-            world.violations.push(format!("{hash} was to be claimed before it was paid out"));
+            if !world.forgotten.contains(&hash) {
+                world.violations.push(format!("{hash} was to be claimed before it was paid out"));
+            }
             return Err(RailError::NoPreimage);
         }
         match world.holds.get_mut(&hash) {

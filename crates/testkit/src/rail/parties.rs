@@ -136,6 +136,20 @@ impl SimRail {
         lost
     }
 
+    /// The node pays a held payout in a past that its journal has forgotten: the payee has the money, the claim on the
+    /// hold is under way, and no payment is known by the id that the journal would ask for. False if there is nothing to
+    /// pay.
+    pub fn pay_forgotten(&self, bolt11: &str) -> bool {
+        let paid = Invoice::read(bolt11).is_ok_and(|invoice| self.world().pay_forgotten(&invoice));
+        self.stir();
+        paid
+    }
+
+    /// The node forgets a preimage, as a store that was rolled back would.
+    pub fn forget_preimage(&self, hash: PaymentHash) {
+        self.world().forget_preimage(hash);
+    }
+
     /// The money in a wallet.
     pub fn wallet_msat(&self, name: &str) -> u64 {
         self.world().wallets.get(name).map_or(0, |wallet| wallet.msat)

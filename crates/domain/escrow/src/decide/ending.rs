@@ -1,15 +1,19 @@
 //! How a task comes to its end: paying out, giving back, and noticing that nothing is left to do.
 
-use tallystick_core::{BlockHeight, Blocks, Ctx, Duration, Timestamp};
+use tallystick_core::{BlockHeight, Ctx, Duration, Timestamp};
 
 use super::Decision;
 use crate::{
-    Effect, Event, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState, effect,
-    evolve::evolve,
+    Effect, Event, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState,
+    effect, evolve::evolve, plan::PAYOUT_PAUSE_MAX,
 };
 
-/// The longest pause between two attempts of a payout.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Attempts of a payout that come soon after each other: a payee who comes back in a few minutes is paid at once.
+const QUICK_ATTEMPTS: u32 = 10;
+/// The longest pause between two quick attempts.
+const QUICK_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Attempts after which a payee that refuses, or a failure that nobody can name, is not tried any more.
+const REFUSED_ATTEMPTS_MAX: u32 = 20;
 
 /// Pays out every held tranche, unless too few blocks are left.
 pub(super) fn release(
@@ -19,7 +23,7 @@ pub(super) fn release(
     ctx: &Ctx,
 ) -> Result<Decision, Rejection> {
     if ctx.height > decide_by {
-        return Err(Rejection::TooFewBlocks { left: Blocks(0), height: ctx.height, decide_by });
+        return Err(Rejection::TooFewBlocks { height: ctx.height, last: decide_by });
     }
     let mut events = vec![Event::ReleaseBegun { reason }];
     let mut effects = Vec::new();
@@ -35,11 +39,20 @@ pub(super) fn release(
 
 /// Gives back every held tranche.
 pub(super) fn refund(task: &Task, reason: RefundReason) -> Decision {
-    let effects = positions(task)
-        .filter(|(_, part)| matches!(part.state, TrancheState::Held { .. }))
+    conclude(task, vec![Event::RefundBegun { reason }], give_back_held(task, None))
+}
+
+/// The same, for which this fact is the reason.
+pub(super) fn refund_after(task: &Task, fact: Event, reason: RefundReason) -> Decision {
+    conclude(task, vec![fact, Event::RefundBegun { reason }], give_back_held(task, None))
+}
+
+/// Asks the rail to give back every held tranche but this one.
+pub(super) fn give_back_held(task: &Task, but: Option<u32>) -> Vec<Effect> {
+    positions(task)
+        .filter(|(tranche, part)| Some(*tranche) != but && matches!(part.state, TrancheState::Held { .. }))
         .map(|(_, part)| Effect::CancelHold { hash: part.hash })
-        .collect();
-    conclude(task, vec![Event::RefundBegun { reason }], effects)
+        .collect()
 }
 
 /// Tries a failed payout again while that is safe, and gives the tranche back when it is not.
@@ -47,14 +60,14 @@ pub(super) fn retry_or_return(
     task: &Task,
     (tranche, part): (u32, &Tranche),
     failed: Event,
-    retryable: bool,
+    reason: PayFailure,
     ctx: &Ctx,
 ) -> Decision {
     let (Phase::Releasing { decide_by, .. }, TrancheState::Paying { attempt, covered }) = (&task.phase, part.state)
     else {
         return Decision::AlreadyApplied;
     };
-    if retryable && covered && ctx.height <= *decide_by {
+    if may_try_again(reason, attempt) && covered && ctx.height <= *decide_by {
         let number = attempt.saturating_add(1);
         let not_before = ctx.now.after(pause_after(attempt));
         let again = Event::PayoutBegun { tranche, attempt: number, not_before };
@@ -101,10 +114,22 @@ fn pay(task: &Task, tranche: u32, part: &Tranche, attempt: Attempt) -> Effect {
     }
 }
 
-/// 1 s after the first attempt, doubled with each, up to [`PAUSE_MAX`].
+fn may_try_again(reason: PayFailure, attempt: u32) -> bool {
+    match reason {
+        PayFailure::InvoiceExpired | PayFailure::TooLate => false,
+        PayFailure::Refused | PayFailure::Other => attempt < REFUSED_ATTEMPTS_MAX,
+        PayFailure::NoRoute | PayFailure::AttemptsExhausted => true,
+    }
+}
+
+/// 1 s after the first attempt, doubled with each up to a minute; after the tenth one try for each block, so that a
+/// payee who stays away fills no journal.
 fn pause_after(attempt: u32) -> Duration {
+    if attempt >= QUICK_ATTEMPTS {
+        return PAYOUT_PAUSE_MAX;
+    }
     let secs = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
-    Duration::from_secs(secs).min(PAUSE_MAX)
+    Duration::from_secs(secs).min(QUICK_PAUSE_MAX)
 }
 
 #[cfg(test)]
@@ -112,8 +137,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_minute() {
-        let pauses: Vec<_> = [1, 2, 3, 6, 7, 64, 65, u32::MAX].map(|n| pause_after(n).as_secs()).into();
-        assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60, 60]);
+    fn pauses_double_up_to_a_minute_and_are_a_block_after_ten_attempts() {
+        let pauses: Vec<_> = [1, 2, 3, 6, 7, 9, 10, 64, 65, u32::MAX].map(|n| pause_after(n).as_secs()).into();
+        assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 600, 600, 600, 600]);
     }
 }

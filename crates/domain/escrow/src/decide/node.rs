@@ -20,6 +20,8 @@ pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Dec
         NodeCommand::RecordHoldLost { hash } => Ok(hold_lost(task, find(task, hash)?)),
         NodeCommand::RecordHoldReturned { hash } => Ok(hold_returned(task, find(task, hash)?)),
         NodeCommand::RecordHoldClaimed { hash, amount } => hold_claimed(task, find(task, hash)?, amount),
+        NodeCommand::RecordHoldSpent { hash } => Ok(hold_spent(task, find(task, hash)?, None)),
+        NodeCommand::RecordHoldRefused { hash } => Ok(invoice_refused(task, find(task, hash)?)),
         NodeCommand::RecordPayoutPaid { hash, fee, .. } => payout_paid(task, find(task, hash)?, fee),
         NodeCommand::RecordPayoutFailed { hash, id, reason } => {
             Ok(payout_failed(task, find(task, hash)?, (id, reason), ctx))
@@ -40,6 +42,20 @@ fn invoice_made(task: &Task, (tranche, part): Found<'_>, bolt11: String) -> Resu
         Phase::Funding { .. } => Ok(Decision::event(Event::HoldInvoiceMade { tranche, bolt11 })),
         _ => Err(unwanted(task)),
     }
+}
+
+/// Without one of its invoices a task can never be funded in full.
+fn invoice_refused(task: &Task, (_, part): Found<'_>) -> Decision {
+    match &task.phase {
+        Phase::Funding { .. } if part.funding_invoice.is_none() => give_up_funding(task, RefundReason::FundingLapsed),
+        _ => Decision::AlreadyApplied,
+    }
+}
+
+/// Gives back what was locked so far; nothing may be.
+fn give_up_funding(task: &Task, reason: RefundReason) -> Decision {
+    let any_held = positions(task).any(|(_, part)| matches!(part.state, TrancheState::Held { .. }));
+    if any_held { ending::refund(task, reason) } else { Decision::event(Event::TaskExpired) }
 }
 
 fn hold_locked(
@@ -77,11 +93,8 @@ fn hold_lost(task: &Task, (tranche, part): Found<'_>) -> Decision {
     let lost = Event::HoldLost { tranche };
     match (&task.phase, part.state) {
         (Phase::Held { .. } | Phase::Submitted { .. }, TrancheState::Held { .. }) => {
-            let effects = positions(task)
-                .filter(|(other, part)| *other != tranche && matches!(part.state, TrancheState::Held { .. }))
-                .map(|(_, part)| Effect::CancelHold { hash: part.hash })
-                .collect();
-            conclude(task, vec![lost, Event::RefundBegun { reason: RefundReason::HoldLost }], effects)
+            let events = vec![lost, Event::RefundBegun { reason: RefundReason::HoldLost }];
+            conclude(task, events, ending::give_back_held(task, Some(tranche)))
         }
         (
             _,
@@ -108,8 +121,16 @@ fn hold_claimed(task: &Task, (tranche, part): Found<'_>, amount: Msat) -> Result
         }
         state if state.is_paid() => Ok(Decision::AlreadyApplied),
         TrancheState::Paying { .. } => Err(Rejection::ClaimBeforePayout),
-        _ => Err(Rejection::NoPayout),
+        _ => Ok(hold_spent(task, (tranche, part), None)),
     }
+}
+
+/// Records that the rail settled a tranche by itself, whatever the journal thought of it: money that moved is a fact.
+fn hold_spent(task: &Task, (tranche, part): Found<'_>, fee: Option<Msat>) -> Decision {
+    if part.state.is_paid() {
+        return Decision::AlreadyApplied;
+    }
+    conclude(task, vec![Event::HoldSpent { tranche, fee }], ending::give_back_held(task, Some(tranche)))
 }
 
 fn payout_paid(task: &Task, (tranche, part): Found<'_>, fee: Msat) -> Result<Decision, Rejection> {
@@ -119,8 +140,7 @@ fn payout_paid(task: &Task, (tranche, part): Found<'_>, fee: Msat) -> Result<Dec
             let effects = if covered { vec![claim] } else { Vec::new() };
             Ok(conclude(task, vec![Event::PayoutPaid { tranche, fee }], effects))
         }
-        state if state.is_paid() => Ok(Decision::AlreadyApplied),
-        _ => Err(Rejection::NoPayout),
+        _ => Ok(hold_spent(task, (tranche, part), Some(fee))),
     }
 }
 
@@ -128,8 +148,7 @@ fn payout_failed(task: &Task, found: Found<'_>, (id, reason): (Digest32, PayFail
     let (tranche, part) = found;
     match part.state {
         TrancheState::Paying { attempt, .. } if id == effect::payout_id(task.id, tranche, attempt) => {
-            let retryable = !matches!(reason, PayFailure::InvoiceExpired | PayFailure::TooLate);
-            ending::retry_or_return(task, found, Event::PayoutFailed { tranche, attempt, reason }, retryable, ctx)
+            ending::retry_or_return(task, found, Event::PayoutFailed { tranche, attempt, reason }, reason, ctx)
         }
         // An earlier attempt's end, told again.
         _ => Decision::AlreadyApplied,
@@ -140,10 +159,9 @@ fn wake(task: &Task, ctx: &Ctx) -> Decision {
     let terms = &task.terms;
     match &task.phase {
         Phase::Open | Phase::Assigned { .. } if ctx.now >= terms.work_deadline => Decision::event(Event::TaskExpired),
-        Phase::Funding { until, job } => match plan::earliest_decide_by(&task.policy, job) {
-            Some(_) if ctx.now >= *until => ending::refund(task, RefundReason::FundingLapsed),
+        Phase::Funding { until, .. } if ctx.now >= *until => give_up_funding(task, RefundReason::FundingLapsed),
+        Phase::Funding { job, .. } => match plan::earliest_decide_by(&task.policy, job) {
             Some(decide_by) if ctx.height >= decide_by => ending::refund(task, RefundReason::BlocksRanOut),
-            None if ctx.now >= *until => Decision::event(Event::TaskExpired),
             _ => Decision::AlreadyApplied,
         },
         Phase::Held { decide_by, .. } if ctx.height >= *decide_by => ending::refund(task, RefundReason::BlocksRanOut),

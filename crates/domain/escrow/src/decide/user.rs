@@ -1,7 +1,7 @@
 //! What users may do, and when.
 
 use std::collections::BTreeSet;
-use tallystick_core::{BlockHeight, Ctx, Digest32, Id, NostrKey, Timestamp};
+use tallystick_core::{Ctx, Digest32, Id, NostrKey, Timestamp};
 
 use super::{Decision, ending};
 use crate::{
@@ -24,7 +24,7 @@ pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<D
         (task, UserCommand::RequestFunding) => request_funding(task, ctx),
         (task, UserCommand::SubmitWork { work_hash }) => submit(task, work_hash, ctx),
         (task, UserCommand::ApproveWork) => approve(task, ctx),
-        (task, UserCommand::RejectWork { .. }) => reject(task, ctx),
+        (task, UserCommand::RejectWork { reason_hash }) => reject(task, reason_hash, ctx),
         (task, UserCommand::CancelTask) => cancel(task, ctx),
         (_, UserCommand::CreateTask { .. }) => Err(Rejection::IdTaken),
     }
@@ -54,7 +54,7 @@ fn accept(task: &Task, invoices: &[(String, InvoiceFacts)], ctx: &Ctx) -> Result
     }
     let mut hashes = BTreeSet::new();
     for ((_, facts), payout) in invoices.iter().zip(&task.terms.payouts) {
-        facts.check(payout.to_msat(), &task.terms, &task.policy, ctx.now)?;
+        facts.check(payout.to_msat(), task, ctx.now)?;
         if !hashes.insert(facts.hash) {
             return Err(Rejection::HashReused);
         }
@@ -94,11 +94,14 @@ fn submit(task: &Task, work_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejec
     match &task.phase {
         Phase::Held { decide_by, .. } => {
             in_time(task.terms.work_deadline, ctx)?;
-            blocks_left(*decide_by, ctx)?;
+            let last = plan::submit_by(&task.terms, *decide_by);
+            if ctx.height > last {
+                return Err(Rejection::TooFewBlocks { height: ctx.height, last });
+            }
             let review_until = ctx.now.after(task.terms.review_window);
             Ok(Decision::event(Event::WorkSubmitted { work_hash, review_until }))
         }
-        Phase::Submitted { work_hash: before, .. } if *before == work_hash => Ok(Decision::AlreadyApplied),
+        Phase::Submitted { job, .. } if job.work_hash == Some(work_hash) => Ok(Decision::AlreadyApplied),
         Phase::Submitted { .. } => Err(Rejection::WorkAlreadySubmitted),
         phase => Err(Rejection::NotHeld { state: phase.name() }),
     }
@@ -113,7 +116,7 @@ fn approve(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     }
 }
 
-fn reject(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
+fn reject(task: &Task, reason_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejection> {
     only_requester(task, ctx)?;
     match &task.phase {
         Phase::Submitted { review_until, .. } => {
@@ -121,10 +124,13 @@ fn reject(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
             if task.terms.on_silence == OnSilence::Release {
                 in_time(*review_until, ctx)?;
             }
-            Ok(ending::refund(task, RefundReason::Rejected))
+            Ok(ending::refund_after(task, Event::WorkRejected { reason_hash }, RefundReason::Rejected))
         }
-        Phase::Refunding { reason: RefundReason::Rejected, .. }
-        | Phase::Refunded { reason: RefundReason::Rejected, .. } => Ok(Decision::AlreadyApplied),
+        Phase::Refunding { reason: RefundReason::Rejected, job }
+        | Phase::Refunded { reason: RefundReason::Rejected, job } => {
+            let same = job.reason_hash == Some(reason_hash);
+            if same { Ok(Decision::AlreadyApplied) } else { Err(Rejection::WorkAlreadyRejected) }
+        }
         phase => Err(Rejection::NotSubmitted { state: phase.name() }),
     }
 }
@@ -168,11 +174,4 @@ fn only_worker(task: &Task, ctx: &Ctx) -> Result<(), Rejection> {
 
 fn in_time(deadline: Timestamp, ctx: &Ctx) -> Result<(), Rejection> {
     if ctx.now < deadline { Ok(()) } else { Err(Rejection::DeadlinePassed { deadline }) }
-}
-
-fn blocks_left(decide_by: BlockHeight, ctx: &Ctx) -> Result<(), Rejection> {
-    if ctx.height <= decide_by {
-        return Ok(());
-    }
-    Err(Rejection::TooFewBlocks { left: ctx.height.until(decide_by), height: ctx.height, decide_by })
 }

@@ -66,18 +66,21 @@ fn terms() -> impl Strategy<Value = Terms> {
 fn policy() -> impl Strategy<Value = Policy> {
     let rate = (0u16..=10_000).prop_map(|rate| BasisPoints::try_new(rate).unwrap());
     let limits = (blocks(), blocks(), blocks(), blocks());
-    (rate, sats(), sats(), any::<u32>(), limits, span(), span()).prop_map(
-        |(fee_rate, payout_min, payout_max, tranches_max, limits, funding_window, review_window_max)| Policy {
-            fee_rate,
-            payout_min,
-            payout_max,
-            tranches_max,
-            final_cltv_max: limits.0,
-            payout_cltv_max: limits.1,
-            payee_final_cltv_max: limits.2,
-            payout_margin: limits.3,
-            funding_window,
-            review_window_max,
+    (rate, [sats(), sats(), sats()], any::<u32>(), limits, span(), span()).prop_map(
+        |(fee_rate, [fee_min, payout_min, payout_max], tranches_max, limits, funding_window, review_window_max)| {
+            Policy {
+                fee_rate,
+                fee_min,
+                payout_min,
+                payout_max,
+                tranches_max,
+                final_cltv_max: limits.0,
+                payout_cltv_max: limits.1,
+                payee_final_cltv_max: limits.2,
+                payout_margin: limits.3,
+                funding_window,
+                review_window_max,
+            }
         },
     )
 }
@@ -106,6 +109,7 @@ fn refund() -> impl Strategy<Value = RefundReason> {
         R::FundingLapsed,
         R::PayoutFailed,
         R::HoldLost,
+        R::HoldSpent,
     ])
 }
 
@@ -115,7 +119,8 @@ fn invoice() -> impl Strategy<Value = TrancheInvoice> {
 
 pub fn event() -> impl Strategy<Value = Event> {
     let user = (1u8..5).prop_map(key);
-    let release = prop_oneof![Just(ReleaseReason::Approved), Just(ReleaseReason::Silence)];
+    use ReleaseReason as R;
+    let release = proptest::sample::select(vec![R::Approved, R::Silence, R::HoldSpent]);
     let created = (id(), user.clone(), terms(), policy(), blocks(), time()).prop_map(
         |(id, requester, terms, policy, hold_blocks, at)| Event::TaskCreated {
             id,
@@ -138,6 +143,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         Just(Event::TaskRefunded),
         user.prop_map(|by| Event::TaskCancelled { by }),
         Just(Event::TaskExpired),
+        digest().prop_map(|reason_hash| Event::WorkRejected { reason_hash }),
     ];
     prop_oneof![task, tranche_event()]
 }
@@ -165,6 +171,7 @@ fn tranche_event() -> impl Strategy<Value = Event> {
         tranche().prop_map(|tranche| Event::TrancheRefundBegun { tranche }),
         tranche().prop_map(|tranche| Event::HoldReturned { tranche }),
         tranche().prop_map(|tranche| Event::HoldLost { tranche }),
+        (tranche(), option::of(msats())).prop_map(|(tranche, fee)| Event::HoldSpent { tranche, fee }),
     ]
 }
 
@@ -212,5 +219,7 @@ pub fn node_command() -> impl Strategy<Value = NodeCommand> {
         (hash(), digest(), msats()).prop_map(|(hash, id, fee)| N::RecordPayoutPaid { hash, id, fee }),
         (hash(), digest(), failure()).prop_map(|(hash, id, reason)| N::RecordPayoutFailed { hash, id, reason }),
         Just(N::Wake),
+        hash().prop_map(|hash| N::RecordHoldSpent { hash }),
+        hash().prop_map(|hash| N::RecordHoldRefused { hash }),
     ]
 }

@@ -14,13 +14,13 @@ fn work_for(span: Duration) -> Terms {
 fn a_hold_that_is_too_long_is_refused_with_the_numbers() {
     // 1,000 blocks at most, less 288 + 48 for the payout, 39 until LDK gives back and 3 on the way: 622.
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
-    Given::nothing().when(requester(), create(work_for(hours(86)))).then_rejected(&Rejection::HoldTooLong {
-        blocks: Blocks(627),
-        delta: Blocks(1_005),
+    Given::nothing().when(requester(), create(work_for(hours(85)))).then_rejected(&Rejection::HoldTooLong {
+        blocks: Blocks(626),
+        delta: Blocks(1_004),
         limit: Blocks(1_000),
     });
-    let given = open_with(work_for(hours(85)));
-    assert_eq!(given.task().hold_blocks, Blocks(620));
+    let given = open_with(work_for(hours(84)));
+    assert_eq!(given.task().hold_blocks, Blocks(618));
     let fits = Terms { hold_blocks: Some(Blocks(622)), ..work_for(hours(1)) };
     assert_eq!(open_with(fits.clone()).task().hold_blocks, Blocks(622));
     let too_long = Terms { hold_blocks: Some(Blocks(623)), ..fits };
@@ -39,10 +39,10 @@ fn a_hold_that_is_too_long_is_refused_with_the_numbers() {
 
 #[test]
 fn a_hold_that_is_too_short_is_refused_with_the_numbers() {
-    let short = Terms { hold_blocks: Some(Blocks(179)), ..terms(&[20_000]) };
+    let short = Terms { hold_blocks: Some(Blocks(185)), ..terms(&[20_000]) };
     Given::nothing()
         .when(requester(), create(short))
-        .then_rejected(&Rejection::HoldTooShort { blocks: Blocks(179), needed: HOLD_BLOCKS });
+        .then_rejected(&Rejection::HoldTooShort { blocks: Blocks(185), needed: HOLD_BLOCKS });
 }
 
 #[test]
@@ -63,18 +63,54 @@ fn a_hold_locked_in_time_leaves_all_planned_blocks() {
     assert_eq!(plan::time_of(Blocks(6)), Duration::from_secs(3_600));
 }
 
+/// A task whose silence means this, with its money locked.
+fn held_until(on_silence: OnSilence, review_window: Duration) -> Given {
+    let blocks = Some(Blocks(400));
+    let terms = Terms { on_silence, review_window, hold_blocks: blocks, ..terms(&[20_000]) };
+    let given = funding_with(terms);
+    let claim_deadline = HEIGHT.after(Blocks(400)).after(policy().payout_reserve());
+    given.reported(NodeCommand::RecordHoldLocked { hash: hash(0), amount: hold_of(20_000), claim_deadline })
+}
+
 #[test]
-fn work_can_be_submitted_up_to_the_last_height() {
-    for height in [decide_by().before(Blocks(1)), decide_by()] {
-        let given = held(&[20_000]).height(height).done(worker(), submit());
-        assert_eq!(given.phase_name(), "submitted");
+fn where_silence_pays_work_comes_in_time_for_a_whole_review() {
+    let last_payout = HEIGHT.after(Blocks(400));
+    // The average blocks of a review, rounded up, before the six by which silence leads.
+    let reviews = [(1, 1), (600, 1), (601, 2), (3_600, 6), (86_400, 144)];
+    for (secs, blocks) in reviews {
+        let given = held_until(OnSilence::Release, Duration::from_secs(secs));
+        let last = last_payout.before(Blocks(6 + blocks));
+        assert_eq!(tallystick_escrow::TaskView::from(given.task()).submit_by, Some(last));
+        let late = last.after(Blocks(1));
+        let rejection = Rejection::TooFewBlocks { height: late, last };
+        given.clone().height(late).when(worker(), submit()).then_rejected(&rejection);
+        let submitted = given.height(last).done(worker(), submit());
+        // Whatever the blocks do, the requester has as many as the review takes.
+        let before = submitted.clone().height(last.after(Blocks(blocks - 1)));
+        before.when_reported(NodeCommand::Wake).then_already_applied();
+        let released = submitted.height(last.after(Blocks(blocks))).reported(NodeCommand::Wake);
+        assert!(released.facts.contains(&Event::ReleaseBegun { reason: ReleaseReason::Silence }));
     }
-    let late = decide_by().after(Blocks(1));
-    held(&[20_000]).height(late).when(worker(), submit()).then_rejected(&Rejection::TooFewBlocks {
-        left: Blocks(0),
-        height: late,
-        decide_by: decide_by(),
-    });
+}
+
+#[test]
+fn where_silence_gives_back_work_can_be_handed_in_up_to_the_last_height() {
+    let last = HEIGHT.after(Blocks(400));
+    let given = held_until(OnSilence::Refund, REVIEW);
+    let submitted = given.clone().height(last).done(worker(), submit());
+    assert_eq!(submitted.clone().done(requester(), UserCommand::ApproveWork).phase_name(), "releasing");
+    submitted
+        .when_reported(NodeCommand::Wake)
+        .then(&[Event::RefundBegun { reason: RefundReason::BlocksRanOut }], &[Effect::CancelHold { hash: hash(0) }]);
+    let late = last.after(Blocks(1));
+    given.height(late).when(worker(), submit()).then_rejected(&Rejection::TooFewBlocks { height: late, last });
+}
+
+#[test]
+fn the_longest_work_leaves_a_whole_review_even_if_blocks_come_a_fifth_faster() {
+    // A day of work takes 173 blocks then; the hold has them, an hour's review, and what silence leads by.
+    let given = held(&[20_000]).height(HEIGHT.after(Blocks(173))).done(worker(), submit());
+    assert_eq!(given.phase_name(), "submitted");
 }
 
 #[test]
@@ -87,7 +123,7 @@ fn work_can_be_approved_up_to_the_last_height() {
     submitted(&[20_000])
         .height(late)
         .when(requester(), UserCommand::ApproveWork)
-        .then_rejected(&Rejection::TooFewBlocks { left: Blocks(0), height: late, decide_by: decide_by() });
+        .then_rejected(&Rejection::TooFewBlocks { height: late, last: decide_by() });
 }
 
 #[test]
@@ -153,6 +189,6 @@ fn the_policy_of_the_day_it_was_made_stays_with_a_task() {
     assert_eq!(given.task().policy, tight);
     // The same request under another policy is the same request.
     given.when(requester(), command(Policy::default())).then_already_applied();
-    // 6 blocks an hour, two hours, a fifth more.
-    assert_eq!(given.task().hold_blocks, Blocks(15));
+    // 6 blocks an hour, two hours, a fifth more, and 6.
+    assert_eq!(given.task().hold_blocks, Blocks(21));
 }

@@ -3,6 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use tallystick_core::canonical::{decode, encode};
 use tallystick_escrow::{Effect, Event, NodeCommand};
+use tallystick_testkit::cases;
 
 use crate::arbitrary;
 
@@ -31,7 +32,7 @@ fn damaged(mut bytes: Vec<u8>, at: prop::sample::Index, with: u8, kind: u8) -> V
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(512)) })]
 
     #[test]
     fn events_read_back(event in arbitrary::event()) {
@@ -49,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn foreign_bytes_do_no_harm(bytes in vec(any::<u8>(), 0..300), variant in 0u8..22) {
+    fn foreign_bytes_do_no_harm(bytes in vec(any::<u8>(), 0..300), variant in 0u8..24) {
         read_all(&bytes);
         // With a tag that exists, more of the reader is reached.
         read_all(&[&[variant], bytes.as_slice()].concat());

@@ -42,6 +42,9 @@ fn events() -> Vec<Event> {
         Event::TaskRefunded,
         Event::TaskCancelled { by: worker() },
         Event::TaskExpired,
+        Event::WorkRejected { reason_hash: REASONS },
+        Event::HoldSpent { tranche: 1, fee: Some(msat(1_001)) },
+        Event::HoldSpent { tranche: 1, fee: None },
     ];
     use PayFailure as F;
     let failures = [F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
@@ -56,9 +59,11 @@ fn events() -> Vec<Event> {
         R::FundingLapsed,
         R::PayoutFailed,
         R::HoldLost,
+        R::HoldSpent,
     ];
     events.extend(reasons.map(|reason| Event::RefundBegun { reason }));
-    events.push(Event::ReleaseBegun { reason: ReleaseReason::Approved });
+    let reasons = [ReleaseReason::Approved, ReleaseReason::HoldSpent];
+    events.extend(reasons.map(|reason| Event::ReleaseBegun { reason }));
     events
 }
 
@@ -95,6 +100,8 @@ fn node_commands() -> Vec<NodeCommand> {
         paid(0, 1),
         failed(0, 1, PayFailure::TooLate),
         NodeCommand::Wake,
+        spent(0),
+        refused(0),
     ]
 }
 
@@ -135,7 +142,7 @@ fn name(debug: &impl std::fmt::Debug) -> String {
 fn events_keep_their_bytes() {
     let lines: Vec<_> = events().iter().map(|event| (event.kind().to_owned(), canonical::encode(event))).collect();
     golden("events.txt", &lines);
-    complete::<Event>(&lines, 20);
+    complete::<Event>(&lines, 22);
 }
 
 #[test]
@@ -149,7 +156,7 @@ fn effects_keep_their_bytes_and_keys() {
 fn node_commands_keep_their_bytes() {
     let lines: Vec<_> = node_commands().iter().map(|command| (name(command), canonical::encode(command))).collect();
     golden("node_commands.txt", &lines);
-    complete::<NodeCommand>(&lines, 8);
+    complete::<NodeCommand>(&lines, 10);
 }
 
 #[test]

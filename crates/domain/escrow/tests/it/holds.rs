@@ -1,7 +1,9 @@
 //! What payers do with hold invoices: too little, too short, too late, twice. And notices that come again.
 
 use tallystick_core::{BlockHeight, Blocks, Msat};
-use tallystick_escrow::{NodeCommand, PayFailure, Rejection, UserCommand};
+use tallystick_escrow::{
+    Effect, Event, NodeCommand, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, TrancheState, UserCommand,
+};
 use tallystick_testkit::escrow::*;
 
 fn lock(amount: Msat, claim_deadline: BlockHeight) -> NodeCommand {
@@ -80,11 +82,58 @@ fn a_claim_heard_before_its_payout_is_to_be_told_again() {
 }
 
 #[test]
-fn a_payout_that_was_never_begun_is_refused() {
-    for given in [held(&[20_000]), submitted(&[20_000]), refunding(&[20_000]), refunded(&[20_000])] {
-        given.when_reported(paid(0, 1)).then_rejected(&Rejection::NoPayout);
+fn a_payout_that_the_journal_knows_nothing_of_is_a_fact() {
+    let anywhere =
+        [assigned, funding, held, submitted, refunding, refunded, cancelled, expired].map(|stage| stage(&[20_000]));
+    for given in anywhere {
         given.when_reported(failed(0, 1, PayFailure::NoRoute)).then_already_applied();
+        for (notice, fee) in [(paid(0, 1), Some(ROUTING_FEE)), (claimed(0, 20_000), None), (spent(0), None)] {
+            let spent = Event::HoldSpent { tranche: 0, fee };
+            let end = given.when_reported(notice).then_events(&[spent, Event::TaskSettled]);
+            assert!(matches!(end.phase(), Phase::Settled { reason: ReleaseReason::HoldSpent, .. }));
+            let part = &end.phase().job().unwrap().tranches[0];
+            assert_eq!(part.state, TrancheState::Spent { fee });
+            for again in [paid(0, 1), claimed(0, 20_000), lost(0), returned(0), self::spent(0)] {
+                end.when_reported(again).then_already_applied();
+            }
+        }
     }
+}
+
+#[test]
+fn what_else_is_held_goes_back_when_one_hold_was_spent() {
+    for given in [held(&[1_000, 2_000]), submitted(&[1_000, 2_000])] {
+        let given = given
+            .when_reported(paid(0, 1))
+            .then(&[Event::HoldSpent { tranche: 0, fee: Some(ROUTING_FEE) }], &[Effect::CancelHold { hash: hash(1) }]);
+        assert!(matches!(given.phase(), Phase::Refunding { reason: RefundReason::HoldSpent, .. }));
+        // The other one goes back, or was spent as well.
+        let back = given.when_reported(returned(1));
+        back.then_events(&[Event::HoldReturned { tranche: 1 }, Event::TaskSettled]);
+        let spent_too = given.when_reported(spent(1));
+        spent_too.then_events(&[Event::HoldSpent { tranche: 1, fee: None }, Event::TaskSettled]);
+    }
+    // While others are being paid out, or after they were, they are left alone.
+    let paying = releasing(&[1_000, 2_000]).reported(failed(0, 1, PayFailure::TooLate));
+    let given = paying.when_reported(spent(0)).then_events(&[Event::HoldSpent { tranche: 0, fee: None }]);
+    assert_eq!(given.phase_name(), "releasing");
+    let settled = paying.reported(returned(0)).reported(paid(1, 1)).reported(claimed(1, 2_000));
+    let given = settled.when_reported(spent(0)).then_events(&[Event::HoldSpent { tranche: 0, fee: None }]);
+    assert!(matches!(given.phase(), Phase::Settled { reason: ReleaseReason::Approved, .. }));
+}
+
+#[test]
+fn funding_is_given_up_when_an_invoice_cannot_be_made() {
+    let asked = assigned(&[1_000, 2_000]).done(requester(), UserCommand::RequestFunding).reported(invoice_made(0));
+    asked.when_reported(refused(1)).then_events(&[Event::TaskExpired]);
+    asked
+        .clone()
+        .reported(locked(0, 1_000))
+        .when_reported(refused(1))
+        .then(&[Event::RefundBegun { reason: RefundReason::FundingLapsed }], &[Effect::CancelHold { hash: hash(0) }]);
+    // One that was made is there; a task that is not being funded needs none.
+    asked.when_reported(refused(0)).then_already_applied();
+    asked.done(requester(), UserCommand::CancelTask).when_reported(refused(1)).then_already_applied();
 }
 
 #[test]

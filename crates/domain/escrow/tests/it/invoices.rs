@@ -1,7 +1,7 @@
 //! The worker's invoices: each way in which one may be wrong, and the edge beside it that is right.
 
 use tallystick_core::{Blocks, Duration, Timestamp};
-use tallystick_escrow::{InvoiceFacts, Policy, Rejection, UserCommand};
+use tallystick_escrow::{InvoiceFacts, Policy, Rejection, TaskView, UserCommand};
 use tallystick_testkit::escrow::*;
 
 const PAYOUT: u64 = 20_000;
@@ -39,7 +39,9 @@ fn the_amount_must_be_the_payout_to_the_msat() {
 
 #[test]
 fn it_must_be_payable_for_as_long_as_the_task_may_take() {
-    let needed = DEADLINE.after(REVIEW).after(Duration::from_secs(3_600));
+    // An hour to fund it, and 186 blocks that come a quarter slower than on average: longer than work and review.
+    let needed = NOW.after(Duration::from_secs(3_600 + 186 * 750));
+    assert!(needed > DEADLINE.after(REVIEW).after(Duration::from_secs(3_600)));
     for expires_at in [NOW, Timestamp::from_millis(NOW.as_millis() - 1), Timestamp::from_secs(0)] {
         refused(|facts| facts.expires_at = expires_at, &Rejection::InvoiceExpired { expires_at });
     }
@@ -47,6 +49,17 @@ fn it_must_be_payable_for_as_long_as_the_task_may_take() {
         refused(|facts| facts.expires_at = expires_at, &Rejection::InvoiceExpiresSoon { expires_at, needed });
     }
     taken(|facts| facts.expires_at = needed);
+    assert_eq!(TaskView::from(open(&[PAYOUT]).task()).invoice_needed(NOW), needed);
+}
+
+#[test]
+fn accepted_late_it_must_live_on_as_long() {
+    let late = Timestamp::from_millis(DEADLINE.as_millis() - 1);
+    let life = Duration::from_secs(3_600 + 186 * 750);
+    let given = open(&[PAYOUT]).at(late);
+    assert_eq!(TaskView::from(given.task()).invoice_needed(late), late.after(life));
+    let shortest = tallystick_escrow::plan::invoice_needed(DEADLINE, REVIEW, Duration::from_secs(1), NOW);
+    assert_eq!(shortest, DEADLINE.after(REVIEW).after(Duration::from_secs(3_600)));
 }
 
 #[test]
@@ -55,11 +68,6 @@ fn the_last_hop_may_not_eat_the_payouts_blocks() {
     let delta = limit.plus(Blocks(1));
     refused(|facts| facts.final_cltv_delta = delta, &Rejection::InvoiceFinalCltv { delta, limit });
     taken(|facts| facts.final_cltv_delta = limit);
-}
-
-#[test]
-fn it_needs_a_payment_secret() {
-    refused(|facts| facts.has_payment_secret = false, &Rejection::InvoiceNoSecret);
 }
 
 #[test]

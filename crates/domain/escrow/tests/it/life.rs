@@ -12,7 +12,7 @@ fn pay(tranche: u8, attempt: u32, payout: u64, not_before: tallystick_core::Time
         hash: hash(tranche),
         id: pay_id(tranche, attempt),
         bolt11: format!("payout invoice {tranche}"),
-        fee_limit: Policy::default().fee(sat(payout)).to_msat(),
+        fee_limit: policy().fee(sat(payout)).to_msat(),
         cltv_limit: Blocks(288),
         begin_by: decide_by(),
         not_before,
@@ -32,7 +32,7 @@ fn approved_work_is_paid_out() {
             id: task_id(),
             requester: requester(),
             terms: terms(&[20_000]),
-            policy: Policy::default(),
+            policy: policy(),
             hold_blocks: HOLD_BLOCKS,
             at: NOW,
         }])
@@ -46,7 +46,7 @@ fn approved_work_is_paid_out() {
                 amount: msat(20_200_000),
                 description: format!("Paint the fence (task {})", task_id()),
                 expiry: Duration::from_secs(3_600),
-                final_cltv_delta: Blocks(180 + 288 + 48 + 39 + 3),
+                final_cltv_delta: Blocks(186 + 288 + 48 + 39 + 3),
             }],
         )
         .when_reported(invoice_made(0))
@@ -80,7 +80,10 @@ fn approved_work_is_paid_out() {
 fn rejected_work_is_not_paid() {
     let given = submitted(&[20_000])
         .when(requester(), UserCommand::RejectWork { reason_hash: REASONS })
-        .then(&[Event::RefundBegun { reason: RefundReason::Rejected }], &[Effect::CancelHold { hash: hash(0) }])
+        .then(
+            &[Event::WorkRejected { reason_hash: REASONS }, Event::RefundBegun { reason: RefundReason::Rejected }],
+            &[Effect::CancelHold { hash: hash(0) }],
+        )
         .when_reported(returned(0))
         .then_events(&[Event::HoldReturned { tranche: 0 }, Event::TaskRefunded]);
     assert!(matches!(given.phase(), Phase::Refunded { reason: RefundReason::Rejected, .. }));
@@ -134,7 +137,7 @@ fn the_funding_window_ends_with_the_work_deadline() {
                 amount: msat(20_200_000),
                 description: format!("Paint the fence (task {})", task_id()),
                 expiry: half_an_hour,
-                final_cltv_delta: Blocks(558),
+                final_cltv_delta: Blocks(564),
             }],
         );
 }
@@ -178,10 +181,10 @@ fn after_the_review_window_silence_has_decided_for_the_worker() {
     let deadline = NOW.after(REVIEW);
     late.when(requester(), reject.clone()).then_rejected(&tallystick_escrow::Rejection::DeadlinePassed { deadline });
     // Where silence is a refund, a late rejection says the same.
-    submitted_with(&[20_000], OnSilence::Refund)
-        .later(REVIEW)
-        .when(requester(), reject)
-        .then(&[Event::RefundBegun { reason: RefundReason::Rejected }], &[Effect::CancelHold { hash: hash(0) }]);
+    submitted_with(&[20_000], OnSilence::Refund).later(REVIEW).when(requester(), reject).then(
+        &[Event::WorkRejected { reason_hash: REASONS }, Event::RefundBegun { reason: RefundReason::Rejected }],
+        &[Effect::CancelHold { hash: hash(0) }],
+    );
     // A late approval still pays, as long as nobody was woken before.
     let approved =
         submitted_with(&[20_000], OnSilence::Refund).later(REVIEW).done(requester(), UserCommand::ApproveWork);
@@ -191,7 +194,7 @@ fn after_the_review_window_silence_has_decided_for_the_worker() {
 #[test]
 fn a_failed_payout_is_tried_again_after_a_growing_pause() {
     let mut given = releasing(&[20_000]);
-    for (attempt, pause) in (1..).zip([1, 2, 4, 8, 16, 32, 60, 60]) {
+    for (attempt, pause) in (1..).zip([1, 2, 4, 8, 16, 32, 60, 60, 60, 600, 600]) {
         let not_before = given.now.after(Duration::from_secs(pause));
         given = given
             .when_reported(failed(0, attempt, PayFailure::NoRoute))
@@ -204,10 +207,20 @@ fn a_failed_payout_is_tried_again_after_a_growing_pause() {
             )
             .at(not_before);
     }
-    given.when_reported(paid(0, 9)).then(
+    given.when_reported(paid(0, 12)).then(
         &[Event::PayoutPaid { tranche: 0, fee: ROUTING_FEE }],
         &[Effect::ClaimHold { hash: hash(0), amount: msat(20_200_000) }],
     );
+}
+
+#[test]
+fn a_payee_that_refuses_is_tried_twenty_times() {
+    for reason in [PayFailure::Refused, PayFailure::Other, PayFailure::NoRoute, PayFailure::AttemptsExhausted] {
+        let given = (1..20).fold(releasing(&[20_000]), |given, attempt| given.reported(failed(0, attempt, reason)));
+        let given = given.reported(failed(0, 20, reason));
+        let ends = matches!(reason, PayFailure::Refused | PayFailure::Other);
+        assert_eq!(given.facts.last() == Some(&Event::TrancheRefundBegun { tranche: 0 }), ends, "{reason:?}");
+    }
 }
 
 #[test]
@@ -240,7 +253,7 @@ fn the_fee_is_rounded_up_once_and_is_never_nothing() {
         assert_eq!(part.hold().unwrap(), msat((payout + fee) * 1_000));
         assert!(part.hold().unwrap() > part.payout.to_msat());
     }
-    let free = Policy { fee_rate: tallystick_core::BasisPoints::default(), ..Policy::default() };
+    let free = Policy { fee_rate: tallystick_core::BasisPoints::default(), ..policy() };
     let given = Given::nothing()
         .done(requester(), UserCommand::CreateTask { id: task_id(), terms: terms(&[5_000_000]), policy: free })
         .done(worker(), accept(&[5_000_000]));
@@ -282,6 +295,13 @@ fn the_view_shows_where_a_task_stands() {
         assert_eq!(view.tranches[0].hash, Some(hash(0)));
     }
     assert_eq!(view(&submitted(&[20_000])).decide_by, Some(decide_by()));
+    assert_eq!(view(&held(&[20_000])).work_hash, None);
+    for given in [submitted(&[20_000]), releasing(&[20_000]), settled(&[20_000])] {
+        assert_eq!((view(&given).work_hash, view(&given).reason_hash), (Some(WORK), None));
+    }
+    for given in [refunding(&[20_000]), refunded(&[20_000])] {
+        assert_eq!((view(&given).work_hash, view(&given).reason_hash), (Some(WORK), Some(REASONS)));
+    }
 }
 
 #[test]

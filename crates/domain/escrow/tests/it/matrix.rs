@@ -48,6 +48,8 @@ fn node_commands() -> Vec<(&'static str, NodeCommand)> {
         ("paid", paid(0, 1)),
         ("failed", failed(0, 1, PayFailure::NoRoute)),
         ("expired", failed(0, 1, PayFailure::InvoiceExpired)),
+        ("spent", spent(0)),
+        ("refused", refused(1)),
     ]
 }
 
@@ -166,7 +168,7 @@ submitted   | accept  | own_task                                   | =          
 submitted   | fund    | =                                          | not_requester   | not_requester
 submitted   | submit  | not_worker                                 | =               | not_worker
 submitted   | approve | +release_begun +payout_begun +payout_begun | not_requester   | not_requester
-submitted   | reject  | +refund_begun                              | not_requester   | not_requester
+submitted   | reject  | +work_rejected +refund_begun               | not_requester   | not_requester
 submitted   | cancel  | not_cancellable                            | +refund_begun   | not_party
 releasing   | create  | =                                          | id_taken        | id_taken
 releasing   | accept  | own_task                                   | =               | already_assigned
@@ -221,20 +223,20 @@ expired     | cancel  | not_cancellable                            | not_cancell
 
 /// What the node reports of the first tranche.
 const NODE: &str = "
-absent      | invoice: not_found     | locked: not_found     | lost: not_found                | returned: not_found      | claimed: not_found           | paid: not_found    | failed: not_found                    | expired: not_found
-open        | invoice: unknown_hash  | locked: unknown_hash  | lost: unknown_hash             | returned: unknown_hash   | claimed: unknown_hash        | paid: unknown_hash | failed: unknown_hash                 | expired: unknown_hash
-assigned    | invoice: hold_unwanted | locked: hold_unwanted | lost: =                        | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-funding     | invoice: =             | locked: +hold_locked  | lost: =                        | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-part funded | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-held        | invoice: =             | locked: =             | lost: +hold_lost +refund_begun | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-submitted   | invoice: =             | locked: =             | lost: +hold_lost +refund_begun | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-releasing   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: claim_before_payout | paid: +payout_paid | failed: +payout_failed +payout_begun | expired: +payout_failed +tranche_refund_begun
-part paid   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: +hold_claimed       | paid: =            | failed: =                            | expired: =
-refunding   | invoice: =             | locked: hold_unwanted | lost: +hold_lost               | returned: +hold_returned | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-settled     | invoice: =             | locked: hold_unwanted | lost: =                        | returned: =              | claimed: =                   | paid: =            | failed: =                            | expired: =
-refunded    | invoice: =             | locked: hold_unwanted | lost: =                        | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-cancelled   | invoice: hold_unwanted | locked: hold_unwanted | lost: =                        | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
-expired     | invoice: hold_unwanted | locked: hold_unwanted | lost: =                        | returned: =              | claimed: no_payout           | paid: no_payout    | failed: =                            | expired: =
+absent      | invoice: not_found     | locked: not_found     | lost: not_found                | returned: not_found      | claimed: not_found                 | paid: not_found                 | failed: not_found                    | expired: not_found                            | spent: not_found                 | refused: not_found
+open        | invoice: unknown_hash  | locked: unknown_hash  | lost: unknown_hash             | returned: unknown_hash   | claimed: unknown_hash              | paid: unknown_hash              | failed: unknown_hash                 | expired: unknown_hash                         | spent: unknown_hash              | refused: unknown_hash
+assigned    | invoice: hold_unwanted | locked: hold_unwanted | lost: =                        | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
+funding     | invoice: =             | locked: +hold_locked  | lost: =                        | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
+part funded | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
+held        | invoice: =             | locked: =             | lost: +hold_lost +refund_begun | returned: =              | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =
+submitted   | invoice: =             | locked: =             | lost: +hold_lost +refund_begun | returned: =              | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =
+releasing   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: claim_before_payout       | paid: +payout_paid              | failed: +payout_failed +payout_begun | expired: +payout_failed +tranche_refund_begun | spent: +hold_spent               | refused: =
+part paid   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: +hold_claimed             | paid: =                         | failed: =                            | expired: =                                    | spent: =                         | refused: =
+refunding   | invoice: =             | locked: hold_unwanted | lost: +hold_lost               | returned: +hold_returned | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =
+settled     | invoice: =             | locked: hold_unwanted | lost: =                        | returned: =              | claimed: =                         | paid: =                         | failed: =                            | expired: =                                    | spent: =                         | refused: =
+refunded    | invoice: =             | locked: hold_unwanted | lost: =                        | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
+cancelled   | invoice: hold_unwanted | locked: hold_unwanted | lost: =                        | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
+expired     | invoice: hold_unwanted | locked: hold_unwanted | lost: =                        | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
 ";
 
 /// Phase; then a wake-up too early, after all times, and at the last height for a payout.

@@ -1,11 +1,15 @@
 //! The rules on an honest but unkind rail: payees come and go, holds are lost, effects are done late, twice and out of
 //! order. Every satoshi is counted, and a task left alone always comes to its end.
 
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{self, Index},
+};
 use std::collections::BTreeMap;
 use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash};
 use tallystick_escrow::{Command, Effect, NodeCommand, PayFailure, Phase, Rejection, Terms, TrancheState, UserCommand};
-use tallystick_testkit::escrow::*;
+use tallystick_testkit::{cases, escrow::*, rail::Presence};
 
 use crate::laws::{ask, next_step, task_terms, wake_is_due};
 
@@ -18,7 +22,11 @@ enum Op {
     Lose(Index),
     /// Do a waiting effect, and forget that it was done, if told so.
     Do(Index, bool),
-    Payee(bool),
+    /// A payout under way comes to its end, if the payee does its part.
+    Finish(Index),
+    Payee(Presence),
+    /// What a route costs from now on, in percent of what it may.
+    RouteFee(u64),
     Wake,
     /// What comes next when all goes well.
     Next,
@@ -30,16 +38,35 @@ struct Hold {
     locked: bool,
 }
 
+/// How a payout stands on the rail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    InFlight,
+    Paid,
+    Failed(PayFailure),
+}
+
+struct Payment {
+    hash: PaymentHash,
+    amount: i128,
+    fee: i128,
+    /// The height at which it is over, at the latest on the chain.
+    over: BlockHeight,
+    outcome: Outcome,
+}
+
 /// The rail's world: who has gained what, in msat.
 struct World {
     given: Given,
     outbox: Vec<Effect>,
     holds: BTreeMap<PaymentHash, Hold>,
-    payments: BTreeMap<Digest32, Option<PayFailure>>,
+    payments: BTreeMap<Digest32, Payment>,
     payer: i128,
     payee: i128,
     platform: i128,
-    payee_online: bool,
+    routers: i128,
+    presence: Presence,
+    route_fee: u64,
 }
 
 impl World {
@@ -52,12 +79,24 @@ impl World {
             payer: 0,
             payee: 0,
             platform: 0,
-            payee_online: true,
+            routers: 0,
+            presence: Presence::Online,
+            route_fee: 0,
         }
     }
 
     fn locked(&self) -> i128 {
         self.holds.values().filter(|hold| hold.locked).map(|hold| hold.amount).sum()
+    }
+
+    fn in_flight(&self) -> i128 {
+        let flying = self.payments.values().filter(|payment| payment.outcome == Outcome::InFlight);
+        flying.map(|payment| payment.amount + payment.fee).sum()
+    }
+
+    /// Whether a payout on this hash is under way, or has arrived.
+    fn has_payout(&self, hash: PaymentHash, outcome: Outcome) -> bool {
+        self.payments.values().any(|payment| payment.hash == hash && payment.outcome == outcome)
     }
 
     fn ask(&mut self, author: NostrKey, command: Command) -> Result<(), Rejection> {
@@ -94,17 +133,40 @@ impl World {
                     self.perform(at, forgotten);
                 }
             }
-            Op::Payee(online) => self.payee_online = online,
+            Op::Finish(index) => {
+                let flying = self.flying();
+                if !flying.is_empty() {
+                    self.finish(*index.get(&flying));
+                }
+            }
+            Op::Payee(presence) => self.presence = presence,
+            Op::RouteFee(percent) => self.route_fee = percent,
             Op::Wake => self.wake(),
             Op::Next => self.next(),
         }
-        assert_eq!(self.payer + self.payee + self.platform + self.locked(), 0, "money came or went");
+        let everywhere = self.payer + self.payee + self.platform + self.routers + self.locked() + self.in_flight();
+        assert_eq!(everywhere, 0, "money came or went");
+    }
+
+    fn flying(&self) -> Vec<Digest32> {
+        let flying = self.payments.iter().filter(|(_, payment)| payment.outcome == Outcome::InFlight);
+        flying.map(|(id, _)| *id).collect()
+    }
+
+    /// The first effect that is due, and is no payout under way.
+    fn ready(&self) -> Option<usize> {
+        self.outbox.iter().position(|effect| {
+            let flies = matches!(effect, Effect::Pay { id, .. } if self.flying().contains(id));
+            effect.not_before() <= self.given.now && !flies
+        })
     }
 
     fn next(&mut self) {
-        let now = self.given.now;
-        if let Some(at) = self.outbox.iter().position(|effect| effect.not_before() <= now) {
+        if let Some(at) = self.ready() {
             return self.perform(at, false);
+        }
+        if let Some(id) = self.flying().first() {
+            return self.finish(*id);
         }
         match next_step(&self.given) {
             (_, Command::Node(NodeCommand::RecordHoldLocked { hash, .. })) => self.lock(hash),
@@ -124,8 +186,11 @@ impl World {
     fn mine(&mut self) {
         let height = self.given.height.after(Blocks(1));
         self.given.height = height;
-        let late: Vec<PaymentHash> =
-            self.holds.iter().filter(|(_, hold)| hold.claim_deadline <= height).map(|(hash, _)| *hash).collect();
+        // What is stuck ends on the chain. Then the rail gives back what nobody claims.
+        let stuck = self.flying().into_iter().filter(|id| self.payments[id].over <= height).collect::<Vec<_>>();
+        stuck.into_iter().for_each(|id| self.end(id, Outcome::Failed(PayFailure::AttemptsExhausted)));
+        let late = self.holds.iter().filter(|(_, hold)| hold.claim_deadline <= height).map(|(hash, _)| *hash);
+        let late: Vec<PaymentHash> = late.filter(|hash| !self.has_payout(*hash, Outcome::Paid)).collect();
         late.into_iter().for_each(|hash| self.lose(hash));
     }
 
@@ -169,7 +234,7 @@ impl World {
         if effect.not_before() > self.given.now {
             return;
         }
-        if !forgotten {
+        if !forgotten && !matches!(effect, Effect::Pay { .. }) {
             self.outbox.remove(at);
         }
         match effect {
@@ -180,7 +245,7 @@ impl World {
                     Err(other) => panic!("{other}"),
                 }
             }
-            Effect::Pay { hash, id, begin_by, .. } => self.pay(hash, id, begin_by),
+            Effect::Pay { .. } => self.pay(effect),
             Effect::ClaimHold { hash, .. } => {
                 let hold = self.holds.get_mut(&hash).expect("a claim needs a hold");
                 if hold.locked {
@@ -191,48 +256,90 @@ impl World {
                 }
             }
             Effect::CancelHold { hash } => {
+                assert!(!self.has_payout(hash, Outcome::InFlight), "given back while it is being paid out");
                 self.give_back(hash);
                 self.report(NodeCommand::RecordHoldReturned { hash }).unwrap();
             }
         }
     }
 
-    fn pay(&mut self, hash: PaymentHash, id: Digest32, begin_by: BlockHeight) {
+    /// Begins a payout, or tells how it stands.
+    fn pay(&mut self, effect: Effect) {
+        let Effect::Pay { hash, id, fee_limit, cltv_limit, begin_by, .. } = effect else { return };
+        if let Some(known) = self.payments.get(&id) {
+            return if known.outcome == Outcome::InFlight { () } else { self.tell(id) };
+        }
         let job = self.given.phase().job().unwrap();
         let part = job.tranches.iter().find(|part| part.hash == hash).unwrap().clone();
+        let (amount, limit) = (i128::from(part.payout.to_msat().get()), i128::from(fee_limit.get()));
+        let fee = limit * i128::from(self.route_fee) / 100;
         // What the app does: a payout that lost its cover and has not begun does not begin.
         let uncovered = matches!(part.state, TrancheState::Paying { covered: false, .. });
-        let known = self.payments.get(&id).copied();
-        let outcome = known.unwrap_or_else(|| {
-            if uncovered || self.given.height > begin_by {
-                return Some(PayFailure::TooLate);
-            }
-            if !self.payee_online {
-                return Some(PayFailure::NoRoute);
-            }
+        let outcome = if uncovered || self.given.height > begin_by {
+            Outcome::Failed(PayFailure::TooLate)
+        } else if self.presence == Presence::Offline || fee > limit {
+            Outcome::Failed(PayFailure::NoRoute)
+        } else {
+            Outcome::InFlight
+        };
+        let over = self.given.height.after(cltv_limit).after(Blocks(46));
+        if outcome == Outcome::InFlight {
             let hold = self.holds.get(&hash).expect("a payout needs a hold");
-            assert!(hold.locked && self.given.height < hold.claim_deadline, "a payout without cover");
-            assert!(hold.amount > i128::from(part.payout.to_msat().get()), "a payout that costs the platform");
-            None
-        });
-        self.payments.insert(id, outcome);
-        if let Some(reason) = outcome {
-            self.report(NodeCommand::RecordPayoutFailed { hash, id, reason }).unwrap();
-            return;
+            assert!(hold.locked && over <= hold.claim_deadline, "a payout that its hold may not outlast");
+            assert!(hold.amount >= amount + fee && hold.amount > amount, "a payout that costs the platform");
+            assert!(!self.has_payout(hash, Outcome::InFlight) && !self.has_payout(hash, Outcome::Paid), "paid twice");
+            self.platform -= amount + fee;
         }
-        if known.is_none() {
-            let amount = i128::from(part.payout.to_msat().get());
-            self.payee += amount;
-            self.platform -= amount;
+        self.payments.insert(id, Payment { hash, amount, fee, over, outcome });
+        if outcome != Outcome::InFlight {
+            self.tell(id);
         }
-        self.report(NodeCommand::RecordPayoutPaid { hash, id, fee: msat(0) }).unwrap();
+    }
+
+    /// A payout under way arrives or fails, unless the payee sits on it.
+    fn finish(&mut self, id: Digest32) {
+        match self.presence {
+            Presence::Online => self.end(id, Outcome::Paid),
+            Presence::Offline => self.end(id, Outcome::Failed(PayFailure::NoRoute)),
+            Presence::Stalling => {}
+        }
+    }
+
+    fn end(&mut self, id: Digest32, outcome: Outcome) {
+        let payment = self.payments.get_mut(&id).unwrap();
+        payment.outcome = outcome;
+        if outcome == Outcome::Paid {
+            self.payee += payment.amount;
+            self.routers += payment.fee;
+        } else {
+            self.platform += payment.amount + payment.fee;
+        }
+        self.tell(id);
+    }
+
+    /// Tells how a payout ended; with that its effect is done.
+    fn tell(&mut self, id: Digest32) {
+        let Payment { hash, fee, outcome, .. } = self.payments[&id];
+        self.outbox.retain(|effect| !matches!(effect, Effect::Pay { id: other, .. } if *other == id));
+        let command = match outcome {
+            Outcome::InFlight => return,
+            Outcome::Paid => NodeCommand::RecordPayoutPaid { hash, id, fee: msat(u64::try_from(fee).unwrap()) },
+            Outcome::Failed(reason) => NodeCommand::RecordPayoutFailed { hash, id, reason },
+        };
+        self.report(command).unwrap();
     }
 
     /// Nobody does anything any more; the node alone goes on.
     fn leave_alone(&mut self) {
         for _ in 0..2_000 {
-            while let Some(at) = self.outbox.iter().position(|effect| effect.not_before() <= self.given.now) {
+            while let Some(at) = self.ready() {
                 self.perform(at, false);
+            }
+            if self.presence != Presence::Stalling
+                && let Some(id) = self.flying().first()
+            {
+                self.finish(*id);
+                continue;
             }
             if self.given.phase().is_final() && self.outbox.is_empty() {
                 return;
@@ -249,56 +356,60 @@ impl World {
 
     /// Who owes whom, when all is over.
     fn check_end(&self) {
-        assert_eq!(self.locked(), 0, "money stays locked after the end");
-        let (mut payer, mut payee, mut platform) = (0, 0, 0);
+        assert_eq!((self.locked(), self.in_flight()), (0, 0), "money stays locked after the end");
+        let (mut payer, mut payee, mut platform, mut routers) = (0, 0, 0, 0);
         let parts = self.given.phase().job().map(|job| job.tranches.as_slice()).unwrap_or_default();
         for part in parts {
             let (payout, fee) = (i128::from(part.payout.to_msat().get()), i128::from(part.fee.to_msat().get()));
             match part.state {
-                TrancheState::Claimed { .. } => {
+                TrancheState::Claimed { fee: route } => {
                     payer -= payout + fee;
                     payee += payout;
-                    platform += fee;
+                    platform += fee - i128::from(route.get());
+                    routers += i128::from(route.get());
                 }
-                TrancheState::Uncovered { .. } => {
+                TrancheState::Uncovered { fee: route } => {
                     payee += payout;
-                    platform -= payout;
+                    platform -= payout + i128::from(route.get());
+                    routers += i128::from(route.get());
                 }
                 TrancheState::Returned | TrancheState::Unfunded => {}
                 other => panic!("{other:?} is no end"),
             }
         }
-        assert_eq!((self.payer, self.payee, self.platform), (payer, payee, platform));
+        assert_eq!((self.payer, self.payee, self.platform, self.routers), (payer, payee, platform, routers));
         let paid = parts.iter().any(|part| part.state.is_paid());
         assert_eq!(matches!(self.given.phase(), Phase::Settled { .. }), paid);
     }
 }
 
-fn op(tranches: usize, losses: u32) -> impl Strategy<Value = Op> {
+fn op(tranches: usize, losses: bool) -> impl Strategy<Value = Op> {
     prop_oneof![
         24 => Just(Op::Next),
         2 => ask(tranches).prop_map(|(author, command)| Op::Ask(author, Box::new(command))),
         1 => (0u64..4_000).prop_map(|secs| Op::Later(Duration::from_secs(secs))),
         1 => (0u32..40).prop_map(Op::Mined),
         2 => any::<Index>().prop_map(Op::Lock),
-        losses => any::<Index>().prop_map(Op::Lose),
+        1 => any::<Index>().prop_map(move |index| if losses { Op::Lose(index) } else { Op::Wake }),
         8 => (any::<Index>(), any::<bool>()).prop_map(|(index, forgotten)| Op::Do(index, forgotten)),
-        2 => any::<bool>().prop_map(Op::Payee),
+        4 => any::<Index>().prop_map(Op::Finish),
+        2 => sample::select(vec![Presence::Online, Presence::Offline, Presence::Stalling]).prop_map(Op::Payee),
+        1 => (0u64..=101).prop_map(Op::RouteFee),
         1 => Just(Op::Wake),
     ]
 }
 
-fn history(losses: u32) -> impl Strategy<Value = (Terms, Vec<Op>)> {
+fn history(losses: bool) -> impl Strategy<Value = (Terms, Vec<Op>)> {
     (1usize..=3, any::<bool>()).prop_flat_map(move |(tranches, silence)| {
         (Just(task_terms(tranches, silence)), vec(op(tranches, losses), 0..80))
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(600)) })]
 
     #[test]
-    fn nobody_gains_what_another_has_not_paid((terms, ops) in history(1)) {
+    fn nobody_gains_what_another_has_not_paid((terms, ops) in history(true)) {
         let mut world = World::new(terms);
         ops.into_iter().for_each(|op| world.apply(op));
         world.leave_alone();
@@ -306,7 +417,7 @@ proptest! {
     }
 
     #[test]
-    fn without_lost_holds_the_platform_never_pays((terms, ops) in history(0)) {
+    fn without_lost_holds_the_platform_never_pays((terms, ops) in history(false)) {
         let mut world = World::new(terms);
         ops.into_iter().for_each(|op| world.apply(op));
         world.leave_alone();
@@ -322,7 +433,7 @@ fn chance_reaches_every_end() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut paid, mut mixed, mut uncovered, mut refunded) = (0, 0, 0, 0);
     for _ in 0..1_000 {
-        let (terms, ops) = history(1).new_tree(&mut runner).unwrap().current();
+        let (terms, ops) = history(true).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(terms);
         ops.into_iter().for_each(|op| world.apply(op));
         world.leave_alone();

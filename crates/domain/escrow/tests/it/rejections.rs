@@ -36,7 +36,7 @@ fn tranches_and_payouts() {
 fn times() {
     let deadline = |at| Terms { work_deadline: at, ..terms(&[1]) };
     refused(deadline(NOW), TermsError::DeadlinePast { deadline: NOW, now: NOW });
-    assert_eq!(open_with(deadline(NOW.after(Duration::from_millis(1)))).task().hold_blocks, Blocks(8));
+    assert_eq!(open_with(deadline(NOW.after(Duration::from_millis(1)))).task().hold_blocks, Blocks(14));
     let review = |window| Terms { review_window: window, ..terms(&[1]) };
     let (min, max) = (Duration::from_secs(1), Duration::from_secs(4 * 86_400));
     for window in [Duration::from_millis(999), Duration::from_secs(4 * 86_400 + 1)] {
@@ -57,6 +57,15 @@ fn other_work_after_the_first_is_refused() {
     let other = UserCommand::SubmitWork { work_hash: Digest32([0; 32]) };
     submitted(&[1]).when(worker(), submit()).then_already_applied();
     submitted(&[1]).when(worker(), other).then_rejected(&Rejection::WorkAlreadySubmitted);
+}
+
+#[test]
+fn other_reasons_after_the_first_are_refused() {
+    for given in [refunding(&[1]), refunded(&[1])] {
+        given.when(requester(), UserCommand::RejectWork { reason_hash: REASONS }).then_already_applied();
+        let other = UserCommand::RejectWork { reason_hash: Digest32([0; 32]) };
+        given.when(requester(), other).then_rejected(&Rejection::WorkAlreadyRejected);
+    }
 }
 
 #[test]
@@ -106,8 +115,9 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::NotCancellable { state }, "escrow.not_cancellable"),
         (Rejection::Ended { state }, "escrow.ended"),
         (Rejection::WorkAlreadySubmitted, "escrow.work_already_submitted"),
+        (Rejection::WorkAlreadyRejected, "escrow.work_already_rejected"),
         (Rejection::DeadlinePassed { deadline: at }, "escrow.deadline_passed"),
-        (Rejection::TooFewBlocks { left: blocks, height, decide_by: height }, "escrow.too_few_blocks"),
+        (Rejection::TooFewBlocks { height, last: height }, "escrow.too_few_blocks"),
         (Rejection::InvoiceCount { invoices: 1, tranches: 2 }, "invoice.count"),
         (Rejection::InvoiceNetwork, "invoice.wrong_network"),
         (Rejection::InvoiceAmountless { needed: amount }, "invoice.amountless"),
@@ -115,7 +125,6 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::InvoiceExpired { expires_at: at }, "invoice.expired"),
         (Rejection::InvoiceExpiresSoon { expires_at: at, needed: at }, "invoice.expires_soon"),
         (Rejection::InvoiceFinalCltv { delta: blocks, limit: blocks }, "invoice.final_cltv"),
-        (Rejection::InvoiceNoSecret, "invoice.no_secret"),
         (Rejection::InvoiceToSelf, "invoice.to_self"),
         (Rejection::HashReused, "invoice.hash_reused"),
         (Rejection::HoldUnwanted { state }, "escrow.hold_unwanted"),
@@ -124,7 +133,6 @@ fn all() -> Vec<(Rejection, &'static str)> {
             "escrow.hold_unfit",
         ),
         (Rejection::ClaimBeforePayout, "escrow.claim_before_payout"),
-        (Rejection::NoPayout, "escrow.no_payout"),
         (Rejection::UnknownHash, "escrow.unknown_hash"),
         (Rejection::Amount(AmountError::TooLarge), "amount.too_large"),
     ]
@@ -139,7 +147,7 @@ fn codes_are_part_of_the_public_interface() {
         let sentence = rejection.to_string();
         assert!(sentence.len() > 10 && !sentence.ends_with('.'), "{sentence}");
     }
-    assert_eq!(codes.len(), 38);
+    assert_eq!(codes.len(), 37);
 }
 
 #[test]

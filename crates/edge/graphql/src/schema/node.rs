@@ -107,8 +107,10 @@ impl From<port::NodeInfo> for Lightning {
 /// What the node takes for new tasks. A task keeps the policy under which it was created.
 #[derive(SimpleObject)]
 pub(crate) struct TaskPolicy {
-    /// The fee on every payout in hundredths of a percent, rounded up to whole sats, 1 sat at least.
+    /// The fee on every payout in hundredths of a percent, rounded up to whole sats.
     fee_basis_points: u32,
+    /// The smallest fee.
+    fee_min_sat: Sat,
     /// The smallest payout of a tranche.
     payout_min_sat: Sat,
     /// The largest payout of a tranche.
@@ -133,6 +135,7 @@ impl From<&Policy> for TaskPolicy {
     fn from(policy: &Policy) -> Self {
         Self {
             fee_basis_points: policy.fee_rate.get().into(),
+            fee_min_sat: Sat(policy.fee_min),
             payout_min_sat: Sat(policy.payout_min),
             payout_max_sat: Sat(policy.payout_max),
             tranches_max: policy.tranches_max,

@@ -4,7 +4,7 @@ use async_graphql::{Enum, Object};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use std::sync::Arc;
 use tallystick_app::App;
-use tallystick_core::{self as core, BlockHeight, Blocks};
+use tallystick_core::{self as core, BlockHeight, Blocks, Duration};
 use tallystick_escrow::{self as escrow, TaskView, TrancheView, plan};
 
 use super::{
@@ -64,6 +64,8 @@ pub(crate) enum TaskReason {
     PayoutFailed,
     /// The requester's hold was lost or gave the money back by itself.
     HoldLost,
+    /// The Lightning node had paid already, as it turned out.
+    HoldSpent,
 }
 
 /// Where a tranche stands.
@@ -88,6 +90,8 @@ pub(crate) enum TrancheState {
     Returning,
     /// The requester has the money back.
     Returned,
+    /// The worker was paid and the requester's money claimed, as the Lightning node told afterwards.
+    Spent,
 }
 
 /// What happens when nobody decides.
@@ -127,13 +131,17 @@ fn named<'de, T: Deserialize<'de>>(name: &'de str) -> Result<T> {
 pub(crate) struct Task {
     view: Arc<TaskView>,
     height: BlockHeight,
+    now: core::Timestamp,
     is_party: bool,
 }
+
+/// How long a worker may take to make the invoices that a task asks for.
+const TIME_TO_ACCEPT: Duration = Duration::from_secs(3_600);
 
 impl Task {
     pub fn new(view: Arc<TaskView>, app: &App, session: &Session) -> Self {
         let is_party = view.requester == session.viewer || view.worker == Some(session.viewer);
-        Self { view, height: app.height(), is_party }
+        Self { view, height: app.height(), now: app.clock().now(), is_party }
     }
 
     pub fn id(&self) -> core::Id<escrow::Task> {
@@ -209,9 +217,20 @@ impl Task {
         self.view.on_silence.into()
     }
 
-    /// SHA-256 of the work, while it waits for a decision.
+    /// SHA-256 of the work, once it was handed in.
     async fn work_hash(&self) -> Option<Hex32> {
         self.view.work_hash.map(Hex32)
+    }
+
+    /// SHA-256 of the reasons for which the work was rejected, if it was.
+    async fn reason_hash(&self) -> Option<Hex32> {
+        self.view.reason_hash.map(Hex32)
+    }
+
+    /// Until when the worker's invoices must be payable if they are handed in within the hour; only while the task is
+    /// open.
+    async fn invoice_expiry_needed(&self) -> Option<Timestamp> {
+        (self.view.state == "open").then(|| Timestamp(self.view.invoice_needed(self.now.after(TIME_TO_ACCEPT))))
     }
 
     /// For how many blocks the hold can be used.
@@ -227,6 +246,11 @@ impl Task {
     /// Until when the funding invoices can be paid.
     async fn fund_until(&self) -> Option<Timestamp> {
         self.view.fund_until.map(Timestamp)
+    }
+
+    /// The last height at which work can be handed in: later, too few blocks would be left to review it.
+    async fn submit_by(&self) -> Option<u32> {
+        self.view.submit_by.map(|height| height.0)
     }
 
     /// The deadline: the last height at which a payout may begin.
