@@ -126,7 +126,7 @@ impl App {
     async fn give(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
         let ctx = self.ctx(request.author)?;
         self.admit(&request).await?;
-        self.run(Errand { id, order: Order::User(command, request), ctx, finishes: None }).await
+        self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
     }
 
     /// Remembers a request for good, so that it works once. [`App::ask`] does it by itself; what acts on a signed

@@ -51,7 +51,7 @@ impl Cache {
 /// A command, and what is to stand behind its facts.
 pub(crate) enum Order {
     /// A user's, in a signed request.
-    User(UserCommand, SignedRequest),
+    User(Box<UserCommand>, SignedRequest),
     /// The node's own. Its word is signed once it is known what it leads to.
     Node(NodeCommand),
 }
@@ -59,7 +59,7 @@ pub(crate) enum Order {
 impl Order {
     fn command(&self) -> Command {
         match self {
-            Self::User(command, _) => Command::User(command.clone()),
+            Self::User(command, _) => Command::User(command.as_ref().clone()),
             Self::Node(command) => Command::Node(command.clone()),
         }
     }

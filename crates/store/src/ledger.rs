@@ -35,8 +35,10 @@ impl Head {
         };
         let written = facts::head(conn)?;
         if written != head {
-            let (last, wanted) = (head.seq, written.seq);
-            let why = format!("fact {last} is the last one, and fact {wanted} with its hash was written last");
+            let why = format!(
+                "the chain ends with fact {} ({}), but written last was fact {} ({})",
+                head.seq, head.hash, written.seq, written.hash
+            );
             return Err(StoreError::Corrupt(why));
         }
         Ok(head)

@@ -300,8 +300,57 @@ mod tests {
             })
             .await;
         assert_eq!(answer, Err(closed()));
+        rig.writer.failed().await;
         assert_eq!(rig.append(append(3, 0)).await, Err(AppendError::Store(closed())));
         assert_eq!(rig.facts().await.len(), 1);
+    }
+
+    /// Damage, or a disk that fails, found by a statement of one job: nothing of its transaction counts, and the writer
+    /// stops and says so.
+    #[tokio::test]
+    async fn a_fatal_error_in_a_job_ends_the_writer() {
+        for code in [rusqlite::ffi::SQLITE_CORRUPT, rusqlite::ffi::SQLITE_IOERR_READ, rusqlite::ffi::SQLITE_NOTADB] {
+            let rig = rig(|_| ());
+            rig.append(append(1, 0)).await.unwrap();
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let prepared = Prepared::try_new(append(2, 0)).unwrap();
+            let answer: Result<()> = rig
+                .writer
+                .write(move |ledger| {
+                    ledger.append(prepared).map_err(|_| closed())?;
+                    ledger.note(Err(error))
+                })
+                .await;
+            assert!(matches!(&answer, Err(StoreError::Unavailable(why)) if why.contains("given up")), "{answer:?}");
+            rig.writer.failed().await;
+            assert_eq!(rig.append(append(3, 0)).await, Err(AppendError::Store(closed())));
+            assert_eq!(rig.facts().await.len(), 1);
+        }
+    }
+
+    /// So does a head that cannot be read again after a transaction failed.
+    #[tokio::test]
+    async fn a_head_that_cannot_be_read_ends_the_writer() {
+        let rig = rig(|_| ());
+        rig.append(append(1, 0)).await.unwrap();
+        let dropped = |ledger: &mut Ledger| ledger.note(ledger.conn.execute_batch("DELETE FROM head"));
+        rig.writer.write(dropped).await.unwrap();
+        rig.failing.store(true, SeqCst);
+        assert!(rig.append(append(1, 1)).await.is_err());
+        rig.writer.failed().await;
+        assert_eq!(rig.append(append(1, 1)).await, Err(AppendError::Store(closed())));
+    }
+
+    /// An error that harms nobody else does not raise the alarm, and neither does closing.
+    #[tokio::test]
+    async fn a_writer_that_works_or_is_closed_has_not_failed() {
+        let rig = rig(|_| ());
+        assert!(rig.append(append(1, 7)).await.is_err());
+        rig.failing.store(true, SeqCst);
+        assert!(rig.append(append(1, 0)).await.is_err());
+        assert!(poll_once(&mut Box::pin(rig.writer.failed())).is_none());
+        rig.writer.close().await;
+        assert!(poll_once(&mut Box::pin(rig.writer.failed())).is_none());
     }
 
     /// Binding new values does not make SQLite plan again; planning would cost as much as the append.
