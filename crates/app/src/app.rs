@@ -1,39 +1,27 @@
 //! The one road in.
 
-use lru::LruCache;
-use std::{
-    num::NonZeroUsize,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU32, Ordering},
 };
-use tallystick_core::{
-    Authority, BlockHeight, Ctx, Decider, Decision, Duration, Id, NodeKey, NostrKey, PaymentHash, SignedRequest,
-    canonical,
-};
-use tallystick_escrow::{
-    Command, Escrow, Event, NodeCommand, Policy, Rejection, State, Task, TaskView, TrancheState, UserCommand,
-};
+use tallystick_core::{BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
+use tallystick_escrow::{Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
-    change::{Change, read_view, stream_of, view_of},
+    change::read_view,
     clock::Clock,
     error::AppError,
     port::{
-        journal::{AppendError, Journal, StoreError},
+        journal::Journal,
         rail::{HoldRail, InvoiceReader},
         tasks::{TaskQuery, TaskReader},
     },
+    road::{Cache, Errand, Order},
 };
 
-/// Tasks kept in memory; more are read from the journal when they are needed.
-const CACHE_TASKS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 /// Updates kept for a subscriber that falls behind, before it is told to read again.
 const UPDATES_KEPT: usize = 4_096;
-/// How often a command is decided anew because another one came first.
-const CONFLICTS_MAX: u32 = 64;
 /// How long a request stays known, at least as long as its signature is accepted.
 const REQUEST_MEMORY: Duration = Duration::from_secs(600);
 /// How long funding waits for its invoices.
@@ -61,18 +49,10 @@ pub(crate) struct Inner {
     pub parts: Parts,
     rail: OnceLock<Rail>,
     height: AtomicU32,
-    cache: Mutex<LruCache<Id<Task>, (State, u64)>>,
-    updates: broadcast::Sender<TaskUpdate>,
+    pub cache: Cache,
+    pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
     pub wakes_changed: Notify,
-}
-
-/// A task as the node knows it.
-struct Loaded {
-    state: State,
-    version: u64,
-    /// Whether it comes from memory: then the journal may hold more by now.
-    cached: bool,
 }
 
 /// The rail, and the reader of its invoices.
@@ -103,28 +83,50 @@ impl App {
             parts,
             rail: OnceLock::new(),
             height: AtomicU32::new(0),
-            cache: Mutex::new(LruCache::new(CACHE_TASKS)),
+            cache: Cache::new(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),
             wakes_changed: Notify::new(),
         }))
     }
 
-    /// Gives the road its rail, once. A second call changes nothing.
+    /// Gives the road its rail, once, and the height that the rail knows if none was heard yet. A second call changes
+    /// nothing.
     pub fn connect(&self, rail: Arc<dyn HoldRail>, invoices: Arc<dyn InvoiceReader>) {
         let height = rail.height();
-        let _ = self.0.rail.set((rail, invoices));
-        self.set_height(height);
+        if self.0.rail.set((rail, invoices)).is_ok() {
+            // A height that was heard meanwhile is newer than the one asked for: it stays.
+            let _ = self.0.height.compare_exchange(0, height.0, Ordering::AcqRel, Ordering::Acquire);
+            self.0.wakes_changed.notify_one();
+        }
     }
 
-    /// A signed request's command to a task. The request is remembered, and refused the second time.
+    /// Posts a task under the node's policy; who signed becomes its requester.
     ///
     /// # Errors
     /// [`AppError`]; nothing changed then.
+    pub async fn create(&self, id: Id<Task>, terms: Terms, request: SignedRequest) -> Result<Answer, AppError> {
+        let command = UserCommand::CreateTask { id, terms, policy: self.policy().clone() };
+        self.give(id, command, request).await
+    }
+
+    /// A signed request's command to a task that is there. The request is remembered, and refused the second time.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing changed then. [`AppError::Fault`] for [`UserCommand::CreateTask`]: that is [`App::create`]'s,
+    /// since id and policy are not the caller's to choose.
     pub async fn ask(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
+        if matches!(command, UserCommand::CreateTask { .. }) {
+            tracing::error!(task = %id, "a task is to be created past App::create");
+            return Err(AppError::Fault);
+        }
+        self.give(id, command, request).await
+    }
+
+    async fn give(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
         let ctx = self.ctx(request.author)?;
         self.admit(&request).await?;
-        self.run(id, Command::User(command), Authority::Request(request), ctx, None).await
+        self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
     }
 
     /// Remembers a request for good, so that it works once. [`App::ask`] does it by itself; what acts on a signed
@@ -138,7 +140,8 @@ impl App {
         if fresh { Ok(()) } else { Err(AppError::Replayed) }
     }
 
-    /// Takes a task with the worker's invoices as text.
+    /// Takes a task with the worker's invoices as text. More invoices than the task has tranches are refused before any is
+    /// read: reading one costs the recovery of a signature.
     ///
     /// # Errors
     /// [`AppError`]; nothing changed then.
@@ -149,6 +152,11 @@ impl App {
         request: SignedRequest,
     ) -> Result<Answer, AppError> {
         let (_, reader) = self.rail()?;
+        let (State::Present(task), _) = self.load(id).await? else { return Err(Rejection::NotFound.into()) };
+        let tranches = task.terms.payouts.len();
+        if invoices.len() > tranches {
+            return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches }.into());
+        }
         let invoices = invoices
             .into_iter()
             .map(|bolt11| {
@@ -183,151 +191,6 @@ impl App {
             Ok(answer)
         };
         tokio::time::timeout(FUNDING_WAIT, wait).await.map_err(|_| AppError::Pending)?
-    }
-
-    /// A command of the node itself: an outcome, or a wake-up. `finishes` is the effect that it brings to an end.
-    ///
-    /// # Errors
-    /// [`AppError`]; the effect goes on then, unless the rules rejected the outcome.
-    pub(crate) async fn report(
-        &self,
-        id: Id<Task>,
-        command: NodeCommand,
-        finishes: Option<String>,
-    ) -> Result<Answer, AppError> {
-        let key = &self.0.parts.key;
-        let authority = key.authorise(&stream_of(id), canonical::encode(&command));
-        let ctx = self.ctx(key.public())?;
-        let result = self.run(id, Command::Node(command), authority, ctx, finishes.clone()).await;
-        let settled = match &result {
-            Ok(answer) => !answer.changed,
-            Err(AppError::Rejected(Rejection::ClaimBeforePayout)) => false,
-            Err(AppError::Rejected(_)) => true,
-            Err(_) => false,
-        };
-        if let (true, Some(effect)) = (settled, finishes) {
-            self.0.parts.journal.finish_effect(&effect).await?;
-        }
-        result
-    }
-
-    /// Walks the road to its end, even if the one who asked goes away meanwhile: what is appended is always told.
-    async fn run(
-        &self,
-        id: Id<Task>,
-        command: Command,
-        authority: Authority,
-        ctx: Ctx,
-        finishes: Option<String>,
-    ) -> Result<Answer, AppError> {
-        let app = self.clone();
-        let walk = tokio::spawn(async move { app.walk(id, &command, &authority, ctx, finishes).await });
-        match walk.await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(StoreError::Unavailable("the node is stopping".into()).into()),
-        }
-    }
-
-    /// Load, decide, append, tell; again if another command came first.
-    async fn walk(
-        &self,
-        id: Id<Task>,
-        command: &Command,
-        authority: &Authority,
-        ctx: Ctx,
-        finishes: Option<String>,
-    ) -> Result<Answer, AppError> {
-        for _ in 0..CONFLICTS_MAX {
-            let Loaded { state, version, cached } = self.load(id).await?;
-            let decision = Escrow::decide(&state, command.clone(), &ctx);
-            // The journal checks an acceptance, by the version that it was made on. Anything else is said only of
-            // what the journal holds now.
-            if cached && !matches!(decision, Ok(Decision::Accept { .. })) {
-                self.forget(id);
-                continue;
-            }
-            let (events, effects) = match decision? {
-                Decision::Accept { events, effects } => (events, effects),
-                Decision::AlreadyApplied => {
-                    return Ok(Answer { changed: false, view: Arc::new(view_of(&state)?) });
-                }
-            };
-            let after = events.iter().fold(state, Escrow::evolve);
-            let view = view_of(&after)?;
-            let change = Change { id, version, events: &events, effects: &effects, after: &after, view: &view };
-            let append = change.to_append(authority.clone(), finishes.clone(), ctx.now)?;
-            match self.0.parts.journal.append(append).await {
-                Ok(appended) => {
-                    let view = Arc::new(view);
-                    self.remember(id, after, appended.version);
-                    // Nobody listening is fine.
-                    let _ = self.0.updates.send(TaskUpdate { seq: appended.seq, view: Arc::clone(&view) });
-                    if !effects.is_empty() {
-                        self.0.effects_added.notify_one();
-                    }
-                    self.0.wakes_changed.notify_one();
-                    return Ok(Answer { changed: true, view });
-                }
-                Err(AppendError::Conflict { .. }) => self.forget(id),
-                Err(AppendError::Taken { .. }) => return Err(Rejection::HashReused.into()),
-                Err(AppendError::Store(error)) => {
-                    // Whether the facts are on disk is unknown: read them again next time.
-                    self.forget(id);
-                    return Err(error.into());
-                }
-            }
-        }
-        Err(AppError::Busy)
-    }
-
-    async fn load(&self, id: Id<Task>) -> Result<Loaded, AppError> {
-        if let Some((state, version)) = self.cache().get(&id).cloned() {
-            return Ok(Loaded { state, version, cached: true });
-        }
-        self.catch_up(id, State::default(), 0).await
-    }
-
-    /// Applies the facts after `version`.
-    async fn catch_up(&self, id: Id<Task>, mut state: State, mut version: u64) -> Result<Loaded, AppError> {
-        for fact in self.0.parts.journal.stream(&stream_of(id), version).await? {
-            let event: Event = canonical::decode("escrow event", &fact.body)
-                .map_err(|error| StoreError::Corrupt(format!("fact {}: {error}", fact.seq)))?;
-            state = Escrow::evolve(state, &event);
-            version = fact.version;
-        }
-        self.remember(id, state.clone(), version);
-        Ok(Loaded { state, version, cached: false })
-    }
-
-    /// Whether the payout on this hash is under way, with its payer's money still locked.
-    ///
-    /// Asked of the journal, not of the cache alone: an effect can be found in the outbox before the command that asked
-    /// for it has told the cache.
-    ///
-    /// # Errors
-    /// [`AppError::Store`].
-    pub(crate) async fn covers(&self, id: Id<Task>, hash: PaymentHash) -> Result<bool, AppError> {
-        let Loaded { state, version, .. } = self.load(id).await?;
-        let State::Present(task) = self.catch_up(id, state, version).await?.state else { return Ok(false) };
-        let mut parts = task.phase.job().into_iter().flat_map(|job| &job.tranches);
-        Ok(parts.any(|part| part.hash == hash && matches!(part.state, TrancheState::Paying { covered: true, .. })))
-    }
-
-    fn remember(&self, id: Id<Task>, state: State, version: u64) {
-        let mut cache = self.cache();
-        if cache.peek(&id).is_none_or(|(_, known)| *known < version) && version > 0 {
-            cache.put(id, (state, version));
-        }
-    }
-
-    fn forget(&self, id: Id<Task>) {
-        self.cache().pop(&id);
-    }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, LruCache<Id<Task>, (State, u64)>> {
-        // A panic between two lines of cache code leaves the cache whole.
-        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses to pay an invoice by hand whose hash belongs to a task: only the task's own payout may, since being paid
@@ -396,7 +259,7 @@ impl App {
     }
 
     /// The rules count blocks: without a height nothing can be decided.
-    fn ctx(&self, author: NostrKey) -> Result<Ctx, AppError> {
+    pub(crate) fn ctx(&self, author: NostrKey) -> Result<Ctx, AppError> {
         match self.height() {
             BlockHeight(0) => Err(AppError::Starting),
             height => Ok(Ctx { now: self.0.parts.clock.now(), height, author }),

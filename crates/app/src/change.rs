@@ -1,16 +1,19 @@
 //! A decision as the transaction that the journal takes, and back.
 
-use tallystick_core::{Authority, Id, PaymentHash, Timestamp, canonical};
+use tallystick_core::{Authority, Ctx, Id, PaymentHash, canonical};
 use tallystick_escrow::{Effect, Event, Rejection, State, Task, TaskView};
 
 use crate::{
     error::AppError,
     port::{
-        journal::{Append, NewEffect, NewFact, Reservation, StoreError},
+        journal::{Append, Fact, NewEffect, NewFact, Reservation, StoreError},
         tasks::TaskRow,
     },
 };
 
+/// The format of the read model's rows. Whoever changes what [`row`] makes, or [`TaskView`], counts it up: the rows are
+/// then made again at the next start.
+pub(crate) const ROWS_FORMAT: u32 = 1;
 /// Payment hashes are reserved in this space: one hash belongs to one task for ever.
 pub(crate) const HASH_SPACE: &str = "payment_hash";
 
@@ -22,7 +25,6 @@ pub(crate) struct Change<'a> {
     pub events: &'a [Event],
     pub effects: &'a [Effect],
     pub after: &'a State,
-    pub view: &'a TaskView,
 }
 
 impl Change<'_> {
@@ -30,35 +32,48 @@ impl Change<'_> {
         &self,
         authority: Authority,
         finishes: Option<String>,
-        now: Timestamp,
+        ctx: &Ctx,
     ) -> Result<Append, AppError> {
         Ok(Append {
             stream: stream_of(self.id),
             expected_version: self.version,
             facts: self.events.iter().map(new_fact).collect(),
             authority,
-            recorded_at: now,
+            recorded_at: ctx.now,
+            height: ctx.height,
             effects: self.effects.iter().map(new_effect).collect(),
             finishes: finishes.into_iter().collect(),
             reservations: self.events.iter().flat_map(hashes).map(reservation).collect(),
-            row: self.row()?,
+            row: row(self.id, self.version_after(), self.after)?,
         })
     }
 
-    fn row(&self) -> Result<TaskRow, AppError> {
-        let State::Present(task) = self.after else { return Err(Rejection::NotFound.into()) };
-        let wake = self.after.wake();
-        Ok(TaskRow {
-            id: self.id,
-            version: (self.events.iter()).fold(self.version, |version, _| version.saturating_add(1)),
-            state: task.phase.name(),
-            requester: task.requester,
-            worker: task.phase.job().map(|job| job.worker),
-            wake_at: wake.at,
-            wake_height: wake.height,
-            view: serde_json::to_string(self.view).map_err(|error| StoreError::Corrupt(error.to_string()))?,
-        })
+    fn version_after(&self) -> u64 {
+        self.events.iter().fold(self.version, |version, _| version.saturating_add(1))
     }
+}
+
+/// A present task as its row of the read model: state, wake-up and view, at a version.
+pub(crate) fn row(id: Id<Task>, version: u64, state: &State) -> Result<TaskRow, AppError> {
+    let State::Present(task) = state else { return Err(Rejection::NotFound.into()) };
+    let wake = state.wake();
+    Ok(TaskRow {
+        id,
+        version,
+        state: task.phase.name(),
+        requester: task.requester,
+        worker: task.phase.job().map(|job| job.worker),
+        wake_at: wake.at,
+        wake_height: wake.height,
+        view: serde_json::to_string(&TaskView::from(task.as_ref()))
+            .map_err(|error| StoreError::Corrupt(error.to_string()))?,
+    })
+}
+
+/// The event that a fact holds.
+pub(crate) fn event_of(fact: &Fact) -> Result<Event, StoreError> {
+    canonical::decode("escrow event", &fact.body)
+        .map_err(|error| StoreError::Corrupt(format!("fact {}: {error}", fact.seq)))
 }
 
 fn new_fact(event: &Event) -> NewFact {

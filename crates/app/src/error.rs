@@ -36,6 +36,9 @@ pub enum AppError {
     /// It was accepted, but its outcome is not there yet.
     #[error("accepted, but the outcome is still under way; ask for the task again")]
     Pending,
+    /// Our own code failed; the log has more.
+    #[error("the node made a mistake of its own; it is logged")]
+    Fault,
 }
 
 impl Coded for AppError {
@@ -49,6 +52,7 @@ impl Coded for AppError {
             Self::Busy => Code("app.busy"),
             Self::Starting => Code("app.starting"),
             Self::Pending => Code("app.pending"),
+            Self::Fault => Code("app.fault"),
         }
     }
 }

@@ -9,7 +9,9 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`app`] | the road: commands, queries, updates |
+//! | [`app`] | the use cases: commands, queries, updates |
+//! | `road` | what every command goes through: load, decide, append, tell |
+//! | `rebuild` | makes the read model again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`port`] | what the use cases need of the world |
@@ -28,6 +30,8 @@ pub mod error;
 mod listen;
 pub mod outbox;
 pub mod port;
+mod rebuild;
+mod road;
 pub mod timers;
 mod worker;
 

@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
 };
 use tallystick_core::{BlockHeight, Coded, Duration, Id, Timestamp, canonical};
 use tallystick_escrow::{Effect, NodeCommand, Task};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     app::App,
@@ -14,6 +17,7 @@ use crate::{
     error::AppError,
     port::{
         journal::{PendingEffect, StoreError},
+        limits::EFFECT_PAUSE_MAX,
         rail::{ClaimState, HoldRail, HoldRequest, PayFailure, PayRequest, PayState, RailError},
     },
 };
@@ -26,6 +30,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long to wait for a notice before asking the rail again how a payment stands.
 const NOTICE_WAIT: Duration = Duration::from_secs(30);
+/// The shortest pause when a try cannot even be written down.
+const UNWRITTEN_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+// Whatever is put off further than this counts as due at once.
+const _: () = assert!(PAUSE_MAX.as_millis() <= EFFECT_PAUSE_MAX.as_millis());
+const _: () = assert!(NOTICE_WAIT.as_millis() <= EFFECT_PAUSE_MAX.as_millis());
 
 /// The worker that empties the journal's outbox.
 #[derive(Clone)]
@@ -33,12 +43,14 @@ pub struct Outbox {
     app: App,
     /// Keys under way in this process: an effect runs once at a time.
     running: Arc<Mutex<HashSet<String>>>,
+    /// Ends the pauses of effects that keep their key.
+    stopping: Arc<watch::Sender<bool>>,
 }
 
 impl Outbox {
     /// A worker for this app's outbox.
     pub fn new(app: App) -> Self {
-        Self { app, running: Arc::default() }
+        Self { app, running: Arc::default(), stopping: Arc::default() }
     }
 
     /// Works until `stop` resolves; effects under way are finished first.
@@ -53,7 +65,7 @@ impl Outbox {
                     PAUSE_MIN
                 }
             };
-            let wait = std::time::Duration::from_millis(wait.min(PAUSE_MAX).as_millis());
+            let wait = real(wait.min(PAUSE_MAX));
             tokio::select! {
                 () = &mut stop => break,
                 () = self.app.0.effects_added.notified() => {}
@@ -61,6 +73,7 @@ impl Outbox {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        self.stopping.send_replace(true);
         while jobs.join_next().await.is_some() {}
     }
 
@@ -104,7 +117,7 @@ impl Outbox {
     }
 
     async fn perform(&self, pending: PendingEffect) {
-        let until = match self.attempt(&pending).await {
+        let until = match unpanicked(self.attempt(&pending)).await {
             Ok(Progress::Done) => return,
             Ok(Progress::Waiting) => self.app.clock().now().after(NOTICE_WAIT),
             Err(error) => {
@@ -114,6 +127,11 @@ impl Outbox {
         };
         if let Err(error) = self.app.0.parts.journal.defer_effect(&pending.key, until).await {
             tracing::error!(effect = pending.key, code = %error.code(), "an effect cannot be put off: {error}");
+            // It is still due. As long as its key is held here it is not started again.
+            let mut stopping = self.stopping.subscribe();
+            let pause = pause_after(pending.attempts).max(UNWRITTEN_PAUSE_MIN);
+            // Either way the pause is over.
+            let _ = tokio::time::timeout(real(pause), stopping.wait_for(|stop| *stop)).await;
         }
     }
 
@@ -209,6 +227,20 @@ async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCo
             Err(error) => return Err(error.into()),
         },
     })
+}
+
+/// Makes a panic an error of this one try, which is put off as any other.
+async fn unpanicked<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, AppError> {
+    let mut work = pin!(work);
+    // What a panic leaves half done is dropped with the future; locks here know of poison.
+    std::future::poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).unwrap_or(Poll::Ready(Err(AppError::Fault)))
+    })
+    .await
+}
+
+fn real(span: Duration) -> std::time::Duration {
+    std::time::Duration::from_millis(span.as_millis())
 }
 
 fn pause_after(attempts: u32) -> Duration {

@@ -12,6 +12,7 @@ pub struct Workers;
 #[derive(Debug)]
 pub struct WorkerHandle {
     stop: watch::Sender<bool>,
+    failed: watch::Receiver<bool>,
     jobs: Vec<JoinHandle<()>>,
 }
 
@@ -19,18 +20,28 @@ impl Workers {
     /// Starts outbox and timers.
     pub fn start(app: &App) -> WorkerHandle {
         let (stop, stopped) = watch::channel(false);
-        let outbox = Outbox::new(app.clone());
-        let timers = Timers::new(app.clone());
-        let (first, second) = (stopped.clone(), stopped);
+        let (alarm, failed) = watch::channel(false);
+        let (outbox, timers) = (Outbox::new(app.clone()), Timers::new(app.clone()));
+        let (first, second) = (until(stopped.clone()), until(stopped.clone()));
         let jobs = vec![
-            tokio::spawn(async move { outbox.run(until(first)).await }),
-            tokio::spawn(async move { timers.run(until(second)).await }),
+            watched("outbox", async move { outbox.run(first).await }, stopped.clone(), alarm.clone()),
+            watched("timers", async move { timers.run(second).await }, stopped, alarm),
         ];
-        WorkerHandle { stop, jobs }
+        WorkerHandle { stop, failed, jobs }
     }
 }
 
 impl WorkerHandle {
+    /// Waits until a worker ends without having been stopped: by a panic. Payouts or refunds stand still then, and the
+    /// node should be stopped.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // All of them were stopped: nothing fails any more.
+            std::future::pending().await
+        }
+    }
+
     /// Stops the workers and waits for what they are doing.
     pub async fn stop(self) {
         // Workers that ended already need no word.
@@ -41,6 +52,23 @@ impl WorkerHandle {
             }
         }
     }
+}
+
+/// Runs a worker, and raises the alarm if it ends before it is stopped.
+fn watched(
+    name: &'static str,
+    worker: impl Future<Output = ()> + Send + 'static,
+    stopped: watch::Receiver<bool>,
+    alarm: watch::Sender<bool>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let ended = tokio::spawn(worker).await;
+        // No handle any more is a stop as well.
+        if !*stopped.borrow() && stopped.has_changed().is_ok() {
+            tracing::error!(worker = name, panicked = ended.is_err(), "a worker ended by itself");
+            alarm.send_replace(true);
+        }
+    })
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

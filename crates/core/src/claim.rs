@@ -2,15 +2,16 @@
 //!
 //! A user's word is the signed HTTP request itself (NIP-98): the Nostr event and the body that its `payload` tag
 //! commits to, kept as they came, so that anyone can check them later. The node's own word (an outcome of a rail, a
-//! timer) is a BIP-340 signature by the node's key over the framed command.
+//! timer) is a BIP-340 signature by the node's key over a [`NodeWord`]: the command with all that the rules knew besides the
+//! facts when they decided it, so that it stands for one decision and for no other.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use secp256k1::{Keypair, Message, SECP256K1, SecretKey};
 use std::fmt;
 
-use crate::{Digest32, NostrKey, Signature, canonical};
+use crate::{BlockHeight, Digest32, NostrKey, Signature, Timestamp, canonical};
 
-const NODE_WORD_TAG: &str = "tallystick/node-word/v1";
+const NODE_WORD_TAG: &str = "tallystick/node-word/v2";
 
 /// A request that its author signed, after its check.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -42,7 +43,7 @@ pub enum Authority {
         author: NostrKey,
         /// The canonical bytes of the command that the node gave.
         command: Vec<u8>,
-        /// The signature over stream and command.
+        /// The signature over the [`NodeWord`].
         signature: Signature,
     },
 }
@@ -77,11 +78,14 @@ impl NodeKey {
         self.0.x_only_public_key().0.into()
     }
 
-    /// Signs a command that the node itself gives to a stream.
-    pub fn authorise(&self, stream: &str, command: Vec<u8>) -> Authority {
-        let digest = node_word(stream, &command);
-        let signature = SECP256K1.sign_schnorr_no_aux_rand(&Message::from_digest(digest.0), &self.0);
-        Authority::Node { author: self.public(), command, signature: Signature(signature.serialize()) }
+    /// Signs a command that the node itself gives.
+    pub fn authorise(&self, word: &NodeWord<'_>) -> Authority {
+        let signature = SECP256K1.sign_schnorr_no_aux_rand(&Message::from_digest(word.digest().0), &self.0);
+        Authority::Node {
+            author: self.public(),
+            command: word.command.to_vec(),
+            signature: Signature(signature.serialize()),
+        }
     }
 }
 
@@ -97,9 +101,35 @@ impl fmt::Debug for NodeKey {
     }
 }
 
-/// The digest that a node signs when it gives `command` to `stream`.
-pub fn node_word(stream: &str, command: &[u8]) -> Digest32 {
-    canonical::digest(NODE_WORD_TAG, &[stream.as_bytes(), command])
+/// What the node signs when it gives a command: the command, and where and when it was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeWord<'a> {
+    /// The stream that the command is given to.
+    pub stream: &'a str,
+    /// The stream's version that it was decided on.
+    pub expected_version: u64,
+    /// When it was decided.
+    pub recorded_at: Timestamp,
+    /// The height of the best block that the node knew then.
+    pub height: BlockHeight,
+    /// The canonical bytes of the command.
+    pub command: &'a [u8],
+}
+
+impl NodeWord<'_> {
+    /// The digest that is signed: SHA-256 over the framed fields, numbers little-endian.
+    pub fn digest(&self) -> Digest32 {
+        canonical::digest(
+            NODE_WORD_TAG,
+            &[
+                self.stream.as_bytes(),
+                &self.expected_version.to_le_bytes(),
+                &self.recorded_at.as_millis().to_le_bytes(),
+                &self.height.0.to_le_bytes(),
+                self.command,
+            ],
+        )
+    }
 }
 
 #[cfg(test)]
@@ -107,15 +137,40 @@ mod tests {
     use super::*;
     use crate::key::KeyError;
 
+    fn word() -> NodeWord<'static> {
+        NodeWord {
+            stream: "task/1",
+            expected_version: 4,
+            recorded_at: Timestamp::from_millis(1_800_000_000_123),
+            height: BlockHeight(800_000),
+            command: b"paid",
+        }
+    }
+
     #[test]
-    fn the_nodes_word_holds_for_its_stream_alone() {
+    fn the_nodes_word_holds_for_one_decision_alone() {
         let key = NodeKey::try_new(&[7; 32]).unwrap();
-        let Authority::Node { author, command, signature } = key.authorise("task/1", b"paid".to_vec()) else {
+        let Authority::Node { author, command, signature } = key.authorise(&word()) else {
             panic!("a node gives its own word")
         };
-        assert_eq!(author.verify(&node_word("task/1", &command), &signature), Ok(()));
-        assert_eq!(author.verify(&node_word("task/2", &command), &signature), Err(KeyError::BadSignature));
-        assert_eq!(author.verify(&node_word("task/1", b"paie"), &signature), Err(KeyError::BadSignature));
+        assert_eq!(command, b"paid");
+        assert_eq!(author.verify(&word().digest(), &signature), Ok(()));
+        let others = [
+            NodeWord { stream: "task/2", ..word() },
+            NodeWord { expected_version: 5, ..word() },
+            NodeWord { recorded_at: Timestamp::from_millis(1_800_000_000_124), ..word() },
+            NodeWord { height: BlockHeight(800_001), ..word() },
+            NodeWord { command: b"paie", ..word() },
+        ];
+        for other in others {
+            assert_eq!(author.verify(&other.digest(), &signature), Err(KeyError::BadSignature), "{other:?}");
+        }
+    }
+
+    /// Computed apart from this code.
+    #[test]
+    fn the_nodes_word_never_changes() {
+        assert_eq!(word().digest().to_string(), "d85663a1ebfd31ccba2a232e8c68ba110c3a6af0740e4a944d56358e5eb20a02");
     }
 
     #[test]

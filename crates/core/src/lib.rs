@@ -31,7 +31,7 @@ pub mod key;
 pub mod time;
 
 pub use amount::{AmountError, BasisPoints, Msat, Sat};
-pub use claim::{Authority, NodeKey, SignedRequest};
+pub use claim::{Authority, NodeKey, NodeWord, SignedRequest};
 pub use code::{Code, Coded};
 pub use decider::{Ctx, Decider, Decision};
 pub use hash::{Digest32, PaymentHash};

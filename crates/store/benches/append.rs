@@ -59,9 +59,23 @@ async fn round(path: &Path, writers: u64, appends: u64) -> (Vec<Duration>, Durat
     }
     let waits = set.join_all().await.into_iter().flatten().collect();
     let took = start.elapsed();
+    catch_up(&store, writers).await;
     assert_eq!(store.verify_chain().await.expect("an unbroken chain"), writers * appends);
     store.close().await;
     (waits, took)
+}
+
+/// What a command pays to learn that a task in memory is up to date: a read that finds nothing.
+async fn catch_up(store: &SqliteStore, writers: u64) {
+    let mut waits = Vec::new();
+    for n in 0..2_000 {
+        let before = Instant::now();
+        let facts = store.stream(&fixture::stream(n % writers), FACTS).await.expect("facts");
+        waits.push(before.elapsed());
+        assert_eq!(facts.len(), 0);
+    }
+    let (p50, p99) = percentiles(&mut waits);
+    println!("     reading nothing new of a task: p50 {} µs, p99 {} µs", p50.as_micros(), p99.as_micros());
 }
 
 fn append(task: u64, version: u64) -> Append {

@@ -13,6 +13,7 @@ CREATE TABLE facts (
     body        BLOB NOT NULL,
     authority   BLOB NOT NULL REFERENCES authorities (digest),
     recorded_at INTEGER NOT NULL CHECK (recorded_at >= 0),
+    height      INTEGER NOT NULL CHECK (height >= 0),
     prev        BLOB NOT NULL CHECK (length(prev) = 32),
     hash        BLOB NOT NULL CHECK (length(hash) = 32),
     UNIQUE (stream, version)
@@ -26,6 +27,14 @@ CREATE TRIGGER authorities_stay_as_they_are BEFORE UPDATE ON authorities
 BEGIN SELECT RAISE(ABORT, 'an authority is never changed'); END;
 CREATE TRIGGER authorities_stay BEFORE DELETE ON authorities
 BEGIN SELECT RAISE(ABORT, 'an authority is never deleted'); END;
+
+-- The end of the chain once more, written with every append: facts that got lost at the end are missed.
+CREATE TABLE head (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    seq  INTEGER NOT NULL CHECK (seq >= 0),
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+INSERT INTO head (one, seq, hash) VALUES (1, 0, zeroblob(32));
 
 -- Finished effects stay, so that a key is unique for ever.
 CREATE TABLE outbox (
@@ -53,6 +62,13 @@ CREATE TABLE seen_requests (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX seen_requests_oldest ON seen_requests (forget_after);
+
+-- The format of each read model's rows; 0 while they are not complete.
+CREATE TABLE read_models (
+    name   TEXT PRIMARY KEY NOT NULL,
+    format INTEGER NOT NULL CHECK (format >= 0)
+) STRICT;
+INSERT INTO read_models (name, format) VALUES ('tasks', 0);
 
 -- The read model of tasks. An id is a UUIDv7, big-endian: it sorts by age.
 CREATE TABLE tasks (

@@ -4,26 +4,20 @@ use rusqlite::params;
 use tallystick_app::port::journal::{
     Append, AppendError, Appended, Fact, NewFact, Reservation, StoreError, authority_digest,
 };
-use tallystick_app::port::tasks::TaskRow;
 use tallystick_core::{Digest32, canonical};
 
-use crate::error::{OrStore, Result};
+use crate::error::Result;
 use crate::{
     facts,
     ledger::{Head, Ledger},
-    outbox,
+    outbox, tasks,
 };
 
 const ADD_AUTHORITY: &str = "INSERT INTO authorities (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, authority, recorded_at, prev, hash)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, authority, recorded_at, height, prev,
+        hash)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const RESERVE: &str = "INSERT INTO reservations (space, name, stream) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const SHOW: &str = "INSERT INTO tasks (id, version, state, requester, worker, wake_at, wake_height, view)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state,
-        requester = excluded.requester, worker = excluded.worker, wake_at = excluded.wake_at,
-        wake_height = excluded.wake_height, view = excluded.view
-    WHERE excluded.version > tasks.version";
 
 /// An append within the limits, with what can be computed before its turn comes.
 pub(crate) struct Prepared {
@@ -45,7 +39,7 @@ impl Ledger {
     /// Appends, or says why not; whoever calls undoes it then.
     pub(crate) fn append(&mut self, prepared: Prepared) -> Result<Appended, AppendError> {
         let Prepared { append, authority, authority_bytes } = prepared;
-        let actual = facts::version(&self.conn, &append.stream)?;
+        let actual = self.note(facts::version(&self.conn, &append.stream))?;
         if actual != append.expected_version {
             return Err(AppendError::Conflict { expected: append.expected_version, actual });
         }
@@ -65,17 +59,18 @@ impl Ledger {
                 body,
                 authority,
                 recorded_at: append.recorded_at,
+                height: append.height,
                 prev: self.head.hash,
                 hash: Digest32([0; 32]),
             })?;
         }
         for effect in &append.effects {
-            outbox::add(&self.conn, &append.stream, effect)?;
+            self.note(outbox::add(&self.conn, &append.stream, effect))?;
         }
         for key in &append.finishes {
-            outbox::finish(&self.conn, key)?;
+            self.note(outbox::finish(&self.conn, key))?;
         }
-        self.show(&append.row)?;
+        self.note(tasks::show(&self.conn, &append.row))?;
         Ok(Appended { seq: self.head.seq, version })
     }
 
@@ -92,6 +87,7 @@ impl Ledger {
                 fact.body,
                 fact.authority.0,
                 fact.recorded_at.as_millis(),
+                fact.height.0,
                 fact.prev.0,
                 fact.hash.0
             ],
@@ -105,31 +101,14 @@ impl Ledger {
         if self.execute(RESERVE, params![space, name, stream])? == 1 {
             return Ok(());
         }
-        match facts::holder(&self.conn, space, name)? {
+        match self.note(facts::holder(&self.conn, space, name))? {
             Some(holder) if holder == stream => Ok(()),
             _ => Err(AppendError::Taken { space }),
         }
     }
 
-    fn show(&self, row: &TaskRow) -> Result<()> {
-        self.execute(
-            SHOW,
-            params![
-                row.id.as_bytes(),
-                row.version,
-                row.state,
-                row.requester.to_bytes(),
-                row.worker.map(|worker| worker.to_bytes()),
-                row.wake_at.map(|time| time.as_millis()),
-                row.wake_height.map(|height| height.0),
-                row.view
-            ],
-        )?;
-        Ok(())
-    }
-
     fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
-        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).or_store()
+        self.note(self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)))
     }
 }
 
@@ -140,7 +119,7 @@ fn next(number: u64) -> Result<u64> {
 /// How often SQLite had to prepare an append's statements again.
 #[cfg(test)]
 pub(crate) fn prepared_again(conn: &rusqlite::Connection) -> i32 {
-    let statements = [ADD_AUTHORITY, ADD_FACT, RESERVE, SHOW];
+    let statements = [ADD_AUTHORITY, ADD_FACT, RESERVE];
     let again = statements.map(|sql| {
         let statement = conn.prepare_cached(sql).expect("it was prepared before");
         statement.get_status(rusqlite::StatementStatus::RePrepare)

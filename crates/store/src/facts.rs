@@ -3,16 +3,18 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tallystick_app::port::journal::{Fact, StoreError};
 use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
-use tallystick_core::{Authority, Digest32, Timestamp, canonical};
+use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp, canonical};
 
 use crate::error::{OrStore, Result};
+use crate::ledger::Head;
 
-const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, prev, hash FROM facts
+const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
     WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, prev, hash FROM facts
+const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
     WHERE stream = ?1 AND version > ?2 ORDER BY version";
-const LAST: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, prev, hash FROM facts
+const LAST: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
+const HEAD: &str = "SELECT seq, hash FROM head";
 const VERSION: &str = "SELECT version FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = ?1";
 const HOLDER: &str = "SELECT stream FROM reservations WHERE space = ?1 AND name = ?2";
@@ -41,12 +43,17 @@ pub(crate) fn last(conn: &Connection) -> Result<Option<Fact>> {
     conn.prepare_cached(LAST).and_then(|mut statement| statement.query_row([], fact).optional()).or_store()
 }
 
+/// The head as the last append wrote it.
+pub(crate) fn head(conn: &Connection) -> Result<Head> {
+    let read = |row: &Row<'_>| Ok(Head { seq: row.get(0)?, hash: Digest32(row.get(1)?) });
+    let head =
+        conn.prepare_cached(HEAD).and_then(|mut statement| statement.query_row([], read).optional()).or_store()?;
+    head.ok_or_else(|| StoreError::Corrupt("the head of the chain is missing".into()))
+}
+
 /// A stream's version: 0 for one that is not there.
-pub(crate) fn version(conn: &Connection, stream: &str) -> Result<u64> {
-    let version = conn
-        .prepare_cached(VERSION)
-        .and_then(|mut statement| statement.query_row([stream], |row| row.get(0)).optional())
-        .or_store()?;
+pub(crate) fn version(conn: &Connection, stream: &str) -> rusqlite::Result<u64> {
+    let version = conn.prepare_cached(VERSION)?.query_row([stream], |row| row.get(0)).optional()?;
     Ok(version.unwrap_or(0))
 }
 
@@ -63,10 +70,8 @@ pub(crate) fn authority(conn: &Connection, digest: Digest32) -> Result<Option<Au
 }
 
 /// The stream that holds a name.
-pub(crate) fn holder(conn: &Connection, space: &str, name: &[u8]) -> Result<Option<String>> {
-    conn.prepare_cached(HOLDER)
-        .and_then(|mut statement| statement.query_row(params![space, name], |row| row.get(0)).optional())
-        .or_store()
+pub(crate) fn holder(conn: &Connection, space: &str, name: &[u8]) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached(HOLDER)?.query_row(params![space, name], |row| row.get(0)).optional()
 }
 
 fn fact(row: &Row<'_>) -> rusqlite::Result<Fact> {
@@ -78,7 +83,8 @@ fn fact(row: &Row<'_>) -> rusqlite::Result<Fact> {
         body: row.get(4)?,
         authority: Digest32(row.get(5)?),
         recorded_at: Timestamp::from_millis(row.get(6)?),
-        prev: Digest32(row.get(7)?),
-        hash: Digest32(row.get(8)?),
+        height: BlockHeight(row.get(7)?),
+        prev: Digest32(row.get(8)?),
+        hash: Digest32(row.get(9)?),
     })
 }

@@ -1,6 +1,7 @@
 //! The writer's connection: transactions, savepoints and the head of the chain.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Params, params};
+use std::cell::Cell;
 use std::fmt::Display;
 use tallystick_app::port::journal::{CHAIN_START, StoreError};
 use tallystick_core::Digest32;
@@ -23,15 +24,28 @@ impl Head {
     /// Before the first fact.
     pub(crate) const START: Self = Self { seq: 0, hash: CHAIN_START };
 
-    /// Reads the head from the table, and checks the last fact's own hash.
+    /// Reads the head, and checks the last fact: its own hash, and that it is the one that was written last.
     pub(crate) fn read(conn: &Connection) -> Result<Self> {
-        let Some(last) = facts::last(conn)? else { return Ok(Self::START) };
-        if last.link() != last.hash {
-            return Err(StoreError::Corrupt(format!("fact {} does not match its hash", last.seq)));
+        let head = match facts::last(conn)? {
+            Some(last) if last.link() != last.hash => {
+                return Err(StoreError::Corrupt(format!("fact {} does not match its hash", last.seq)));
+            }
+            Some(last) => Self { seq: last.seq, hash: last.hash },
+            None => Self::START,
+        };
+        let written = facts::head(conn)?;
+        if written != head {
+            let why = format!(
+                "the chain ends with fact {} ({}), but written last was fact {} ({})",
+                head.seq, head.hash, written.seq, written.hash
+            );
+            return Err(StoreError::Corrupt(why));
         }
-        Ok(Self { seq: last.seq, hash: last.hash })
+        Ok(head)
     }
 }
+
+const WRITE_HEAD: &str = "UPDATE head SET seq = ?1, hash = ?2";
 
 /// How a transaction failed.
 #[derive(Debug)]
@@ -48,20 +62,38 @@ pub(crate) struct Ledger {
     pub(crate) head: Head,
     /// Set once the transaction under way cannot be committed any more.
     broken: Option<Failure>,
+    /// Set once a statement of the job under way failed so that nothing may go on ([`is_fatal`]).
+    fatal: Cell<bool>,
 }
 
 impl Ledger {
     /// Takes over the connection and reads the head.
     pub(crate) fn new(conn: Connection) -> Result<Self> {
         let head = Head::read(&conn)?;
-        Ok(Self { conn, head, broken: None })
+        Ok(Self { conn, head, broken: None, fatal: Cell::new(false) })
+    }
+
+    /// Translates what came of a statement, and remembers a failure that must stop the writer. Every statement of a job
+    /// goes through here.
+    pub(crate) fn note<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            if is_fatal(&error) {
+                self.fatal.set(true);
+            }
+            store_error(&error)
+        })
     }
 
     /// Runs `work` in one transaction and commits it. All that `work` answers counts only if this answers `Ok`.
     pub(crate) fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, Result<(), Failure>) {
-        self.control("BEGIN IMMEDIATE");
+        let before = self.head;
+        self.control("BEGIN IMMEDIATE", []);
         let answer = work(self);
-        self.control("COMMIT");
+        let Head { seq, hash } = self.head;
+        if self.head != before {
+            self.control(WRITE_HEAD, params![seq, hash.0]);
+        }
+        self.control("COMMIT", []);
         let outcome = match self.broken.take() {
             None => Ok(()),
             Some(failure) => Err(self.recover(failure)),
@@ -75,37 +107,38 @@ impl Ledger {
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         let before = self.head;
-        self.control("SAVEPOINT job");
+        self.control("SAVEPOINT job", []);
         if let Some(failure) = &self.broken {
             return Err(failure.error.clone().into());
         }
         let answer = work(self);
         if let Err(error) = &answer {
             self.head = before;
-            if self.conn.is_autocommit() {
-                self.lose(&error);
+            let fatal = self.fatal.take();
+            if fatal || self.conn.is_autocommit() {
+                self.lose(&error, fatal);
             }
-            self.control("ROLLBACK TO job");
+            self.control("ROLLBACK TO job", []);
         }
-        self.control("RELEASE job");
+        self.control("RELEASE job", []);
         answer
     }
 
-    /// Runs a statement of transaction control, unless the transaction is lost already.
-    fn control(&mut self, sql: &str) {
+    /// Runs a statement of the transaction's own, unless the transaction is lost already.
+    fn control(&mut self, sql: &str, params: impl Params) {
         if self.broken.is_some() {
             return;
         }
-        if let Err(error) = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])) {
+        if let Err(error) = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)) {
             self.broken = Some(Failure { error: store_error(&error), fatal: is_fatal(&error) });
         }
     }
 
     /// SQLite ends the whole transaction by itself on some errors, such as a full disk. What came after that would
-    /// commit alone: so nothing may.
-    fn lose(&mut self, why: &dyn Display) {
+    /// commit alone: so nothing may. Nor may anything be committed to a database that is found to be damaged.
+    fn lose(&mut self, why: &dyn Display, fatal: bool) {
         let error = StoreError::Unavailable(format!("the transaction was given up: {why}"));
-        self.broken = Some(Failure { error, fatal: false });
+        self.broken = Some(Failure { error, fatal });
     }
 
     /// Leaves the failed transaction and reads the head again.

@@ -1,10 +1,11 @@
 //! One process at a time.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use tallystick_app::port::journal::StoreError;
 
 use crate::error::Result;
+use crate::file;
 
 /// The exclusive advisory lock on `<database>.lock`. The system gives it up when the process ends, however it ends;
 /// the empty file stays, because deleting it would let two processes lock two files of one name.
@@ -17,12 +18,7 @@ impl LockFile {
     pub(crate) fn take(database: &Path) -> Result<Self> {
         let path = beside(database);
         let unavailable = |why: &str| StoreError::Unavailable(format!("{}: {why}", path.display()));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| unavailable(&error.to_string()))?;
+        let file = file::options().open(&path).map_err(|error| unavailable(&error.to_string()))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(unavailable("another process has this database open; stop it first")),

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tallystick_app::port::journal::{NewEffect, PendingEffect};
-use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_app::port::limits::{EFFECT_PAUSE_MAX, PAGE_MAX};
 use tallystick_core::Timestamp;
 
 use crate::error::{OrStore, Result};
@@ -14,28 +14,30 @@ const FINISH: &str = "UPDATE outbox SET finished = 1 WHERE key = ?1 AND finished
 const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 4294967295)
     WHERE key = ?1 AND finished = 0";
 const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
-    WHERE finished = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2";
+    WHERE finished = 0 AND (due <= ?1 OR due > ?3) ORDER BY due, id LIMIT ?2";
 const NEXT_DUE: &str = "SELECT due FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
 
 /// Adds an effect; one with this key stays as it is, finished or not.
-pub(crate) fn add(conn: &Connection, stream: &str, effect: &NewEffect) -> Result<()> {
+pub(crate) fn add(conn: &Connection, stream: &str, effect: &NewEffect) -> rusqlite::Result<()> {
     execute(conn, ADD, params![effect.key, stream, effect.body, effect.due.as_millis()])
 }
 
 /// Ends an effect.
-pub(crate) fn finish(conn: &Connection, key: &str) -> Result<()> {
+pub(crate) fn finish(conn: &Connection, key: &str) -> rusqlite::Result<()> {
     execute(conn, FINISH, [key])
 }
 
 /// Puts an effect off and counts the try.
-pub(crate) fn defer(conn: &Connection, key: &str, until: Timestamp) -> Result<()> {
+pub(crate) fn defer(conn: &Connection, key: &str, until: Timestamp) -> rusqlite::Result<()> {
     execute(conn, DEFER, params![key, until.as_millis()])
 }
 
-/// Unfinished effects that are due, the longest due first.
+/// Unfinished effects that are due, the longest due first; those that only a clock that was ahead can have put off so far
+/// come last.
 pub(crate) fn due(conn: &Connection, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
     let mut statement = conn.prepare_cached(DUE).or_store()?;
-    let rows = statement.query_map(params![bound(now.as_millis()), limit.min(PAGE_MAX)], pending).or_store()?;
+    let (now, horizon) = (bound(now.as_millis()), bound(now.after(EFFECT_PAUSE_MAX).as_millis()));
+    let rows = statement.query_map(params![now, limit.min(PAGE_MAX), horizon], pending).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
@@ -48,8 +50,8 @@ pub(crate) fn next_due(conn: &Connection) -> Result<Option<Timestamp>> {
     Ok(due.map(Timestamp::from_millis))
 }
 
-fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<()> {
-    conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).or_store()?;
+fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute(params)?;
     Ok(())
 }
 

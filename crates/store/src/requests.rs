@@ -3,7 +3,6 @@
 use rusqlite::{Connection, params};
 use tallystick_core::{Digest32, Timestamp};
 
-use crate::error::{OrStore, Result};
 use crate::facts::bound;
 
 // One whose time is over counts as forgotten, purged or not.
@@ -14,12 +13,14 @@ const PURGE: &str = "DELETE FROM seen_requests WHERE id IN
     (SELECT id FROM seen_requests WHERE forget_after < ?1 ORDER BY forget_after LIMIT 2)";
 
 /// Remembers a request; false if it is remembered already.
-pub(crate) fn admit(conn: &Connection, id: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool> {
+pub(crate) fn admit(
+    conn: &Connection,
+    id: Digest32,
+    now: Timestamp,
+    forget_after: Timestamp,
+) -> rusqlite::Result<bool> {
     let now = bound(now.as_millis());
-    let added = conn
-        .prepare_cached(ADMIT)
-        .and_then(|mut statement| statement.execute(params![id.0, forget_after.as_millis(), now]))
-        .or_store()?;
-    conn.prepare_cached(PURGE).and_then(|mut statement| statement.execute([now])).or_store()?;
+    let added = conn.prepare_cached(ADMIT)?.execute(params![id.0, forget_after.as_millis(), now])?;
+    conn.prepare_cached(PURGE)?.execute([now])?;
     Ok(added == 1)
 }

@@ -87,3 +87,30 @@ fn migrate(conn: &mut Connection) -> Result<()> {
 fn pragma(conn: &Connection, name: &str) -> Result<i64> {
     conn.pragma_query_value(None, name, |row| row.get(0)).or_store()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the promise of durability rests on, as the connection itself tells it.
+    #[test]
+    fn the_writer_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("journal.db")).unwrap();
+        let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+        assert_eq!(pragma(&conn, "synchronous"), Ok(2), "FULL");
+        assert_eq!(pragma(&conn, "foreign_keys"), Ok(1));
+        assert_eq!(pragma(&conn, "trusted_schema"), Ok(0));
+    }
+
+    #[test]
+    fn readers_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        drop(open_writer(&path).unwrap());
+        let conn = open_reader(&path).unwrap();
+        assert_eq!(pragma(&conn, "query_only"), Ok(1));
+        assert!(conn.execute_batch("DELETE FROM tasks").is_err());
+    }
+}

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use std::{fmt, path::Path, path::PathBuf, sync::Arc};
 use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError};
-use tallystick_app::port::limits::check_time;
-use tallystick_app::port::tasks::{TaskQuery, TaskReader};
+use tallystick_app::port::limits::{check_rows, check_time};
+use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
 use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
 use tallystick_escrow::Task;
 
-use crate::error::Result;
+use crate::error::{OrStore, Result};
 use crate::{
     append::Prepared,
-    facts,
+    facts, file,
     ledger::{Head, Ledger},
     lock::LockFile,
     outbox,
@@ -37,17 +37,25 @@ struct Inner {
 impl SqliteStore {
     /// Opens the database, makes it if it is not there, and brings its schema up to date. Blocks; meant for the start.
     ///
+    /// A file that it makes is for the owner alone; what SQLite puts beside it takes the same rights.
+    ///
     /// # Errors
     /// [`StoreError::Unavailable`] if another process has it open, if it belongs to another program or was written
     /// by a newer version of this one, or if the file cannot be used; [`StoreError::Corrupt`] if the last fact does
-    /// not match its hash.
+    /// not match its hash, or is not the one that was written last.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_owned();
+        let path = file::make(path.as_ref())?;
         let lock = LockFile::take(&path)?;
         let ledger = Ledger::new(schema::open_writer(&path)?)?;
         let readers = Readers::open(&path)?;
         let writer = Writer::start(ledger, lock)?;
         Ok(Self { inner: Arc::new(Inner { path, writer, readers }) })
+    }
+
+    /// Waits until the store can write no more, after an I/O error, damage or a panic: every write fails from then on, and
+    /// the process should stop. Waits for ever if it is closed.
+    pub async fn failed(&self) {
+        self.inner.writer.failed().await;
     }
 
     /// Writes what was accepted, closes all connections and gives the lock back. All clones answer
@@ -116,7 +124,7 @@ impl Journal for SqliteStore {
 
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
         let (space, name) = (space.to_owned(), name.to_owned());
-        self.inner.readers.read(move |conn| facts::holder(conn, &space, &name)).await
+        self.inner.readers.read(move |conn| facts::holder(conn, &space, &name).or_store()).await
     }
 
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
@@ -130,17 +138,20 @@ impl Journal for SqliteStore {
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<()> {
         check_time(until)?;
         let key = key.to_owned();
-        self.inner.writer.write(move |ledger| outbox::defer(&ledger.conn, &key, until)).await
+        self.inner.writer.write(move |ledger| ledger.note(outbox::defer(&ledger.conn, &key, until))).await
     }
 
     async fn finish_effect(&self, key: &str) -> Result<()> {
         let key = key.to_owned();
-        self.inner.writer.write(move |ledger| outbox::finish(&ledger.conn, &key)).await
+        self.inner.writer.write(move |ledger| ledger.note(outbox::finish(&ledger.conn, &key))).await
     }
 
     async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool> {
         check_time(forget_after)?;
-        self.inner.writer.write(move |ledger| requests::admit(&ledger.conn, request, now, forget_after)).await
+        self.inner
+            .writer
+            .write(move |ledger| ledger.note(requests::admit(&ledger.conn, request, now, forget_after)))
+            .await
     }
 }
 
@@ -161,5 +172,27 @@ impl TaskReader for SqliteStore {
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
         self.inner.readers.read(tasks::next_wake).await
+    }
+}
+
+#[async_trait]
+impl TaskRebuild for SqliteStore {
+    async fn rows_format(&self) -> Result<u32> {
+        self.inner.readers.read(tasks::format).await
+    }
+
+    async fn clear_rows(&self) -> Result<()> {
+        self.inner.writer.write(|ledger| ledger.note(tasks::clear(&ledger.conn))).await
+    }
+
+    async fn show_rows(&self, rows: Vec<TaskRow>) -> Result<()> {
+        check_rows(&rows)?;
+        let show =
+            move |ledger: &mut Ledger| rows.iter().try_for_each(|row| ledger.note(tasks::show(&ledger.conn, row)));
+        self.inner.writer.write(show).await
+    }
+
+    async fn set_rows_format(&self, format: u32) -> Result<()> {
+        self.inner.writer.write(move |ledger| ledger.note(tasks::set_format(&ledger.conn, format))).await
     }
 }

@@ -3,17 +3,63 @@
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::ToSqlOutput};
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::limits::{PAGE_MAX, STATES_MAX};
-use tallystick_app::port::tasks::TaskQuery;
+use tallystick_app::port::tasks::{TaskQuery, TaskRow};
 use tallystick_core::{BlockHeight, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use crate::error::{OrStore, Result};
 use crate::facts::bound;
 
+const SHOW: &str = "INSERT INTO tasks (id, version, state, requester, worker, wake_at, wake_height, view)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state,
+        requester = excluded.requester, worker = excluded.worker, wake_at = excluded.wake_at,
+        wake_height = excluded.wake_height, view = excluded.view
+    WHERE excluded.version > tasks.version";
+const CLEAR: &str = "DELETE FROM tasks";
+const FORMAT: &str = "SELECT format FROM read_models WHERE name = 'tasks'";
+const SET_FORMAT: &str = "INSERT INTO read_models (name, format) VALUES ('tasks', ?1)
+    ON CONFLICT (name) DO UPDATE SET format = excluded.format";
 const ONE: &str = "SELECT view FROM tasks WHERE id = ?1";
 const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= ?1 ORDER BY wake_height, id LIMIT ?2";
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= ?1 ORDER BY wake_at, id LIMIT ?2";
 const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
+
+/// Writes a row, unless the same or a later version of it is there.
+pub(crate) fn show(conn: &Connection, row: &TaskRow) -> rusqlite::Result<()> {
+    conn.prepare_cached(SHOW)?.execute(params![
+        row.id.as_bytes(),
+        row.version,
+        row.state,
+        row.requester.to_bytes(),
+        row.worker.map(|worker| worker.to_bytes()),
+        row.wake_at.map(|time| time.as_millis()),
+        row.wake_height.map(|height| height.0),
+        row.view
+    ])?;
+    Ok(())
+}
+
+/// Deletes all rows, and says that they are not complete.
+pub(crate) fn clear(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached(CLEAR)?.execute([])?;
+    set_format(conn, 0)
+}
+
+/// The format of the rows; 0 while they are not complete.
+pub(crate) fn format(conn: &Connection) -> Result<u32> {
+    let format = conn
+        .prepare_cached(FORMAT)
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .or_store()?;
+    Ok(format.unwrap_or(0))
+}
+
+/// Sets the format of the rows.
+pub(crate) fn set_format(conn: &Connection, format: u32) -> rusqlite::Result<()> {
+    conn.prepare_cached(SET_FORMAT)?.execute([format])?;
+    Ok(())
+}
 
 /// A task's view.
 pub(crate) fn view(conn: &Connection, id: Id<Task>) -> Result<Option<String>> {

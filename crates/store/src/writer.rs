@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use tallystick_app::port::journal::StoreError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{Result, closed};
 use crate::{ledger::Ledger, lock::LockFile};
@@ -23,20 +23,46 @@ type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 pub(crate) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    failed: watch::Receiver<bool>,
+}
+
+/// Tells of a thread that ends before it was closed, a panic included.
+struct Alarm {
+    failed: watch::Sender<bool>,
+    armed: bool,
+}
+
+impl Alarm {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.armed {
+            self.failed.send_replace(true);
+        }
+    }
 }
 
 impl Writer {
     /// Starts the thread. It holds `lock` until its connection is closed.
     pub(crate) fn start(ledger: Ledger, lock: LockFile) -> Result<Self> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let (alarm, failed) = watch::channel(false);
+        let alarm = Alarm { failed: alarm, armed: true };
         let thread = Builder::new()
             .name("journal-writer".into())
             .spawn(move || {
-                run(ledger, waiting);
+                let closed = run(ledger, waiting);
                 drop(lock);
+                if closed {
+                    alarm.disarm();
+                }
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), failed })
     }
 
     /// Has `work` done in the next transaction, and waits until it is on disk. An error of `work` undoes `work` alone.
@@ -63,6 +89,15 @@ impl Writer {
         receiver.await.map_err(|_| closed())?
     }
 
+    /// Waits until the thread has ended without having been closed.
+    pub(crate) async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // It was closed: nothing fails any more.
+            std::future::pending().await
+        }
+    }
+
     /// Writes what waits, then ends the thread, its connection and its lock.
     pub(crate) async fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -76,8 +111,9 @@ impl Writer {
     }
 }
 
-/// Until nobody can send any more: takes everything that waits, writes it in one transaction, replies.
-fn run(mut ledger: Ledger, mut waiting: mpsc::Receiver<Job>) {
+/// Until nobody can send any more: takes everything that waits, writes it in one transaction, replies. Answers false if
+/// it had to stop before that.
+fn run(mut ledger: Ledger, mut waiting: mpsc::Receiver<Job>) -> bool {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
         let (replies, outcome) =
@@ -88,10 +124,11 @@ fn run(mut ledger: Ledger, mut waiting: mpsc::Receiver<Job>) {
         if let Err(failure) = outcome {
             tracing::error!(error = %failure.error, fatal = failure.fatal, "the journal could not be written");
             if failure.fatal {
-                break;
+                return false;
             }
         }
     }
+    true
 }
 
 #[cfg(test)]
@@ -263,8 +300,57 @@ mod tests {
             })
             .await;
         assert_eq!(answer, Err(closed()));
+        rig.writer.failed().await;
         assert_eq!(rig.append(append(3, 0)).await, Err(AppendError::Store(closed())));
         assert_eq!(rig.facts().await.len(), 1);
+    }
+
+    /// Damage, or a disk that fails, found by a statement of one job: nothing of its transaction counts, and the writer
+    /// stops and says so.
+    #[tokio::test]
+    async fn a_fatal_error_in_a_job_ends_the_writer() {
+        for code in [rusqlite::ffi::SQLITE_CORRUPT, rusqlite::ffi::SQLITE_IOERR_READ, rusqlite::ffi::SQLITE_NOTADB] {
+            let rig = rig(|_| ());
+            rig.append(append(1, 0)).await.unwrap();
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let prepared = Prepared::try_new(append(2, 0)).unwrap();
+            let answer: Result<()> = rig
+                .writer
+                .write(move |ledger| {
+                    ledger.append(prepared).map_err(|_| closed())?;
+                    ledger.note(Err(error))
+                })
+                .await;
+            assert!(matches!(&answer, Err(StoreError::Unavailable(why)) if why.contains("given up")), "{answer:?}");
+            rig.writer.failed().await;
+            assert_eq!(rig.append(append(3, 0)).await, Err(AppendError::Store(closed())));
+            assert_eq!(rig.facts().await.len(), 1);
+        }
+    }
+
+    /// So does a head that cannot be read again after a transaction failed.
+    #[tokio::test]
+    async fn a_head_that_cannot_be_read_ends_the_writer() {
+        let rig = rig(|_| ());
+        rig.append(append(1, 0)).await.unwrap();
+        let dropped = |ledger: &mut Ledger| ledger.note(ledger.conn.execute_batch("DELETE FROM head"));
+        rig.writer.write(dropped).await.unwrap();
+        rig.failing.store(true, SeqCst);
+        assert!(rig.append(append(1, 1)).await.is_err());
+        rig.writer.failed().await;
+        assert_eq!(rig.append(append(1, 1)).await, Err(AppendError::Store(closed())));
+    }
+
+    /// An error that harms nobody else does not raise the alarm, and neither does closing.
+    #[tokio::test]
+    async fn a_writer_that_works_or_is_closed_has_not_failed() {
+        let rig = rig(|_| ());
+        assert!(rig.append(append(1, 7)).await.is_err());
+        rig.failing.store(true, SeqCst);
+        assert!(rig.append(append(1, 0)).await.is_err());
+        assert!(poll_once(&mut Box::pin(rig.writer.failed())).is_none());
+        rig.writer.close().await;
+        assert!(poll_once(&mut Box::pin(rig.writer.failed())).is_none());
     }
 
     /// Binding new values does not make SQLite plan again; planning would cost as much as the append.

@@ -13,7 +13,7 @@ use std::{
 };
 use tally::demo::Stage;
 use tallystick_app::port::operator::PaymentStatus;
-use tallystick_core::{Digest32, NodeKey};
+use tallystick_core::{Authority, BlockHeight, NodeKey, NodeWord, Timestamp};
 
 const TASKS: usize = 50;
 const PAYOUT_SAT: u64 = 1_000;
@@ -100,10 +100,17 @@ fn fsync_times(folder: &Path) -> Result<Vec<Duration>> {
 fn schnorr_checks_per_second() -> Result<u128> {
     const CHECKS: u32 = 5_000;
     let key = NodeKey::try_new(&[7; 32])?;
-    let tallystick_core::Authority::Node { author, command, signature } = key.authorise("bench", vec![1]) else {
+    let word = NodeWord {
+        stream: "bench",
+        expected_version: 1,
+        recorded_at: Timestamp::from_millis(0),
+        height: BlockHeight(1),
+        command: &[1],
+    };
+    let Authority::Node { author, signature, .. } = key.authorise(&word) else {
         anyhow::bail!("a node gives its own word");
     };
-    let digest: Digest32 = tallystick_core::claim::node_word("bench", &command);
+    let digest = word.digest();
     let start = Instant::now();
     for _ in 0..CHECKS {
         author.verify(&digest, &signature)?;

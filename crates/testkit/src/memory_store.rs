@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tallystick_app::port::journal::{
     Append, AppendError, Appended, CHAIN_START, Fact, Journal, PendingEffect, StoreError, authority_digest,
 };
-use tallystick_app::port::limits::{PAGE_MAX, STATES_MAX, check_time};
-use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRow};
+use tallystick_app::port::limits::{EFFECT_PAUSE_MAX, PAGE_MAX, STATES_MAX, check_rows, check_time};
+use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
 use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
 use tallystick_escrow::Task;
 
@@ -27,6 +27,7 @@ struct State {
     reservations: BTreeMap<(String, Vec<u8>), String>,
     seen: BTreeMap<Digest32, Timestamp>,
     rows: BTreeMap<Id<Task>, TaskRow>,
+    rows_format: u32,
 }
 
 struct Effect {
@@ -74,6 +75,7 @@ impl State {
                 body: new.body,
                 authority,
                 recorded_at: append.recorded_at,
+                height: append.height,
                 prev: self.facts.last().map_or(CHAIN_START, |last| last.hash),
                 hash: CHAIN_START,
             };
@@ -91,10 +93,14 @@ impl State {
         for key in &append.finishes {
             self.finish(key);
         }
-        if self.rows.get(&append.row.id).is_none_or(|row| row.version < append.row.version) {
-            self.rows.insert(append.row.id, append.row);
-        }
+        self.show(append.row);
         Ok(Appended { seq: self.head(), version })
+    }
+
+    fn show(&mut self, row: TaskRow) {
+        if self.rows.get(&row.id).is_none_or(|shown| shown.version < row.version) {
+            self.rows.insert(row.id, row);
+        }
     }
 
     fn head(&self) -> u64 {
@@ -146,7 +152,7 @@ impl Journal for MemoryStore {
         let state = self.state();
         let mut due: Vec<&PendingEffect> =
             state.effects.iter().filter(|effect| !effect.finished).map(|effect| &effect.pending).collect();
-        due.retain(|effect| effect.due <= now);
+        due.retain(|effect| effect.due <= now || effect.due > now.after(EFFECT_PAUSE_MAX));
         due.sort_by_key(|effect| effect.due);
         Ok(due.into_iter().take(page(limit)).cloned().collect())
     }
@@ -222,5 +228,31 @@ impl TaskReader for MemoryStore {
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.state().rows.values().filter_map(|row| row.wake_at).min())
+    }
+}
+
+#[async_trait]
+impl TaskRebuild for MemoryStore {
+    async fn rows_format(&self) -> Result<u32, StoreError> {
+        Ok(self.state().rows_format)
+    }
+
+    async fn clear_rows(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.rows.clear();
+        state.rows_format = 0;
+        Ok(())
+    }
+
+    async fn show_rows(&self, rows: Vec<TaskRow>) -> Result<(), StoreError> {
+        check_rows(&rows)?;
+        let mut state = self.state();
+        rows.into_iter().for_each(|row| state.show(row));
+        Ok(())
+    }
+
+    async fn set_rows_format(&self, format: u32) -> Result<(), StoreError> {
+        self.state().rows_format = format;
+        Ok(())
     }
 }

@@ -8,11 +8,11 @@
 //!   [`Journal::stream`] is always whole.
 
 use async_trait::async_trait;
-use tallystick_core::{Authority, Code, Coded, Digest32, Timestamp, canonical};
+use tallystick_core::{Authority, BlockHeight, Code, Coded, Digest32, Timestamp, canonical};
 
 use super::tasks::TaskRow;
 
-const FACT_TAG: &str = "tallystick/fact/v1";
+const FACT_TAG: &str = "tallystick/fact/v2";
 const AUTHORITY_TAG: &str = "tallystick/authority/v1";
 
 /// The `prev` of the first fact.
@@ -42,8 +42,10 @@ pub struct Fact {
     pub body: Vec<u8>,
     /// The digest of the authority behind it ([`authority_digest`]).
     pub authority: Digest32,
-    /// When it was recorded.
+    /// When it was decided.
     pub recorded_at: Timestamp,
+    /// The height of the best block that the node knew when it was decided.
+    pub height: BlockHeight,
     /// The chain hash of the fact before it.
     pub prev: Digest32,
     /// This fact's chain hash: [`Fact::link`].
@@ -64,6 +66,7 @@ impl Fact {
                 &self.body,
                 &self.authority.0,
                 &self.recorded_at.as_millis().to_le_bytes(),
+                &self.height.0.to_le_bytes(),
             ],
         )
     }
@@ -81,7 +84,7 @@ pub struct NewEffect {
     pub key: String,
     /// Its canonical bytes.
     pub body: Vec<u8>,
-    /// Not before this time.
+    /// Not before this time: [`super::limits::EFFECT_PAUSE_MAX`] after the append at most.
     pub due: Timestamp,
 }
 
@@ -120,8 +123,11 @@ pub struct Append {
     pub facts: Vec<NewFact>,
     /// Who stands behind them.
     pub authority: Authority,
-    /// When.
+    /// When it was decided.
     pub recorded_at: Timestamp,
+    /// The height of the best block that the node knew then. With time, author and the signed command it is all that
+    /// the rules were told, so that any fact can be decided again from the journal alone.
+    pub height: BlockHeight,
     /// What must be done outside because of them. An effect whose key exists already is left as it is.
     pub effects: Vec<NewEffect>,
     /// Keys of effects that these facts bring to an end. A key that is not known, or ended before, is passed over.
@@ -222,19 +228,22 @@ pub trait Journal: Send + Sync {
     /// [`StoreError`].
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError>;
 
-    /// Unfinished effects that are due, the longest due first.
+    /// Unfinished effects that are due, the longest due first. One that seems to be due more than
+    /// [`super::limits::EFFECT_PAUSE_MAX`] from now is due as well: its time was set by a clock that has jumped back
+    /// since, and would otherwise keep it waiting for the size of the jump.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError>;
 
-    /// When the next unfinished effect is due.
+    /// When the next unfinished effect is due, as it was written down.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Puts an effect off, and counts the try. Nothing happens if it is finished.
+    /// Puts an effect off, [`super::limits::EFFECT_PAUSE_MAX`] from now at most, and counts the try. Nothing happens if
+    /// it is finished.
     ///
     /// # Errors
     /// [`StoreError`].

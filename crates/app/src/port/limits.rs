@@ -1,11 +1,12 @@
 //! What one append may carry, and how long an answer may be: the same for every implementation of the ports, so that
 //! none accepts what another refuses.
 
-use tallystick_core::{Authority, Timestamp};
+use tallystick_core::{Authority, Duration, Timestamp};
 
 use super::journal::{Append, StoreError};
+use super::tasks::TaskRow;
 
-/// Facts in one append, and likewise effects, finishes and reservations.
+/// Facts in one append, and likewise effects, finishes and reservations; rows written at once.
 pub const ITEMS_MAX: usize = 1_000;
 /// Bytes of one body: of a fact, an effect, an authority or a view.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -17,6 +18,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const PAGE_MAX: u32 = 1_000;
 /// States in one query.
 pub const STATES_MAX: usize = 32;
+/// The longest time that an effect may have to wait, when it is asked for and whenever it is put off.
+pub const EFFECT_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// The latest time that can be stored: the largest signed 64-bit number, as SQL has no unsigned ones.
 pub const TIME_MAX: Timestamp = Timestamp::from_millis(i64::MAX.unsigned_abs());
 
@@ -41,15 +44,19 @@ impl Append {
         self.check_names()?;
         self.check_bodies()?;
         let times = [self.recorded_at].into_iter().chain(self.effects.iter().map(|effect| effect.due));
-        for time in times.chain(self.row.wake_at) {
+        for time in times {
             check_time(time)?;
         }
-        Ok(())
+        self.row.check_limits()?;
+        let latest = self.recorded_at.after(EFFECT_PAUSE_MAX);
+        match self.effects.iter().find(|effect| effect.due > latest) {
+            Some(effect) => Err(StoreError::Limit(format!("{} waits longer than {EFFECT_PAUSE_MAX}", effect.key))),
+            None => Ok(()),
+        }
     }
 
     fn check_names(&self) -> Result<(), StoreError> {
         at_most("bytes in the stream's name", self.stream.len(), NAME_BYTES_MAX)?;
-        at_most("bytes in the state's name", self.row.state.len(), NAME_BYTES_MAX)?;
         for fact in &self.facts {
             at_most("bytes in a fact's kind", fact.kind.len(), NAME_BYTES_MAX)?;
         }
@@ -77,6 +84,23 @@ impl Append {
         }
         at_most("bytes in an append", sum, APPEND_BYTES_MAX)
     }
+}
+
+impl TaskRow {
+    fn check_limits(&self) -> Result<(), StoreError> {
+        at_most("bytes in the state's name", self.state.len(), NAME_BYTES_MAX)?;
+        at_most("bytes in a view", self.view.len(), BODY_BYTES_MAX)?;
+        self.wake_at.map_or(Ok(()), check_time)
+    }
+}
+
+/// Checks the limits of rows that are written without facts. Every implementation calls it before it does anything.
+///
+/// # Errors
+/// [`StoreError::Limit`], naming what is too long or too late.
+pub fn check_rows(rows: &[TaskRow]) -> Result<(), StoreError> {
+    at_most("rows", rows.len(), ITEMS_MAX)?;
+    rows.iter().try_for_each(TaskRow::check_limits)
 }
 
 /// Checks that a time can be stored.

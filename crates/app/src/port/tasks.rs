@@ -70,3 +70,34 @@ pub trait TaskReader: Send + Sync {
     /// [`StoreError`].
     async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError>;
 }
+
+/// Throws the tasks' read model away, and takes it anew.
+///
+/// The store keeps a number with it: the format of the rows that it holds. 0 stands for rows that are not complete.
+#[async_trait]
+pub trait TaskRebuild: Send + Sync {
+    /// The format of the rows that are there; 0 if there never was one, or while rows are being made anew.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rows_format(&self) -> Result<u32, StoreError>;
+
+    /// Deletes every row, and sets the format to 0.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn clear_rows(&self) -> Result<(), StoreError>;
+
+    /// Writes rows, [`super::limits::ITEMS_MAX`] at most. None replaces one of the same or a later version, so that facts
+    /// may be appended meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn show_rows(&self, rows: Vec<TaskRow>) -> Result<(), StoreError>;
+
+    /// Says that the rows are complete, and of this format.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn set_rows_format(&self, format: u32) -> Result<(), StoreError>;
+}

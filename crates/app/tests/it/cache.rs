@@ -14,19 +14,31 @@ async fn a_task_that_fell_out_of_memory_is_read_again() {
     let world = World::new();
     let (journal, trouble) = Troubled::new(&world.store);
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
-    let reads = || trouble.reads.load(Ordering::Acquire);
+    let read = || trouble.facts_read.load(Ordering::Acquire);
     node.create(task(0), terms(&[20_000])).await.unwrap();
-    let before = reads();
     node.accept(task(0), worker(), node.invoices(&[20_000])).await.unwrap();
-    assert_eq!(reads(), before, "a task in memory need not be read");
+    assert_eq!(read(), 0, "the facts of a task in memory need not be read");
+    assert_eq!(node.cancel(task(0), stranger()).await, Err(Rejection::NotParty.into()));
+    assert_eq!(read(), 0, "nor for a refusal");
     // More than fit in memory.
-    for n in 1..=10_000 {
+    for n in 1..=1_000 {
         node.create(task(n), terms(&[1])).await.unwrap();
     }
-    let before = reads();
+    assert_eq!(read(), 0);
     assert!(node.cancel(task(0), worker()).await.unwrap().changed);
-    assert_eq!(reads(), before + 1);
+    assert_eq!(read(), 2);
     assert_eq!(node.state_name(task(0)).await, "cancelled");
+}
+
+#[tokio::test]
+async fn only_what_others_added_is_read() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let (one, other) = (world.start_with(journal, Arc::new(world.rail.clone())), world.start());
+    one.create(task(0), terms(&[20_000])).await.unwrap();
+    other.accept(task(0), worker(), other.invoices(&[20_000])).await.unwrap();
+    assert!(one.cancel(task(0), worker()).await.unwrap().changed);
+    assert_eq!(trouble.facts_read.load(Ordering::Acquire), 1);
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
-//! Journals that get in the way: each passes everything on, but for one kind of trouble.
+//! A journal and a rail that get in the way: each passes everything on, but for one kind of trouble.
 
 use async_trait::async_trait;
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
-use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError};
-use tallystick_core::{Authority, Digest32, Timestamp};
-use tallystick_testkit::MemoryStore;
+use tallystick_app::port::{
+    journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError},
+    rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
+};
+use tallystick_core::{Authority, BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::{Barrier, Semaphore};
 
 /// What may be in the way of an append.
@@ -25,8 +28,14 @@ pub struct Trouble {
     pub brake: Mutex<Option<Arc<Semaphore>>>,
     /// Streams that cannot be read.
     pub broken: Mutex<Vec<String>>,
-    /// How often a stream was read.
-    pub reads: AtomicU32,
+    /// Streams whose reading panics.
+    pub cursed: Mutex<Vec<String>>,
+    /// How many facts of streams were read.
+    pub facts_read: AtomicUsize,
+    /// Whether effects can be put off.
+    pub undeferrable: AtomicBool,
+    /// Whether asking for effects panics.
+    pub outbox_cursed: AtomicBool,
     /// How often an append was tried.
     pub appends: AtomicU32,
 }
@@ -97,11 +106,14 @@ impl Journal for Troubled {
         if take(&trouble.unheard) { Err(down().into()) } else { answer }
     }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
-        self.trouble.reads.fetch_add(1, Ordering::AcqRel);
+        let cursed = self.trouble.cursed.lock().unwrap().iter().any(|cursed| cursed == stream);
+        assert!(!cursed, "whoever reads {stream} panics");
         if self.trouble.broken.lock().unwrap().iter().any(|broken| broken == stream) {
             return Err(StoreError::Corrupt(format!("{stream} was eaten by mice")));
         }
-        self.store.stream(stream, after_version).await
+        let facts = self.store.stream(stream, after_version).await?;
+        self.trouble.facts_read.fetch_add(facts.len(), Ordering::AcqRel);
+        Ok(facts)
     }
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
         self.store.facts(after_seq, limit).await
@@ -113,12 +125,16 @@ impl Journal for Troubled {
         self.store.holder(space, name).await
     }
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
+        assert!(!self.trouble.outbox_cursed.load(Ordering::Acquire), "whoever asks for effects panics");
         self.store.due_effects(now, limit).await
     }
     async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.store.next_effect_due().await
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
+        if self.trouble.undeferrable.load(Ordering::Acquire) {
+            return Err(down());
+        }
         self.store.defer_effect(key, until).await
     }
     async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
@@ -126,5 +142,47 @@ impl Journal for Troubled {
     }
     async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
         self.store.admit(request, now, forget_after).await
+    }
+}
+
+/// A rail that counts how often a hold was to be given back, and may panic then.
+pub struct MoodyRail {
+    rail: SimRail,
+    pub calls: AtomicU32,
+    pub panics: AtomicBool,
+}
+
+impl MoodyRail {
+    /// More calls than this are a loop: the rail falls silent, so that the test can say so.
+    const CALLS_MAX: u32 = 10_000;
+
+    pub fn new(rail: SimRail) -> Self {
+        Self { rail, calls: AtomicU32::new(0), panics: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl HoldRail for MoodyRail {
+    async fn hold_invoice(&self, request: HoldRequest) -> Result<String, RailError> {
+        self.rail.hold_invoice(request).await
+    }
+    async fn cancel_hold(&self, hash: PaymentHash) -> Result<(), RailError> {
+        if self.calls.fetch_add(1, Ordering::AcqRel) > Self::CALLS_MAX {
+            std::future::pending::<()>().await;
+        }
+        assert!(!self.panics.load(Ordering::Acquire), "a fault in the rail");
+        self.rail.cancel_hold(hash).await
+    }
+    async fn claim_hold(&self, hash: PaymentHash) -> Result<ClaimState, RailError> {
+        self.rail.claim_hold(hash).await
+    }
+    async fn pay(&self, request: PayRequest) -> Result<PayState, RailError> {
+        self.rail.pay(request).await
+    }
+    async fn holds(&self) -> Result<Vec<(PaymentHash, Msat)>, RailError> {
+        self.rail.holds().await
+    }
+    fn height(&self) -> BlockHeight {
+        self.rail.height()
     }
 }

@@ -2,7 +2,7 @@
 //! definitions: SHA-256 over the tag and each field, every one with its length before it.
 
 use tallystick_app::port::journal::{Fact, authority_digest};
-use tallystick_core::{Authority, Digest32, Signature, SignedRequest, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Signature, SignedRequest, Timestamp};
 use tallystick_testkit::escrow::requester;
 
 fn fact() -> Fact {
@@ -14,6 +14,7 @@ fn fact() -> Fact {
         body: vec![0x13],
         authority: Digest32([2; 32]),
         recorded_at: Timestamp::from_millis(1_800_000_000_123),
+        height: BlockHeight(800_000),
         prev: Digest32([1; 32]),
         hash: Digest32([0; 32]),
     }
@@ -21,7 +22,7 @@ fn fact() -> Fact {
 
 #[test]
 fn a_facts_link_never_changes() {
-    assert_eq!(hex::encode(fact().link().0), "b049ba6c99cd8d3f3652ed9a2d629d21dfbca2877ad9659f9c0eb858d77f4a8b");
+    assert_eq!(hex::encode(fact().link().0), "7719067fc95798f5fad11498e65984027634f2accc6540d47a6cd38e4b936172");
 }
 
 #[test]
@@ -35,6 +36,7 @@ fn every_field_is_part_of_the_link() {
         Fact { body: vec![0x13, 0], ..fact() },
         Fact { authority: Digest32([3; 32]), ..fact() },
         Fact { recorded_at: Timestamp::from_millis(1), ..fact() },
+        Fact { height: BlockHeight(800_001), ..fact() },
         Fact { prev: Digest32([0; 32]), ..fact() },
         // The border between two fields is part of it too.
         Fact { kind: "escrow.task_expired\u{13}".into(), body: Vec::new(), ..fact() },

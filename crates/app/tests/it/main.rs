@@ -1,6 +1,7 @@
 //! The one road, its outbox and its timers, on a journal and a Lightning network in memory.
 #![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
+mod again;
 mod cache;
 mod crash;
 mod faults;

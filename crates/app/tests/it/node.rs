@@ -144,7 +144,7 @@ impl Node {
     }
 
     pub async fn create(&self, id: Id<Task>, terms: Terms) -> Result<Answer, AppError> {
-        self.ask(id, requester(), UserCommand::CreateTask { id, terms, policy: escrow::policy() }).await
+        self.app.create(id, terms, self.world.signed(requester())).await
     }
 
     pub async fn accept(&self, id: Id<Task>, by: NostrKey, invoices: Vec<String>) -> Result<Answer, AppError> {

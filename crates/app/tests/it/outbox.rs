@@ -1,10 +1,14 @@
 //! The outbox: pauses, repetitions, and one try at a time.
 
-use tallystick_app::{Clock, port::journal::Journal};
+use std::sync::{Arc, atomic::Ordering};
+use tallystick_app::{Clock, Workers, port::journal::Journal};
 use tallystick_core::{Duration, Timestamp};
 use tallystick_testkit::{escrow::NOW, rail::Presence};
 
-use crate::node::{Node, PAYEE, World, task};
+use crate::{
+    faults::{MoodyRail, Troubled},
+    node::{Node, PAYEE, World, task},
+};
 
 fn since_start(time: Timestamp) -> u64 {
     NOW.until(time).as_millis()
@@ -99,12 +103,12 @@ async fn nothing_is_tried_before_the_rail_is_there() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[20_000], "refunding").await;
-    let app = world.app(std::sync::Arc::clone(&world.store) as _);
+    let app = world.app(Arc::clone(&world.store) as _);
     let outbox = tallystick_app::outbox::Outbox::new(app.clone());
     outbox.run_once().await.unwrap();
     assert_eq!(attempts(&node).await, [1]);
-    let rail = std::sync::Arc::new(world.rail.clone());
-    app.connect(std::sync::Arc::clone(&rail) as _, rail as _);
+    let rail = Arc::new(world.rail.clone());
+    app.connect(Arc::clone(&rail) as _, rail as _);
     world.clock.set(node.next_effect_due().await.unwrap());
     outbox.run_once().await.unwrap();
     assert_eq!(node.state_name(task(0)).await, "refunded");
@@ -151,4 +155,71 @@ async fn many_effects_at_once_are_all_done() {
     for n in 0..300 {
         assert!(node.view(task(n)).await.tranches[0].funding_invoice.is_some());
     }
+}
+
+/// A node whose next effect gives a hold back, on a journal and a rail that can be troubled.
+async fn refunding(world: &World) -> (Node, Arc<crate::faults::Trouble>, Arc<MoodyRail>) {
+    let (journal, trouble) = Troubled::new(&world.store);
+    let rail = Arc::new(MoodyRail::new(world.rail.clone()));
+    let node = world.start_with(journal, Arc::clone(&rail) as _);
+    node.task_at(task(0), &[20_000], "refunding").await;
+    (node, trouble, rail)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_takes_nothing_does_not_make_the_outbox_spin() {
+    for panics in [false, true] {
+        let world = World::new();
+        let (node, trouble, rail) = refunding(&world).await;
+        trouble.refused.store(u32::MAX, Ordering::Release);
+        trouble.undeferrable.store(true, Ordering::Release);
+        rail.panics.store(panics, Ordering::Release);
+        let workers = Workers::start(&node.app);
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        let calls = rail.calls.load(Ordering::Acquire);
+        assert!((10..=21).contains(&calls), "{calls} calls in 20 seconds");
+        // A stop does not wait for the pause.
+        let before = tokio::time::Instant::now();
+        workers.stop().await;
+        assert!(before.elapsed() < std::time::Duration::from_millis(500));
+        // And once the journal writes again, the effect comes to its end.
+        trouble.refused.store(0, Ordering::Release);
+        trouble.undeferrable.store(false, Ordering::Release);
+        rail.panics.store(false, Ordering::Release);
+        let workers = Workers::start(&node.app);
+        while node.state_name(task(0)).await != "refunded" {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        workers.stop().await;
+        world.check().await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_try_that_failed() {
+    let world = World::new();
+    let (node, _, rail) = refunding(&world).await;
+    rail.panics.store(true, Ordering::Release);
+    node.outbox.run_once().await.unwrap();
+    assert_eq!((attempts(&node).await, node.next_effect_due().await.map(since_start)), (vec![1], Some(250)));
+    node.outbox.run_once().await.unwrap();
+    assert_eq!((attempts(&node).await, rail.calls.load(Ordering::Acquire)), (vec![1], 1));
+    rail.panics.store(false, Ordering::Release);
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "refunded");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_delays_nothing() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "refunding").await;
+    world.rail.set_available(false);
+    node.later(Duration::from_secs(86_400));
+    node.outbox.run_once().await.unwrap();
+    world.rail.set_available(true);
+    world.clock.set(NOW);
+    node.outbox.run_once().await.unwrap();
+    assert_eq!(node.state_name(task(0)).await, "refunded");
+    world.check().await;
 }

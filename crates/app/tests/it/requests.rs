@@ -4,11 +4,15 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tallystick_app::{AppError, port::tasks::TaskQuery};
+use tallystick_app::{
+    AppError,
+    outbox::Outbox,
+    port::{rail::RailNotice, tasks::TaskQuery},
+};
 use tallystick_core::{BlockHeight, Coded};
-use tallystick_escrow::{Rejection, UserCommand};
+use tallystick_escrow::{Policy, Rejection, State, UserCommand};
 use tallystick_testkit::{
-    escrow::{self, key, policy, requester, stranger, terms, worker},
+    escrow::{key, requester, stranger, terms, worker},
     rail::InvoiceSpec,
 };
 use tokio::sync::Semaphore;
@@ -23,15 +27,14 @@ async fn a_signed_request_works_once() {
     let world = World::new();
     let node = world.start();
     let request = world.signed(requester());
-    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: policy() };
-    assert!(node.app.ask(task(0), create(), request.clone()).await.unwrap().changed);
-    assert_eq!(node.app.ask(task(0), create(), request.clone()).await, Err(AppError::Replayed));
+    assert!(node.app.create(task(0), terms(&[20_000]), request.clone()).await.unwrap().changed);
+    assert_eq!(node.app.create(task(0), terms(&[20_000]), request.clone()).await, Err(AppError::Replayed));
     // Not after a restart either, and not for another task.
     let node = world.start();
-    assert_eq!(node.app.ask(task(0), create(), request.clone()).await, Err(AppError::Replayed));
+    assert_eq!(node.app.create(task(0), terms(&[20_000]), request.clone()).await, Err(AppError::Replayed));
     assert_eq!(node.app.ask(task(1), UserCommand::CancelTask, request).await, Err(AppError::Replayed));
     // The same command, signed anew: the same answer, and nothing new.
-    let again = node.app.ask(task(0), create(), world.signed(requester())).await.unwrap();
+    let again = node.create(task(0), terms(&[20_000])).await.unwrap();
     assert!(!again.changed);
     assert_eq!(again.view.state, "open");
     assert_eq!(world.count().await, 1);
@@ -73,8 +76,7 @@ async fn before_the_rail_is_there_nothing_is_decided_and_no_request_is_spent() {
     let app = world.app(Arc::clone(&world.store) as _);
     assert_eq!(app.height(), BlockHeight(0));
     let request = world.signed(requester());
-    let create = || UserCommand::CreateTask { id: task(0), terms: terms(&[20_000]), policy: policy() };
-    assert_eq!(app.ask(task(0), create(), request.clone()).await, Err(AppError::Starting));
+    assert_eq!(app.create(task(0), terms(&[20_000]), request.clone()).await, Err(AppError::Starting));
     let accept = app.accept(task(0), vec![world.rail.invoice(PAYEE, 1)], world.signed(worker())).await;
     assert_eq!(accept, Err(AppError::Starting));
     assert_eq!(app.task(task(0)).await, Ok(None));
@@ -82,13 +84,65 @@ async fn before_the_rail_is_there_nothing_is_decided_and_no_request_is_spent() {
     let rail = Arc::new(world.rail.clone());
     app.connect(Arc::clone(&rail) as _, Arc::clone(&rail) as _);
     assert_eq!(app.height(), tallystick_testkit::rail::HEIGHT_START);
-    assert!(app.ask(task(0), create(), request).await.unwrap().changed);
-    // A second connection changes nothing.
-    let other = Arc::new(World::new().rail);
-    world.rail.mine(3);
-    app.connect(Arc::clone(&other) as _, other as _);
-    world.rail.deliver(&app).await;
-    assert_eq!(app.height(), BlockHeight(800_003));
+    assert!(app.create(task(0), terms(&[20_000]), request).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_second_connection_changes_nothing() {
+    let world = World::new();
+    let app = world.app(Arc::clone(&world.store) as _);
+    let rail = Arc::new(world.rail.clone());
+    app.connect(Arc::clone(&rail) as _, rail as _);
+    let other = World::new();
+    other.rail.mine(7);
+    let second = Arc::new(other.rail.clone());
+    app.connect(Arc::clone(&second) as _, second as _);
+    assert_eq!(app.height(), tallystick_testkit::rail::HEIGHT_START);
+    // Invoices are made by the first one.
+    let outbox = Outbox::new(app.clone());
+    app.create(task(0), terms(&[20_000]), world.signed(requester())).await.unwrap();
+    app.accept(task(0), vec![world.rail.invoice(PAYEE, 20_000)], world.signed(worker())).await.unwrap();
+    app.ask(task(0), UserCommand::RequestFunding, world.signed(requester())).await.unwrap();
+    outbox.run_once().await.unwrap();
+    let invoice = app.task(task(0)).await.unwrap().unwrap().tranches[0].funding_invoice.clone().unwrap();
+    assert!(world.rail.pay_hold(PAYER, &invoice) && !other.rail.pay_hold(PAYER, &invoice));
+}
+
+#[tokio::test]
+async fn a_height_that_was_heard_before_the_connection_stays() {
+    let world = World::new();
+    let app = world.app(Arc::clone(&world.store) as _);
+    let height = BlockHeight(800_009);
+    assert!(world.rail.tell(&app, RailNotice::Block { height }).await);
+    let rail = Arc::new(world.rail.clone());
+    app.connect(Arc::clone(&rail) as _, rail as _);
+    assert_eq!(app.height(), height);
+}
+
+#[tokio::test]
+async fn tasks_are_created_under_the_nodes_policy_alone() {
+    let world = World::new();
+    let node = world.start();
+    let policy = Policy { tranches_max: 1, ..Policy::default() };
+    let create = UserCommand::CreateTask { id: task(1), terms: terms(&[20_000]), policy };
+    assert_eq!(node.ask(task(0), requester(), create).await, Err(AppError::Fault));
+    assert_eq!((world.count().await, node.app.task(task(0)).await), (0, Ok(None)));
+    node.create(task(0), terms(&[20_000])).await.unwrap();
+    let State::Present(made) = world.state(task(0)).await else { panic!("it was created") };
+    assert_eq!((made.id, &made.policy), (task(0), node.app.policy()));
+}
+
+#[tokio::test]
+async fn too_many_invoices_are_not_even_read() {
+    let world = World::new();
+    let node = world.start();
+    let many = vec!["no invoice at all".to_owned(); 3];
+    assert_eq!(node.accept(task(0), worker(), many.clone()).await, Err(Rejection::NotFound.into()));
+    node.create(task(0), terms(&[20_000, 5])).await.unwrap();
+    let wanted = Rejection::InvoiceCount { invoices: 3, tranches: 2 };
+    assert_eq!(node.accept(task(0), worker(), many.clone()).await, Err(wanted.into()));
+    let two = node.accept(task(0), worker(), many[..2].to_vec()).await.unwrap_err();
+    assert_eq!(two.code().0, "invoice.malformed");
 }
 
 #[tokio::test]
@@ -145,7 +199,7 @@ async fn refused_requests_change_nothing() {
     assert_eq!(node.approve(task(0)).await, Err(Rejection::NotSubmitted { state: "held" }.into()));
     assert_eq!(node.cancel(task(5), requester()).await, Err(Rejection::NotFound.into()));
     assert_eq!(node.create(task(0), terms(&[1])).await, Err(Rejection::IdTaken.into()));
-    let another = node.ask(task(0), worker(), escrow::create(terms(&[20_000]))).await;
+    let another = node.app.create(task(0), terms(&[20_000]), world.signed(worker())).await;
     assert_eq!(another, Err(Rejection::IdTaken.into()));
     assert_eq!(world.facts().await, before);
     assert_eq!(node.next_effect_due().await, None);

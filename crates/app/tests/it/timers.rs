@@ -1,6 +1,7 @@
 //! Timers: by time, by height, many at once, and around one that is stuck.
 
 use std::sync::Arc;
+use tallystick_app::AppError;
 use tallystick_core::{Coded, Duration};
 use tallystick_escrow::{OnSilence, Terms, UserCommand};
 use tallystick_testkit::escrow::{REVIEW, WORK_TIME, decide_by, requester, terms, worker};
@@ -117,4 +118,24 @@ async fn one_task_that_cannot_be_read_does_not_keep_the_others_asleep() {
     for (n, state) in [(0, "open"), (1, "expired"), (2, "expired")] {
         assert_eq!(node.state_name(task(n)).await, state);
     }
+}
+
+#[tokio::test]
+async fn a_panic_on_the_way_of_one_task_leaves_the_others_awake() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    for n in 0..3 {
+        node.create(task(n), terms(&[1_000])).await.unwrap();
+    }
+    *trouble.cursed.lock().unwrap() = vec![format!("escrow/{}", task(0))];
+    assert_eq!(node.cancel(task(0), requester()).await, Err(AppError::Fault));
+    node.later(WORK_TIME);
+    assert_eq!(node.timers.run_once().await, Err(AppError::Fault));
+    for (n, state) in [(0, "open"), (1, "expired"), (2, "expired")] {
+        assert_eq!(node.state_name(task(n)).await, state);
+    }
+    trouble.cursed.lock().unwrap().clear();
+    assert_eq!(node.timers.run_once().await, Ok(()));
+    assert_eq!(node.state_name(task(0)).await, "expired");
 }

@@ -1,11 +1,17 @@
 //! The workers as a node runs them: nobody turns the crank.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tallystick_app::{TaskUpdate, Workers};
 use tallystick_testkit::{escrow::requester, rail::Presence};
 use tokio::sync::broadcast::Receiver;
 
-use crate::node::{Node, PAYEE, World, price, task};
+use crate::{
+    faults::Troubled,
+    node::{Node, PAYEE, World, price, task},
+};
 
 /// Waits for a task to come to a state, ten seconds at most.
 async fn until(updates: &mut Receiver<TaskUpdate>, state: &str) {
@@ -77,4 +83,18 @@ async fn stopped_workers_leave_the_rest_to_the_next() {
     network.abort();
     assert_eq!(world.gains(), price(20_000));
     world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_ends_by_itself_is_told_of() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    let limit = Duration::from_secs(60);
+    let workers = Workers::start(&node.app);
+    assert!(tokio::time::timeout(limit, workers.failed()).await.is_err(), "all is well");
+    trouble.outbox_cursed.store(true, Ordering::Release);
+    // The outbox looks again by itself within a minute.
+    tokio::time::timeout(2 * limit, workers.failed()).await.expect("the outbox has panicked");
+    workers.stop().await;
 }

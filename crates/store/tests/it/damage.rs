@@ -1,11 +1,17 @@
-//! What `verify_chain` finds: each case damages a journal behind the store's back.
+//! What the start and `verify_chain` find: each case damages a journal behind the store's back.
 
 use rusqlite::Connection;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tallystick_app::port::journal::{Journal, StoreError};
-use tallystick_app::port::tasks::TaskReader;
+use tallystick_app::port::tasks::{TaskQuery, TaskReader};
+use tallystick_app::{App, Parts};
+use tallystick_core::{Authority, Id, NodeKey};
+use tallystick_escrow::Policy;
 use tallystick_store::SqliteStore;
-use tallystick_testkit::store_suite::fixture::append;
+use tallystick_testkit::store_suite::fixture::{NOW, append, authority, later, request};
+use tallystick_testkit::{ManualClock, SimRail, escrow};
 use tempfile::TempDir;
 
 /// A closed journal of two streams with five facts each; odd numbers are stream 1, even ones stream 2.
@@ -110,7 +116,10 @@ async fn a_skipped_version_is_named() {
     let mut last = store.facts(9, 1).await.unwrap().remove(0);
     store.close().await;
     last.version = 7;
-    damage(&path, &format!("UPDATE facts SET version = 7, hash = x'{}' WHERE seq = 10", last.link()));
+    let hash = last.link();
+    let sql =
+        format!("UPDATE facts SET version = 7, hash = x'{hash}' WHERE seq = 10; UPDATE head SET hash = x'{hash}'");
+    damage(&path, &sql);
     let store = SqliteStore::open(&path).unwrap();
     let wanted = StoreError::Corrupt("fact 10 skips a version of its stream".into());
     assert_eq!(store.verify_chain().await, Err(wanted));
@@ -122,6 +131,85 @@ async fn a_damaged_head_is_found_at_the_start() {
     damage(&path, "UPDATE facts SET body = x'00' WHERE seq = 10");
     let opened = SqliteStore::open(&path);
     assert!(matches!(&opened, Err(StoreError::Corrupt(why)) if why.contains("fact 10")), "{opened:?}");
+}
+
+/// As when a file is put together from copies of different age: what is there is sound, but not all is there.
+#[tokio::test]
+async fn a_lost_end_is_found_at_the_start() {
+    let cases = [
+        ("DELETE FROM facts WHERE seq = 10", "ends with fact 9"),
+        ("DELETE FROM facts WHERE seq > 3", "ends with fact 3"),
+        ("DELETE FROM facts", "ends with fact 0"),
+        ("UPDATE head SET seq = 9", "written last was fact 9"),
+        ("UPDATE head SET hash = zeroblob(32)", "written last was fact 10"),
+        ("DELETE FROM head", "is missing"),
+    ];
+    for (sql, wanted) in cases {
+        let (path, _dir) = ten_facts().await;
+        damage(&path, sql);
+        let opened = SqliteStore::open(&path);
+        assert!(matches!(&opened, Err(StoreError::Corrupt(why)) if why.contains(wanted)), "{sql}: {opened:?}");
+    }
+}
+
+/// A page of the file that was overwritten is found by the job that needs it. From then on the store says that it failed.
+#[tokio::test]
+async fn a_damaged_page_stops_the_writer() {
+    let (path, _dir) = ten_facts().await;
+    let conn = Connection::open(&path).unwrap();
+    let number = |sql| conn.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    let page = number("SELECT rootpage FROM sqlite_schema WHERE name = 'seen_requests'");
+    let size = number("PRAGMA page_size");
+    drop(conn);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0xff; 512], (page - 1) * size).unwrap();
+    let store = SqliteStore::open(&path).expect("the page is not needed yet");
+    store.append(append(1, 5)).await.expect("nor here");
+    let admitted = store.admit(request(1), NOW, later(60)).await;
+    assert!(matches!(&admitted, Err(StoreError::Unavailable(why)) if why.contains("malformed")), "{admitted:?}");
+    store.failed().await;
+    assert!(store.append(append(1, 6)).await.is_err());
+    store.close().await;
+}
+
+/// Rows of the read model that got lost or damaged come back from the facts.
+#[tokio::test]
+async fn damaged_rows_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let app = app(&store);
+    for n in 0..4 {
+        let authority = authority(&format!("request {n}"));
+        let Authority::Request(request) = authority else { panic!("a user's request") };
+        app.create(Id::from_parts(n, [9; 10]), escrow::terms(&[1_000]), request).await.unwrap();
+    }
+    assert_eq!(app.refresh_tasks(&store).await, Ok(true));
+    let all = TaskQuery { limit: 100, ..TaskQuery::default() };
+    let (views, woken) = (store.tasks(&all).await.unwrap(), store.next_wake_at().await.unwrap());
+    assert_eq!((views.len(), woken.is_some()), (4, true));
+    drop(app);
+    store.close().await;
+
+    damage(
+        &path,
+        "UPDATE tasks SET id = x'00' WHERE rowid = 1; UPDATE tasks SET view = '{', wake_at = -7 WHERE rowid = 2;
+         DELETE FROM tasks WHERE rowid = 3; UPDATE tasks SET version = 99, state = 'held' WHERE rowid = 4;",
+    );
+    let store = SqliteStore::open(&path).unwrap();
+    assert_ne!(store.tasks(&all).await, Ok(views.clone()));
+    assert_eq!(self::app(&store).rebuild_tasks(&store).await, Ok(4));
+    assert_eq!((store.tasks(&all).await, store.next_wake_at().await), (Ok(views), Ok(woken)));
+}
+
+fn app(store: &SqliteStore) -> App {
+    let clock = ManualClock::new(escrow::NOW);
+    let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
+    let store = Arc::new(store.clone());
+    let key = NodeKey::try_new(&[8; 32]).unwrap();
+    let app = App::new(Parts { journal: Arc::clone(&store) as _, tasks: store, clock, key, policy: Policy::default() });
+    app.connect(Arc::clone(&rail) as _, rail);
+    app
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Opening, closing and refusing database files.
 
 use rusqlite::Connection;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use tallystick_app::port::journal::{AppendError, Journal, StoreError};
 use tallystick_app::port::tasks::TaskReader;
 use tallystick_store::SqliteStore;
@@ -71,8 +72,38 @@ async fn closing_writes_what_was_accepted() {
     tokio::task::yield_now().await;
     store.close().await;
     let done = set.join_all().await.into_iter().filter(Result::is_ok).count();
+    assert!(done > 0, "nothing was accepted before the end");
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.verify_chain().await, Ok(u64::try_from(done).unwrap()));
+}
+
+#[tokio::test]
+async fn a_database_under_another_name_is_the_same_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let (real, linked) = (dir.path().join("real"), dir.path().join("linked"));
+    std::fs::create_dir(&real).unwrap();
+    symlink(&real, &linked).unwrap();
+    symlink(real.join("journal.db"), dir.path().join("other.db")).unwrap();
+    let first = SqliteStore::open(linked.join("journal.db")).unwrap();
+    for name in [real.join("journal.db"), dir.path().join("other.db"), linked.join("../real/journal.db")] {
+        let why = refusal(SqliteStore::open(&name));
+        assert!(why.contains("another process"), "{}: {why}", name.display());
+    }
+    first.close().await;
+    let second = SqliteStore::open(dir.path().join("other.db")).expect("the lock is free");
+    second.append(append(1, 0)).await.unwrap();
+    assert!(real.join("journal.db-wal").exists() && !dir.path().join("other.db-wal").exists());
+}
+
+#[tokio::test]
+async fn files_are_for_the_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path().join("journal.db")).unwrap();
+    store.append(append(1, 0)).await.unwrap();
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"] {
+        let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }
 
 #[test]

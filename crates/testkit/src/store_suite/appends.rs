@@ -4,11 +4,13 @@ use std::sync::Arc;
 use tallystick_app::port::journal::{
     Append, AppendError, Appended, CHAIN_START, NewFact, StoreError, authority_digest,
 };
-use tallystick_app::port::limits::{APPEND_BYTES_MAX, BODY_BYTES_MAX, ITEMS_MAX, NAME_BYTES_MAX, PAGE_MAX, TIME_MAX};
-use tallystick_core::{Authority, Digest32, Timestamp};
+use tallystick_app::port::limits::{
+    APPEND_BYTES_MAX, BODY_BYTES_MAX, EFFECT_PAUSE_MAX, ITEMS_MAX, NAME_BYTES_MAX, PAGE_MAX, TIME_MAX,
+};
+use tallystick_core::{Authority, Digest32, NodeWord, Timestamp};
 
 use super::Store;
-use super::fixture::{KIND, NOW, append, authority, effect, later, name, stream, task_id};
+use super::fixture::{HEIGHT, KIND, NOW, append, authority, effect, later, name, stream, task_id};
 
 /// What was appended is read back, field by field, and only from its own stream.
 pub async fn facts_read_back<S: Store>(store: Arc<S>) {
@@ -22,7 +24,7 @@ pub async fn facts_read_back<S: Store>(store: Arc<S>) {
     assert_eq!(facts.len(), 2);
     for (index, (fact, new)) in (1u64..).zip(facts.iter().zip(&wanted.facts)) {
         assert_eq!((fact.seq, fact.version), (index, index));
-        assert_eq!((fact.stream.as_str(), fact.recorded_at), (wanted.stream.as_str(), NOW));
+        assert_eq!((fact.stream.as_str(), fact.recorded_at, fact.height), (wanted.stream.as_str(), NOW, HEIGHT));
         assert_eq!((fact.kind.as_str(), &fact.body), (new.kind, &new.body));
         assert_eq!(fact.authority, authority_digest(&wanted.authority));
     }
@@ -101,7 +103,13 @@ pub async fn the_journal_reads_in_pages<S: Store>(store: Arc<S>) {
 pub async fn authorities_read_back<S: Store>(store: Arc<S>) {
     let signed = authority("please");
     let key = tallystick_core::NodeKey::try_new(&[5; 32]).expect("a valid key");
-    let node = key.authorise(&stream(3), b"timer".to_vec());
+    let node = key.authorise(&NodeWord {
+        stream: &stream(3),
+        expected_version: 0,
+        recorded_at: NOW,
+        height: HEIGHT,
+        command: b"timer",
+    });
     for (task, authority) in [(1, &signed), (2, &signed), (3, &node)] {
         store.append(Append { authority: authority.clone(), ..append(task, 0) }).await.expect("a new stream");
     }
@@ -186,6 +194,7 @@ pub async fn limits_are_refused<S: Store>(store: Arc<S>) {
         Append { stream: "s".repeat(NAME_BYTES_MAX + 1), ..append(1, 0) },
         Append { authority: authority(&"w".repeat(BODY_BYTES_MAX / 2 + 1)), ..append(1, 0) },
         Append { recorded_at: late, ..append(1, 0) },
+        Append { effects: vec![effect("late", EFFECT_PAUSE_MAX.as_secs() + 1)], ..append(1, 0) },
     ];
     let mut view = append(1, 0);
     view.row.view = "v".repeat(BODY_BYTES_MAX + 1);
@@ -200,6 +209,8 @@ pub async fn limits_are_refused<S: Store>(store: Arc<S>) {
 
     let largest = Append { facts: vec![body(BODY_BYTES_MAX)], recorded_at: TIME_MAX, ..append(1, 0) };
     store.append(largest).await.expect("exactly at the limits");
+    let slowest = vec![effect("slow", EFFECT_PAUSE_MAX.as_secs())];
+    store.append(Append { effects: slowest, ..append(1, 1) }).await.expect("exactly at the limit");
     let facts = store.stream(&stream(1), 0).await.expect("facts");
     assert_eq!((facts[0].body.len(), facts[0].recorded_at), (BODY_BYTES_MAX, TIME_MAX));
     assert!(store.task(task_id(1)).await.expect("an answer").is_some());

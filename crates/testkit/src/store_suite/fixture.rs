@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use tallystick_app::port::journal::{Append, NewEffect, NewFact, Reservation};
 use tallystick_app::port::tasks::TaskRow;
-use tallystick_core::{Authority, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical};
+use tallystick_core::{Authority, BlockHeight, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical};
 use tallystick_escrow::Task;
 
 /// The kind of every fact made here.
@@ -12,6 +12,8 @@ pub const KIND: &str = "test.noted";
 static USER: LazyLock<NostrKey> = LazyLock::new(|| key(1));
 /// The time at which every append made here is recorded.
 pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+/// The height at which every append made here is recorded.
+pub const HEIGHT: BlockHeight = BlockHeight(800_000);
 
 /// A user's key.
 pub fn key(n: u8) -> NostrKey {
@@ -50,6 +52,7 @@ pub fn append(n: u64, version: u64) -> Append {
         facts: vec![NewFact { kind: KIND, body: words.clone().into_bytes() }],
         authority: authority(&words),
         recorded_at: NOW,
+        height: HEIGHT,
         effects: Vec::new(),
         finishes: Vec::new(),
         reservations: Vec::new(),

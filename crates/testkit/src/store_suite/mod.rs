@@ -1,5 +1,4 @@
-//! The contract of [`Journal`](tallystick_app::port::journal::Journal) and
-//! [`TaskReader`](tallystick_app::port::tasks::TaskReader), as tests that every implementation runs.
+//! The contract of [`Journal`], [`TaskReader`] and [`TaskRebuild`], as tests that every implementation runs.
 //!
 //! ```text
 //! // `make` is an `async fn` that answers an empty store and whatever must live as long as it.
@@ -12,13 +11,19 @@ pub mod appends;
 pub mod fixture;
 pub mod outbox;
 pub mod races;
+pub mod rebuild;
 pub mod requests;
 pub mod tasks;
 
-/// Both ports together: what the suite runs on.
-pub trait Store: tallystick_app::port::journal::Journal + tallystick_app::port::tasks::TaskReader + 'static {}
+use tallystick_app::port::{
+    journal::Journal,
+    tasks::{TaskReader, TaskRebuild},
+};
 
-impl<S> Store for S where S: tallystick_app::port::journal::Journal + tallystick_app::port::tasks::TaskReader + 'static {}
+/// All ports together: what the suite runs on.
+pub trait Store: Journal + TaskReader + TaskRebuild + 'static {}
+
+impl<S> Store for S where S: Journal + TaskReader + TaskRebuild + 'static {}
 
 /// Makes one test of each case of the suite. `$make` is the path of an `async fn() -> (Store, guard)`.
 #[macro_export]
@@ -32,13 +37,15 @@ macro_rules! store_suite {
             }
             outbox {
                 an_effect_lives_until_it_is_finished, a_key_is_unique_for_ever, facts_finish_effects,
-                effects_come_by_due_time, unknown_keys_are_passed_over, times_beyond_the_largest_are_refused,
+                effects_come_by_due_time, a_clock_that_jumps_back_delays_nothing, unknown_keys_are_passed_over,
+                times_beyond_the_largest_are_refused,
             }
             requests { a_replay_is_refused, a_request_is_forgotten_after_its_time, other_requests_do_not_disturb }
             tasks {
                 a_row_shows_its_newest_version, queries_filter, queries_page, queries_have_limits,
                 due_by_time_and_height, the_next_wake_is_the_earliest,
             }
+            rebuild { rows_are_cleared_and_shown_again, the_read_model_is_made_again_from_the_facts }
             races {
                 one_of_two_writers_wins, one_of_two_streams_gets_the_name, one_of_two_replays_is_admitted,
                 many_streams_share_one_gapless_sequence,

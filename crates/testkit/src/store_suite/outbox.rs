@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use tallystick_app::port::journal::{Append, PendingEffect, StoreError};
-use tallystick_app::port::limits::{TIME_MAX, check_time};
+use tallystick_app::port::limits::{EFFECT_PAUSE_MAX, TIME_MAX, check_time};
 use tallystick_core::Timestamp;
 
 use super::Store;
@@ -84,6 +84,19 @@ pub async fn effects_come_by_due_time<S: Store>(store: Arc<S>) {
     assert_eq!(keys(store.due_effects(later(30), 10).await.expect("effects")), ["middle", "early", "late"]);
     assert_eq!(keys(store.due_effects(later(30), 0).await.expect("effects")), [""; 0]);
     assert_eq!(store.next_effect_due().await.expect("an answer"), Some(later(20)));
+}
+
+/// What a clock that was ahead has put off far away is due once the clock is right again; no pause is that long.
+pub async fn a_clock_that_jumps_back_delays_nothing<S: Store>(store: Arc<S>) {
+    const DAY: u64 = 86_400;
+    let effects = vec![effect("pay", 0), effect("soon", 20), effect("slow", EFFECT_PAUSE_MAX.as_secs())];
+    store.append(Append { effects, ..append(1, 0) }).await.expect("a new stream");
+    store.defer_effect("pay", later(DAY)).await.expect("put off by a clock that is a day ahead");
+    assert_eq!(due(&*store, NOW).await, [("pay".to_owned(), 1)]);
+    assert_eq!(due(&*store, later(20)).await, [("soon".to_owned(), 0), ("pay".to_owned(), 1)]);
+    // The longest pause before its time it waits, as everything does; then it is due by itself.
+    assert_eq!(due(&*store, later(DAY - EFFECT_PAUSE_MAX.as_secs())).await.len(), 2);
+    assert_eq!(due(&*store, later(DAY)).await.len(), 3);
 }
 
 /// Keys that nobody asked for do no harm.

@@ -64,8 +64,8 @@ impl TaskMutation {
             on_silence: input.on_silence.into(),
             hold_blocks: input.hold_blocks.map(Blocks),
         };
-        let policy = app(ctx).policy().clone();
-        ask(ctx, id, UserCommand::CreateTask { id, terms, policy }).await
+        let answer = app(ctx).create(id, terms, signed(ctx)?).await;
+        payload(ctx, answer)
     }
 
     /// Takes a task; you become its worker.

@@ -152,12 +152,15 @@ mod tests {
         }
 
         async fn ask(&mut self, id: Id<escrow::Task>, command: UserCommand) {
+            let request = self.signed();
+            self.app.ask(id, command, request).await.unwrap();
+        }
+
+        fn signed(&mut self) -> SignedRequest {
             self.count += 1;
             let mut digest = [0; 32];
             digest[..4].copy_from_slice(&self.count.to_be_bytes());
-            let request =
-                SignedRequest { author: self.author(), id: Digest32(digest), event: String::new(), body: Vec::new() };
-            self.app.ask(id, command, request).await.unwrap();
+            SignedRequest { author: self.author(), id: Digest32(digest), event: String::new(), body: Vec::new() }
         }
 
         async fn create(&mut self) -> Id<escrow::Task> {
@@ -172,7 +175,8 @@ mod tests {
                 on_silence: OnSilence::Release,
                 hold_blocks: None,
             };
-            self.ask(id, UserCommand::CreateTask { id, terms, policy: Policy::default() }).await;
+            let request = self.signed();
+            self.app.create(id, terms, request).await.unwrap();
             id
         }
 

@@ -1,0 +1,52 @@
+//! Makes the read model again.
+
+use tallystick_escrow::State;
+
+use crate::{
+    app::App,
+    change::{ROWS_FORMAT, row, task_of},
+    error::AppError,
+    port::{limits::PAGE_MAX, tasks::TaskRebuild},
+    road::replay,
+};
+
+impl App {
+    /// Makes the read model again if it is not complete, or was made by a program with another idea of it. Answers whether
+    /// it did. For the start, before queries are served.
+    ///
+    /// # Errors
+    /// [`AppError::Store`]; the next start begins anew.
+    pub async fn refresh_tasks(&self, rows: &dyn TaskRebuild) -> Result<bool, AppError> {
+        if rows.rows_format().await? == ROWS_FORMAT {
+            return Ok(false);
+        }
+        let count = self.rebuild_tasks(rows).await?;
+        tracing::info!(tasks = count, format = ROWS_FORMAT, "the read model of tasks was made again");
+        Ok(true)
+    }
+
+    /// Throws the read model away, and makes every task's row from its facts. Answers how many tasks there are.
+    ///
+    /// # Errors
+    /// [`AppError::Store`]; the read model is not complete then, and marked so.
+    pub async fn rebuild_tasks(&self, rows: &dyn TaskRebuild) -> Result<u64, AppError> {
+        let journal = &self.0.parts.journal;
+        rows.clear_rows().await?;
+        let (mut after, mut count) = (0, 0);
+        loop {
+            let page = journal.facts(after, PAGE_MAX).await?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            let mut made = Vec::new();
+            for first in page.iter().filter(|fact| fact.version == 1) {
+                let facts = journal.stream(&first.stream, 0).await?;
+                let (state, version) = replay(State::default(), 0, &facts)?;
+                made.push(row(task_of(&first.stream)?, version, &state)?);
+                count += 1;
+            }
+            rows.show_rows(made).await?;
+        }
+        rows.set_rows_format(ROWS_FORMAT).await?;
+        Ok(count)
+    }
+}
