@@ -17,7 +17,7 @@ use tallystick_app::{
 };
 use tallystick_core::{BlockHeight, Id, Msat, NodeKey, NostrKey, PaymentHash, Sat, Timestamp};
 use tallystick_escrow::{Policy, Task};
-use tallystick_graphql::{EdgeConfig, client::Client, router, sign};
+use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve, sign};
 use tallystick_testkit::{ManualClock, MemoryStore, SimRail};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -44,7 +44,7 @@ pub fn operator() -> Keys {
     keys(4)
 }
 
-fn keys(n: u8) -> Keys {
+pub fn keys(n: u8) -> Keys {
     Keys::parse(&hex::encode([n; 32])).unwrap()
 }
 
@@ -107,7 +107,7 @@ impl World {
         change(&mut config);
         let node = Arc::new(FakeNode::default());
         let service = router(config, app.clone(), Arc::clone(&node) as _);
-        let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let server = tokio::spawn(serve(listener, service, std::future::pending(), ServeLimits::default()));
         Self { url, app, rail, store, clock, node, jobs: vec![server], _workers: workers }
     }
 
