@@ -77,7 +77,7 @@ impl EdgeConfig {
             replay_memory_per_key_max: 256,
             websockets_max: 1_024,
             websockets_per_key_max: 16,
-            websockets_unnamed_max: 64,
+            websockets_unnamed_max: 256,
             subscriptions_max: 16,
             refusals_max: 32,
             subscription_selections_max: 200,
