@@ -87,6 +87,9 @@ async fn converse(
     mut stopping: watch::Receiver<()>,
     _permit: OwnedSemaphorePermit,
 ) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("small messages of a connection may come late: {error}");
+    }
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
     let mut connection = pin!(connection);
     let outcome = tokio::select! {

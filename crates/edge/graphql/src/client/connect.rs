@@ -30,7 +30,7 @@ pub(super) fn read_url(url: &str, options: &Options) -> Result<Uri, ClientError>
         (Some("http"), Some(host)) if options.insecure || is_loopback(host) => Ok(uri),
         (Some("http"), Some(_)) => Err(ClientError::new(
             "client.url",
-            "without TLS anybody on the way can read and change what the node answers: use https, or insist",
+            "without TLS anybody on the way can read and change what is said: use https, or allow it (`--insecure`)",
         )),
         _ => Err(ClientError::new("client.url", "the node's URL must begin with https:// or http://")),
     }
