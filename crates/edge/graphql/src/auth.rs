@@ -1,41 +1,94 @@
 //! NIP-98: who signed a request, and for what.
+//!
+//! Checked in two steps, so that who does not sign is not listened to for long: first the header alone (claims, time,
+//! signature), then, once it has arrived, that the body is the one that was signed. A read is then remembered here, a
+//! command in the journal, so that each works once.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nostr::event::{Event, Kind};
 use sha2::{Digest, Sha256};
 use tallystick_core::{Digest32, Duration, NostrKey, SignedRequest, Timestamp};
 
-use crate::{config::EdgeConfig, error::EdgeError, replay::ReplayGuard};
+use crate::{
+    config::EdgeConfig,
+    error::EdgeError,
+    quota::{Shares, Standing},
+    replay::{ReplayGuard, Ticket},
+};
 
 const SCHEME: &str = "Nostr";
-/// A NIP-98 event has some 600 bytes, and base64 makes four bytes of three.
-const HEADER_BYTES_MAX: usize = 8 * 1024;
+/// A NIP-98 event has some 600 bytes, and base64 makes four bytes of three. What is signed is kept for good.
+const HEADER_BYTES_MAX: usize = 4 * 1024;
 const TAGS_MAX: usize = 16;
 
 /// Checks signed requests.
 pub(crate) struct Authenticator {
     urls: Vec<String>,
-    skew: Duration,
+    age_max: Duration,
+    ahead_max: Duration,
+    /// In whole seconds, as events have it.
+    started: Timestamp,
     seen: ReplayGuard,
 }
 
-/// The HTTP request to which a signature must belong.
-pub(crate) struct Expected<'a> {
-    /// In capitals.
-    pub method: &'static str,
-    pub body: &'a [u8],
-    /// Whether the signature must name the body's hash.
-    pub payload: bool,
+/// A header that was signed for this URL and method, at about this time.
+pub(crate) struct Signed {
+    pub author: NostrKey,
+    pub at: Timestamp,
+    id: Digest32,
+    until: Timestamp,
+    /// What the signature says the body's hash is.
+    payload: Option<Digest32>,
+    /// As its author wrote it.
+    event: String,
+}
+
+impl Signed {
+    /// The request with the body that belongs to it.
+    ///
+    /// # Errors
+    /// [`EdgeError::WrongPayload`] if another body was signed, or none.
+    pub fn with_body(self, body: &[u8]) -> Result<SignedRequest, EdgeError> {
+        if self.payload != Some(Digest32(Sha256::digest(body).into())) {
+            return Err(EdgeError::WrongPayload);
+        }
+        Ok(SignedRequest { author: self.author, id: self.id, event: self.event, body: body.to_vec() })
+    }
+
+    /// That no other body than an empty one was signed.
+    ///
+    /// # Errors
+    /// [`EdgeError::WrongPayload`].
+    pub fn without_body(&self) -> Result<(), EdgeError> {
+        match self.payload {
+            Some(hash) if hash.0 != <[u8; 32]>::from(Sha256::digest([])) => Err(EdgeError::WrongPayload),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the memory of reads keeps of it.
+    pub fn ticket(&self) -> Ticket {
+        Ticket { id: self.id, author: self.author, at: self.at, until: self.until }
+    }
 }
 
 impl Authenticator {
-    pub fn new(config: &EdgeConfig) -> Self {
-        let seen = ReplayGuard::new(config.replay_memory_max);
-        Self { urls: config.public_urls.clone(), skew: config.clock_skew, seen }
+    /// Begins to listen, at this time: reads that were signed before may have been answered by an earlier process.
+    pub fn new(config: &EdgeConfig, now: Timestamp) -> Self {
+        // 1/32: some hundred reads a second and key, while it is quiet.
+        let shares =
+            Shares { total: config.replay_memory_max, per_key: config.replay_memory_per_key_max, free_divisor: 32 };
+        Self {
+            urls: config.public_urls.clone(),
+            age_max: config.signature_age_max,
+            ahead_max: config.signature_ahead_max,
+            started: Timestamp::from_secs(now.as_secs()),
+            seen: ReplayGuard::new(shares),
+        }
     }
 
-    /// Checks an `Authorization` header, and takes it: the second time it is refused.
-    pub fn check(&self, header: &str, expected: &Expected<'_>, now: Timestamp) -> Result<SignedRequest, EdgeError> {
+    /// Checks an `Authorization` header for a request with this method, in capitals.
+    pub fn check(&self, header: &str, method: &str, now: Timestamp) -> Result<Signed, EdgeError> {
         let json = decode(header)?;
         let event = Event::from_json(&json).map_err(|_| EdgeError::AuthMalformed("this is no Nostr event"))?;
         if event.kind != Kind::HttpAuth {
@@ -44,40 +97,35 @@ impl Authenticator {
         if event.tags.len() > TAGS_MAX {
             return Err(EdgeError::AuthMalformed("it has too many tags"));
         }
-        let until = self.check_claims(&event, expected, now)?;
+        self.check_claims(&event, method)?;
+        let at = Timestamp::from_secs(event.created_at.as_secs());
+        let until = at.after(self.age_max);
+        if until < now || at > now.after(self.ahead_max) {
+            return Err(EdgeError::Expired);
+        }
+        let payload = single(&event, "payload")?.map(str::parse).transpose().map_err(|_| EdgeError::WrongPayload)?;
         event.verify().map_err(|_| EdgeError::BadSignature)?;
         let author = NostrKey::try_new(event.pubkey.to_bytes()).map_err(|_| EdgeError::BadSignature)?;
-        let id = Digest32(event.id.to_bytes());
-        self.seen.admit(id, until, now)?;
-        Ok(SignedRequest { author, id, event: json, body: expected.body.to_vec() })
+        Ok(Signed { author, at, id: Digest32(event.id.to_bytes()), until, payload, event: json })
     }
 
-    /// What the event says about address, method, body and time. Answers until when it may be used.
-    fn check_claims(&self, event: &Event, expected: &Expected<'_>, now: Timestamp) -> Result<Timestamp, EdgeError> {
+    /// Takes a read: the second time it is refused. The memory does not outlive the process, so that what was signed
+    /// before it began is refused as well.
+    pub fn admit_read(&self, ticket: Ticket, standing: Standing, now: Timestamp) -> Result<(), EdgeError> {
+        if ticket.at < self.started {
+            return Err(EdgeError::BeforeStart);
+        }
+        self.seen.admit(ticket, standing, now)
+    }
+
+    /// What the event says about address and method.
+    fn check_claims(&self, event: &Event, expected: &str) -> Result<(), EdgeError> {
         let url = single(event, "u")?.ok_or(EdgeError::AuthMalformed("it needs a tag `u`"))?;
         if !self.urls.iter().any(|own| own == url) {
             return Err(EdgeError::WrongUrl);
         }
         let method = single(event, "method")?.ok_or(EdgeError::AuthMalformed("it needs a tag `method`"))?;
-        if method != expected.method {
-            return Err(EdgeError::WrongMethod);
-        }
-        let signed_at = Timestamp::from_secs(event.created_at.as_secs());
-        let until = signed_at.after(self.skew);
-        if until < now || signed_at > now.after(self.skew) {
-            return Err(EdgeError::Expired);
-        }
-        match single(event, "payload")? {
-            Some(hash) => {
-                let hash: Digest32 = hash.parse().map_err(|_| EdgeError::WrongPayload)?;
-                if hash.0 != <[u8; 32]>::from(Sha256::digest(expected.body)) {
-                    return Err(EdgeError::WrongPayload);
-                }
-            }
-            None if expected.payload => return Err(EdgeError::WrongPayload),
-            None => {}
-        }
-        Ok(until)
+        if method == expected { Ok(()) } else { Err(EdgeError::WrongMethod) }
     }
 }
 

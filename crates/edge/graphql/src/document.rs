@@ -16,7 +16,7 @@ use async_graphql::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{error::EdgeError, tokens};
+use crate::{error::EdgeError, introspection, tokens};
 
 /// Over which transport a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(crate) struct Limits {
     pub selections: usize,
 }
 
-/// Parses a request's query and checks its size and kind. The request keeps what was parsed.
-pub(crate) fn check(request: &mut Request, transport: Transport, limits: Limits) -> Result<(), EdgeError> {
+/// Parses a request's query and checks its size and kind, which it answers. The request keeps what was parsed.
+pub(crate) fn check(request: &mut Request, transport: Transport, limits: Limits) -> Result<OperationType, EdgeError> {
     tokens::check(&request.query)?;
     let document = parser::parse_query(&request.query).map_err(|error| match error {
         parser::Error::RecursionLimitExceeded => EdgeError::TooDeep { limit: limits.depth },
@@ -63,8 +63,10 @@ pub(crate) fn check(request: &mut Request, transport: Transport, limits: Limits)
         }
         (_, Transport::Websocket) => return Err(EdgeError::OnlySubscriptions),
     }
+    introspection::check(&operation.selection_set.node, &document.fragments)?;
+    let kind = operation.ty;
     request.set_parsed_query(document);
-    Ok(())
+    Ok(kind)
 }
 
 /// The operation that will run.
@@ -150,7 +152,7 @@ mod tests {
     const LIMITS: Limits = Limits { depth: 5, selections: 100 };
 
     fn post(query: &str) -> Result<(), EdgeError> {
-        check(&mut Request::new(query), Transport::Post, LIMITS)
+        check(&mut Request::new(query), Transport::Post, LIMITS).map(|_| ())
     }
 
     #[test]
@@ -194,7 +196,7 @@ mod tests {
         let mut named = Request::new("query q { a b } mutation m { a b }").operation_name("m");
         assert_eq!(check(&mut named, Transport::Post, LIMITS), Err(EdgeError::OneMutation));
         let mut other = Request::new("query q { a b } mutation m { a b }").operation_name("q");
-        assert_eq!(check(&mut other, Transport::Post, LIMITS), Ok(()));
+        assert_eq!(check(&mut other, Transport::Post, LIMITS), Ok(OperationType::Query));
         assert!(matches!(post("query q { a } mutation m { a }"), Err(EdgeError::Invalid(_))));
     }
 
@@ -202,7 +204,7 @@ mod tests {
     fn each_transport_has_its_operations() {
         let over = |query: &str, transport| check(&mut Request::new(query), transport, LIMITS);
         assert_eq!(over("subscription { a }", Transport::Post), Err(EdgeError::NeedsWebsocket));
-        assert_eq!(over("subscription { a }", Transport::Websocket), Ok(()));
+        assert_eq!(over("subscription { a }", Transport::Websocket), Ok(OperationType::Subscription));
         assert_eq!(over("{ a }", Transport::Websocket), Err(EdgeError::OnlySubscriptions));
         assert_eq!(over("mutation { a }", Transport::Websocket), Err(EdgeError::OnlySubscriptions));
         assert!(matches!(over("subscription { a b }", Transport::Websocket), Err(EdgeError::Invalid(_))));

@@ -10,6 +10,8 @@ use tallystick_core::{Code, Coded};
 
 /// The longest message that is sent: those of the GraphQL library quote the query.
 const MESSAGE_CHARS_MAX: usize = 400;
+/// What the GraphQL library says of a query above the schema's complexity. It has no code of its own.
+const TOO_COMPLEX_FOR_LIBRARY: &str = "Query is too complex.";
 
 /// Why the edge itself refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +41,9 @@ pub enum EdgeError {
     /// Used before.
     #[error("this signed request was used before; sign a new one")]
     Replayed,
+    /// A read that was signed before this process began.
+    #[error("the node started after this was signed; sign again")]
+    BeforeStart,
     /// For operators only.
     #[error("only the node's operators may do this")]
     NotOperator,
@@ -51,6 +56,9 @@ pub enum EdgeError {
     /// The body is no GraphQL request.
     #[error("the body must be one JSON object with `query`, and if wanted `variables` and `operationName`: {0}")]
     BadJson(String),
+    /// GraphQL extensions.
+    #[error("`extensions` are not taken; leave them out or empty")]
+    Extensions,
     /// Several requests in one.
     #[error("send one request at a time: each needs a signature of its own")]
     Batch,
@@ -69,12 +77,33 @@ pub enum EdgeError {
         /// The limit.
         limit: usize,
     },
+    /// Too much that was refused.
+    #[error("{limit} subscriptions of this connection were refused; mend them, then open a new one")]
+    TooManyRefused {
+        /// The limit.
+        limit: usize,
+    },
+    /// A subscription whose id is too long.
+    #[error("a subscription's id has {limit} bytes at most")]
+    LongSubscriptionId {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A subscription under the id of another.
+    #[error("a subscription with this id runs already on this connection")]
+    DuplicateSubscription,
     /// Updates were lost on the way to a subscriber.
     #[error("updates came faster than you read them and some were left out; read the tasks again")]
     Lagged,
     /// Too much to do.
     #[error("the node has too much to do; try again in a moment")]
     Busy,
+    /// One key has too much under way.
+    #[error("this key has its share under way ({limit}); wait for answers, or a minute, and try again")]
+    TooMany {
+        /// How many it has.
+        limit: usize,
+    },
     /// It took too long.
     #[error("no answer in time; what was asked may still happen: read the task before you ask again")]
     Timeout,
@@ -87,6 +116,9 @@ pub enum EdgeError {
     /// An id from the future.
     #[error("the id's time is in the future; make a new UUIDv7 with the right time")]
     IdFromFuture,
+    /// An id from long ago.
+    #[error("the id's time is more than an hour ago; make a new UUIDv7")]
+    IdTooOld,
     /// A fault of the edge.
     #[error("something went wrong inside the node; it has been logged")]
     Internal,
@@ -121,20 +153,27 @@ impl Coded for EdgeError {
             Self::WrongPayload => "auth.wrong_payload",
             Self::Expired => "auth.expired",
             Self::Replayed => "auth.replayed",
+            Self::BeforeStart => "auth.before_start",
             Self::NotOperator => "auth.not_operator",
             Self::TooLarge { .. } => "request.too_large",
             Self::BadJson(_) => "request.bad_json",
+            Self::Extensions => "request.extensions",
             Self::Batch => "request.batch",
             Self::OneMutation => "request.one_mutation",
             Self::NeedsWebsocket => "request.needs_websocket",
             Self::OnlySubscriptions => "request.only_subscriptions",
             Self::TooManySubscriptions { .. } => "request.too_many_subscriptions",
+            Self::TooManyRefused { .. } => "request.too_many_refused",
+            Self::LongSubscriptionId { .. } => "request.long_subscription_id",
+            Self::DuplicateSubscription => "request.duplicate_subscription",
             Self::Lagged => "request.lagged",
             Self::Busy => "request.busy",
+            Self::TooMany { .. } => "request.too_many",
             Self::Timeout => "request.timeout",
             Self::NoSuchPage => "request.no_such_page",
             Self::BadCursor => "request.bad_cursor",
             Self::IdFromFuture => "request.id_from_future",
+            Self::IdTooOld => "request.id_too_old",
             Self::Internal => "request.internal",
             Self::Syntax(_) => "graphql.syntax",
             Self::Invalid(_) => "graphql.invalid",
@@ -150,6 +189,7 @@ impl EdgeError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             other if other.code().0.starts_with("auth.") => StatusCode::UNAUTHORIZED,
@@ -166,8 +206,11 @@ impl EdgeError {
 }
 
 /// Gives every error that the GraphQL library itself made a code, and shortens what quotes the query.
-pub(crate) fn complete(errors: &mut [ServerError]) {
+pub(crate) fn complete(errors: &mut [ServerError], complexity_max: usize) {
     for error in errors {
+        if error.extensions.is_none() && error.message == TOO_COMPLEX_FOR_LIBRARY {
+            *error = EdgeError::TooComplex { limit: complexity_max }.to_server_error();
+        }
         if error.extensions.as_ref().is_none_or(|values| values.get("code").is_none()) {
             set_code(error, EdgeError::Invalid(String::new()).code());
         }
@@ -247,25 +290,32 @@ pub fn codes() -> Vec<(Code, String)> {
         E::WrongPayload,
         E::Expired,
         E::Replayed,
+        E::BeforeStart,
         E::NotOperator,
-        E::TooLarge { limit: 262_144 },
+        E::TooLarge { limit: 65_536 },
         E::BadJson("…".into()),
+        E::Extensions,
         E::Batch,
         E::OneMutation,
         E::NeedsWebsocket,
         E::OnlySubscriptions,
         E::TooManySubscriptions { limit: 16 },
+        E::TooManyRefused { limit: 32 },
+        E::LongSubscriptionId { limit: 128 },
+        E::DuplicateSubscription,
         E::Lagged,
         E::Busy,
+        E::TooMany { limit: 256 },
         E::Timeout,
         E::NoSuchPage,
         E::BadCursor,
         E::IdFromFuture,
+        E::IdTooOld,
         E::Internal,
         E::Syntax("what the parser says".into()),
         E::Invalid("what the schema's checks say".into()),
         E::TooDeep { limit: 15 },
-        E::TooComplex { limit: 5_000 },
+        E::TooComplex { limit: 12_000 },
     ];
     errors.iter().map(|error| (error.code(), error.to_string())).collect()
 }

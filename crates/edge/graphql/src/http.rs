@@ -1,6 +1,6 @@
 //! Requests over HTTP: from bytes to a checked GraphQL request and back.
 
-use async_graphql::{Request, Response, ServerError, Variables};
+use async_graphql::{Request, Response, ServerError, Variables, parser::types::OperationType};
 use axum::{
     Json, Router,
     body::{Body, to_bytes},
@@ -10,47 +10,31 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tallystick_app::{App, port::operator::NodeOperator};
-use tallystick_core::{BlockHeight, SignedRequest};
-use tokio::sync::Semaphore;
+use tallystick_core::BlockHeight;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    auth::{Authenticator, Expected},
     config::EdgeConfig,
-    document::{self, Limits, Transport},
+    document::{self, Transport},
+    edge::Edge,
     error::{self, EdgeError},
-    schema::{self, EdgeSchema, Services, Session},
+    schema::{self, Services},
     ws,
 };
 
-/// Everything that handlers share.
-pub(crate) struct Edge {
-    pub config: EdgeConfig,
-    pub app: App,
-    pub schema: EdgeSchema,
-    pub authenticator: Authenticator,
-    requests: Arc<Semaphore>,
-    pub websockets: Arc<Semaphore>,
-}
+/// The schema does not change while the process runs.
+static SDL: LazyLock<String> = LazyLock::new(schema::sdl);
 
 /// The edge as a service: `POST /graphql` for signed queries and mutations, `GET /graphql` for WebSockets with
 /// subscriptions, `GET /schema.graphql`, and `GET /health`.
 pub fn router(config: EdgeConfig, app: App, operator: Arc<dyn NodeOperator>) -> Router {
-    let services = Services { app: app.clone(), operator };
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.cors_origins.clone()))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
-    let edge = Edge {
-        schema: schema::build(services, config.complexity_max),
-        authenticator: Authenticator::new(&config),
-        requests: Arc::new(Semaphore::new(config.requests_max)),
-        websockets: Arc::new(Semaphore::new(config.websockets_max)),
-        app,
-        config,
-    };
+    let edge = Edge::new(config, Services { app, operator });
     Router::new()
         .route("/graphql", get(upgrade).post(graphql))
         .route("/health", get(health))
@@ -71,7 +55,7 @@ async fn health(State(edge): State<Arc<Edge>>) -> HttpResponse {
 }
 
 async fn sdl() -> HttpResponse {
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], schema::sdl()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], SDL.as_str()).into_response()
 }
 
 async fn no_such_page() -> HttpResponse {
@@ -97,38 +81,34 @@ async fn graphql(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) 
 }
 
 async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, body: Body) -> Result<Response, EdgeError> {
+    let signed = edge.authenticator.check(authorization(headers)?, "POST", edge.app.clock().now())?;
+    // Not before: who does not sign takes no memory. And not after the seat: who sends slowly takes no room from others.
     let limit = edge.config.body_bytes_max;
     let body = to_bytes(body, limit).await.map_err(|_| EdgeError::TooLarge { limit })?;
-    let expected = Expected { method: "POST", body: &body, payload: true };
-    let signed = edge.authenticator.check(authorization(headers)?, &expected, edge.app.clock().now())?;
-    // Not before: who sends slowly, or does not sign, takes no room from others.
-    let permit = Arc::clone(&edge.requests).try_acquire_owned().map_err(|_| EdgeError::Busy)?;
+    let (ticket, at) = (signed.ticket(), signed.at);
+    let signed = signed.with_body(&body)?;
+    let seat = edge.admit(signed.author, |standing| edge.requests.take(signed.author, standing)).await?;
     let mut request = read(&body)?;
-    document::check(&mut request, Transport::Post, edge.limits())?;
-    let request = request.data(edge.session(signed.author, Some(signed)));
+    let kind = document::check(&mut request, Transport::Post, edge.limits(Transport::Post))?;
+    // A mutation is remembered by the journal, in the app, so that no crowd of readers can keep it out.
+    if kind == OperationType::Query {
+        let now = edge.app.clock().now();
+        edge.admit(ticket.author, |standing| edge.authenticator.admit_read(ticket, standing, now)).await?;
+    }
+    let request = request.data(edge.session(signed.author, Some(schema::Request { signed, at })));
     let schema = edge.schema.clone();
     // On its own: a client that hangs up, or waits no longer, must not stop a command halfway.
     let running = tokio::spawn(async move {
         let response = schema.execute(request).await;
-        drop(permit);
+        drop(seat);
         response
     });
     let mut response = running.await.map_err(|error| {
         tracing::error!("a request broke off: {error}");
         EdgeError::Internal
     })?;
-    error::complete(&mut response.errors);
+    error::complete(&mut response.errors, edge.config.complexity_max);
     Ok(response)
-}
-
-impl Edge {
-    pub fn limits(&self) -> Limits {
-        Limits { depth: self.config.depth_max, selections: self.config.complexity_max }
-    }
-
-    pub fn session(&self, viewer: tallystick_core::NostrKey, request: Option<SignedRequest>) -> Session {
-        Session { viewer, is_operator: self.config.operators.contains(&viewer), request }
-    }
 }
 
 /// The one `Authorization` header.
@@ -141,15 +121,15 @@ fn authorization(headers: &HeaderMap) -> Result<&str, EdgeError> {
     value.to_str().map_err(|_| EdgeError::AuthMalformed("this is no base64"))
 }
 
-/// A GraphQL request as clients send it (GraphQL over HTTP). Extensions are let through and not read.
+/// A GraphQL request as clients send it (GraphQL over HTTP). Extensions may be there, and empty: a command's body is
+/// kept for good, so that nothing is taken that nobody reads.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct PostBody {
     query: String,
     operation_name: Option<String>,
     variables: Option<serde_json::Map<String, serde_json::Value>>,
-    #[serde(rename = "extensions")]
-    _extensions: Option<serde::de::IgnoredAny>,
+    extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 fn read(body: &[u8]) -> Result<Request, EdgeError> {
@@ -157,6 +137,9 @@ fn read(body: &[u8]) -> Result<Request, EdgeError> {
         return Err(EdgeError::Batch);
     }
     let body: PostBody = serde_json::from_slice(body).map_err(|error| EdgeError::BadJson(error.to_string()))?;
+    if body.extensions.is_some_and(|extensions| !extensions.is_empty()) {
+        return Err(EdgeError::Extensions);
+    }
     let mut request = Request::new(body.query);
     request.operation_name = body.operation_name;
     if let Some(variables) = body.variables {

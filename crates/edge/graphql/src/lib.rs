@@ -1,25 +1,28 @@
 //! The GraphQL edge: every request signed with NIP-98.
 //!
 //! ```text
-//! POST /graphql ─▶ size ─▶ auth (who, this URL, this body, now, once) ─▶ document (size, one command) ─▶ schema ─▶ App
-//! GET  /graphql ─▶ WebSocket ─▶ auth in connection_init ─▶ document (one subscription) ─▶ schema ─▶ App's updates
+//! POST /graphql ─▶ auth (who, this URL, now) ─▶ size ─▶ this body ─▶ quota ─▶ document (one command) ─▶ schema ─▶ App
+//! GET  /graphql ─▶ WebSocket ─▶ auth in connection_init ─▶ quota ─▶ document (one subscription) ─▶ schema ─▶ updates
 //! ```
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | `serve` | connections: how many, how slow |
 //! | `http` | routes, from bytes to a checked request and back |
 //! | `ws` | subscriptions over graphql-transport-ws |
 //! | `auth`, `replay` | NIP-98: who signed what; each event once |
-//! | `tokens`, `document` | the size and kind of a query, before parser and executor |
+//! | `edge`, `quota` | who gets room when there is little |
+//! | `tokens`, `document`, `introspection` | the size and kind of a query, before parser and executor |
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
 //! | `sign`, `client` | the client's half |
 //!
 //! # Invariants
-//! * Nothing is parsed as GraphQL that was not signed for this URL, this body and this minute.
+//! * No body is read before a good signature, and nothing is parsed as GraphQL that was not signed for this URL, this body and this minute.
 //! * A signed request does one thing: one mutation field, once. What it did is recorded with the request itself.
 //! * Every error has a stable code. What broke inside is logged, and told in general words.
 //! * A client that hangs up stops no command halfway.
+//! * Nobody can lock out the parties of a task that holds money: strangers together get half of each limited thing.
 //! * Every input has a limit: bytes, brackets, tokens, levels, items, connections, time.
 //! * Nothing here decides: whatever changes, changes on the app's one road.
 
@@ -29,10 +32,14 @@ mod auth;
 pub mod client;
 mod config;
 mod document;
+mod edge;
 mod error;
 mod http;
+mod introspection;
+mod quota;
 mod replay;
 mod schema;
+mod serve;
 pub mod sign;
 mod tokens;
 mod ws;
@@ -41,3 +48,4 @@ pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};
 pub use http::router;
 pub use schema::sdl;
+pub use serve::{ServeLimits, serve};

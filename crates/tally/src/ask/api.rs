@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tallystick_graphql::client::Client;
+use tallystick_graphql::client::{Client, Options, Tap};
 
 use super::documents;
 
@@ -17,6 +17,20 @@ impl Api {
     /// If the address is no URL.
     pub fn new(url: &str, keys: nostr::key::Keys) -> Result<Self> {
         Ok(Self(Client::new(url, keys)?))
+    }
+
+    /// A client with options, such as to speak without TLS.
+    ///
+    /// # Errors
+    /// If the address is no URL.
+    pub fn with_options(url: &str, keys: nostr::key::Keys, options: &Options) -> Result<Self> {
+        Ok(Self(Client::with_options(url, keys, options)?))
+    }
+
+    /// The same, which also appends everything that it hears to `tap`.
+    #[must_use]
+    pub fn with_tap(self, tap: Tap) -> Self {
+        Self(self.0.with_tap(tap))
     }
 
     /// The client below.

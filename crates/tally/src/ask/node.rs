@@ -22,7 +22,7 @@ const PAYMENT: &str = "id direction paymentHash amountMsat feeMsat status update
 pub async fn run(access: Access, command: NodeCommand) -> Result<()> {
     let api = connect(&access)?;
     let (name, document, variables) = request(command)?;
-    print(&api.ask(name, &document, variables).await?)
+    print::until_closed(print::pretty(&api.ask(name, &document, variables).await?))
 }
 
 /// The field that is asked for, the document and its variables.

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a harness tells how much it has tried")]
 
 mod chain;
+mod client;
 mod crash;
 mod driver;
 mod foreign;

@@ -1,13 +1,25 @@
-//! A client that signs: for the command line, demos and tests. Plain HTTP; TLS ends at the proxy before the node.
+//! A client that signs: for the command line, demos and tests.
 
+mod connect;
 mod subscribe;
 
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Request, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use nostr::key::Keys;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tallystick_app::{Clock, SystemClock};
+use tallystick_core::Coded;
+use tokio::time::timeout;
 
-use crate::sign;
+use crate::{error::EdgeError, sign};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the edge itself takes to give up.
@@ -15,13 +27,25 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
+/// Where everything is written that a client hears.
+pub type Tap = Arc<Mutex<Vec<u8>>>;
+
+/// What a client may do that it usually does not.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Whether to speak without TLS to other machines.
+    pub insecure: bool,
+    /// Certificates (X.509, DER) that are trusted as roots, besides the system's.
+    pub roots: Vec<Vec<u8>>,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} ({code})")]
 pub struct ClientError {
     /// The code of the edge's first error; or `client.unreachable` (not there, or the connection broke),
     /// `client.closed` (the node closed the WebSocket), `client.answer` (this is no GraphQL), `client.url`,
-    /// `client.sign`.
+    /// `client.tls`, `client.sign`.
     pub code: String,
     /// A sentence.
     pub message: String,
@@ -37,6 +61,16 @@ impl ClientError {
         Self::new("client.unreachable", error)
     }
 
+    /// As [`Self::unreachable`], with what lies below: the outer error says little.
+    fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        Self::unreachable(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+
+    fn is_before_start(&self) -> bool {
+        self.code == EdgeError::BeforeStart.code().0
+    }
+
     /// The node answers something that is no GraphQL.
     fn answer(error: impl ToString) -> Self {
         Self::new("client.answer", error)
@@ -47,24 +81,39 @@ impl ClientError {
 #[derive(Clone)]
 pub struct Client {
     url: String,
+    uri: Uri,
     keys: Keys,
-    http: reqwest::Client,
+    tls: Arc<ClientConfig>,
+    http: connect::Http,
+    tap: Option<Tap>,
 }
 
 impl Client {
-    /// A client of the endpoint at `url`, such as `http://127.0.0.1:8080/graphql`, which must be one of the node's
-    /// public URLs, letter by letter.
+    /// A client of the endpoint at `url`, such as `https://tally.example/graphql`, which must be one of the node's
+    /// public URLs, letter by letter. Without TLS only this machine is asked.
     ///
     /// # Errors
-    /// `client.url` if it is no HTTP URL.
+    /// `client.url` if it is no such URL, `client.tls` if there are no root certificates.
     pub fn new(url: impl Into<String>, keys: Keys) -> Result<Self, ClientError> {
+        Self::with_options(url, keys, &Options::default())
+    }
+
+    /// A client with options.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_options(url: impl Into<String>, keys: Keys, options: &Options) -> Result<Self, ClientError> {
         let url = url.into();
-        if !url.starts_with("http://") {
-            return Err(ClientError::new("client.url", "the node's URL must begin with http://"));
-        }
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build();
-        let http = http.map_err(|error| ClientError::new("client.url", error))?;
-        Ok(Self { url, keys, http })
+        let uri = connect::read_url(&url, options)?;
+        let tls = connect::tls(&uri, options)?;
+        let http = connect::http(&tls);
+        Ok(Self { url, uri, keys, tls, http, tap: None })
+    }
+
+    /// The same client, which also appends every answer and message to `tap`, byte by byte as it came.
+    #[must_use]
+    pub fn with_tap(self, tap: Tap) -> Self {
+        Self { tap: Some(tap), ..self }
     }
 
     /// Runs a query or a mutation and answers its `data`.
@@ -73,18 +122,37 @@ impl Client {
     /// [`ClientError`] with the first error's code, also when there is data beside it.
     pub async fn query(&self, query: &str, variables: Value) -> Result<Value, ClientError> {
         let body = json!({ "query": query, "variables": variables }).to_string().into_bytes();
-        let authorization = self.authorization("POST", Some(&body))?;
-        let request = self.http.post(&self.url).header(reqwest::header::AUTHORIZATION, authorization);
-        let request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
-        let mut response = request.send().await.map_err(ClientError::unreachable)?;
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(ClientError::unreachable)? {
-            if answer.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(ClientError::answer("the answer is too long"));
-            }
-            answer.extend_from_slice(&chunk);
+        match self.post(&body).await {
+            // It was signed in the second before the node began.
+            Err(error) if error.is_before_start() => self.post(&body).await,
+            answer => answer,
         }
+    }
+
+    async fn post(&self, body: &[u8]) -> Result<Value, ClientError> {
+        let authorization = self.authorization("POST", Some(body))?;
+        let request = Request::post(self.uri.clone())
+            .header(AUTHORIZATION, authorization)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(body.to_vec()))
+            .map_err(|error| ClientError::new("client.url", error))?;
+        let answer = async {
+            let response = self.http.request(request).await.map_err(|error| ClientError::broken(&error))?;
+            let answer = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            answer.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => ClientError::answer("the answer is too long"),
+                None => ClientError::broken(&*error),
+            })
+        };
+        let answer = timeout(REQUEST_TIMEOUT, answer).await.map_err(ClientError::unreachable)??.to_bytes();
+        self.heard(&answer);
         data_of(serde_json::from_slice(&answer).map_err(ClientError::answer)?)
+    }
+
+    fn heard(&self, bytes: &[u8]) {
+        if let Some(tap) = &self.tap {
+            tap.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        }
     }
 
     fn authorization(&self, method: &str, body: Option<&[u8]>) -> Result<String, ClientError> {
@@ -95,10 +163,10 @@ impl Client {
 
 /// The data of a GraphQL answer, if there is no error.
 fn data_of(mut answer: Value) -> Result<Value, ClientError> {
-    match answer["errors"].get(0) {
-        Some(error) => Err(error_of(error)),
-        None if answer.get("data").is_some() => Ok(answer["data"].take()),
-        None => Err(ClientError::answer("the answer is no GraphQL")),
+    match (answer["errors"].get(0), answer.get("data").is_some()) {
+        (Some(error), _) => Err(error_of(error)),
+        (None, true) => Ok(answer["data"].take()),
+        (None, false) => Err(ClientError::answer("the answer is no GraphQL")),
     }
 }
 

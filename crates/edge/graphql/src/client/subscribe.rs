@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
@@ -29,18 +29,18 @@ impl Client {
         query: &str,
         variables: Value,
     ) -> Result<impl Stream<Item = Result<Value, ClientError>> + Send + Unpin + use<>, ClientError> {
-        let mut socket = self.open().await?;
-        let authorization = self.authorization("GET", None)?;
-        send(&mut socket, json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await?;
+        let mut socket = match self.introduce().await {
+            // It was signed in the second before the node began.
+            Err(error) if error.is_before_start() => self.introduce().await?,
+            socket => socket?,
+        };
         let subscribe = json!({ "type": "subscribe", "id": ID, "payload": { "query": query, "variables": variables } });
-        match receive(&mut socket).await? {
-            Some(message) if message["type"] == "connection_ack" => send(&mut socket, subscribe).await?,
-            _ => return Err(ClientError::answer("the node does not take the connection")),
-        }
-        let events = stream::unfold(Some(socket), |socket| async move {
-            let mut socket = socket?;
-            match event(&mut socket).await {
-                Ok(Some(data)) => Some((data, Some(socket))),
+        send(&mut socket, subscribe).await?;
+        let client = self.clone();
+        let events = stream::unfold(Some((client, socket)), |open| async move {
+            let (client, mut socket) = open?;
+            match client.event(&mut socket).await {
+                Ok(Some(data)) => Some((data, Some((client, socket)))),
                 Ok(None) => None,
                 Err(error) => Some((Err(error), None)),
             }
@@ -48,47 +48,66 @@ impl Client {
         Ok(Box::pin(events))
     }
 
+    /// Opens the WebSocket and says who reads.
+    async fn introduce(&self) -> Result<Socket, ClientError> {
+        let mut socket = self.open().await?;
+        let authorization = self.authorization("GET", None)?;
+        send(&mut socket, json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await?;
+        match self.receive(&mut socket).await? {
+            Some(message) if message["type"] == "connection_ack" => Ok(socket),
+            _ => Err(ClientError::answer("the node does not take the connection")),
+        }
+    }
+
     async fn open(&self) -> Result<Socket, ClientError> {
         let url = self.url.replacen("http", "ws", 1);
         let mut request = url.into_client_request().map_err(|error| ClientError::new("client.url", error))?;
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
-        let connected = timeout(CONNECT_TIMEOUT, tokio_tungstenite::connect_async(request)).await;
+        let tls = Connector::Rustls(std::sync::Arc::clone(&self.tls));
+        let connected = timeout(CONNECT_TIMEOUT, connect_async_tls_with_config(request, None, true, Some(tls))).await;
         let (socket, _) = connected.map_err(ClientError::unreachable)?.map_err(ClientError::unreachable)?;
         Ok(socket)
+    }
+
+    /// The next event of the subscription: its data or error. Nothing once it is complete.
+    async fn event(&self, socket: &mut Socket) -> Result<Option<Result<Value, ClientError>>, ClientError> {
+        while let Some(mut message) = self.receive(socket).await? {
+            match message["type"].as_str() {
+                Some("next") => {
+                    let payload = message.get_mut("payload").map(Value::take).unwrap_or_default();
+                    return Ok(Some(data_of(payload)));
+                }
+                Some("error") => return Err(error_of(&message["payload"][0])),
+                Some("complete") => return Ok(None),
+                Some("ping") => send(socket, json!({ "type": "pong" })).await?,
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next message; nothing when the node closed the connection as it should.
+    async fn receive(&self, socket: &mut Socket) -> Result<Option<Value>, ClientError> {
+        loop {
+            let frame = timeout(SILENCE_MAX, socket.next()).await.map_err(ClientError::unreachable)?;
+            match frame {
+                Some(Ok(Message::Text(text))) => {
+                    self.heard(text.as_bytes());
+                    return serde_json::from_str(&text).map(Some).map_err(ClientError::answer);
+                }
+                Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) != 1000 => {
+                    let (code, message) =
+                        frame.reason.split_once(": ").unwrap_or(("client.closed", frame.reason.as_str()));
+                    return Err(ClientError::new(code, message));
+                }
+                Some(Ok(Message::Close(_))) | None => return Ok(None),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(ClientError::unreachable(error)),
+            }
+        }
     }
 }
 
 async fn send(socket: &mut Socket, message: Value) -> Result<(), ClientError> {
     socket.send(Message::text(message.to_string())).await.map_err(ClientError::unreachable)
-}
-
-/// The next event of the subscription: its data or error. Nothing once it is complete.
-async fn event(socket: &mut Socket) -> Result<Option<Result<Value, ClientError>>, ClientError> {
-    while let Some(mut message) = receive(socket).await? {
-        match message["type"].as_str() {
-            Some("next") => return Ok(Some(data_of(message["payload"].take()))),
-            Some("error") => return Err(error_of(&message["payload"][0])),
-            Some("complete") => return Ok(None),
-            Some("ping") => send(socket, json!({ "type": "pong" })).await?,
-            _ => {}
-        }
-    }
-    Ok(None)
-}
-
-/// The next message; nothing when the node closed the connection as it should.
-async fn receive(socket: &mut Socket) -> Result<Option<Value>, ClientError> {
-    loop {
-        let frame = timeout(SILENCE_MAX, socket.next()).await.map_err(ClientError::unreachable)?;
-        match frame {
-            Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).map(Some).map_err(ClientError::answer),
-            Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) != 1000 => {
-                let (code, message) = frame.reason.split_once(": ").unwrap_or(("client.closed", frame.reason.as_str()));
-                return Err(ClientError::new(code, message));
-            }
-            Some(Ok(Message::Close(_))) | None => return Ok(None),
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(ClientError::unreachable(error)),
-        }
-    }
 }

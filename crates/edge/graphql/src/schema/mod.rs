@@ -9,13 +9,10 @@ mod scalar;
 mod subscription;
 mod task;
 
-use async_graphql::{
-    Context, Error, MergedObject, SDLExportOptions, Schema, SchemaBuilder, ServerError, ValidationResult,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation},
-};
+use async_graphql::{Context, Error, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use std::sync::Arc;
 use tallystick_app::{App, port::operator::NodeOperator};
-use tallystick_core::{NostrKey, SignedRequest};
+use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 
 use crate::error::{EdgeError, Failure};
 
@@ -42,12 +39,21 @@ pub(crate) struct Session {
     /// Whether that is one of the node's operators.
     pub is_operator: bool,
     /// The signed request itself; none on a WebSocket, whose signature covers no command.
-    pub request: Option<SignedRequest>,
+    pub request: Option<Request>,
+}
+
+/// A signed request.
+#[derive(Clone)]
+pub(crate) struct Request {
+    /// What was signed.
+    pub signed: SignedRequest,
+    /// When, as its author says.
+    pub at: Timestamp,
 }
 
 /// The schema over these services.
 pub(crate) fn build(services: Services, complexity_max: usize) -> EdgeSchema {
-    builder().data(services).extension(ComplexityLimit(complexity_max)).finish()
+    builder().data(services).limit_complexity(complexity_max).finish()
 }
 
 /// The schema in the schema definition language.
@@ -73,7 +79,11 @@ fn session<'a>(ctx: &Context<'a>) -> &'a Session {
 
 /// The signed request that a mutation stands on.
 fn signed(ctx: &Context<'_>) -> Result<SignedRequest> {
-    Ok(session(ctx).request.clone().ok_or_else(|| Failure::from(EdgeError::OnlySubscriptions))?)
+    Ok(request(ctx)?.signed.clone())
+}
+
+fn request<'a>(ctx: &Context<'a>) -> Result<&'a Request> {
+    Ok(session(ctx).request.as_ref().ok_or_else(|| Failure::from(EdgeError::OnlySubscriptions))?)
 }
 
 /// The operator's side of the node, for operators.
@@ -89,28 +99,4 @@ fn operator<'a>(ctx: &Context<'a>) -> Result<&'a dyn NodeOperator> {
 fn internal(what: &str, error: &dyn std::fmt::Display) -> Error {
     tracing::error!("{what}: {error}");
     Failure::from(EdgeError::Internal).into()
-}
-
-/// Refuses what asks for too much, with a code of its own.
-struct ComplexityLimit(usize);
-
-impl ExtensionFactory for ComplexityLimit {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self(self.0))
-    }
-}
-
-#[async_trait::async_trait]
-impl Extension for ComplexityLimit {
-    async fn validation(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        next: NextValidation<'_>,
-    ) -> std::result::Result<ValidationResult, Vec<ServerError>> {
-        let result = next.run(ctx).await?;
-        if result.complexity > self.0 {
-            return Err(vec![EdgeError::TooComplex { limit: self.0 }.to_server_error()]);
-        }
-        Ok(result)
-    }
 }

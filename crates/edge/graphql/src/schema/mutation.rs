@@ -1,12 +1,12 @@
 //! What the parties of a task can do. The author of a signed request is who does it.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use tallystick_app::{Answer, App, AppError, mint_id};
+use tallystick_app::{Answer, AppError};
 use tallystick_core::{self as core, Blocks, Duration};
 use tallystick_escrow::{self as escrow, Terms, UserCommand};
 
 use super::{
-    Result, app,
+    Result, app, request,
     scalar::{Hex32, Sat, Timestamp, Uuid},
     session, signed,
     task::{OnSilence, Task},
@@ -15,12 +15,14 @@ use crate::error::{EdgeError, Failure};
 
 /// How far the time in a client's id may be ahead of the node's.
 const ID_AHEAD_MAX: Duration = Duration::from_secs(60);
+/// How old a new task's id may be.
+const ID_AGE_MAX: Duration = Duration::from_secs(3_600);
 
 /// The terms of a new task.
 #[derive(InputObject)]
 pub(crate) struct CreateTaskInput {
-    /// The task's id, a UUIDv7 that you made: asked again with the same id and terms, the task is there already. A
-    /// request without it makes a new task each time.
+    /// The task's id, a UUIDv7 that you made within the last hour: asked again with the same id and terms, the task is
+    /// there already. Without it, each newly signed request makes a new task.
     id: Option<Uuid>,
     /// What it is about, in one line; everybody sees it.
     title: String,
@@ -54,7 +56,7 @@ pub(crate) struct TaskMutation;
 impl TaskMutation {
     /// Posts a task; you become its requester.
     async fn create_task(&self, ctx: &Context<'_>, input: CreateTaskInput) -> Result<TaskPayload> {
-        let id = new_id(app(ctx), input.id)?;
+        let id = task_id(ctx, input.id).await?;
         let terms = Terms {
             title: input.title,
             description_hash: input.description_hash.0,
@@ -127,14 +129,26 @@ fn payload(ctx: &Context<'_>, answer: std::result::Result<Answer, AppError>) -> 
     Ok(TaskPayload { changed: answer.changed, task: Task::new(answer.view, app(ctx), session(ctx)) })
 }
 
-/// The client's id, or a fresh one. Ids sort tasks by time: one from the future would stay on top of every list.
-fn new_id(app: &App, id: Option<Uuid>) -> Result<core::Id<escrow::Task>> {
-    let now = app.clock().now();
-    match id {
-        Some(id) if made_at(id.0) > now.after(ID_AHEAD_MAX) => Err(Failure::from(EdgeError::IdFromFuture).into()),
-        Some(id) => Ok(id.0),
-        None => mint_id(now).map_err(|error| super::internal("no id can be minted", &error)),
+/// The client's id, or one made of the signed request: sent again, it names the same task.
+///
+/// Ids sort tasks by time: one from the future would stay on top of every list, and one from long ago would turn up in
+/// the middle of pages that were read already.
+async fn task_id(ctx: &Context<'_>, id: Option<Uuid>) -> Result<core::Id<escrow::Task>> {
+    let Some(Uuid(id)) = id else {
+        let request = request(ctx)?;
+        let mut random = [0; 10];
+        random.copy_from_slice(&request.signed.id.0[..10]);
+        return Ok(core::Id::from_parts(request.at.as_millis(), random));
+    };
+    let now = app(ctx).clock().now();
+    if made_at(id) > now.after(ID_AHEAD_MAX) {
+        return Err(Failure::from(EdgeError::IdFromFuture).into());
     }
+    let is_old = made_at(id).after(ID_AGE_MAX) < now;
+    if is_old && app(ctx).task(id).await.map_err(Failure::from)?.is_none() {
+        return Err(Failure::from(EdgeError::IdTooOld).into());
+    }
+    Ok(id)
 }
 
 /// The time in a UUIDv7: its first 48 bits (RFC 9562, section 5.7).

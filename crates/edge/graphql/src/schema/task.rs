@@ -12,6 +12,9 @@ use super::{
     scalar::{Hex32, Msat, NostrKey, Sat, Timestamp, Uuid},
 };
 
+/// What a task's tranches are counted as in a query's complexity: as many as the usual policy allows.
+const TRANCHES_USUAL: usize = 8;
+
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +41,13 @@ pub(crate) enum TaskState {
     Cancelled,
     /// Time ran out before any money was locked.
     Expired,
+}
+
+impl TaskState {
+    /// Whether nothing can happen to it any more.
+    fn has_ended(self) -> bool {
+        matches!(self, Self::Settled | Self::Refunded | Self::Cancelled | Self::Expired)
+    }
 }
 
 /// Why a task is being, or was, paid out or given back.
@@ -284,8 +294,11 @@ impl Task {
     }
 
     /// The parts of the payout, each with a hold of its own.
-    async fn tranches(&self) -> Vec<Tranche<'_>> {
-        self.view.tranches.iter().map(|view| Tranche { view, is_party: self.is_party }).collect()
+    #[graphql(complexity = "child_complexity.saturating_mul(TRANCHES_USUAL)")]
+    async fn tranches(&self) -> Result<Vec<Tranche<'_>>> {
+        let has_ended = named::<TaskState>(&self.view.state)?.has_ended();
+        let tranche = |view| Tranche { view, is_party: self.is_party, has_ended };
+        Ok(self.view.tranches.iter().map(tranche).collect())
     }
 }
 
@@ -293,6 +306,7 @@ impl Task {
 pub(crate) struct Tranche<'a> {
     view: &'a TrancheView,
     is_party: bool,
+    has_ended: bool,
 }
 
 impl Tranche<'_> {
@@ -325,9 +339,11 @@ impl Tranche<'_> {
         named(&self.view.state)
     }
 
-    /// The worker's payment hash, which the requester's hold is locked to as well.
+    /// The worker's payment hash, which the requester's hold is locked to as well; for requester and worker only, until
+    /// the task has ended.
     async fn payment_hash(&self) -> Option<Hex32> {
-        self.view.hash.map(|hash| Hex32(core::Digest32(hash.0)))
+        let hash = self.view.hash.filter(|_| self.is_party || self.has_ended);
+        hash.map(|hash| Hex32(core::Digest32(hash.0)))
     }
 
     /// The worker's invoice (BOLT 11); for requester and worker only.

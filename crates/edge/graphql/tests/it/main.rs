@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
 mod auth;
+mod connections;
 mod operator;
 mod pages;
 mod refusals;
 mod schema;
 mod story;
 mod subscriptions;
+mod tls;
 mod world;

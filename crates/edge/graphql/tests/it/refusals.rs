@@ -1,5 +1,6 @@
 //! Foreign input behind a good signature: what is refused, with which code, and that nothing happens.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tallystick_core::{Blocks, Duration, Msat};
 use tallystick_testkit::rail::InvoiceSpec;
@@ -28,11 +29,16 @@ async fn bodies_that_are_no_request() {
         ("request.bad_json", 400, deep),
         ("request.batch", 400, json!([{ "query": query }]).to_string()),
         ("request.batch", 400, " [".into()),
-        ("request.too_large", 413, json!({ "query": query, "operationName": "x".repeat(256 * 1024) }).to_string()),
+        ("request.too_large", 413, json!({ "query": query, "operationName": "x".repeat(64 * 1024) }).to_string()),
+        ("request.extensions", 400, json!({ "query": query, "extensions": { "pad": "x" } }).to_string()),
     ];
     for (expected, status, body) in table {
         let answer = world.signed(&requester(), &body).await;
         assert_eq!((code(&answer.1), answer.0), (expected, status), "{}", &body[..body.len().min(200)]);
+    }
+    for empty in [json!({}), Value::Null] {
+        let body = json!({ "query": query, "extensions": empty }).to_string();
+        assert_eq!(world.signed(&requester(), &body).await.0, 200);
     }
     let invalid_utf8 = [b"{\"query\": \"".as_slice(), &[0xff], b"\"}"].concat();
     let signature = tallystick_graphql::sign::authorization(
@@ -78,12 +84,23 @@ async fn queries_that_are_refused() {
         ("graphql.invalid", "query a { node { height } } query b { node { height } }".into()),
         ("graphql.invalid", "mutation { createTask(input: { title: \"x\" }) { changed } }".into()),
         ("graphql.too_deep", nested(20)),
-        ("graphql.too_deep", nested(40_000)),
-        ("graphql.too_deep", format!("{{ task(id: {}", "[".repeat(100_000))),
+        ("graphql.too_deep", nested(10_000)),
+        ("graphql.too_deep", format!("{{ task(id: {}", "[".repeat(60_000))),
         ("graphql.too_complex", format!("{{ {} }}", aliases(2_000, "node { height }"))),
         (
             "graphql.too_complex",
-            format!("{{ {} }}", aliases(10, "tasks(first: 100) { nodes { id state title height } }")),
+            format!("{{ {} }}", aliases(25, "tasks(first: 100) { nodes { id state title height } }")),
+        ),
+        ("graphql.too_complex", format!("{{ {} }}", aliases(20, "tasks(first: 100) { nodes { tranches { state } } }"))),
+        ("graphql.too_complex", format!("{{ __schema {{ types {{ {} }} }} }}", aliases(1_200, "name"))),
+        ("graphql.too_complex", format!("{{ {} }}", aliases(400, "__schema { types { name } }"))),
+        (
+            "graphql.too_complex",
+            format!("{{ {} }} fragment s on Query {{ __schema {{ types {{ name }} }} }}", "...s ".repeat(1_000)),
+        ),
+        (
+            "graphql.too_deep",
+            "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }".into(),
         ),
         ("graphql.too_complex", format!("{{ ...f0 }} {bomb} fragment f30 on Query {{ node {{ height }} }}")),
         ("request.one_mutation", format!("mutation {{ a: {cancel} b: {cancel} }}")),
@@ -135,6 +152,7 @@ async fn terms_that_are_refused() {
         ("graphql.invalid", "descriptionHash", json!("ab")),
         ("graphql.invalid", "surprise", json!(1)),
         ("request.id_from_future", "id", json!(later.to_string())),
+        ("request.id_too_old", "id", json!("0193b1f4-7c3e-7000-8000-0123456789ab")),
     ];
     for (expected, field, value) in table {
         let mut input = world.input(world.new_id());
@@ -143,6 +161,43 @@ async fn terms_that_are_refused() {
         assert_eq!(error.code, expected, "{field}: {value}: {}", error.message);
     }
     assert_eq!(world.facts().await, 0);
+}
+
+#[tokio::test]
+async fn a_task_without_an_id_is_named_by_its_signature() {
+    let world = World::start().await;
+    let mut input = world.input(world.new_id());
+    input.as_object_mut().unwrap().remove("id");
+    let body = json!({ "query": "mutation($input: CreateTaskInput!) { createTask(input: $input) { task { id } } }",
+        "variables": { "input": input } })
+    .to_string();
+    let signature = world.signature(&requester(), &body);
+    let event = STANDARD.decode(signature.trim_start_matches("Nostr ")).unwrap();
+    let event: Value = serde_json::from_slice(&event).unwrap();
+    let (_, answer) = world.post(Some(&signature), body.clone()).await;
+    let id = answer["data"]["createTask"]["task"]["id"].as_str().unwrap().to_owned();
+    let millis = u64::from_str_radix(&id.replace('-', "")[..12], 16).unwrap();
+    assert_eq!(millis, event["created_at"].as_u64().unwrap() * 1_000);
+    assert_eq!(id[id.len() - 8..], event["id"].as_str().unwrap()[12..20]);
+    let (_, answer) = world.post(Some(&signature), body.clone()).await;
+    assert_eq!(code(&answer), "auth.replayed");
+    assert_eq!(world.facts().await, 1);
+    // Signed anew, it is another task.
+    assert_eq!(world.signed(&requester(), &body).await.0, 200);
+    assert_eq!(world.facts().await, 2);
+}
+
+#[tokio::test]
+async fn an_old_id_still_names_the_task_that_has_it() {
+    let world = World::start().await;
+    let body = json!({ "query": "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }",
+        "variables": { "input": world.input(world.new_id()) } })
+    .to_string();
+    for changed in [true, false] {
+        let (_, answer) = world.signed(&requester(), &body).await;
+        assert_eq!(answer["data"]["createTask"]["changed"], changed, "{answer}");
+        world.clock.advance(Duration::from_secs(7_200));
+    }
 }
 
 #[tokio::test]
@@ -177,7 +232,9 @@ async fn invoices_that_are_refused() {
     let table = [
         ("invoice.malformed", json!(["nonsense"])),
         ("invoice.malformed", json!([""])),
-        ("invoice.too_long", json!(["l".repeat(100_000)])),
+        // As many and as long as they may be: the body is not too large.
+        ("invoice.malformed", json!(vec!["l".repeat(4_296); 8])),
+        ("invoice.too_long", json!(["l".repeat(60_000)])),
         ("invoice.count", json!([])),
         ("invoice.count", json!([world.rail.invoice("payee", 1_000), world.rail.invoice("payee", 1_000)])),
         ("invoice.wrong_amount", json!([world.rail.invoice("payee", 1_001)])),

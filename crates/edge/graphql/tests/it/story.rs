@@ -185,3 +185,22 @@ async fn a_starting_node_says_so() {
         .await;
     assert_eq!(code(&answer), "escrow.not_found");
 }
+
+#[tokio::test]
+async fn a_payment_hash_is_for_the_parties_until_the_end() {
+    let world = World::start().await;
+    let id = world.create().await;
+    world.accept(id).await;
+    world.fund(id).await;
+    let query = format!("{{ task(id: \"{id}\") {{ tranches {{ paymentHash }} }} }}");
+    let shown = async |keys| {
+        let (_, answer) = world.ask(&keys, &query).await;
+        answer["data"]["task"]["tranches"][0]["paymentHash"].is_string()
+    };
+    assert!(shown(requester()).await);
+    assert!(shown(worker()).await);
+    assert!(!shown(stranger()).await);
+    world.act(&requester(), id, "cancelTask(id: $id)", "", json!({})).await.unwrap();
+    world.until(id, "REFUNDED").await;
+    assert!(shown(stranger()).await);
+}

@@ -1,6 +1,7 @@
 //! Updates over a WebSocket.
 
 use futures::{SinkExt, Stream, StreamExt};
+use nostr::key::Keys;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tallystick_app::Clock;
@@ -115,6 +116,25 @@ async fn receive(socket: &mut Socket) -> (u16, String) {
     }
 }
 
+/// A connection that has said who it is.
+async fn introduced(world: &World, keys: &Keys) -> Socket {
+    let mut socket = open(world).await.unwrap();
+    introduce(&mut socket, world, keys).await;
+    assert_eq!(receive(&mut socket).await, (0, "{\"type\":\"connection_ack\"}".into()));
+    socket
+}
+
+async fn introduce(socket: &mut Socket, world: &World, keys: &Keys) {
+    let authorization = sign::authorization(keys, &world.url, "GET", None, world.clock.now()).unwrap();
+    send(socket, &init(&authorization)).await;
+}
+
+fn subscribe(id: &str, query: &str) -> String {
+    json!({ "type": "subscribe", "id": id, "payload": { "query": query } }).to_string()
+}
+
+const ALL: &str = "subscription { taskUpdates { id } }";
+
 fn init(authorization: &str) -> String {
     json!({ "type": "connection_init", "payload": { "authorization": authorization } }).to_string()
 }
@@ -170,9 +190,12 @@ async fn silent_and_oversized_connections_are_closed() {
         }
     };
     tokio::time::timeout(PATIENCE, chat).await.expect("pings do not say who one is");
-    let mut large = open(&world).await.unwrap();
-    send(&mut large, &init(&"x".repeat(17 * 1024))).await;
-    assert_ne!(receive(&mut large).await.0, 0);
+    let mut large = introduced(&world, &requester()).await;
+    let long = format!("subscription {{ taskUpdates {{ id }} }} # {}", "x".repeat(17 * 1024));
+    send(&mut large, &json!({ "type": "subscribe", "id": "1", "payload": { "query": long } }).to_string()).await;
+    world.create().await;
+    let (code, said) = receive(&mut large).await;
+    assert_ne!(code, 0, "a text came: {said}");
 }
 
 #[tokio::test]
@@ -196,28 +219,25 @@ async fn a_connection_without_a_sign_of_life_is_closed() {
 #[tokio::test]
 async fn connections_and_subscriptions_are_counted() {
     let world = World::with(|config| {
-        config.websockets_max = 1;
+        config.websockets_unnamed_max = 1;
         config.subscriptions_max = 1;
     })
     .await;
     let mut socket = open(&world).await.unwrap();
     assert_eq!(open(&world).await.err(), Some(503));
-    let authorization = sign::authorization(&requester(), &world.url, "GET", None, world.clock.now()).unwrap();
-    send(&mut socket, &init(&authorization)).await;
+    introduce(&mut socket, &world, &requester()).await;
     receive(&mut socket).await;
-    let subscribe = |id: &str| {
-        json!({ "type": "subscribe", "id": id, "payload": { "query": "subscription { taskUpdates { id } }" } })
-            .to_string()
-    };
-    send(&mut socket, &subscribe("1")).await;
-    send(&mut socket, &subscribe("2")).await;
+    // Who has said who it is takes no room from others.
+    drop(open(&world).await.unwrap());
+    send(&mut socket, &subscribe("1", ALL)).await;
+    send(&mut socket, &subscribe("2", ALL)).await;
     let (_, refused) = receive(&mut socket).await;
     let refused: Value = serde_json::from_str(&refused).unwrap();
     assert_eq!(refused["id"], "2");
     assert_eq!(crate::world::code(&refused["payload"]), "request.too_many_subscriptions");
     // The end of one makes room for the next.
     send(&mut socket, &json!({ "type": "complete", "id": "1" }).to_string()).await;
-    send(&mut socket, &subscribe("3")).await;
+    send(&mut socket, &subscribe("3", ALL)).await;
     let id = world.create().await;
     let told = async {
         loop {
@@ -231,4 +251,80 @@ async fn connections_and_subscriptions_are_counted() {
     let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
     assert_eq!((&told["id"], &told["payload"]["data"]["taskUpdates"]["id"]), (&json!("3"), &json!(id.to_string())));
     drop(socket);
+}
+
+#[tokio::test]
+async fn one_key_has_its_share_of_connections() {
+    let world = World::with(|config| config.websockets_per_key_max = 1).await;
+    let first = introduced(&world, &requester()).await;
+    let mut second = open(&world).await.unwrap();
+    introduce(&mut second, &world, &requester()).await;
+    let (code, said) = receive(&mut second).await;
+    assert_eq!(code, 4403, "{said}");
+    assert!(said.starts_with("request.too_many: "), "{said}");
+    introduced(&world, &stranger()).await;
+    drop(first);
+    let again = async {
+        loop {
+            let mut socket = open(&world).await.unwrap();
+            introduce(&mut socket, &world, &requester()).await;
+            if receive(&mut socket).await.0 == 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("a closed connection gives its place back");
+}
+
+#[tokio::test]
+async fn ids_of_subscriptions_are_checked() {
+    let world = World::start().await;
+    let mut twice = introduced(&world, &requester()).await;
+    send(&mut twice, &subscribe("1", ALL)).await;
+    send(&mut twice, &subscribe("1", ALL)).await;
+    let (code, said) = receive(&mut twice).await;
+    assert_eq!(code, 4409, "{said}");
+
+    let mut long = introduced(&world, &requester()).await;
+    send(&mut long, &subscribe(&"x".repeat(129), ALL)).await;
+    let (code, said) = receive(&mut long).await;
+    assert_eq!(code, 4403, "{said}");
+    assert!(said.starts_with("request.long_subscription_id"), "{said}");
+
+    // An id is free again once its subscription has ended.
+    let mut again = introduced(&world, &requester()).await;
+    for _ in 0..3 {
+        send(&mut again, &subscribe("1", ALL)).await;
+        send(&mut again, &json!({ "type": "complete", "id": "1" }).to_string()).await;
+        let (code, said) = receive(&mut again).await;
+        assert_eq!((code, said.contains("complete")), (0, true), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_too_often_is_let_go() {
+    let world = World::with(|config| {
+        config.refusals_max = 3;
+        config.subscription_selections_max = 5;
+    })
+    .await;
+    let mut socket = introduced(&world, &requester()).await;
+    let large = format!("subscription {{ taskUpdates {{ {} }} }}", "id ".repeat(6));
+    let nothing = "subscription { taskUpdates(id: \"0193b1f4-7c3e-7000-8000-0123456789ab\") { id } }";
+    for (n, query, expected) in [
+        (1, "{ node { height } }", "request.only_subscriptions"),
+        (2, large.as_str(), "graphql.too_complex"),
+        (3, nothing, "escrow.not_found"),
+    ] {
+        send(&mut socket, &subscribe(&n.to_string(), query)).await;
+        let (_, told) = receive(&mut socket).await;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((crate::world::code(&told["payload"]), &told["type"]), (expected, &json!("next")));
+        let (_, complete) = receive(&mut socket).await;
+        assert!(complete.contains("complete"), "{complete}");
+    }
+    send(&mut socket, &subscribe("4", ALL)).await;
+    let (code, said) = receive(&mut socket).await;
+    assert_eq!(code, 4403, "{said}");
+    assert!(said.starts_with("request.too_many_refused"), "{said}");
 }

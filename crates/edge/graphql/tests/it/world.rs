@@ -17,7 +17,7 @@ use tallystick_app::{
 };
 use tallystick_core::{BlockHeight, Id, Msat, NodeKey, NostrKey, PaymentHash, Sat, Timestamp};
 use tallystick_escrow::{Policy, Task};
-use tallystick_graphql::{EdgeConfig, client::Client, router, sign};
+use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve, sign};
 use tallystick_testkit::{ManualClock, MemoryStore, SimRail};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -44,7 +44,7 @@ pub fn operator() -> Keys {
     keys(4)
 }
 
-fn keys(n: u8) -> Keys {
+pub fn keys(n: u8) -> Keys {
     Keys::parse(&hex::encode([n; 32])).unwrap()
 }
 
@@ -104,10 +104,12 @@ impl World {
         let url = format!("http://{}/graphql", listener.local_addr().unwrap());
         let mut config = EdgeConfig::new([url.clone()]);
         config.operators.insert(public(&operator()));
+        // Clients sign with the machine's time, which goes on while a slow test's own clock stands still.
+        config.signature_ahead_max = tallystick_core::Duration::from_secs(60);
         change(&mut config);
         let node = Arc::new(FakeNode::default());
         let service = router(config, app.clone(), Arc::clone(&node) as _);
-        let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let server = tokio::spawn(serve(listener, service, std::future::pending(), ServeLimits::default()));
         Self { url, app, rail, store, clock, node, jobs: vec![server], _workers: workers }
     }
 

@@ -1,0 +1,98 @@
+//! What all handlers share, and who gets room when there is little.
+
+use std::sync::Arc;
+use tallystick_app::{App, port::tasks::TaskQuery};
+use tallystick_core::NostrKey;
+use tokio::sync::Semaphore;
+
+use crate::{
+    auth::Authenticator,
+    config::EdgeConfig,
+    document::{Limits, Transport},
+    error::EdgeError,
+    quota::{Seats, Shares, Standing},
+    schema::{self, EdgeSchema, Request, Services, Session},
+};
+
+/// States in which a task holds money. To be a party of such a task costs something; keys and open tasks are free.
+const WITH_MONEY: [&str; 4] = ["held", "submitted", "releasing", "refunding"];
+
+/// Everything that handlers share.
+pub(crate) struct Edge {
+    pub config: EdgeConfig,
+    pub app: App,
+    pub schema: EdgeSchema,
+    pub authenticator: Authenticator,
+    pub requests: Seats,
+    /// WebSockets that have said who they are, and those that have not.
+    pub websockets: Seats,
+    pub unnamed: Arc<Semaphore>,
+}
+
+impl Edge {
+    pub fn new(config: EdgeConfig, services: Services) -> Self {
+        let app = services.app.clone();
+        Self {
+            schema: schema::build(services, config.complexity_max),
+            authenticator: Authenticator::new(&config, app.clock().now()),
+            requests: Seats::new(Shares {
+                total: config.requests_max,
+                per_key: config.requests_per_key_max,
+                free_divisor: 4,
+            }),
+            websockets: Seats::new(Shares {
+                total: config.websockets_max,
+                per_key: config.websockets_per_key_max,
+                free_divisor: 0,
+            }),
+            unnamed: Arc::new(Semaphore::new(config.websockets_unnamed_max)),
+            app,
+            config,
+        }
+    }
+
+    pub fn limits(&self, transport: Transport) -> Limits {
+        let selections = match transport {
+            Transport::Post => self.config.selections_max,
+            Transport::Websocket => self.config.subscription_selections_max,
+        };
+        Limits { depth: self.config.depth_max, selections }
+    }
+
+    pub fn session(&self, viewer: NostrKey, request: Option<Request>) -> Session {
+        Session { viewer, is_operator: self.config.operators.contains(&viewer), request }
+    }
+
+    /// Takes something limited for a key: as a stranger, while strangers have room. Only when they have none is looked
+    /// up who it is.
+    ///
+    /// # Errors
+    /// What `take` refuses with.
+    pub async fn admit<T>(
+        &self,
+        key: NostrKey,
+        take: impl Fn(Standing) -> Result<T, EdgeError>,
+    ) -> Result<T, EdgeError> {
+        if self.config.operators.contains(&key) {
+            return take(Standing::Known);
+        }
+        match take(Standing::Stranger) {
+            Err(EdgeError::Busy) if self.has_money_held(key).await => take(Standing::Known),
+            result => result,
+        }
+    }
+
+    /// Whether a key is the requester or the worker of a task that holds money.
+    async fn has_money_held(&self, key: NostrKey) -> bool {
+        let states: Vec<_> = WITH_MONEY.iter().map(|&state| state.to_owned()).collect();
+        for (requester, worker) in [(Some(key), None), (None, Some(key))] {
+            let query = TaskQuery { states: states.clone(), requester, worker, before: None, limit: 1 };
+            match self.app.tasks(&query).await {
+                Ok(found) if found.is_empty() => {}
+                Ok(_) => return true,
+                Err(error) => tracing::warn!("whose tasks hold money cannot be read: {error}"),
+            }
+        }
+        false
+    }
+}

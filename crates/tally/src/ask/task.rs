@@ -1,0 +1,127 @@
+//! `tally task`: what requesters and workers do.
+
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use serde_json::{Map, Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Api, check_funding, connect, documents, print};
+use crate::cli::{Access, OnSilence, TaskCommand};
+
+/// The states in which nothing happens to a task any more.
+const ENDS: [&str; 4] = ["SETTLED", "REFUNDED", "CANCELLED", "EXPIRED"];
+/// Wallets pay holds of up to two days broadly: 2 · 144 blocks for work and review, the rest for payout and margins.
+const FINAL_CLTV_USUAL: u64 = 600;
+
+/// `tally task`.
+///
+/// # Errors
+/// If the node refuses, with its code, or cannot be reached.
+pub async fn run(access: Access, command: TaskCommand) -> Result<()> {
+    let api = connect(&access)?;
+    print::until_closed(answer(&api, command).await)
+}
+
+async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
+    let answer = match command {
+        TaskCommand::Create { .. } => {
+            let task = api.create(create_input(command)?).await?;
+            warn_of_long_holds(&task);
+            task
+        }
+        TaskCommand::Accept { id, invoices } => api.accept(&id, &invoices).await?,
+        TaskCommand::Fund { id, node_id } => fund(api, &id, node_id).await?,
+        TaskCommand::Submit { id, work_hash } => api.submit(&id, &work_hash.to_string()).await?,
+        TaskCommand::Approve { id } => api.approve(&id).await?,
+        TaskCommand::Reject { id, reason_hash } => api.reject(&id, &reason_hash.to_string()).await?,
+        TaskCommand::Cancel { id } => api.cancel(&id).await?,
+        TaskCommand::Show { id } => match api.task(&id).await? {
+            Value::Null => anyhow::bail!("no task has this id"),
+            task => task,
+        },
+        TaskCommand::List { states, requester, worker, first, after } => {
+            let mut filter = Map::new();
+            if !states.is_empty() {
+                let states: Vec<_> = states.iter().map(|state| state.to_uppercase()).collect();
+                filter.insert("states".into(), json!(states));
+            }
+            filter.extend(requester.map(|key| ("requester".into(), json!(key))));
+            filter.extend(worker.map(|key| ("worker".into(), json!(key))));
+            let variables = json!({ "filter": filter, "first": first, "after": after });
+            api.ask("tasks", &documents::tasks(), variables).await?
+        }
+        TaskCommand::Watch { id } => return watch(api, id).await,
+    };
+    print::pretty(&answer)
+}
+
+fn create_input(command: TaskCommand) -> Result<Value> {
+    let TaskCommand::Create {
+        title,
+        description_hash,
+        payouts_sat,
+        work_hours,
+        review_hours,
+        on_silence,
+        hold_blocks,
+        id,
+    } = command
+    else {
+        anyhow::bail!("not a new task");
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let deadline = work_hours.checked_mul(3_600).and_then(|span| now.checked_add(span));
+    let mut input = json!({
+        "title": title,
+        "descriptionHash": description_hash.to_string(),
+        "payoutsSat": payouts_sat,
+        "workDeadline": deadline.context("--work-hours is too large")?,
+        "reviewWindowSecs": review_hours.checked_mul(3_600).context("--review-hours is too large")?,
+        "onSilence": match on_silence { OnSilence::Release => "RELEASE", OnSilence::Refund => "REFUND" },
+    });
+    if let Some(id) = id {
+        input["id"] = json!(id);
+    }
+    if let Some(blocks) = hold_blocks {
+        input["holdBlocks"] = json!(blocks);
+    }
+    Ok(input)
+}
+
+/// The funding invoices, only if they are what they should be: whoever sees them may pay them.
+async fn fund(api: &Api, id: &str, node_id: Option<String>) -> Result<Value> {
+    let node_id = match node_id {
+        Some(node_id) => node_id,
+        None => {
+            let node = api.ask("node", "{ node { lightning { nodeId } } }", json!({})).await?;
+            node["lightning"]["nodeId"].as_str().context("the node does not say who it is")?.to_owned()
+        }
+    };
+    let task = api.fund(id).await?;
+    check_funding(&task, &node_id).context("do not pay")?;
+    Ok(task)
+}
+
+#[allow(clippy::print_stderr, reason = "the standard output is the task alone")]
+fn warn_of_long_holds(task: &Value) {
+    if let Some(delta) = task["finalCltvDelta"].as_u64().filter(|delta| *delta > FINAL_CLTV_USUAL) {
+        eprintln!(
+            "warning: the payer's wallet must allow a final CLTV delta of {delta} blocks; many refuse more than \
+             {FINAL_CLTV_USUAL}. If yours does, cancel the task and give fewer hours."
+        );
+    }
+}
+
+async fn watch(api: &Api, id: Option<String>) -> Result<()> {
+    let updates = api.client().subscribe(&documents::task_updates(), json!({ "id": id })).await?;
+    let mut updates = std::pin::pin!(updates);
+    while let Some(update) = updates.next().await {
+        let task = &update?["taskUpdates"];
+        print::line(task)?;
+        let has_ended = task["state"].as_str().is_some_and(|state| ENDS.contains(&state));
+        if has_ended && id.is_some() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the node closed the connection")
+}
