@@ -1,11 +1,12 @@
 //! The real binary, real Lightning nodes, real blocks.
-#![allow(clippy::print_stdout, reason = "a harness tells how much it has tried")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness tells how much it has tried, and what failed")]
 
 mod chain;
 mod crash;
 mod driver;
 mod foreign;
 mod kills;
+mod mortal;
 mod secrets;
 mod stories;
 mod support;
