@@ -214,8 +214,17 @@ pub async fn patiently<T>(start: Instant, ask: impl AsyncFn() -> Result<T>) -> R
 
 /// Whether an error goes away by itself.
 fn is_passing(error: &anyhow::Error) -> bool {
-    let passing =
-        ["client.unreachable", "app.starting", "app.pending", "app.busy", "store.unavailable", "lightning.unavailable"];
+    let passing = [
+        "client.unreachable",
+        "app.starting",
+        "app.pending",
+        "app.busy",
+        // Signed while the node was away, and heard when it was back; or asked more often than one user may.
+        "auth.before_start",
+        "request.too_many",
+        "store.unavailable",
+        "lightning.unavailable",
+    ];
     error.downcast_ref::<ClientError>().is_some_and(|error| passing.contains(&error.code.as_str()))
 }
 

@@ -3,6 +3,7 @@
 
 mod chain;
 mod crash;
+mod demo;
 mod driver;
 mod foreign;
 mod kills;

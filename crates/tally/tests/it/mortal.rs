@@ -34,6 +34,9 @@ impl At {
     }
 }
 
+/// What happens to an effect that another road has overtaken: in some runs of a story, and not in others.
+const CHANCE: [&str; 2] = ["finish", "defer"];
+
 /// The node, and where it died.
 pub struct Mortal {
     pub theatre: Theatre,
@@ -116,16 +119,18 @@ impl Mortal {
 
     /// Notes what the life that runs has passed, if it was to end and did not.
     pub fn note_points(&mut self) -> Result<()> {
-        if self.doomed {
+        // A life may be so short that there is no file yet.
+        if self.doomed && self.points_file().exists() {
             let points = fs::read_to_string(self.points_file())?;
             self.passed.extend(points.lines().filter_map(name_of).map(str::to_owned));
         }
         Ok(())
     }
 
-    /// The points that were passed and that the node never died at.
+    /// The points that were passed and that the node never died at, those excepted that come by chance.
     pub fn points_unseen(&self) -> Vec<String> {
-        self.passed.difference(&self.died_at).cloned().collect()
+        let unseen = self.passed.difference(&self.died_at);
+        unseen.filter(|name| !CHANCE.iter().any(|chance| name.ends_with(chance))).cloned().collect()
     }
 
     fn points_file(&self) -> PathBuf {
