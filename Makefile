@@ -19,6 +19,10 @@ help: ## list the targets
 setup: ## install what a build needs: a C compiler, and nothing else
 	@scripts/setup
 
+.PHONY: components
+components: setup
+	@scripts/setup rustfmt clippy
+
 .PHONY: tools
 tools: setup
 	@scripts/tool cargo-deny $(CARGO_DENY) "$(TOOLS)"
@@ -41,7 +45,7 @@ demo: setup ## play the five stories of escrow on a private Bitcoin and Lightnin
 test: setup fmt house clippy deny docs check-tests ## everything that must hold; what CI runs
 
 .PHONY: fmt
-fmt: ## check the formatting
+fmt: components ## check the formatting
 	cargo fmt --all --check
 
 .PHONY: house
@@ -49,7 +53,7 @@ house: ## check the arrows between crates and the sizes of files
 	cargo test --locked -p house
 
 .PHONY: clippy
-clippy: ## lint
+clippy: components ## lint
 	cargo clippy --locked --workspace --all-targets --features tally/crash-points -- -D warnings
 	cargo clippy --locked -p tally -- -D warnings
 

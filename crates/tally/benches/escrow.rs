@@ -5,19 +5,24 @@
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
+use nostr::key::Keys;
 use std::{
     fs::File,
     io::Write,
     path::Path,
     time::{Duration, Instant},
 };
-use tally::demo::Stage;
+use tally::{
+    ask::Api,
+    demo::{Stage, task_input},
+};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_core::{Authority, BlockHeight, NodeKey, NodeWord, Timestamp};
 
 const TASKS: usize = 50;
 const PAYOUT_SAT: u64 = 1_000;
 const MUTATIONS: usize = 2_000;
+const MUTATIONS_PER_KEY: usize = 100;
 const CLIENTS: [usize; 3] = [1, 16, 64];
 
 #[tokio::main]
@@ -61,14 +66,20 @@ async fn settle(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// `createTask`, signed, checked and on disk, by several clients at once.
+/// `createTask`, signed, checked and on disk, by several clients at once. Each is a crowd of users, since one user may
+/// not ask without end.
 async fn mutate(stage: &Stage, clients: usize) -> Result<()> {
+    let url = stage.platform.url();
     let start = Instant::now();
-    let work = (0..clients).map(|_| async move {
+    let work = (0..clients).map(|_| async {
         let mut times = Vec::new();
+        let mut api = Api::new(&url, Keys::generate())?;
         for number in 0..MUTATIONS / clients {
+            if number % MUTATIONS_PER_KEY == 0 {
+                api = Api::new(&url, Keys::generate())?;
+            }
             let before = Instant::now();
-            stage.post(&format!("Mutation {number}"), &[PAYOUT_SAT], "REFUND").await?;
+            api.create(task_input(&format!("Mutation {number}"), &[PAYOUT_SAT], "REFUND", None)?).await?;
             times.push(before.elapsed());
         }
         anyhow::Ok(times)

@@ -64,15 +64,24 @@ pub struct Init {
     /// The Bitcoin network: bitcoin, testnet, testnet4, signet or regtest
     #[arg(long, default_value = "regtest")]
     pub network: bitcoin::Network,
-    /// Bitcoin Core's RPC address
-    #[arg(long, default_value = "http://127.0.0.1:18443")]
-    pub rpc_url: String,
-    /// Bitcoin Core's cookie file
+    /// Bitcoin Core's RPC address; this machine, at the network's usual port, if absent
     #[arg(long)]
-    pub rpc_cookie_file: PathBuf,
+    pub rpc_url: Option<String>,
+    /// Bitcoin Core's cookie file
+    #[arg(long, required_unless_present = "rpc_user", conflicts_with = "rpc_user")]
+    pub rpc_cookie_file: Option<PathBuf>,
+    /// A fixed user of Bitcoin Core instead of the cookie
+    #[arg(long, requires = "rpc_password_file")]
+    pub rpc_user: Option<String>,
+    /// A file with that user's password
+    #[arg(long, requires = "rpc_user")]
+    pub rpc_password_file: Option<PathBuf>,
     /// Where the API is to listen
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub api_listen: SocketAddr,
+    /// An address under which clients reach the API, such as https://tally.example/graphql; may be given more than once
+    #[arg(long = "public-url")]
+    pub public_urls: Vec<String>,
     /// Where Lightning peers may connect
     #[arg(long, default_value = "0.0.0.0:9735")]
     pub peer_listen: SocketAddr,
@@ -110,6 +119,9 @@ pub struct Serve {
     /// How logs are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// Stop when the standard input ends: whoever started the node holds its other end, and is gone then
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }
 
 /// How logs are written.

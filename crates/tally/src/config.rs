@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::{
     collections::BTreeSet,
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
@@ -78,7 +78,7 @@ impl Default for LightningSection {
 pub struct ApiConfig {
     /// Where the API listens.
     pub listen: SocketAddr,
-    /// The address that clients use and sign, such as `https://tally.example/graphql`. From `listen` if absent.
+    /// The addresses that clients use and sign, such as `https://tally.example/graphql`, besides those of this machine.
     pub public_urls: Vec<String>,
     /// Who may see the node's money and move it.
     pub operators: BTreeSet<NostrKey>,
@@ -88,6 +88,36 @@ impl Default for ApiConfig {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
         Self { listen, public_urls: Vec::new(), operators: BTreeSet::new() }
+    }
+}
+
+impl ApiConfig {
+    fn check(&self) -> Result<()> {
+        for url in &self.public_urls {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            let host = rest.with_context(|| format!("[api] public_urls: {url} is no URL"))?.strip_suffix("/graphql");
+            let host = host.with_context(|| format!("[api] public_urls: {url} must end with /graphql"))?;
+            ensure!(!host.is_empty() && !host.contains('/'), "[api] public_urls: {url} must have the path /graphql");
+        }
+        let nowhere = self.listen.ip().is_unspecified() && self.public_urls.is_empty();
+        let listen = self.listen;
+        ensure!(!nowhere, "[api] listens on {listen}: public_urls must name the addresses that clients use and sign");
+        Ok(())
+    }
+
+    /// Every address that a client may sign, for an API that really listens at `bound`: the configured ones, and those
+    /// of this machine.
+    pub fn signed_urls(&self, bound: SocketAddr) -> BTreeSet<String> {
+        let mut near = bound;
+        if bound.ip().is_unspecified() {
+            near.set_ip(if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        let mut urls: BTreeSet<_> = self.public_urls.iter().cloned().collect();
+        urls.insert(format!("http://{near}/graphql"));
+        if near.ip().is_loopback() {
+            urls.insert(format!("http://localhost:{}/graphql", near.port()));
+        }
+        urls
     }
 }
 
@@ -175,12 +205,18 @@ impl Config {
         let path = data_dir.join(FILE);
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}; `tally init` makes one", path.display()))?;
-        let mut config: Self = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        Self::parse(&text, data_dir).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Checks the text of a configuration for this data directory.
+    ///
+    /// # Errors
+    /// If it has an unknown key, or a value that makes no sense; the message names it.
+    pub fn parse(text: &str, data_dir: &Path) -> Result<Self> {
+        let mut config: Self = toml::from_str(text)?;
         config.data_dir = data_dir.to_owned();
         config.policy.policy()?;
-        for url in &config.api.public_urls {
-            ensure!(url.starts_with("http://") || url.starts_with("https://"), "[api] public_urls: {url} is no URL");
-        }
+        config.api.check()?;
         Ok(config)
     }
 }
@@ -200,6 +236,38 @@ mod tests {
         assert!(
             matches!(config.bitcoin.rpc(Path::new("/x")).unwrap().auth, RpcAuth::CookieFile(path) if path == Path::new("/x/c"))
         );
+    }
+
+    fn api(listen: &str, public_urls: &[&str]) -> ApiConfig {
+        let public_urls = public_urls.iter().map(ToString::to_string).collect();
+        ApiConfig { listen: listen.parse().unwrap(), public_urls, operators: BTreeSet::new() }
+    }
+
+    #[test]
+    fn this_machine_may_always_sign_its_own_addresses() {
+        let urls = |listen: &str, public: &[&str]| {
+            let api = api(listen, public);
+            api.check().unwrap();
+            Vec::from_iter(api.signed_urls(api.listen))
+        };
+        let near = ["http://127.0.0.1:8080/graphql", "http://localhost:8080/graphql"];
+        assert_eq!(urls("127.0.0.1:8080", &[]), near);
+        let public = "https://tally.example/graphql";
+        assert_eq!(urls("0.0.0.0:8080", &[public]), [near[0], near[1], public]);
+        assert_eq!(urls("[::]:80", &[public])[..2], ["http://[::1]:80/graphql", "http://localhost:80/graphql"]);
+        assert_eq!(urls("10.0.0.1:8080", &[]), ["http://10.0.0.1:8080/graphql"]);
+    }
+
+    #[test]
+    fn addresses_that_nobody_can_sign_are_refused() {
+        for listen in ["0.0.0.0:8080", "[::]:8080"] {
+            assert!(api(listen, &[]).check().unwrap_err().to_string().contains("public_urls"));
+        }
+        let bad =
+            ["tally.example/graphql", "https://tally.example", "https://tally.example/api/graphql", "http:///graphql"];
+        for url in bad {
+            assert!(api("127.0.0.1:8080", &[url]).check().is_err(), "{url}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Crash points: every write to the journal and every call into the rail, before and after.
 //!
 //! Built only with the feature `crash-points`, for the harness in `tests/`. The process counts the points that it
-//! passes and dies at the one that the environment names, without cleaning up, as a power cut would have it.
+//! passes and dies at the one that the environment tells, without cleaning up, as a power cut would have it.
 
 use async_trait::async_trait;
 use std::{
@@ -18,7 +18,7 @@ use tallystick_app::port::{
 };
 use tallystick_core::{Authority, BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
 
-/// Die at this point, counted from 1. Absent or 0: never.
+/// Die at this point: a number, counted from 1, or a name. Absent or empty: never.
 pub const AT_VAR: &str = "TALLY_CRASH_AT";
 /// Append the name of every point passed to this file.
 pub const LOG_VAR: &str = "TALLY_CRASH_LOG";
@@ -30,14 +30,14 @@ pub struct CrashPoints(Arc<Counter>);
 #[derive(Debug, Default)]
 struct Counter {
     passed: AtomicU64,
-    at: u64,
+    at: String,
     log: Option<String>,
 }
 
 impl CrashPoints {
     /// What the environment asks for.
     pub fn from_env() -> Self {
-        let at = std::env::var(AT_VAR).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let at = std::env::var(AT_VAR).unwrap_or_default();
         Self(Arc::new(Counter { passed: AtomicU64::new(0), at, log: std::env::var(LOG_VAR).ok() }))
     }
 
@@ -48,7 +48,7 @@ impl CrashPoints {
             // The harness fails by itself if the log is missing.
             let _ = file.and_then(|mut file| writeln!(file, "{passed} {name}"));
         }
-        if passed == self.0.at {
+        if self.0.at == name || self.0.at == passed.to_string() {
             std::process::abort();
         }
     }
@@ -77,7 +77,8 @@ impl CrashingJournal {
 #[async_trait]
 impl Journal for CrashingJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let name = format!("append {}", append.facts.last().map_or("nothing", |fact| fact.kind));
+        let kinds: Vec<_> = append.facts.iter().map(|fact| fact.kind).collect();
+        let name = format!("append {}", kinds.join("+"));
         self.points.around(&name, self.inner.append(append)).await
     }
 

@@ -1,9 +1,10 @@
 //! `tally init`: makes a node's directory.
 
-use anyhow::{Context, Result, ensure};
-use std::{fs, path::Path};
+use anyhow::{Context, Result, bail, ensure};
+use bitcoin::Network;
+use std::{fs, fs::File, io::ErrorKind, path::Path, path::PathBuf};
 use tallystick_core::Digest32;
-use tallystick_lightning::LightningNode;
+use tallystick_lightning::{LightningError, LightningNode};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -12,23 +13,29 @@ use crate::{
     secret,
 };
 
-/// Makes configuration and encrypted seed. Never overwrites.
+/// What the configuration is called until it is whole.
+const FILE_NEW: &str = "tally.toml.new";
+
+/// Makes configuration and encrypted seed. Never overwrites either. If it is interrupted, the same call goes on.
 ///
 /// # Errors
-/// If the directory is a node's already, or cannot be written.
+/// If the directory is a node's already, cannot be written, or holds a seed that the passphrase does not open.
 pub fn run(args: &Init) -> Result<()> {
     let path = args.data_dir.join(FILE);
     ensure!(!path.exists(), "{} exists: this directory is a node's already", path.display());
+    // Before anything is on disk: what is refused leaves nothing behind.
+    let text = render(args)?;
+    Config::parse(&text, &args.data_dir)?;
+    let restored = args.seed_file.as_deref().map(read_seed).transpose()?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), true)?;
-    fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot create {}", args.data_dir.display()))?;
-    let dir = lightning_dir(&args.data_dir);
-    match &args.seed_file {
-        Some(file) => LightningNode::restore(&dir, &passphrase, *read_seed(file)?)?,
-        None => LightningNode::create(&dir, &passphrase)?,
-    }
+    secret::make_private_dir(&lightning_dir(&args.data_dir))?;
+    make_seed(&lightning_dir(&args.data_dir), &passphrase, restored)?;
     // Last: a directory with a configuration is a whole one.
-    write_config(args, &path)?;
-    Config::read(&args.data_dir).map(drop)
+    write_config(&args.data_dir, &text)?;
+    if args.operators.is_empty() {
+        tell("no --operator: nobody can see or move the node's money until [api] operators in tally.toml names one");
+    }
+    Ok(())
 }
 
 /// `tally seed`: shows the seed.
@@ -43,6 +50,11 @@ pub fn show_seed(args: &Seed) -> Result<()> {
     Ok(())
 }
 
+/// Where the Lightning node keeps its own things.
+pub fn lightning_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("lightning")
+}
+
 fn read_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = Zeroizing::new(text);
@@ -50,32 +62,95 @@ fn read_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>> {
     Ok(Zeroizing::new(seed.0))
 }
 
-/// Where the Lightning node keeps its own things.
-pub fn lightning_dir(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("lightning")
+/// Makes the seed, or takes the one that an interrupted run left, if it is the wanted one.
+fn make_seed(dir: &Path, passphrase: &str, restored: Option<Zeroizing<[u8; 32]>>) -> Result<()> {
+    let made = match &restored {
+        Some(seed) => LightningNode::restore(dir, passphrase, **seed),
+        None => LightningNode::create(dir, passphrase),
+    };
+    match made {
+        Err(LightningError::SeedExists) => {}
+        made => return Ok(made?),
+    }
+    let found = LightningNode::reveal_seed(dir, passphrase)
+        .with_context(|| format!("{} has a seed without a configuration", dir.display()))?;
+    match restored {
+        Some(seed) if *seed != *found => bail!("{} has another seed already", dir.display()),
+        _ => tell("a seed is there, and the passphrase opens it: going on with it"),
+    }
+    Ok(())
 }
 
-fn write_config(args: &Init, path: &Path) -> Result<()> {
-    let cookie = fs::canonicalize(&args.rpc_cookie_file).unwrap_or_else(|_| args.rpc_cookie_file.clone());
-    let operators: Vec<String> = args.operators.iter().map(ToString::to_string).collect();
-    let text = format!(
+/// Writes the configuration beside its place, makes it durable, and only then gives it its name.
+fn write_config(data_dir: &Path, text: &str) -> Result<()> {
+    let (new, path) = (data_dir.join(FILE_NEW), data_dir.join(FILE));
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace {}", new.display()));
+        }
+        _ => secret::write_private(&new, text)?,
+    }
+    fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    File::open(data_dir)?.sync_all().with_context(|| format!("cannot write {}", data_dir.display()))
+}
+
+/// Where Bitcoin Core listens on this machine.
+fn usual_rpc_url(network: Network) -> String {
+    let port = match network {
+        Network::Bitcoin => 8332,
+        Network::Testnet => 18332,
+        Network::Testnet4 => 48332,
+        Network::Signet => 38332,
+        Network::Regtest => 18443,
+    };
+    format!("http://127.0.0.1:{port}")
+}
+
+/// A text as TOML writes it, quotes and all.
+fn quoted(text: impl ToString) -> toml::Value {
+    toml::Value::String(text.to_string())
+}
+
+/// A path that stays right when the node is started from elsewhere. What it names need not be there yet.
+fn absolute(path: &Path) -> Result<toml::Value> {
+    let path = std::path::absolute(path).with_context(|| format!("no absolute path for {}", path.display()))?;
+    Ok(quoted(path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?))
+}
+
+/// How to log in to Bitcoin Core; the other way stands beside it as a comment.
+fn login(args: &Init) -> Result<String> {
+    match (&args.rpc_cookie_file, &args.rpc_user, &args.rpc_password_file) {
+        (Some(cookie), None, None) => Ok(format!(
+            "rpc_cookie_file = {}\n# rpc_user = \"tally\"\n# rpc_password_file = \"rpc-password\"",
+            absolute(cookie)?
+        )),
+        (None, Some(user), Some(file)) => Ok(format!(
+            "# rpc_cookie_file = \".bitcoin/.cookie\"\nrpc_user = {}\nrpc_password_file = {}",
+            quoted(user),
+            absolute(file)?
+        )),
+        _ => bail!("give either --rpc-cookie-file, or --rpc-user and --rpc-password-file"),
+    }
+}
+
+fn render(args: &Init) -> Result<String> {
+    let rpc_url = args.rpc_url.clone().unwrap_or_else(|| usual_rpc_url(args.network));
+    Ok(format!(
         r#"# The configuration of this Tallystick node. Every key is optional unless it says otherwise; the values
 # behind # are the defaults.
 
 # bitcoin, testnet, testnet4, signet or regtest. Required, and never changed once the node holds money.
-network = "{network}"
+network = {network}
 
 [bitcoin]
 # Bitcoin Core's RPC address. Required.
-rpc_url = "{rpc_url}"
+rpc_url = {rpc_url}
 # How to log in: its cookie file, or a user and a file with that user's password. One of them is required.
-rpc_cookie_file = {cookie}
-# rpc_user = "tally"
-# rpc_password_file = "rpc-password"
+{login}
 
 [lightning]
 # Where peers may connect.
-listen = ["{peer_listen}"]
+listen = [{peer_listen}]
 # Where the network is told to reach this node; empty: it is not told.
 # announce = []
 # The name in gossip, 32 bytes at most.
@@ -85,11 +160,12 @@ listen = ["{peer_listen}"]
 
 [api]
 # Where the API listens.
-listen = "{api_listen}"
-# The addresses under which clients reach it: they sign them. From `listen` if empty.
-# public_urls = ["https://tally.example/graphql"]
+listen = {api_listen}
+# The addresses under which clients reach it, such as "https://tally.example/graphql": they sign them. Clients on this
+# machine may always sign http://localhost:<port>/graphql. Required when the API listens on 0.0.0.0 or [::].
+public_urls = {public_urls}
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
-operators = {operators:?}
+operators = {operators}
 
 [policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
@@ -106,11 +182,106 @@ operators = {operators:?}
 # funding_window_secs = 3600
 # review_window_max_secs = 345600
 "#,
-        network = args.network,
-        peer_listen = args.peer_listen,
-        api_listen = args.api_listen,
-        rpc_url = args.rpc_url,
-        cookie = toml::Value::String(cookie.to_string_lossy().into_owned()),
-    );
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        network = quoted(args.network),
+        rpc_url = quoted(rpc_url),
+        login = login(args)?,
+        peer_listen = quoted(args.peer_listen),
+        api_listen = quoted(args.api_listen),
+        public_urls = toml::Value::Array(args.public_urls.iter().map(quoted).collect()),
+        operators = toml::Value::Array(args.operators.iter().map(quoted).collect()),
+    ))
+}
+
+#[allow(clippy::print_stderr, reason = "a hint for whoever runs the command")]
+fn tell(text: &str) {
+    eprintln!("note: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::cli::{Cli, Command};
+
+    fn arguments(dir: &Path, more: &[&str]) -> Init {
+        fs::write(dir.join("words"), "correct horse\n").unwrap();
+        let (node, words) = (dir.join("a \"node\""), dir.join("words"));
+        let paths = ["--data-dir", node.to_str().unwrap(), "--passphrase-file", words.to_str().unwrap()];
+        let line = ["tally", "init"].iter().chain(&paths).chain(more);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Init(args) => args,
+            _ => panic!("init is init"),
+        }
+    }
+
+    #[test]
+    fn a_nodes_directory_is_its_owners_alone_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = arguments(dir.path(), &["--network", "signet", "--rpc-cookie-file", "a \"cookie\"\\n"]);
+        run(&args).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&args.data_dir), 0o700);
+        assert_eq!(mode(&lightning_dir(&args.data_dir)), 0o700);
+        assert_eq!(mode(&args.data_dir.join(FILE)), 0o600);
+        let config = Config::read(&args.data_dir).unwrap();
+        assert_eq!(config.network, Network::Signet);
+        assert_eq!(config.bitcoin.rpc_url, "http://127.0.0.1:38332");
+        let cookie = std::env::current_dir().unwrap().join("a \"cookie\"\\n");
+        assert_eq!(config.bitcoin.rpc_cookie_file, Some(cookie), "escaped, and absolute");
+        assert!(run(&args).unwrap_err().to_string().contains("a node's already"));
+    }
+
+    #[test]
+    fn a_user_and_a_password_do_instead_of_the_cookie() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = arguments(dir.path(), &["--rpc-user", "me", "--rpc-password-file", "secret"]);
+        run(&args).unwrap();
+        let config = Config::read(&args.data_dir).unwrap();
+        assert_eq!(config.bitcoin.rpc_user.as_deref(), Some("me"));
+        assert!(config.bitcoin.rpc_password_file.unwrap().is_absolute());
+        for half in [&["--rpc-user", "me"][..], &["--rpc-password-file", "x"], &[]] {
+            assert!(Cli::try_parse_from(["tally", "init"].iter().chain(half)).is_err(), "{half:?}");
+        }
+    }
+
+    #[test]
+    fn an_interrupted_run_is_taken_up_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = arguments(dir.path(), &["--rpc-cookie-file", "c"]);
+        let lightning = lightning_dir(&args.data_dir);
+        LightningNode::create(&lightning, "correct horse").unwrap();
+        let seed = LightningNode::reveal_seed(&lightning, "correct horse").unwrap();
+        fs::write(args.data_dir.join(FILE_NEW), "half a configurat").unwrap();
+
+        fs::write(dir.path().join("words"), "battery staple").unwrap();
+        assert!(run(&args).is_err(), "somebody else's seed");
+        assert!(!args.data_dir.join(FILE).exists());
+        fs::write(dir.path().join("words"), "correct horse").unwrap();
+        run(&args).unwrap();
+        assert_eq!(*LightningNode::reveal_seed(&lightning, "correct horse").unwrap(), *seed);
+        assert!(!args.data_dir.join(FILE_NEW).exists());
+    }
+
+    #[test]
+    fn another_seed_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let seed_file = dir.path().join("seed");
+        fs::write(&seed_file, "ab".repeat(32)).unwrap();
+        let args = arguments(dir.path(), &["--rpc-cookie-file", "c", "--seed-file", seed_file.to_str().unwrap()]);
+        LightningNode::create(&lightning_dir(&args.data_dir), "correct horse").unwrap();
+        assert!(run(&args).unwrap_err().to_string().contains("another seed"));
+    }
+
+    #[test]
+    fn what_is_refused_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = ["--rpc-cookie-file", "c", "--api-listen", "0.0.0.0:8080"];
+        let args = arguments(dir.path(), &line);
+        assert!(run(&args).unwrap_err().to_string().contains("public_urls"));
+        assert!(!args.data_dir.exists());
+        let named = [&line[..], &["--public-url", "https://tally.example/graphql"]].concat();
+        run(&arguments(dir.path(), &named)).unwrap();
+    }
 }

@@ -6,6 +6,7 @@
 //! | [`config`] | the node's configuration file |
 //! | [`secret`] | passphrases and users' keys |
 //! | [`init`] | `tally init` |
+//! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
 //! | [`demo`] | `tally demo`: the five stories, through the public API |
@@ -21,3 +22,4 @@ pub mod demo;
 pub mod init;
 pub mod secret;
 pub mod serve;
+pub mod signal;

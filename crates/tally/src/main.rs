@@ -2,10 +2,13 @@
 #![allow(clippy::print_stderr, reason = "this is where a command line tells what went wrong")]
 
 use clap::Parser;
+use rustix::fs::Mode;
 use std::process::ExitCode;
 use tally::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Seeds, keys, journals: whatever this program writes is its owner's alone, also what a library creates for it.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let result = match Cli::parse().command {
         Command::Init(args) => tally::init::run(&args),
         Command::Seed(args) => tally::init::show_seed(&args),

@@ -11,7 +11,7 @@ use nostr::{
 use std::{
     fs,
     io::{IsTerminal, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
@@ -60,15 +60,28 @@ pub fn new_key(path: &Path, passphrase: &str) -> Result<Keys> {
 /// If the file exists or cannot be written.
 pub fn save_key(path: &Path, keys: &Keys, passphrase: &str) -> Result<()> {
     let sealed = EncryptedSecretKey::new(keys.secret_key(), passphrase, KEY_LOG_N, KeySecurity::Medium)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot create {}", path.display()))?;
-    writeln!(file, "{}", sealed.to_bech32()?)?;
-    file.sync_all()?;
-    Ok(())
+    write_private(path, &format!("{}\n", sealed.to_bech32()?))
+}
+
+/// Writes a new file that its owner alone can read, and makes it durable. Never overwrites.
+///
+/// # Errors
+/// If the file exists or cannot be written.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    let context = || format!("cannot create {}", path.display());
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).with_context(context)?;
+    file.write_all(text.as_bytes()).with_context(context)?;
+    file.sync_all().with_context(context)
+}
+
+/// Makes a folder that its owner alone can enter, and the folders above it. One that is there stays as it is.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_private_dir(path: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot create {}", path.display()))
 }
 
 /// Opens a user's key.
@@ -95,6 +108,20 @@ pub fn default_key_path() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_private_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let dir = tempfile::tempdir().unwrap();
+        let (outer, inner) = (dir.path().join("outer"), dir.path().join("outer/inner"));
+        make_private_dir(&inner).unwrap();
+        make_private_dir(&inner).unwrap();
+        assert_eq!((mode(&outer), mode(&inner)), (0o700, 0o700));
+        write_private(&inner.join("file"), "text").unwrap();
+        assert_eq!(mode(&inner.join("file")), 0o600);
+        assert!(write_private(&inner.join("file"), "other").is_err(), "it is not overwritten");
+    }
 
     #[test]
     fn a_key_opens_with_its_passphrase_alone() {

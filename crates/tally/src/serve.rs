@@ -1,16 +1,20 @@
 //! `tally serve`: wires the parts and runs until it is told to stop.
 
-use anyhow::{Context, Result, anyhow, bail};
-use std::{future::IntoFuture, sync::Arc};
+use anyhow::{Context, Result, anyhow};
+use std::{
+    env::VarError,
+    io::{IsTerminal, Read},
+    sync::Arc,
+};
 use tallystick_app::{
     App, Parts, SystemClock, Workers,
     port::{journal::Journal, rail::HoldRail},
 };
 use tallystick_bitcoin::RpcClient;
-use tallystick_graphql::{EdgeConfig, router};
+use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{LightningConfig, LightningNode};
 use tallystick_store::SqliteStore;
-use tokio::{net::TcpListener, signal::unix};
+use tokio::{net::TcpListener, sync::oneshot};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -18,31 +22,33 @@ use crate::{
     config::Config,
     init::lightning_dir,
     secret,
+    signal::StopSignals,
 };
 
 /// How many of the newest facts are checked before the node starts.
 const FACTS_CHECKED: u64 = 1_000;
+/// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
+const LOG_VAR: &str = "TALLY_LOG";
+/// How a process ends that was interrupted: 128 and SIGINT's number.
+const INTERRUPTED: i32 = 130;
 
-/// Runs the node until SIGINT or SIGTERM.
+/// Runs the node until SIGINT or SIGTERM. A second signal ends the process at once.
 ///
 /// # Errors
-/// If a part cannot start, or the Lightning node can no longer write its state.
+/// If a part cannot start, or the node cannot go on: its journal or the Lightning node's database takes no more writes,
+/// or one of its workers broke off. Whoever watches the process should start it again.
 pub async fn run(args: Serve) -> Result<()> {
-    log_to_stderr(args.log_format);
+    log_to_stderr(args.log_format)?;
     let config = Config::read(&args.data_dir)?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
+    // A port that is taken is told before anything starts that would have to be stopped again.
+    let listener =
+        TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
     let store = SqliteStore::open(config.data_dir.join("journal.sqlite"))?;
     store.verify_tail(FACTS_CHECKED).await?;
 
-    let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
-    let mut lightning = LightningConfig::new(lightning_dir(&config.data_dir), config.network, rpc);
-    lightning.listen.clone_from(&config.lightning.listen);
-    lightning.announce.clone_from(&config.lightning.announce);
-    lightning.alias.clone_from(&config.lightning.alias);
-    lightning.forward = config.lightning.forward;
-    let sealed = LightningNode::open(lightning, &passphrase).await?;
+    let sealed = LightningNode::open(lightning_config(&config)?, &passphrase).await?;
     drop(passphrase);
-
     let crash = Crash::default();
     let app = App::new(Parts {
         journal: crash.journal(Arc::new(store.clone())),
@@ -51,49 +57,95 @@ pub async fn run(args: Serve) -> Result<()> {
         key: sealed.node_key(),
         policy: config.policy.policy()?,
     });
+    app.refresh_tasks(&store).await?;
     let node = Arc::new(sealed.start(Arc::new(app.clone())).await?);
     app.connect(crash.rail(node.clone()), node.clone());
     let workers = Workers::start(&app);
 
-    let listener =
-        TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
     let address = listener.local_addr()?;
-    let mut public_urls = config.api.public_urls.clone();
-    if public_urls.is_empty() {
-        public_urls.push(format!("http://{address}/graphql"));
-    }
     tracing::info!(%address, node_id = %node.node_id(), height = app.height().0, "the node is up");
-    let mut edge = EdgeConfig::new(public_urls);
+    let mut edge = EdgeConfig::new(config.api.signed_urls(address));
     edge.operators.clone_from(&config.api.operators);
-    let server = axum::serve(listener, router(edge, app.clone(), node.clone())).into_future();
+    // Until here a signal simply ends the process, as any crash would.
+    let mut signals = StopSignals::listen()?;
+    let (api_running, api_stopping) = oneshot::channel::<()>();
+    let api_stopping = async move { drop(api_stopping.await) };
+    let router = router(edge, app.clone(), node.clone());
+    let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let outcome = tokio::select! {
-        result = server => result.context("the API stopped"),
-        signal = stop_signal() => signal,
+        ended = &mut api => Err(anyhow!("the API stopped: {ended:?}")),
+        () = told_to_stop(&mut signals, args.until_stdin_closes) => Ok(()),
         () = node.failed() => Err(anyhow!("the Lightning node's database failed; nothing leaves the node any more")),
+        () = store.failed() => Err(anyhow!("the journal takes no more writes")),
+        () = workers.failed() => Err(anyhow!("a worker broke off: payouts and refunds would stand still")),
     };
     tracing::info!("stopping");
+    tokio::spawn(exit_when_told_again(signals));
+    drop(api_running);
+    if !api.is_finished() && api.await.is_err() {
+        tracing::error!("the API did not stop in order");
+    }
     workers.stop().await;
     node.shutdown().await;
     store.close().await;
     outcome
 }
 
-async fn stop_signal() -> Result<()> {
-    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+fn lightning_config(config: &Config) -> Result<LightningConfig> {
+    let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
+    let mut lightning = LightningConfig::new(lightning_dir(&config.data_dir), config.network, rpc);
+    lightning.listen.clone_from(&config.lightning.listen);
+    lightning.announce.clone_from(&config.lightning.announce);
+    lightning.alias.clone_from(&config.lightning.alias);
+    lightning.forward = config.lightning.forward;
+    Ok(lightning)
+}
+
+/// Waits for a signal or, if wanted, for the end of the standard input.
+async fn told_to_stop(signals: &mut StopSignals, or_stdin_closes: bool) {
+    if !or_stdin_closes {
+        return signals.heard().await;
+    }
+    let closed = stdin_closes();
     tokio::select! {
-        result = tokio::signal::ctrl_c() => Ok(result?),
-        Some(()) = terminate.recv() => Ok(()),
-        else => bail!("signals cannot be heard"),
+        () = signals.heard() => {}
+        _ = closed => {}
     }
 }
 
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("TALLY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// However far the orderly stop has come: a node that is killed loses nothing either.
+async fn exit_when_told_again(mut signals: StopSignals) {
+    signals.heard().await;
+    std::process::exit(INTERRUPTED);
+}
+
+/// Reads the standard input to its end on a thread of its own: tokio's would keep the runtime from ending.
+fn stdin_closes() -> oneshot::Receiver<()> {
+    let (closed, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut heard = [0; 64];
+        while !matches!(input.read(&mut heard), Ok(0) | Err(_)) {}
+        // Nobody listens any more if the node is stopping already.
+        let _ = closed.send(());
+    });
+    receiver
+}
+
+fn log_to_stderr(format: LogFormat) -> Result<()> {
+    let filter = match std::env::var(LOG_VAR) {
+        Ok(text) => EnvFilter::try_new(&text).with_context(|| format!("{LOG_VAR} is no filter: {text}"))?,
+        Err(VarError::NotPresent) => EnvFilter::new("info"),
+        Err(error) => return Err(error).context(LOG_VAR),
+    };
+    // Colours are for eyes; in a file they would be in the way.
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
     }
+    Ok(())
 }
 
 /// Crash points where the harness wants them, and nothing at all in a release.

@@ -2,50 +2,93 @@
 //!
 //! The node is a process of its own, so that it can be killed like one; chain, requester and worker live in this one.
 
+mod kept;
 mod platform;
 mod report;
 mod stage;
 mod stories;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::{path::Path, time::Duration};
+use tempfile::TempDir;
 
-pub use platform::{LOOK, Platform};
+pub use platform::{LOOK, PASSPHRASE, Platform};
 pub use report::Report;
 pub use stage::{Actor, Purses, STEP_MAX, Stage, read_msat};
-pub use stories::{Moved, Payment, SETTLE_MAX, Teller};
+pub use stories::{Moved, Payment, Teller, task_input};
+
+use crate::signal::StopSignals;
+
+/// How often the folder is tried to be removed while a killed node may still be writing into it.
+const REMOVALS_MAX: u32 = 40;
 
 /// Plays the stories.
 ///
 /// # Errors
-/// If anything is off: a step fails or takes too long, or the balances do not add up.
+/// If anything is off: a step fails or takes too long, the balances do not add up, or SIGINT or SIGTERM comes before
+/// the end. Everything is kept for whoever looks into a failure; after a signal nothing is.
 pub async fn run(keep: bool) -> Result<()> {
-    let binary = std::env::current_exe().context("this program cannot find itself")?;
-    let folder = tempfile::tempdir()?;
+    // Before the folder: from here on a signal does not end the process without it being removed.
+    let mut signals = StopSignals::listen()?;
+    let folder = tempfile::Builder::new().prefix("tally-demo-").tempdir()?;
     let mut report = Report::new();
+    let performance = Box::pin(perform(folder.path(), &mut report));
+    let played = match signals.unless_heard(performance).await {
+        Some(Ok(stage)) => finish(stage, keep, &mut report, &mut signals).await,
+        Some(Err(error)) => Err(error),
+        None => {
+            // What was running is dropped by now, and the node's process killed with it.
+            remove(folder).await?;
+            bail!("stopped by a signal");
+        }
+    };
+    played.map_err(|error| keep_for_inspection(folder, &error))
+}
+
+async fn perform(folder: &Path, report: &mut Report) -> Result<Stage> {
+    let binary = std::env::current_exe().context("this program cannot find itself")?;
     report.title("Tallystick: escrow over Lightning");
     report.line("  Starting a private Bitcoin chain, a requester, a worker and the node; opening channels …");
-    let mut stage = Stage::start(&binary, folder.path(), &[]).await?;
+    let mut stage = Stage::start(&binary, folder, &[]).await?;
     let height = stage.height().await?;
-    report.step(height, "network", "three Lightning nodes, two channels: requester ⇄ node ⇄ worker");
+    report.columns();
+    report.step(height, None, "network", "three Lightning nodes, two channels: requester ⇄ node ⇄ worker");
+    play(&mut stage, report).await?;
+    Ok(stage)
+}
 
-    let result = Box::pin(play(&mut stage, &mut report)).await;
-    if let Err(error) = &result {
-        let kept = folder.keep();
-        report.line(&format!("\nFAILED: {error:#}\nEverything is kept in {}", kept.display()));
-        return result;
+/// After the stories: everything goes on running if wanted, until a signal comes; then all is stopped in order.
+async fn finish(mut stage: Stage, keep: bool, report: &mut Report, signals: &mut StopSignals) -> Result<()> {
+    if keep && let Some(ended) = signals.unless_heard(Box::pin(kept::attend(&mut stage, report))).await {
+        ended?;
     }
-    if keep {
-        keep_running(&mut stage, &mut report).await?;
+    signals.unless_heard(stage.stop()).await.unwrap_or(Ok(()))
+}
+
+/// An error that tells the end of the node's log, and where everything is.
+fn keep_for_inspection(folder: TempDir, error: &anyhow::Error) -> anyhow::Error {
+    let folder = folder.keep();
+    let words = Platform::last_words(&folder);
+    anyhow!("{error:#}\n\nThe node's last words:\n{words}\n\nEverything is kept in {}", folder.display())
+}
+
+/// Removes the folder, seeds and all.
+async fn remove(folder: TempDir) -> Result<()> {
+    let path = folder.keep();
+    let mut removed = Ok(());
+    for _ in 0..REMOVALS_MAX {
+        removed = std::fs::remove_dir_all(&path);
+        if removed.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    stage.platform.stop().await?;
-    stage.requester.party.go_offline().await;
-    stage.worker.party.go_offline().await;
-    Ok(())
+    removed.with_context(|| format!("cannot remove {}", path.display()))
 }
 
 async fn play(stage: &mut Stage, report: &mut Report) -> Result<()> {
     let before = stage.purses().await?;
-    let mut teller = Teller { stage, report };
+    let mut teller = Teller::new(stage, report);
     let moved = teller
         .paid_out()
         .await?
@@ -85,33 +128,5 @@ pub fn check(before: &Purses, after: &Purses, moved: Moved) -> Result<()> {
     ensure!(before.requester - moved.paid_msat == after.requester, "the requester's balance is off: {after:?}");
     ensure!(before.worker + moved.earned_msat == after.worker, "the worker's balance is off: {after:?}");
     ensure!(before.platform + kept == after.platform, "the node's balance is off: {after:?}");
-    Ok(())
-}
-
-async fn keep_running(stage: &mut Stage, report: &mut Report) -> Result<()> {
-    let keys = stage.dir().join("keys");
-    std::fs::create_dir_all(&keys)?;
-    let passphrase = stage.platform.dir().join("passphrase");
-    let words = std::fs::read_to_string(&passphrase)?;
-    for (name, key) in [("requester", &stage.requester.keys), ("worker", &stage.worker.keys)] {
-        crate::secret::save_key(&keys.join(name), key, &words)?;
-    }
-    crate::secret::save_key(&keys.join("operator"), stage.platform.operator_keys(), &words)?;
-    let rpc = stage.chain.rpc_config();
-    let (id, listen) = stage.worker.party.address().await?;
-    report.title("Everything goes on running; Ctrl-C ends it");
-    report.line(&format!("  API         {}", stage.platform.url()));
-    report.line(&format!("  Bitcoin RPC {} (cookie: {})", rpc.url, stage.platform.dir().join("cookie").display()));
-    report.line(&format!("  worker      {id}@{listen}"));
-    report.line(&format!("  node's log  {}", stage.platform.log_file().display()));
-    report.line("\n  Try, in another terminal:");
-    report.line(&format!("    export TALLY_URL={}", stage.platform.url()));
-    report.line(&format!("    export TALLY_PASSPHRASE='{words}'"));
-    report.line(&format!("    export TALLY_KEY={}", keys.join("requester").display()));
-    report.line("    tally task list");
-    report.line("    tally task create --title 'Write a song' --payout-sat 1000 \\");
-    report.line(&format!("        --description-hash {}", tallystick_core::canonical::sha256(b"Write a song")));
-    report.line(&format!("    tally node balances --key {}", keys.join("operator").display()));
-    tokio::signal::ctrl_c().await?;
     Ok(())
 }

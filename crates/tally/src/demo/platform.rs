@@ -2,23 +2,30 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use nostr::key::Keys;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tokio::process::{Child, Command};
 
-use crate::{ask::Api, cli::Init, init};
+use crate::{ask::Api, cli::Init, init, secret};
 
 /// The longest that a node may take to start.
 const START_MAX: Duration = Duration::from_secs(60);
+/// How much of the log is told when something went wrong.
+const LOG_LINES: usize = 40;
 /// How often a condition is looked at.
 pub const LOOK: Duration = Duration::from_millis(25);
+
+/// The node lives for one run: its passphrase is no secret.
+pub const PASSPHRASE: &str = "a passphrase for one run";
 
 /// A node in a process of its own.
 pub struct Platform {
@@ -38,19 +45,22 @@ impl Platform {
     /// If the directory cannot be made.
     pub fn init(binary: &Path, dir: &Path, rpc: &RpcConfig) -> Result<Self> {
         let dir = dir.join("platform");
-        fs::create_dir_all(&dir)?;
+        secret::make_private_dir(&dir)?;
         let RpcAuth::UserPass { user, password } = &rpc.auth else { bail!("the devnet logs in with a password") };
         let (cookie, passphrase) = (dir.join("cookie"), dir.join("passphrase"));
-        fs::write(&cookie, format!("{user}:{password}"))?;
-        fs::write(&passphrase, "a passphrase for one run")?;
+        secret::write_private(&cookie, &format!("{user}:{password}"))?;
+        secret::write_private(&passphrase, PASSPHRASE)?;
         let operator_keys = Keys::generate();
         let api_listen = free_port()?;
         init::run(&Init {
             data_dir: dir.clone(),
             network: bitcoin::Network::Regtest,
-            rpc_url: rpc.url.clone(),
-            rpc_cookie_file: cookie,
+            rpc_url: Some(rpc.url.clone()),
+            rpc_cookie_file: Some(cookie),
+            rpc_user: None,
+            rpc_password_file: None,
             api_listen,
+            public_urls: Vec::new(),
             peer_listen: free_port()?,
             operators: vec![operator_keys.public_key().to_hex().parse()?],
             seed_file: None,
@@ -77,7 +87,15 @@ impl Platform {
 
     /// Everything that it has logged, over all its lives.
     pub fn log_file(&self) -> PathBuf {
-        self.dir.join("log")
+        log_file(&self.dir)
+    }
+
+    /// The end of what was logged by the node whose network lies below `dir`; empty if there is none.
+    pub fn last_words(dir: &Path) -> String {
+        let log = fs::read(log_file(&dir.join("platform"))).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     /// Starts it, with additions to its environment, and waits until it answers.
@@ -95,18 +113,22 @@ impl Platform {
     /// If the process cannot be made.
     pub fn spawn(&mut self, env: &[(&str, String)]) -> Result<()> {
         ensure!(self.child.is_none(), "the node runs already");
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file())?;
+        let log = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(self.log_file())?;
         let child = Command::new(&self.binary)
             .arg("serve")
             .arg("--data-dir")
             .arg(&self.dir)
             .arg("--passphrase-file")
             .arg(self.dir.join("passphrase"))
+            .arg("--until-stdin-closes")
             .envs(self.env.iter().map(|(key, value)| (key, value)))
             .envs(env.iter().map(|(key, value)| (*key, value.as_str())))
-            .stdin(Stdio::null())
+            // We hold the other end: when this process is gone, however it went, the node stops too.
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // A terminal's Ctrl-C is for us; how the node stops is our decision.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
@@ -127,9 +149,9 @@ impl Platform {
                 return Ok(());
             }
             if let Some(status) = self.ended()? {
-                bail!("the node ended while starting ({status}); see {}", self.log_file().display());
+                bail!("the node ended while starting ({status})");
             }
-            ensure!(start.elapsed() < START_MAX, "the node does not start; see {}", self.log_file().display());
+            ensure!(start.elapsed() < START_MAX, "the node does not start");
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -138,7 +160,7 @@ impl Platform {
     ///
     /// # Errors
     /// If the system cannot tell.
-    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         let status = child.try_wait()?;
         if status.is_some() {
@@ -164,9 +186,10 @@ impl Platform {
     /// If it ends badly.
     pub async fn stop(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        if let Some(pid) = child.id() {
-            let asked = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
-            ensure!(asked.success(), "the node cannot be asked to stop");
+        // Waiting would close it, and that is a call to stop as well: the node takes the second one for impatience.
+        let _stdin = child.stdin.take();
+        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            kill_process(pid, Signal::TERM).context("the node cannot be asked to stop")?;
         }
         let status = tokio::time::timeout(START_MAX, child.wait()).await.context("the node does not stop")??;
         ensure!(status.success(), "the node ended badly: {status}");
@@ -198,6 +221,10 @@ impl Platform {
     pub async fn node(&self, fields: &str) -> Result<Value> {
         self.operator.ask("node", &format!("{{ node {{ {fields} }} }}"), json!({})).await
     }
+}
+
+fn log_file(dir: &Path) -> PathBuf {
+    dir.join("log")
 }
 
 /// A port that is free now. Somebody else may take it; the node says so then.

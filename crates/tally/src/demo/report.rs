@@ -29,10 +29,17 @@ impl Report {
         self.step = Instant::now();
     }
 
-    /// A step: when it was done, who did what, and how long it took since the last one.
-    pub fn step(&mut self, height: u32, who: &str, what: &str) {
+    /// What the columns of a step are.
+    pub fn columns(&self) {
+        self.line("  block  blocks left  who        what  (time taken)");
+    }
+
+    /// A step: the height, how many blocks are left until the money must be paid out or goes back, who did what, and
+    /// how long it took since the last one.
+    pub fn step(&mut self, height: u32, blocks_left: Option<u32>, who: &str, what: &str) {
         let took = self.step.elapsed();
-        self.line(&format!("  block {height:>4}  {who:<10} {what}  ({})", span(took)));
+        let left = blocks_left.map_or_else(|| "—".to_owned(), |blocks| blocks.to_string());
+        self.line(&format!("  {height:>5}  {left:>11}  {who:<10} {what}  ({})", span(took)));
         self.step = Instant::now();
     }
 

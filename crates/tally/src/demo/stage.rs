@@ -128,15 +128,31 @@ impl Stage {
     /// # Errors
     /// If that takes too long.
     pub async fn until_usable(&self) -> Result<()> {
-        self.until("the channels are usable", async || {
-            let platform = self.platform.info().await?["lightning"]["usableChannels"].as_u64();
-            let mut parties = true;
-            for party in [&self.requester.party, &self.worker.party] {
-                parties &= party.node().await?.channels().await.iter().any(|channel| channel.usable);
-            }
-            Ok(platform == Some(2) && parties)
-        })
-        .await
+        self.until("the channels are usable", async || self.is_usable().await).await
+    }
+
+    /// Whether both channels of the node can be used, seen from all sides.
+    ///
+    /// # Errors
+    /// If somebody does not answer.
+    pub async fn is_usable(&self) -> Result<bool> {
+        let platform = self.platform.info().await?["lightning"]["usableChannels"].as_u64();
+        let mut parties = true;
+        for party in [&self.requester.party, &self.worker.party] {
+            parties &= party.node().await?.channels().await.iter().any(|channel| channel.usable);
+        }
+        Ok(platform == Some(2) && parties)
+    }
+
+    /// Stops everybody.
+    ///
+    /// # Errors
+    /// If the node ends badly.
+    pub async fn stop(&mut self) -> Result<()> {
+        let stopped = self.platform.stop().await;
+        self.requester.party.go_offline().await;
+        self.worker.party.go_offline().await;
+        stopped
     }
 
     /// Waits for a condition. An error of the condition counts as *not yet*.

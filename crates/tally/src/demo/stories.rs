@@ -2,16 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tallystick_core::{Msat, canonical};
 
-use super::{
-    report::Report,
-    stage::{STEP_MAX, Stage},
-};
+use super::{report::Report, stage::Stage};
 
 /// How long a worker's invoice can be paid: longer than any task of the demo.
-const INVOICE_EXPIRY_SECS: u64 = 7 * 86_400;
+pub const INVOICE_EXPIRY_SECS: u64 = 7 * 86_400;
 const HOUR_SECS: u64 = 3_600;
 /// How long a payer waits for the end of a held payment.
 const PAYMENT_MAX_SECS: u64 = 600;
@@ -35,13 +32,18 @@ impl Moved {
 
 /// A stage, a report, and the stories.
 pub struct Teller<'a> {
-    /// Where the stories play.
-    pub stage: &'a mut Stage,
-    /// Where they are told.
-    pub report: &'a mut Report,
+    stage: &'a mut Stage,
+    report: &'a mut Report,
+    /// While money is held: the last block at which its payout may begin.
+    decide_by: Option<u32>,
 }
 
-impl Teller<'_> {
+impl<'a> Teller<'a> {
+    /// Tells the stories of this stage in this report.
+    pub fn new(stage: &'a mut Stage, report: &'a mut Report) -> Self {
+        Self { stage, report, decide_by: None }
+    }
+
     /// Story 1: a task is paid out.
     ///
     /// # Errors
@@ -79,7 +81,7 @@ impl Teller<'_> {
         self.stage.platform.start(&[]).await?;
         self.stage.until_usable().await?;
         let task = self.stage.requester.api.task(&id).await?;
-        self.step("node", &format!("is back; the task is {}, {}", state(&task), left(&task))).await?;
+        self.step("node", &format!("is back; the task is {}", state(&task))).await?;
         self.approve(&id).await?;
         self.settled(&id).await
     }
@@ -147,13 +149,15 @@ impl Teller<'_> {
         self.stage.pay(&task)?;
         let task = self.stage.until_state(&id, "HELD").await?;
         let amount = &task["tranches"][0]["holdSat"];
-        self.step("requester", &format!("locks {amount} sat; the node cannot take them: {}", left(&task))).await?;
+        let decide_by = task["decideBy"].as_u64().context("a held task must be decided in time")?;
+        self.decide_by = Some(u32::try_from(decide_by)?);
+        self.step("requester", &format!("locks {amount} sat; the node cannot take them")).await?;
         Ok(id)
     }
 
     async fn submit(&mut self, id: &str) -> Result<()> {
-        let task = self.stage.worker.api.submit(id, &canonical::sha256(b"the work").to_string()).await?;
-        self.step("worker", &format!("hands in work; {}", left(&task))).await
+        self.stage.worker.api.submit(id, &canonical::sha256(b"the work").to_string()).await?;
+        self.step("worker", "hands in work").await
     }
 
     async fn approve(&mut self, id: &str) -> Result<()> {
@@ -164,6 +168,7 @@ impl Teller<'_> {
     async fn settled(&mut self, id: &str) -> Result<Moved> {
         let task = self.stage.until_state(id, "SETTLED").await?;
         let tranche = &task["tranches"][0];
+        self.decide_by = None;
         let (payout, hold) = (sat(&tranche["payoutSat"])?, sat(&tranche["holdSat"])?);
         let fee = hold - payout;
         let text =
@@ -175,13 +180,14 @@ impl Teller<'_> {
     async fn refunded(&mut self, id: &str, reason: &str) -> Result<Moved> {
         let task = self.stage.until_state(id, "REFUNDED").await?;
         ensure!(task["reason"] == reason, "the refund's reason is {}, not {reason}", task["reason"]);
+        self.decide_by = None;
         self.step("node", &format!("gives {} sat back", task["tranches"][0]["holdSat"])).await?;
         Ok(Moved::default())
     }
 
     async fn step(&mut self, who: &str, what: &str) -> Result<()> {
         let height = self.stage.height().await?;
-        self.report.step(height, who, what);
+        self.report.step(height, self.decide_by.map(|block| block.saturating_sub(height)), who, what);
         Ok(())
     }
 }
@@ -206,17 +212,7 @@ impl Stage {
         on_silence: &str,
         hold_blocks: Option<u32>,
     ) -> Result<Value> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let input = json!({
-            "title": title,
-            "descriptionHash": canonical::sha256(title.as_bytes()).to_string(),
-            "payoutsSat": payouts_sat,
-            "workDeadline": now + HOUR_SECS,
-            "reviewWindowSecs": HOUR_SECS,
-            "onSilence": on_silence,
-            "holdBlocks": hold_blocks,
-        });
-        self.requester.api.create(input).await
+        self.requester.api.create(task_input(title, payouts_sat, on_silence, hold_blocks)?).await
     }
 
     /// The worker takes it, with an invoice for each payout.
@@ -253,11 +249,25 @@ impl Stage {
     }
 }
 
+/// What `createTask` takes for a task with an hour for work and an hour for review.
+///
+/// # Errors
+/// If the clock is before 1970.
+pub fn task_input(title: &str, payouts_sat: &[u64], on_silence: &str, hold_blocks: Option<u32>) -> Result<Value> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    Ok(json!({
+        "title": title,
+        "descriptionHash": canonical::sha256(title.as_bytes()).to_string(),
+        "payoutsSat": payouts_sat,
+        "workDeadline": now + HOUR_SECS,
+        "reviewWindowSecs": HOUR_SECS,
+        "onSilence": on_silence,
+        "holdBlocks": hold_blocks,
+    }))
+}
+
 /// A payment under way.
 pub type Payment = tokio::task::JoinHandle<Result<tallystick_app::port::operator::Payment>>;
-
-/// The longest that a settled payment may take to reach the payer.
-pub const SETTLE_MAX: Duration = STEP_MAX;
 
 fn state(task: &Value) -> String {
     task["state"].as_str().unwrap_or("in no state").to_lowercase()
@@ -265,13 +275,6 @@ fn state(task: &Value) -> String {
 
 fn hash(task: &Value) -> String {
     task["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>() + "…"
-}
-
-fn left(task: &Value) -> String {
-    match task["blocksToDecide"].as_u64() {
-        Some(blocks) => format!("{blocks} blocks to decide"),
-        None => "no deadline runs".to_owned(),
-    }
 }
 
 fn sat(value: &Value) -> Result<u64> {

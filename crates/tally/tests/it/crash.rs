@@ -2,12 +2,14 @@
 //! started again; and the end is the same: one payout or none, and no money lost.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::time::{Duration, Instant};
-use tally::demo::{LOOK, Purses, Stage};
+use tally::demo::{LOOK, Purses, STEP_MAX};
 
 use crate::{
-    driver::{Driver, End, patiently},
-    support::{Theatre, assert_conserved},
+    driver::{Driver, End, Gate, GateAt},
+    mortal::{At, Mortal},
+    support::assert_conserved,
 };
 
 const PAYOUT_SAT: u64 = 10_000;
@@ -16,123 +18,199 @@ const HOLD_SAT: u64 = 10_100;
 const REST_MAX: Duration = Duration::from_secs(5);
 /// More points than any story has: the harness must come to an end.
 const POINTS_MAX: u64 = 400;
+/// How many points a story passes varies a little from run to run: its end is where so many runs in a row did not
+/// reach theirs.
+const CALM_RUNS: u32 = 3;
+
+/// In how many lives of the node in a row it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deaths {
+    Once,
+    /// It dies again soon after it came back, at its first points, while it recovers.
+    Twice,
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paid_out_whatever_happens() -> Result<()> {
-    stop_everywhere(End::Paid).await
+    stop_everywhere(End::Paid, Deaths::Once).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paid_out_though_it_dies_while_recovering() -> Result<()> {
+    stop_everywhere(End::Paid, Deaths::Twice).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paid_out_by_a_node_that_was_killed_with_money_held() -> Result<()> {
+    stop_everywhere(End::Killed, Deaths::Once).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paid_to_a_worker_who_comes_back_whatever_happens() -> Result<()> {
-    stop_everywhere(End::PaidLate).await
+    stop_everywhere(End::PaidLate, Deaths::Once).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_whatever_happens() -> Result<()> {
-    stop_everywhere(End::Cancelled).await
+    stop_everywhere(End::Cancelled, Deaths::Once).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelled_though_it_dies_while_recovering() -> Result<()> {
+    stop_everywhere(End::Cancelled, Deaths::Twice).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_whatever_happens() -> Result<()> {
-    stop_everywhere(End::Rejected).await
+    stop_everywhere(End::Rejected, Deaths::Once).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunded_at_the_deadline_whatever_happens() -> Result<()> {
-    stop_everywhere(End::Undecided).await
+    stop_everywhere(End::Undecided, Deaths::Once).await
 }
 
-/// Plays a story once for each point, with the node dying there, until a story passes without reaching the point.
-async fn stop_everywhere(end: End) -> Result<()> {
-    let mut theatre = Theatre::open(&[]).await?;
-    let channels = theatre.channels().await?;
-    let mut before = theatre.stage.purses().await?;
-    let mut points = 0;
+/// Plays a story once for each point, with the node dying there, until it has passed several times without reaching
+/// the point. What it passed in those calm runs, and never died at, is then aimed at by name.
+async fn stop_everywhere(end: End, deaths: Deaths) -> Result<()> {
+    let mut show = Show::open(end).await?;
+    let (mut points, mut calm) = (0, 0);
     for point in 1..POINTS_MAX {
-        theatre.stage.platform.kill().await?;
-        theatre.stage.platform.start(&[("TALLY_CRASH_AT", point.to_string())]).await?;
-        theatre.stage.until_usable().await?;
-        let mut crashed = Box::pin(play(&mut theatre.stage, end))
-            .await
-            .with_context(|| format!("{end:?}, stopped at point {point}"))?;
-        let after = purses(&mut theatre.stage, &mut crashed).await?;
-        check(end, &before, &after);
-        assert_eq!(theatre.channels().await?, channels, "{end:?}, point {point}: a channel was closed");
-        before = after;
-        if !crashed {
+        let again = (deaths == Deaths::Twice).then(|| At::Number(1 + point % 4));
+        if show.run([Some(At::Number(point)), again]).await? > 0 {
+            (points, calm) = (point, 0);
+        } else {
+            calm += 1;
+        }
+        if calm == CALM_RUNS {
             break;
         }
-        points = point;
     }
-    // Each story has at least six requests, each remembered and appended, with a point before and after both.
-    assert!((24..POINTS_MAX - 1).contains(&points), "{points} points seen in {end:?}");
-    println!("{end:?}: stopped at each of {points} points");
-    theatre.close().await
+    assert_eq!(calm, CALM_RUNS, "{end:?}: more than {POINTS_MAX} points");
+    for name in show.node.points_unseen() {
+        show.run([Some(At::Name(name)), None]).await?;
+    }
+    let died_at = &show.node.died_at;
+    for name in must_die_at(end) {
+        for side in ["before", "after"] {
+            let seen = died_at.iter().any(|point| point.starts_with(side) && point.contains(name));
+            assert!(seen, "{end:?}: the node never died {side} {name}; it died at {died_at:?}");
+        }
+    }
+    assert!(show.node.points_unseen().is_empty(), "{end:?}: never died at {:?}", show.node.points_unseen());
+    println!("{end:?}, {deaths:?}: stopped at each of {points} points, {} of them different", died_at.len());
+    show.node.theatre.close().await
 }
 
-fn check(end: End, before: &Purses, after: &Purses) {
+/// What each run of a story passes, so that nothing is seen only because nothing was looked for.
+fn must_die_at(end: End) -> Vec<&'static str> {
+    let mut names = vec!["admit", "append escrow.work_submitted"];
+    if end != End::Killed {
+        names.extend(["hold_invoice", "append escrow.task_created", "append escrow.task_accepted", "escrow.task_held"]);
+    }
     match end {
-        End::Paid | End::PaidLate => assert_conserved(before, after, HOLD_SAT * 1_000, PAYOUT_SAT * 1_000),
-        End::Cancelled | End::Rejected | End::Undecided => assert_conserved(before, after, 0, 0),
+        End::Paid | End::Killed | End::PaidLate => names.extend(["pay", "claim_hold", "escrow.task_settled"]),
+        End::Cancelled | End::Rejected | End::Undecided => names.extend(["cancel_hold", "escrow.task_refunded"]),
     }
+    if end == End::Cancelled {
+        names.retain(|name| *name != "append escrow.work_submitted");
+    }
+    names
 }
 
-/// Plays one task to its end, starting the node again when it dies. Says whether it died.
-async fn play(stage: &mut Stage, end: End) -> Result<bool> {
-    let driver = Driver::new(stage);
-    let driving = driver.run(end, &[PAYOUT_SAT]);
-    tokio::pin!(driving);
-    let mut crashed = false;
-    let task = loop {
-        tokio::select! {
-            task = &mut driving => break task?,
-            () = tokio::time::sleep(LOOK) => crashed |= restart_if_dead(stage).await?,
+/// One story on one stage, played again and again.
+struct Show {
+    end: End,
+    node: Mortal,
+    channels: Vec<(String, String)>,
+    before: Purses,
+}
+
+impl Show {
+    async fn open(end: End) -> Result<Self> {
+        let node = Mortal::open().await?;
+        let (channels, before) = (node.theatre.channels().await?, node.theatre.stage.purses().await?);
+        Ok(Self { end, node, channels, before })
+    }
+
+    /// Plays one task with a node that dies at these points, each in a life of its own, and checks its end. Answers how
+    /// often it died.
+    async fn run(&mut self, at: [Option<At>; 2]) -> Result<u32> {
+        let (end, told) = (self.end, format!("{:?}, stopped at {at:?}", self.end));
+        let at: Vec<At> = at.into_iter().flatten().collect();
+        let deaths = self.node.deaths;
+        // A node that is to be killed with the money held lives until then.
+        self.node.begin(if end == End::Killed { &[] } else { &at }).await.context(told.clone())?;
+        Box::pin(self.play(&at)).await.context(told.clone())?;
+        let (after, channels) = self.at_rest().await.context(told.clone())?;
+        match end {
+            End::Paid | End::Killed | End::PaidLate => {
+                assert_conserved(&self.before, &after, HOLD_SAT * 1_000, PAYOUT_SAT * 1_000);
+            }
+            End::Cancelled | End::Rejected | End::Undecided => assert_conserved(&self.before, &after, 0, 0),
         }
-    };
-    if end == End::Undecided {
-        crashed |= let_the_deadline_come(stage, &task).await?;
+        assert_eq!(channels, self.channels, "{told}: a channel was closed");
+        self.before = after;
+        self.node.note_points()?;
+        Ok(self.node.deaths - deaths)
     }
-    Ok(crashed)
-}
 
-/// Everybody's money at rest. The last points of a story come after its end: the node may die even now.
-async fn purses(stage: &mut Stage, crashed: &mut bool) -> Result<Purses> {
-    let start = Instant::now();
-    loop {
-        *crashed |= restart_if_dead(stage).await?;
-        if let Ok(purses) = tokio::time::timeout(REST_MAX, stage.purses()).await {
-            return purses;
-        }
-        ensure!(start.elapsed() < tally::demo::STEP_MAX, "the payments do not come to rest");
+    /// Plays one task to its end, starting the node again when it dies.
+    async fn play(&mut self, at: &[At]) -> Result<()> {
+        let gate = Gate::new(GateAt::Held, 2);
+        let driver = Driver::new(&self.node.theatre.stage);
+        let driver = if self.end == End::Killed { driver.with_gate(gate.clone()) } else { driver };
+        let driving = driver.run(self.end, &[PAYOUT_SAT]);
+        let held = gate.barrier.wait();
+        tokio::pin!(driving, held);
+        let mut to_be_killed = self.end == End::Killed;
+        let task = loop {
+            tokio::select! {
+                task = &mut driving => break task?,
+                _ = &mut held, if to_be_killed => {
+                    to_be_killed = false;
+                    self.node.kill_and_begin(at).await?;
+                }
+                () = tokio::time::sleep(LOOK) => self.node.revive()?,
+            }
+        };
+        if self.end == End::Undecided { self.let_the_deadline_come(&task).await } else { Ok(()) }
     }
-}
 
-async fn restart_if_dead(stage: &mut Stage) -> Result<bool> {
-    if stage.platform.ended()?.is_none() {
-        return Ok(false);
-    }
-    stage.platform.start(&[]).await?;
-    Ok(true)
-}
-
-async fn let_the_deadline_come(stage: &mut Stage, task: &serde_json::Value) -> Result<bool> {
-    let id = task["id"].as_str().context("a task has an id")?;
-    let start = Instant::now();
-    let decide_by = task["decideBy"].as_u64().context("a submitted task has a deadline")?;
-    let blocks = decide_by.saturating_sub(u64::from(stage.height().await?));
-    stage.chain.miner().mine(u32::try_from(blocks)?).await?;
-    let mut crashed = false;
-    loop {
-        crashed |= restart_if_dead(stage).await?;
+    async fn let_the_deadline_come(&mut self, task: &Value) -> Result<()> {
+        let id = task["id"].as_str().context("a task has an id")?;
+        let start = Instant::now();
+        let decide_by = task["decideBy"].as_u64().context("a submitted task has a deadline")?;
+        let stage = &self.node.theatre.stage;
         let api = stage.requester.api.clone();
-        if let Ok(task) = api.task(id).await
-            && task["state"] == "REFUNDED"
-        {
-            let last = patiently(start, async || api.task(id).await).await?;
-            ensure!(last["reason"] == "BLOCKS_RAN_OUT", "refunded for another reason: {last}");
-            return Ok(crashed);
+        let blocks = decide_by.saturating_sub(u64::from(stage.height().await?));
+        stage.chain.miner().mine(u32::try_from(blocks)?).await?;
+        loop {
+            self.node.revive()?;
+            if let Ok(task) = api.task(id).await
+                && task["state"] == "REFUNDED"
+            {
+                ensure!(task["reason"] == "BLOCKS_RAN_OUT", "refunded for another reason: {task}");
+                return Ok(());
+            }
+            ensure!(start.elapsed() < STEP_MAX, "task {id} was not refunded at its deadline");
+            tokio::time::sleep(LOOK).await;
         }
-        ensure!(start.elapsed() < tally::demo::STEP_MAX, "task {id} was not refunded at its deadline");
-        tokio::time::sleep(LOOK).await;
+    }
+
+    /// Everybody's money at rest, and the channels. The last points of a story come after its end: the node may die
+    /// even now.
+    async fn at_rest(&mut self) -> Result<(Purses, Vec<(String, String)>)> {
+        let start = Instant::now();
+        loop {
+            self.node.revive()?;
+            let theatre = &self.node.theatre;
+            let looking = async { anyhow::Ok((theatre.stage.purses().await?, theatre.channels().await?)) };
+            let seen = tokio::time::timeout(REST_MAX, looking).await;
+            if let Ok(Ok(seen)) = seen {
+                return Ok(seen);
+            }
+            ensure!(start.elapsed() < STEP_MAX, "the payments do not come to rest: {seen:?}");
+        }
     }
 }

@@ -23,6 +23,8 @@ const DAY: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 * 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Paid,
+    /// The same, with the node killed while it holds the money: whoever drives sees to it at [`GateAt::Held`].
+    Killed,
     /// The worker is offline at approval, and comes back.
     PaidLate,
     Cancelled,
@@ -44,6 +46,13 @@ pub enum GateAt {
     Funding,
     /// With the money held.
     Held,
+}
+
+impl Gate {
+    /// A gate that opens when so many have come to it.
+    pub fn new(at: GateAt, parties: usize) -> Self {
+        Self { barrier: Arc::new(Barrier::new(parties)), at }
+    }
 }
 
 #[derive(Clone)]
@@ -94,7 +103,7 @@ impl Driver {
         }
         let submitted = patiently(start, async || self.worker.api.submit(&id, &work).await).await?;
         match end {
-            End::Paid => {
+            End::Paid | End::Killed => {
                 patiently(start, async || self.requester.api.approve(&id).await).await?;
                 self.until(&id, &["SETTLED"], start).await
             }
@@ -205,8 +214,17 @@ pub async fn patiently<T>(start: Instant, ask: impl AsyncFn() -> Result<T>) -> R
 
 /// Whether an error goes away by itself.
 fn is_passing(error: &anyhow::Error) -> bool {
-    let passing =
-        ["client.unreachable", "app.starting", "app.pending", "app.busy", "store.unavailable", "lightning.unavailable"];
+    let passing = [
+        "client.unreachable",
+        "app.starting",
+        "app.pending",
+        "app.busy",
+        // Signed while the node was away, and heard when it was back; or asked more often than one user may.
+        "auth.before_start",
+        "request.too_many",
+        "store.unavailable",
+        "lightning.unavailable",
+    ];
     error.downcast_ref::<ClientError>().is_some_and(|error| passing.contains(&error.code.as_str()))
 }
 

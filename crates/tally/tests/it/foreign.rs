@@ -86,8 +86,12 @@ async fn hostile_invoices_have_their_codes_and_change_nothing() -> Result<()> {
         assert_eq!(code_of(stage.worker.api.accept(id, &invoices).await), code);
         assert_eq!(stage.worker.api.task(id).await?, second, "{code} changed the task");
     }
-    assert_eq!(code_of(stage.requester.api.accept(id, &[Forged::good(5).text()?]).await), "escrow.own_task");
-    stage.worker.api.accept(id, &[Forged::good(5).text()?]).await?;
+    let good = [Forged::good(3).text()?];
+    assert_eq!(code_of(stage.requester.api.accept(id, &good).await), "escrow.own_task");
+    // No refusal has taken a hash: the very ones that were refused are still free.
+    stage.worker.api.accept(id, &good).await?;
+    let third = stage.post("The third", &[PAYOUT_SAT; 2], "REFUND").await?;
+    stage.worker.api.accept(id_of(&third)?, &[Forged::good(4).text()?, Forged::good(2).text()?]).await?;
     theatre.close().await
 }
 

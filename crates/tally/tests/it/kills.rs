@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Barrier;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use crate::{
     driver::{Driver, End, Gate, GateAt},
@@ -12,8 +14,10 @@ use crate::{
 
 const KILLS: u32 = 50;
 const KILLS_VAR: &str = "TALLY_KILLS";
-/// From the gate, six escrows take about this long to be funded, or to be decided and settled; the kill comes in it.
-const KILL_WITHIN_MILLIS: u64 = 600;
+/// How long after the gate a kill comes, at most: at the beginning, and how far the harness may go to find escrows in
+/// flight on machines that are faster or slower.
+const PAUSE_MAX_MILLIS: u64 = 600;
+const PAUSE_LIMITS_MILLIS: [u64; 2] = [40, 4_000];
 
 /// What the six escrows of a round are: payouts in sats, and how they end.
 const ROUND: [(End, &[u64]); 6] = [
@@ -32,34 +36,59 @@ async fn no_kill_closes_a_channel_or_loses_a_millisatoshi() -> Result<()> {
     let mut theatre = Theatre::open(&[]).await?;
     let channels = theatre.channels().await?;
     let driver = Driver::new(&theatre.stage);
+    let mut pause_max = [PAUSE_MAX_MILLIS; 2];
+    let mut in_flight = Vec::new();
     for kill in 1..=kills {
         let before = theatre.stage.purses().await?;
         // All six are in flight together when the kill comes: about to be funded in one round, held in the next.
-        let at = if kill % 2 == 0 { GateAt::Held } else { GateAt::Funding };
-        let barrier = Arc::new(Barrier::new(ROUND.len() + 1));
-        let gate = Gate { barrier: Arc::clone(&barrier), at };
+        let (at, pause_max) = match kill % 2 {
+            0 => (GateAt::Held, &mut pause_max[0]),
+            _ => (GateAt::Funding, &mut pause_max[1]),
+        };
+        let gate = Gate::new(at, ROUND.len() + 1);
+        let unfinished = AtomicUsize::new(ROUND.len());
         let six = try_join_all(ROUND.map(|(end, payouts)| {
-            let driver = driver.with_gate(gate.clone());
-            async move { driver.run(end, payouts).await }
+            let (driver, unfinished) = (driver.with_gate(gate.clone()), &unfinished);
+            async move {
+                let task = driver.run(end, payouts).await;
+                unfinished.fetch_sub(1, Ordering::SeqCst);
+                task
+            }
         }));
-        let pause = Duration::from_millis(random.below(KILL_WITHIN_MILLIS));
+        let pause = Duration::from_millis(random.below(*pause_max));
         let platform = &mut theatre.stage.platform;
         let killing = async {
-            barrier.wait().await;
+            gate.barrier.wait().await;
             tokio::time::sleep(pause).await;
+            let in_flight = unfinished.load(Ordering::SeqCst);
             platform.kill().await?;
-            platform.start(&[]).await
+            platform.start(&[]).await?;
+            Ok(in_flight)
         };
-        tokio::try_join!(six, killing)
+        let (_, seen) = tokio::try_join!(six, killing)
             .with_context(|| format!("kill {kill} after {pause:?} (seed {})", random.seed))?;
+        *pause_max = next_pause_max(*pause_max, seen);
+        in_flight.push(seen);
         theatre.stage.until_usable().await?;
         let after = theatre.stage.purses().await?;
         let (paid, earned) = expected();
         assert_conserved(&before, &after, paid, earned);
         assert_eq!(theatre.channels().await?, channels, "kill {kill} closed a channel (seed {})", random.seed);
     }
-    println!("{kills} kills, {} escrows, seed {}", kills * 6, random.seed);
+    println!("{kills} kills, {} escrows, seed {}; in flight at each: {in_flight:?}", kills * 6, random.seed);
+    let idle = in_flight.iter().filter(|seen| **seen == 0).count();
+    assert!(idle * 5 <= in_flight.len(), "nothing was in flight at {idle} of {kills} kills: {in_flight:?}");
     theatre.close().await
+}
+
+/// Earlier when everything was over, later when nothing was.
+fn next_pause_max(millis: u64, in_flight: usize) -> u64 {
+    let next = match in_flight {
+        0 => millis / 2,
+        seen if seen == ROUND.len() => millis + millis / 8,
+        _ => millis,
+    };
+    next.clamp(PAUSE_LIMITS_MILLIS[0], PAUSE_LIMITS_MILLIS[1])
 }
 
 /// What a round moves, in msat: paid by the requester, earned by the worker. The fee is 1 %, rounded up.

@@ -1,12 +1,14 @@
 //! The real binary, real Lightning nodes, real blocks.
-#![allow(clippy::print_stdout, reason = "a harness tells how much it has tried")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness tells how much it has tried, and what failed")]
 
 mod chain;
 mod client;
 mod crash;
+mod demo;
 mod driver;
 mod foreign;
 mod kills;
+mod mortal;
 mod secrets;
 mod stories;
 mod support;

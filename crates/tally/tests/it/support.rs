@@ -2,29 +2,44 @@
 
 use anyhow::Result;
 use std::path::Path;
-use tally::demo::{Purses, Report, Stage, Teller};
+use tally::demo::{Platform, Purses, Report, Stage, Teller};
 use tempfile::TempDir;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tally");
 
-/// A network of its own, below a folder that goes when the test is done.
+/// A network of its own, below a folder that goes when the test is done. A test that ends without [`Theatre::close`]
+/// has failed: then the folder stays, and the end of the node's log is printed.
 pub struct Theatre {
     pub stage: Stage,
     pub report: Report,
-    _folder: TempDir,
+    folder: Folder,
+}
+
+struct Folder {
+    dir: TempDir,
+    closed: bool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.dir.disable_cleanup(true);
+            let dir = self.dir.path();
+            eprintln!("The node's last words:\n{}\nEverything is kept in {}", Platform::last_words(dir), dir.display());
+        }
+    }
 }
 
 impl Theatre {
     pub async fn open(env: &[(&str, String)]) -> Result<Self> {
-        let mut folder = tempfile::tempdir()?;
-        // For whoever looks into a failure.
-        folder.disable_cleanup(std::env::var_os("TALLY_KEEP").is_some());
-        let stage = Stage::start(Path::new(BINARY), folder.path(), env).await?;
-        Ok(Self { stage, report: Report::quiet(), _folder: folder })
+        // First: whatever fails from here on can be looked into.
+        let folder = Folder { dir: tempfile::tempdir()?, closed: false };
+        let stage = Stage::start(Path::new(BINARY), folder.dir.path(), env).await?;
+        Ok(Self { stage, report: Report::quiet(), folder })
     }
 
     pub fn teller(&mut self) -> Teller<'_> {
-        Teller { stage: &mut self.stage, report: &mut self.report }
+        Teller::new(&mut self.stage, &mut self.report)
     }
 
     /// The channels of the node: id and funding output, in order. They must outlive everything.
@@ -41,9 +56,8 @@ impl Theatre {
     }
 
     pub async fn close(mut self) -> Result<()> {
-        self.stage.platform.stop().await?;
-        self.stage.requester.party.go_offline().await;
-        self.stage.worker.party.go_offline().await;
+        self.stage.stop().await?;
+        self.folder.closed = true;
         Ok(())
     }
 }
