@@ -3,7 +3,8 @@
 /// What is shown of a task.
 pub const TASK: &str = "fragment T on Task {
   id state reason title descriptionHash requester worker createdAt workDeadline reviewWindowSecs reviewUntil onSilence
-  workHash reasonHash invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil submitBy decideBy height blocksToDecide secondsToDecide atDeadline
+  workHash reasonHash invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil submitBy decideBy height blocksToDecide
+  secondsToDecide atDeadline
   tranches { payoutSat feeSat holdSat state paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat }
 }";
 

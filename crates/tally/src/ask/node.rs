@@ -7,8 +7,8 @@ use super::{connect, print};
 use crate::cli::{Access, NodeCommand};
 
 const INFO: &str = "{ node { key height lightning { nodeId alias network height blockHash listen peers usableChannels } \
-    policy { feeBasisPoints payoutMinSat payoutMaxSat tranchesMax finalCltvMax payoutCltvMax payeeFinalCltvMax \
-    payoutMargin fundingWindowSecs reviewWindowMaxSecs } } }";
+    policy { feeBasisPoints feeMinSat payoutMinSat payoutMaxSat tranchesMax finalCltvMax payoutCltvMax \
+    payeeFinalCltvMax payoutMargin fundingWindowSecs reviewWindowMaxSecs } } }";
 const BALANCES: &str =
     "{ node { balances { onchainConfirmedSat onchainPendingSat channelsMsat heldMsat outboundPendingMsat } } }";
 const CHANNELS: &str = "{ node { channels { id peer funding capacitySat localMsat outboundMsat inboundMsat ready usable \

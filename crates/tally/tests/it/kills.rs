@@ -23,7 +23,7 @@ const PAUSE_LIMITS_MILLIS: [u64; 2] = [40, 4_000];
 const ROUND: [(End, &[u64]); 6] = [
     (End::Paid, &[11_000]),
     (End::Paid, &[12_000, 3_000]),
-    (End::Paid, &[900]),
+    (End::Paid, &[1_000]),
     (End::Paid, &[25_000]),
     (End::Cancelled, &[14_000]),
     (End::Rejected, &[15_000]),

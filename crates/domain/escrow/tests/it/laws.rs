@@ -208,11 +208,11 @@ fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
 
 /// The deadline of a tranche's hold, as it was when the money was locked.
 fn locked_until(given: &Given, position: u32) -> BlockHeight {
-    let deadlines = given.facts.iter().filter_map(|fact| match fact {
+    let mut deadlines = given.facts.iter().filter_map(|fact| match fact {
         Event::HoldLocked { tranche, claim_deadline, .. } if *tranche == position => Some(*claim_deadline),
         _ => None,
     });
-    deadlines.last().expect("a payout without a hold")
+    deadlines.next_back().expect("a payout without a hold")
 }
 
 fn hash_of(effect: &Effect) -> tallystick_core::PaymentHash {

@@ -266,8 +266,11 @@ impl World {
     /// Begins a payout, or tells how it stands.
     fn pay(&mut self, effect: Effect) {
         let Effect::Pay { hash, id, fee_limit, cltv_limit, begin_by, .. } = effect else { return };
-        if let Some(known) = self.payments.get(&id) {
-            return if known.outcome == Outcome::InFlight { () } else { self.tell(id) };
+        if let Some(outcome) = self.payments.get(&id).map(|known| known.outcome) {
+            if outcome != Outcome::InFlight {
+                self.tell(id);
+            }
+            return;
         }
         let job = self.given.phase().job().unwrap();
         let part = job.tranches.iter().find(|part| part.hash == hash).unwrap().clone();

@@ -8,14 +8,14 @@ use crate::world::{World, code, operator, requester};
 async fn everybody_sees_the_node_at_a_glance() {
     let world = World::start().await;
     let query = "{ node { key height time lightning { nodeId alias network height peers } \
-                 policy { feeBasisPoints payoutMinSat payoutMaxSat tranchesMax finalCltvMax fundingWindowSecs } } }";
+                 policy { feeBasisPoints feeMinSat payoutMinSat payoutMaxSat tranchesMax finalCltvMax fundingWindowSecs } } }";
     let (status, answer) = world.ask(&requester(), query).await;
     let node = &answer["data"]["node"];
     assert_eq!((status, &node["key"]), (200, &json!(world.app.key().to_string())));
     assert_eq!(node["lightning"]["network"], "regtest");
     assert_eq!(
         node["policy"],
-        json!({ "feeBasisPoints": 100, "payoutMinSat": 1, "payoutMaxSat": 5_000_000, "tranchesMax": 8,
+        json!({ "feeBasisPoints": 100, "feeMinSat": 10, "payoutMinSat": 1_000, "payoutMaxSat": 5_000_000, "tranchesMax": 8,
             "finalCltvMax": 1_000, "fundingWindowSecs": 3_600 })
     );
 }

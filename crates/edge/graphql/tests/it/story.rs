@@ -8,12 +8,15 @@ use crate::world::{TASK, World, code, operator, requester, stranger, worker};
 async fn a_task_is_paid_out() {
     let world = World::start().await;
     let id = world.create().await;
+    assert!(!world.until(id, "OPEN").await["invoiceExpiryNeeded"].is_null());
     let accepted = world.accept(id).await;
     assert_eq!(accepted["task"]["state"], "ASSIGNED");
+    assert!(accepted["task"]["invoiceExpiryNeeded"].is_null(), "it was handed in");
     world.fund(id).await;
 
     let held = world.until(id, "HELD").await;
     assert_eq!(held["atDeadline"], "REFUND", "nothing was submitted");
+    assert!(held["submitBy"].as_u64().unwrap() < held["decideBy"].as_u64().unwrap(), "{held}");
     let blocks = held["blocksToDecide"].as_u64().unwrap();
     assert_eq!(held["decideBy"].as_u64().unwrap() - blocks, 800_000);
     assert_eq!(held["secondsToDecide"], json!(blocks * 600));
@@ -55,7 +58,9 @@ async fn rejected_and_cancelled_tasks_are_refunded() {
         .unwrap();
     let reason = json!({ "hash": "ef".repeat(32) });
     world.act(&requester, rejected, "rejectWork(id: $id, reasonHash: $hash)", ", $hash: Hex32!", reason).await.unwrap();
-    assert_eq!(world.until(rejected, "REFUNDED").await["reason"], "REJECTED");
+    let refunded = world.until(rejected, "REFUNDED").await;
+    assert_eq!(refunded["reason"], "REJECTED");
+    assert_eq!((&refunded["workHash"], &refunded["reasonHash"]), (&json!("cd".repeat(32)), &json!("ef".repeat(32))));
 
     let cancelled = world.create().await;
     world.accept(cancelled).await;

@@ -25,7 +25,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What every task shows in these tests.
-pub const TASK: &str = "id state reason worker requester workHash decideBy blocksToDecide secondsToDecide atDeadline \
+pub const TASK: &str = "id state reason worker requester workHash reasonHash submitBy invoiceExpiryNeeded decideBy \
+                        blocksToDecide secondsToDecide atDeadline \
                         tranches { payoutSat feeSat holdSat state payoutInvoice fundingInvoice routingFeeMsat }";
 
 pub fn requester() -> Keys {
