@@ -113,8 +113,8 @@ impl App {
     /// A signed request's command to a task that is there. The request is remembered, and refused the second time.
     ///
     /// # Errors
-    /// [`AppError`]; nothing changed then. [`AppError::Fault`] for [`UserCommand::CreateTask`]: that is [`App::create`]'s,
-    /// since id and policy are not the caller's to choose.
+    /// [`AppError`]; nothing changed then. [`AppError::Fault`] for [`UserCommand::CreateTask`]: that is
+    /// [`App::create`]'s, since the policy is not the caller's to choose.
     pub async fn ask(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
         if matches!(command, UserCommand::CreateTask { .. }) {
             tracing::error!(task = %id, "a task is to be created past App::create");
@@ -140,8 +140,8 @@ impl App {
         if fresh { Ok(()) } else { Err(AppError::Replayed) }
     }
 
-    /// Takes a task with the worker's invoices as text. More invoices than the task has tranches are refused before any is
-    /// read: reading one costs the recovery of a signature.
+    /// Takes a task with the worker's invoices as text. More invoices than the task has tranches are refused before any
+    /// is read: reading one costs the recovery of a signature.
     ///
     /// # Errors
     /// [`AppError`]; nothing changed then.

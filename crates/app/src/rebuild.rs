@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl App {
-    /// Makes the read model again if it is not complete, or was made by a program with another idea of it. Answers whether
-    /// it did. For the start, before queries are served.
+    /// Makes the read model again if it is not complete, or was made by a program with another idea of it. Answers
+    /// whether it did. For the start, before queries are served.
     ///
     /// # Errors
     /// [`AppError::Store`]; the next start begins anew.

@@ -169,8 +169,8 @@ impl App {
         }
     }
 
-    /// A task as the journal holds it now, and its version. What is in memory saves reading its facts again, and no more
-    /// than that: nothing is decided on memory alone.
+    /// A task as the journal holds it now, and its version. What is in memory saves reading its facts again, and no
+    /// more than that: nothing is decided on memory alone.
     pub(crate) async fn load(&self, id: Id<Task>) -> Result<(State, u64), AppError> {
         let (state, version) = self.0.cache.get(id);
         let facts = self.0.parts.journal.stream(&stream_of(id), version).await?;

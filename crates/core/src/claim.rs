@@ -2,8 +2,8 @@
 //!
 //! A user's word is the signed HTTP request itself (NIP-98): the Nostr event and the body that its `payload` tag
 //! commits to, kept as they came, so that anyone can check them later. The node's own word (an outcome of a rail, a
-//! timer) is a BIP-340 signature by the node's key over a [`NodeWord`]: the command with all that the rules knew besides the
-//! facts when they decided it, so that it stands for one decision and for no other.
+//! timer) is a BIP-340 signature by the node's key over a [`NodeWord`]: the command with all that the rules knew
+//! besides the facts when they decided it, so that it stands for one decision and for no other.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use secp256k1::{Keypair, Message, SECP256K1, SecretKey};

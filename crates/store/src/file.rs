@@ -17,8 +17,8 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
-/// Makes the database's file if it is not there, before SQLite would make it for everybody. Answers its name with all links
-/// resolved, so that whoever opens it under another name finds the same lock.
+/// Makes the database's file if it is not there, before SQLite would make it for everybody. Answers its name with all
+/// links resolved, so that whoever opens it under another name finds the same lock.
 pub(crate) fn make(path: &Path) -> Result<PathBuf> {
     let made = options().open(path).and_then(|_| path.canonicalize());
     made.map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))

@@ -26,8 +26,8 @@
 //! # Invariants
 //! * A reply to a write leaves only after the COMMIT that holds it, with `synchronous=FULL`.
 //! * One thread writes. Nothing else opens the database for writing.
-//! * The head of the chain in memory is the last row of `facts`; whenever a transaction fails it is read again. The table
-//!   `head` says the same in each transaction: a journal whose end got lost does not open.
+//! * The head of the chain in memory is the last row of `facts`; whenever a transaction fails it is read again. Each
+//!   append writes it to the table `head` as well: a journal whose end got lost does not open.
 //! * After an I/O error or damage, in a COMMIT or in a job, nothing of the transaction counts and the writer stops for
 //!   good: what the disk holds then is learned by opening again, not by going on. [`SqliteStore::failed`] tells.
 //! * Facts and authorities are never updated or deleted; triggers refuse it.

@@ -32,8 +32,8 @@ pub(crate) fn defer(conn: &Connection, key: &str, until: Timestamp) -> rusqlite:
     execute(conn, DEFER, params![key, until.as_millis()])
 }
 
-/// Unfinished effects that are due, the longest due first; those that only a clock that was ahead can have put off so far
-/// come last.
+/// Unfinished effects that are due, the longest due first; those that only a clock that was ahead can have put off so
+/// far come last.
 pub(crate) fn due(conn: &Connection, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
     let mut statement = conn.prepare_cached(DUE).or_store()?;
     let (now, horizon) = (bound(now.as_millis()), bound(now.after(EFFECT_PAUSE_MAX).as_millis()));

@@ -52,8 +52,8 @@ impl SqliteStore {
         Ok(Self { inner: Arc::new(Inner { path, writer, readers }) })
     }
 
-    /// Waits until the store can write no more, after an I/O error, damage or a panic: every write fails from then on, and
-    /// the process should stop. Waits for ever if it is closed.
+    /// Waits until the store can write no more, after an I/O error, damage or a panic: every write fails from then on,
+    /// and the process should stop. Waits for ever if it is closed.
     pub async fn failed(&self) {
         self.inner.writer.failed().await;
     }

@@ -88,8 +88,8 @@ pub trait TaskRebuild: Send + Sync {
     /// [`StoreError`].
     async fn clear_rows(&self) -> Result<(), StoreError>;
 
-    /// Writes rows, [`super::limits::ITEMS_MAX`] at most. None replaces one of the same or a later version, so that facts
-    /// may be appended meanwhile.
+    /// Writes rows, [`super::limits::ITEMS_MAX`] at most. None replaces one of the same or a later version, so that
+    /// facts may be appended meanwhile.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -59,7 +59,8 @@ async fn command(world: &World, facts: &[Fact], events: &[Event]) -> (Command, C
     (command, ctx)
 }
 
-/// Decides everything again. Answers how many decisions there were, and how many would have been others at another height.
+/// Decides everything again. Answers how many decisions there were, and how many would have been others at another
+/// height.
 async fn decide_again(world: &World) -> (usize, usize) {
     let mut streams: BTreeMap<String, Vec<Fact>> = BTreeMap::new();
     for fact in world.facts().await {

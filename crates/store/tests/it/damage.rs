@@ -152,7 +152,8 @@ async fn a_lost_end_is_found_at_the_start() {
     }
 }
 
-/// A page of the file that was overwritten is found by the job that needs it. From then on the store says that it failed.
+/// A page of the file that was overwritten is found by the job that needs it. From then on the store says that it
+/// failed.
 #[tokio::test]
 async fn a_damaged_page_stops_the_writer() {
     let (path, _dir) = ten_facts().await;
