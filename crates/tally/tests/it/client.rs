@@ -38,7 +38,8 @@ async fn funding_is_shown_if_it_fits_and_a_watch_ends_with_the_task() -> Result<
     assert!(shown.status.success(), "{shown:?}");
     assert!(String::from_utf8_lossy(&shown.stdout).contains("\"fundingInvoice\": \"lnbcrt"), "{shown:?}");
 
-    let (watched, cancelled) = tokio::join!(task(stage, &key, &["watch", id]), stage.requester.api.cancel(id));
+    let watch = ["watch", id];
+    let (watched, cancelled) = tokio::join!(task(stage, &key, &watch), stage.requester.api.cancel(id));
     cancelled?;
     let watched = watched?;
     assert!(watched.status.success(), "{watched:?}");
