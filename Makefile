@@ -5,6 +5,8 @@ SHELL := /usr/bin/env bash
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/tallystick/target
 export CARGO_TERM_COLOR ?= auto
+# Tests wait for blocks, payments and timers more than for the processor: more of them at once than there are cores.
+export RUST_TEST_THREADS ?= 6
 TOOLS := $(HOME)/.cache/tallystick/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
