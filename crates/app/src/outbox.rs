@@ -253,6 +253,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_rules_put_nothing_off_for_longer_than_the_journal_takes() {
+        assert!(tallystick_escrow::plan::PAYOUT_PAUSE_MAX <= EFFECT_PAUSE_MAX);
+    }
+
+    #[test]
     fn pauses_double_up_to_a_minute() {
         let pauses: Vec<_> = [0, 1, 2, 7, 8, 63, 64, u32::MAX].map(|n| pause_after(n).as_millis()).into();
         assert_eq!(pauses, [250, 500, 1_000, 32_000, 60_000, 60_000, 60_000, 60_000]);

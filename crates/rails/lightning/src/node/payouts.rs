@@ -64,6 +64,7 @@ impl Engine {
         hash: PaymentHash,
         kind: Kind,
     ) -> Result<PayState, RailError> {
+        let covered = kind == Kind::Operator || self.covers(&hash, request)?;
         match self.store.outbound(&request.id).map_err(unavailable)? {
             Some(row) if row.hash != hash => return Err(RailError::Refused("this id is another invoice's".into())),
             Some(row) if !row.is_pending() => return Ok(state_of(&row)),
@@ -72,7 +73,15 @@ impl Engine {
             None => self.refuse_second_payment(&hash, kind)?,
         }
         self.sees_the_chain()?;
-        Ok(self.begin(request, invoice, hash, kind))
+        Ok(self.begin(request, invoice, (hash, kind), covered))
+    }
+
+    /// Whether a payer's money is held on this hash for longer than the payout's route may take. The listener knows that
+    /// as well, but a notice that the hold is gone may still be on its way to it.
+    fn covers(&self, hash: &PaymentHash, request: &PayRequest) -> Result<bool, RailError> {
+        let held = self.store.inbound(hash).map_err(unavailable)?.filter(PaymentRow::is_pending);
+        let deadline = held.filter(|row| row.kind == Kind::Hold).and_then(|row| row.height);
+        Ok(deadline.is_some_and(|deadline| self.height().after(request.cltv_limit) < deadline))
     }
 
     /// A payee's hash is paid once, whatever ids are asked for; and by hand only if no money is held on it.
@@ -88,7 +97,13 @@ impl Engine {
         Ok(())
     }
 
-    fn begin(&self, request: &PayRequest, invoice: &Bolt11Invoice, hash: PaymentHash, kind: Kind) -> PayState {
+    fn begin(
+        &self,
+        request: &PayRequest,
+        invoice: &Bolt11Invoice,
+        (hash, kind): (PaymentHash, Kind),
+        covered: bool,
+    ) -> PayState {
         // No block comes between the look at the height and the first HTLC.
         let _height = self.gate.hold();
         let pending = PaymentRow {
@@ -103,7 +118,7 @@ impl Engine {
             sealed: None,
             updated_at: now(),
         };
-        if self.height() > request.begin_by {
+        if !covered || self.height() > request.begin_by {
             return self.never_sent(pending, PayFailure::TooLate);
         }
         // Queued before LDK takes it, so that no flush can hold the payment without it.

@@ -2,7 +2,7 @@
 
 use tallystick_app::port::operator::{Direction, NodeOperator, PaymentStatus};
 use tallystick_app::port::rail::{HoldRail, HoldRequest, InvoiceReader, PayFailure, PayState, RailError, RailNotice};
-use tallystick_core::{Blocks, Duration, PaymentHash};
+use tallystick_core::{Blocks, Digest32, Duration, PaymentHash};
 use tallystick_devnet::wait_until;
 
 use crate::stage::{HOLD_BLOCKS, HOUR, Platform, Stage, fees, msat};
@@ -108,6 +108,9 @@ async fn a_payout_under_way_is_not_tried_again_when_it_is_late() {
     let amount = msat(30_000_000);
     let request = HoldRequest { hash, amount, description: String::new(), expiry: HOUR, final_cltv_delta: Blocks(60) };
     let bolt11 = payee.node.hold_invoice(request).await.unwrap();
+    let invoice = stage.hold_invoice(hash, msat(30_500_000), HOLD_BLOCKS).await;
+    let payment = stage.pay(&invoice).await;
+    stage.recorder().until_locked(hash).await;
     let mut payout = stage.payout(1, &bolt11);
     payout.begin_by = stage.platform.node.height();
     stage.platform.node.pay(payout.clone()).await.unwrap();
@@ -123,6 +126,8 @@ async fn a_payout_under_way_is_not_tried_again_when_it_is_late() {
     stage.recorder().until("the payout to fail", failed).await;
     let state = stage.platform.node.pay(payout).await.unwrap();
     assert!(matches!(state, PayState::Failed { .. }), "{state:?}");
+    stage.platform.node.cancel_hold(hash).await.unwrap();
+    assert_eq!(payment.await.unwrap().unwrap().status, PaymentStatus::Failed);
     payee.stop().await;
     stage.stop().await;
 }
@@ -157,7 +162,7 @@ async fn the_operator_pays_and_is_paid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invoices_that_cannot_be_paid_are_refused_and_leave_nothing() {
-    let stage = Stage::with(&["payee"]).await;
+    let stage = Stage::new().await;
     let node = &stage.platform.node;
     let good = stage.party("payee").invoice(msat(1_000), HOUR).await.unwrap();
     for bad in ["", "lnbcrt1", "bitcoin", &good[..good.len() - 1], &"x".repeat(100_000)] {
@@ -167,6 +172,7 @@ async fn invoices_that_cannot_be_paid_are_refused_and_leave_nothing() {
     }
     let expired = stage.party("payee").invoice(msat(1_000), Duration::from_secs(0)).await.unwrap();
     let facts = node.read(&expired).unwrap();
+    stage.hold(facts.hash).await;
     wait_until("the invoice to expire", async || {
         let state = node.pay(stage.payout(2, &expired)).await?;
         Ok(state == PayState::Failed { reason: PayFailure::InvoiceExpired })
@@ -176,9 +182,36 @@ async fn invoices_that_cannot_be_paid_are_refused_and_leave_nothing() {
     assert_eq!(facts.amount, Some(msat(1_000)));
     // More than all channels hold.
     let large = stage.party("payee").invoice(msat(5_000_000_000), HOUR).await.unwrap();
+    stage.hold(node.read(&large).unwrap().hash).await;
     let no_route = PayState::Failed { reason: PayFailure::NoRoute };
     wait_until("the payout to fail", async || Ok(node.pay(stage.payout(3, &large)).await? == no_route)).await.unwrap();
     let paid = |notice: &RailNotice| matches!(notice, RailNotice::PayoutPaid { .. });
     assert!(!stage.recorder().heard().iter().any(paid));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_paid_out_that_no_hold_covers() {
+    let stage = Stage::new().await;
+    let node = &stage.platform.node;
+    let before = stage.party("payee").balances().await.unwrap().channels;
+    let late = PayState::Failed { reason: PayFailure::TooLate };
+    // Never held, given back, and held for fewer blocks than the route may take.
+    let (bolt11, _) = stage.worker_invoice(msat(1_000_000)).await;
+    assert_eq!(node.pay(stage.payout(1, &bolt11)).await.unwrap(), late);
+    let held = stage.locked(msat(1_000_000), msat(1_100_000)).await;
+    node.cancel_hold(held.hash).await.unwrap();
+    assert_eq!(node.pay(stage.payout(2, &held.bolt11)).await.unwrap(), late);
+    let held = stage.locked(msat(1_000_000), msat(1_100_000)).await;
+    let mut request = stage.payout(3, &held.bolt11);
+    request.cltv_limit = Blocks(node.height().until(held.deadline).0);
+    assert_eq!(node.pay(request.clone()).await.unwrap(), late);
+    // Neither was anything begun: a payout that the hold covers is made.
+    (request.id, request.cltv_limit) = (Digest32([4; 32]), Blocks(request.cltv_limit.0 - 1));
+    node.pay(request.clone()).await.unwrap();
+    stage.recorder().until_claimed(held.hash).await;
+    stage.until_at_rest().await;
+    let earned = stage.party("payee").balances().await.unwrap().channels.get() - before.get();
+    assert_eq!(earned, 1_000_000);
     stage.stop().await;
 }

@@ -291,6 +291,13 @@ impl Stage {
         Locked { bolt11, hash, payment, deadline }
     }
 
+    /// Locks some of the payer's money on a hash.
+    pub async fn hold(&self, hash: PaymentHash) {
+        let invoice = self.hold_invoice(hash, msat(1_000_000), HOLD_BLOCKS).await;
+        self.pay(&invoice).await;
+        self.recorder().until_locked(hash).await;
+    }
+
     pub fn payout(&self, id: u8, bolt11: &str) -> PayRequest {
         PayRequest {
             id: Digest32([id; 32]),
