@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
+use tallystick_graphql::client::Tap;
 use tokio::process::{Child, Command};
 
 use crate::{ask::Api, cli::Init, init, secret};
@@ -199,6 +200,11 @@ impl Platform {
     /// The operator's client.
     pub fn operator(&self) -> &Api {
         &self.operator
+    }
+
+    /// From now on everything that the operator hears is appended to `tap`.
+    pub fn tap(&mut self, tap: &Tap) {
+        self.operator = self.operator.clone().with_tap(tap.clone());
     }
 
     /// The operator's key.

@@ -12,6 +12,7 @@ use std::{
 use tallystick_app::port::operator::NodeOperator;
 use tallystick_core::{Msat, Sat};
 use tallystick_devnet::{Party, RegtestChain};
+use tallystick_graphql::client::Tap;
 
 use super::platform::{LOOK, Platform};
 use crate::ask::Api;
@@ -82,6 +83,14 @@ impl Stage {
         let stage = Self { chain, requester, worker, platform, dir: dir.to_owned() };
         stage.open_channels().await?;
         Ok(stage)
+    }
+
+    /// From now on everything that anybody hears from the node is appended to `tap`.
+    pub fn tap(&mut self, tap: &Tap) {
+        for actor in [&mut self.requester, &mut self.worker] {
+            actor.api = actor.api.clone().with_tap(tap.clone());
+        }
+        self.platform.tap(tap);
     }
 
     /// Where everything is kept.

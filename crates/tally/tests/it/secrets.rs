@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::StreamExt;
 use memchr::memmem;
 use serde_json::{Value, json};
 use std::{
@@ -10,12 +11,13 @@ use std::{
     path::{Path, PathBuf},
 };
 use tally::{
-    ask::documents,
-    demo::{PASSPHRASE, Stage},
+    ask::{Api, documents},
+    demo::{LOOK, PASSPHRASE, Stage},
     init,
 };
 use tallystick_app::port::operator::{NodeOperator, PaymentStatus};
 use tallystick_core::{Msat, Sat};
+use tallystick_graphql::client::Tap;
 use tallystick_lightning::LightningNode;
 
 use crate::support::Theatre;
@@ -51,6 +53,9 @@ impl Secret {
 async fn no_secret_is_found_anywhere() -> Result<()> {
     // Everything that the node can log, for the whole run.
     let mut theatre = Theatre::open(&[("TALLY_LOG", "trace".to_owned())]).await?;
+    let tap = Tap::default();
+    theatre.stage.tap(&tap);
+    let listening = tokio::spawn(listen(theatre.stage.requester.api.clone()));
     let mut teller = theatre.teller();
     teller.paid_out().await?;
     teller.cancelled().await?;
@@ -59,12 +64,17 @@ async fn no_secret_is_found_anywhere() -> Result<()> {
     teller.deadline().await?;
     let stage = &theatre.stage;
     pay_the_node(stage).await?;
-    let replies = replies(stage).await;
+    ask_for_everything(stage).await;
     pay_what_was_not_paid(stage).await?;
     let secrets = secrets(stage).await?;
     let dir = stage.platform.dir().to_owned();
     theatre.stage.platform.stop().await?;
 
+    listening.abort();
+    let replies = tap.lock().expect("whoever appends does nothing else").clone();
+    for heard in [&br#""type":"next""#[..], b"fundingInvoice", b"nodeInvoice", b"auth.not_operator"] {
+        assert!(memmem::find(&replies, heard).is_some(), "{} was not heard", String::from_utf8_lossy(heard));
+    }
     let mut places = vec![("the replies".to_owned(), replies)];
     for file in files_below(&dir)? {
         let mode = fs::metadata(&file)?.permissions().mode();
@@ -85,7 +95,7 @@ async fn no_secret_is_found_anywhere() -> Result<()> {
     // In the Lightning node's store they are sealed: not in the clear even there.
     for file in files_below(&init::lightning_dir(&dir))? {
         let bytes = fs::read(&file)?;
-        for secret in secrets.iter().filter(|secret| !secret.name.starts_with("preimage")) {
+        for secret in &secrets {
             assert!(!is_in(&bytes, secret), "{} is in the clear in {}", secret.name, file.display());
         }
     }
@@ -151,20 +161,27 @@ async fn tasks(stage: &Stage) -> Result<Vec<Value>> {
     page["nodes"].as_array().cloned().context("a page has tasks")
 }
 
-/// What the API tells of everything that happened, to everybody, refusals included.
-async fn replies(stage: &Stage) -> Vec<u8> {
-    let mut replies = Vec::new();
+/// Hears of every change, over a new connection when the node comes back.
+async fn listen(api: Api) {
+    loop {
+        if let Ok(mut updates) = api.client().subscribe(&documents::task_updates(), json!({ "id": null })).await {
+            while updates.next().await.is_some() {}
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Asks for everything that happened, as everybody.
+async fn ask_for_everything(stage: &Stage) {
     for (name, document, variables) in [
         ("tasks", documents::tasks(), json!({ "filter": {}, "first": 100 })),
         ("node", "{ node { payments(first: 100) { id paymentHash status } channels { id } } }".to_owned(), json!({})),
     ] {
         for api in [&stage.requester.api, &stage.worker.api, stage.platform.operator()] {
-            // Parties may not see the node's payments: that reply is searched as well.
-            let reply = api.ask(name, &document, variables.clone()).await;
-            replies.extend_from_slice(format!("{reply:?}").as_bytes());
+            // Parties may not see the node's payments: the refusal is searched as well.
+            drop(api.ask(name, &document, variables.clone()).await);
         }
     }
-    replies
 }
 
 /// Every secret that occurred: of the node, of its users, and what the payees revealed.
