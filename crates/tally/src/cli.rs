@@ -79,7 +79,7 @@ pub struct Init {
     /// Where the API is to listen
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub api_listen: SocketAddr,
-    /// An address under which clients reach the API, such as https://tally.example/graphql; may be given more than once
+    /// An address under which clients reach the API, such as <https://tally.example/graphql>; may be given more than once
     #[arg(long = "public-url")]
     pub public_urls: Vec<String>,
     /// Where Lightning peers may connect

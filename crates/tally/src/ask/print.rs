@@ -20,7 +20,7 @@ pub(super) fn line(text: impl Display) -> Result<()> {
 /// Prints an answer for people.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(super) fn pretty(answer: &Value) -> Result<()> {
     line(serde_json::to_string_pretty(answer)?)
 }
