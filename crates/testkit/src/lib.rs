@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`cases`] | how many cases a property test tries |
+//! | [`cases()`] | how many cases a property test tries |
 //! | [`mod@chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
 //! | [`clock`] | a clock set by hand |
 //! | [`escrow`] | given/when/then for the rules of escrow |
