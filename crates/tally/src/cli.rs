@@ -91,6 +91,9 @@ pub struct Init {
     /// A file with the seed of an earlier node, 64 hexadecimal digits; absent: a fresh one
     #[arg(long)]
     pub seed_file: Option<PathBuf>,
+    /// With --seed-file: the block before which nothing was paid to the seed; all blocks from there are read once
+    #[arg(long, default_value_t = 0, requires = "seed_file")]
+    pub birth_height: u32,
     /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,

@@ -29,7 +29,7 @@ pub fn run(args: &Init) -> Result<()> {
     let restored = args.seed_file.as_deref().map(read_seed).transpose()?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), true)?;
     secret::make_private_dir(&lightning_dir(&args.data_dir))?;
-    make_seed(&lightning_dir(&args.data_dir), &passphrase, restored)?;
+    make_seed(&lightning_dir(&args.data_dir), &passphrase, restored, args.birth_height)?;
     // Last: a directory with a configuration is a whole one.
     write_config(&args.data_dir, &text)?;
     if args.operators.is_empty() {
@@ -63,9 +63,9 @@ fn read_seed(file: &Path) -> Result<Zeroizing<[u8; 32]>> {
 }
 
 /// Makes the seed, or takes the one that an interrupted run left, if it is the wanted one.
-fn make_seed(dir: &Path, passphrase: &str, restored: Option<Zeroizing<[u8; 32]>>) -> Result<()> {
+fn make_seed(dir: &Path, passphrase: &str, restored: Option<Zeroizing<[u8; 32]>>, birth: u32) -> Result<()> {
     let made = match &restored {
-        Some(seed) => LightningNode::restore(dir, passphrase, **seed),
+        Some(seed) => LightningNode::restore(dir, passphrase, **seed, birth),
         None => LightningNode::create(dir, passphrase),
     };
     match made {

@@ -91,9 +91,9 @@ impl Coded for PolicyError {
 const MARGIN_MIN: Blocks = Blocks(46);
 /// The longest delta that senders accept by default.
 const FINAL_CLTV_LIMIT: Blocks = Blocks(2_016);
-/// Below this, 354 sat, an HTLC is dust: it has no output on the commitment transaction (BOLT 3), and who knows its
-/// preimage cannot enforce the claim on the chain.
-pub const DUST_LIMIT: Sat = match Sat::try_new(354) {
+/// Below this, 546 sat, the highest limit that LDK lets a peer choose, an HTLC may be dust: it has no output on the
+/// commitment transaction then (BOLT 3), and who knows its preimage cannot enforce the claim on the chain.
+pub const DUST_LIMIT: Sat = match Sat::try_new(546) {
     Ok(limit) => limit,
     Err(_) => Sat::MAX,
 };
@@ -115,7 +115,7 @@ impl Policy {
         }
         let contradictions = [
             (self.fee_min == Sat::ZERO, "the smallest fee must be at least 1 sat"),
-            (self.payout_min < DUST_LIMIT, "the smallest payout must be at least 354 sat: below, an HTLC is dust"),
+            (self.payout_min < DUST_LIMIT, "the smallest payout must be at least 546 sat: below, an HTLC is dust"),
             (self.payout_min > self.payout_max, "the smallest payout is larger than the largest"),
             (
                 self.payout_max.checked_add(self.fee(self.payout_max)).is_err(),
@@ -167,8 +167,8 @@ mod tests {
         let free = Policy { fee_min: Sat::ZERO, ..Policy::default() };
         assert!(matches!(free.check(), Err(PolicyError::Contradiction(_))));
         let dust = |sat| Policy { payout_min: Sat::try_new(sat).unwrap(), ..Policy::default() };
-        assert!(matches!(dust(353).check(), Err(PolicyError::Contradiction(_))));
-        assert_eq!(dust(354).check(), Ok(()));
+        assert!(matches!(dust(545).check(), Err(PolicyError::Contradiction(_))));
+        assert_eq!(dust(546).check(), Ok(()));
         let everything = Policy { payout_max: Sat::MAX, ..Policy::default() };
         assert!(matches!(everything.check(), Err(PolicyError::Contradiction(_))));
     }

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, Semaphore};
 
 const SEQUENTIAL: usize = 30;
 const CONCURRENT: usize = 400;
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = 30;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// How far a hold is.

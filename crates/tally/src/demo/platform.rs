@@ -65,6 +65,7 @@ impl Platform {
             peer_listen: free_port()?,
             operators: vec![operator_keys.public_key().to_hex().parse()?],
             seed_file: None,
+            birth_height: 0,
             passphrase_file: Some(passphrase),
         })?;
         let operator = Api::new(&format!("http://{api_listen}/graphql"), operator_keys.clone())?;

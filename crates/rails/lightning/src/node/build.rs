@@ -186,7 +186,7 @@ impl Ground {
                 Arc::clone(&self.keys),
                 Arc::clone(&self.keys),
                 Arc::clone(&self.keys),
-                settings(config.forward),
+                settings(config),
                 ChainParameters { network: config.network, best_block: best },
                 u32::try_from(now().as_secs()).unwrap_or(u32::MAX),
             );
@@ -202,7 +202,7 @@ impl Ground {
             router,
             message_router,
             Arc::clone(&self.logger),
-            settings(config.forward),
+            settings(config),
             watched.iter().map(|(_, (monitor, ..))| monitor).collect(),
         );
         <(BlockHash, ChannelManager)>::read(&mut Cursor::new(body), arguments)

@@ -133,6 +133,9 @@ impl Crew {
                 if height >= announced + ANNOUNCE_BLOCKS {
                     announced = height;
                     engine.warn_of_thin_reserve();
+                    if let Err(error) = engine.tell_holds() {
+                        tracing::error!(%error, "the holds cannot be told again");
+                    }
                     if !addresses.is_empty() {
                         peer_manager.broadcast_node_announcement(COLOUR, alias, addresses.clone());
                     }

@@ -12,7 +12,7 @@ use lightning::ln::channelmanager::Bolt11InvoiceParameters;
 use lightning::types::payment::{PaymentHash as LdkHash, PaymentPreimage};
 use lightning_invoice::{Bolt11InvoiceDescription, Description};
 use tallystick_app::port::operator::PaymentStatus;
-use tallystick_app::port::rail::{ClaimState, HoldRequest, RailError};
+use tallystick_app::port::rail::{ClaimState, HoldRequest, RailError, RailNotice};
 use tallystick_core::{Blocks, Duration, Msat, PaymentHash};
 
 use super::engine::{Engine, unavailable};
@@ -26,6 +26,7 @@ impl Engine {
     /// Makes a hold invoice.
     pub(crate) fn hold_invoice(&self, request: &HoldRequest) -> Result<String, RailError> {
         self.sees_the_chain()?;
+        self.could_enforce_holds()?;
         let HoldRequest { hash, amount, description, expiry, final_cltv_delta } = request;
         self.make_invoice(Some(*hash), *amount, description, *expiry, Some(*final_cltv_delta))
     }
@@ -118,6 +119,17 @@ impl Engine {
         for row in self.store.inbound_pending()? {
             if row.kind == Kind::Hold && self.claim_if_known(&row.hash)? {
                 tracing::info!(hash = %row.hash, "claiming a hold whose preimage was revealed in an earlier run");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the listener of every hold again, for one that has lost its memory of it, or could not give it back when it
+    /// first wanted to: a hold that it does not want goes back.
+    pub(crate) fn tell_holds(&self) -> Result<(), LightningError> {
+        for row in self.store.inbound_pending()?.into_iter().filter(|row| row.kind == Kind::Hold) {
+            if let Some(claim_deadline) = row.height {
+                self.store.notify(RailNotice::HoldLocked { hash: row.hash, amount: row.amount, claim_deadline });
             }
         }
         Ok(())

@@ -55,6 +55,7 @@ struct Inner {
 pub struct OpenedNode {
     config: LightningConfig,
     root: RootKeys,
+    birth: Option<u32>,
 }
 
 impl OpenedNode {
@@ -84,13 +85,13 @@ impl LightningNode {
         secret::create(data_dir, passphrase, &Seed::random()?)
     }
 
-    /// Makes a node's directory from the seed of an earlier one. The on-chain money comes back with it; channels are
-    /// in the database alone.
+    /// Makes a node's directory from the seed of an earlier one. The on-chain money comes back with it, as far as it was
+    /// paid at block `birth` or later: its first start reads all blocks from there. Channels are in the database alone.
     ///
     /// # Errors
     /// As [`Self::create`].
-    pub fn restore(data_dir: &Path, passphrase: &str, seed: [u8; 32]) -> Result<(), LightningError> {
-        secret::create(data_dir, passphrase, &Seed::from_bytes(seed))
+    pub fn restore(data_dir: &Path, passphrase: &str, seed: [u8; 32], birth: u32) -> Result<(), LightningError> {
+        secret::create(data_dir, passphrase, &Seed::restored(seed, birth))
     }
 
     /// The seed, for its owner to write down: whoever reads it owns the node's money. Takes a moment, and blocks.

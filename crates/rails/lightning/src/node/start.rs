@@ -31,20 +31,22 @@ const BIRTH_BLOCKS: u32 = 144;
 
 pub(super) async fn open(config: LightningConfig, passphrase: &str) -> Result<OpenedNode, LightningError> {
     config.check()?;
-    let root = open_seed(&config, passphrase).await?;
-    Ok(OpenedNode { config, root })
+    let (root, birth) = open_seed(&config, passphrase).await?;
+    Ok(OpenedNode { config, root, birth })
 }
 
 pub(super) async fn start(
-    OpenedNode { config, root }: OpenedNode,
+    OpenedNode { config, root, birth }: OpenedNode,
     listener: Arc<dyn RailListener>,
 ) -> Result<LightningNode, LightningError> {
     let best = best_block(&config).await?;
+    let birth = birth_block(&config, birth, best).await?;
     let (store, notices) = {
         let (dir, vault) = (config.data_dir.clone(), root.vault()?);
         blocking(move || Store::open(&dir, vault)).await?
     };
-    match run(config, &root, best, Arc::clone(&store), notices, listener).await {
+    let start = Start { config, best, birth };
+    match run(start, &root, Arc::clone(&store), notices, listener).await {
         Ok(node) => Ok(node),
         Err(error) => {
             blocking(move || {
@@ -57,15 +59,22 @@ pub(super) async fn start(
     }
 }
 
-async fn run(
+/// Where a node starts.
+struct Start {
     config: LightningConfig,
-    root: &RootKeys,
     best: BestBlock,
+    /// Where its wallet begins, if it is new.
+    birth: (u32, BlockHash),
+}
+
+async fn run(
+    Start { config, best, birth }: Start,
+    root: &RootKeys,
     store: Arc<Store>,
     notices: Notices,
     listener: Arc<dyn RailListener>,
 ) -> Result<LightningNode, LightningError> {
-    let (ground, outgoing) = Ground::new(&config, store, root, birth(&config, best).await?)?;
+    let (ground, outgoing) = Ground::new(&config, store, root, birth)?;
     ground.fees.refresh(&config.rpc).await;
     let parts = ground.build(&config, best).await?;
     let (peer_manager, gossip) = connect_parts(&ground, &parts);
@@ -103,11 +112,15 @@ async fn run(
     })
 }
 
-async fn open_seed(config: &LightningConfig, passphrase: &str) -> Result<RootKeys, LightningError> {
+async fn open_seed(config: &LightningConfig, passphrase: &str) -> Result<(RootKeys, Option<u32>), LightningError> {
     let (dir, network) = (config.data_dir.clone(), config.network);
     let passphrase = Zeroizing::new(passphrase.to_owned());
     // Argon2 takes a good part of a second.
-    blocking(move || Ok(RootKeys::new(&secret::open(&dir, &passphrase)?, network))).await
+    blocking(move || {
+        let seed = secret::open(&dir, &passphrase)?;
+        Ok((RootKeys::new(&seed, network), seed.birth()))
+    })
+    .await
 }
 
 async fn best_block(config: &LightningConfig) -> Result<BestBlock, LightningError> {
@@ -119,9 +132,14 @@ async fn best_block(config: &LightningConfig) -> Result<BestBlock, LightningErro
     Ok(BestBlock::new(info.best_block_hash, info.blocks))
 }
 
-/// Where a new wallet begins: so far back that no reorganisation reaches it, which the wallet could not follow.
-async fn birth(config: &LightningConfig, best: BestBlock) -> Result<(u32, BlockHash), LightningError> {
-    let height = best.height.saturating_sub(BIRTH_BLOCKS);
+/// Where a new wallet begins: at the birth of a restored seed, and so far back that no reorganisation reaches it, which
+/// the wallet could not follow.
+async fn birth_block(
+    config: &LightningConfig,
+    birth: Option<u32>,
+    best: BestBlock,
+) -> Result<(u32, BlockHash), LightningError> {
+    let height = birth.unwrap_or(u32::MAX).min(best.height.saturating_sub(BIRTH_BLOCKS));
     let hash = config.rpc.get_block_hash(height).await;
     Ok((height, hash.map_err(|error| LightningError::Chain(error.to_string()))?))
 }
@@ -177,6 +195,7 @@ async fn settle_last_run(engine: &Arc<Engine>) -> Result<(), LightningError> {
     engine.take_stock()?;
     engine.stop_late(engine.height());
     engine.claim_all_known()?;
+    engine.tell_holds()?;
     engine.store.flush().await?;
     Ok(())
 }

@@ -72,19 +72,19 @@ mod tests {
 
     #[test]
     fn keys_differ_and_come_again() {
-        let seed = Seed::from_bytes([7; 32]);
+        let seed = Seed::fresh([7; 32]);
         let keys = RootKeys::new(&seed, Network::Regtest);
         assert_eq!(*keys.ldk_seed(), *RootKeys::new(&seed, Network::Regtest).ldk_seed());
         assert_ne!(*keys.ldk_seed(), *keys.child(SEALER));
         assert_ne!(*keys.ldk_seed(), *seed.expose());
-        let other = RootKeys::new(&Seed::from_bytes([8; 32]), Network::Regtest);
+        let other = RootKeys::new(&Seed::fresh([8; 32]), Network::Regtest);
         assert_ne!(keys.node_key().public(), other.node_key().public());
     }
 
     #[test]
     fn a_recovered_seed_gives_the_same_node() {
         // Golden: changing a path would lose every node that exists.
-        let keys = RootKeys::new(&Seed::from_bytes([1; 32]), Network::Bitcoin);
+        let keys = RootKeys::new(&Seed::fresh([1; 32]), Network::Bitcoin);
         let digest = tallystick_core::canonical::digest(
             "test/derive",
             &[&*keys.ldk_seed(), &*keys.child(SEALER), &*keys.child(VAULT)],

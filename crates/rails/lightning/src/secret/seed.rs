@@ -1,8 +1,10 @@
 //! The seed file: 32 random bytes, sealed with a passphrase.
 //!
 //! ```text
-//! magic "tallyseed" · version 1 · m KiB u32 · t u32 · p u32 · salt 16 · nonce 12 · AES-256-GCM(seed) 48
+//! magic "tallyseed" · version 1 · birth u32 · m KiB u32 · t u32 · p u32 · salt 16 · nonce 12 · AES-256-GCM(seed) 48
 //! ```
+//! *Birth* is the height before which nothing was paid to the seed's addresses: all ones for a fresh seed.
+//!
 //! The key is Argon2id of the passphrase (RFC 9106), numbers are little-endian, and everything before the ciphertext is
 //! its associated data. The costs are read back from the file, within limits: a file from somebody else must not be
 //! able to take all memory.
@@ -23,7 +25,8 @@ const MAGIC: &[u8; 9] = b"tallyseed";
 const VERSION: u8 = 1;
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
-const HEADER_BYTES: usize = MAGIC.len() + 1 + 3 * 4 + SALT_BYTES + NONCE_BYTES;
+const BIRTH_FRESH: u32 = u32::MAX;
+const HEADER_BYTES: usize = MAGIC.len() + 1 + 4 * 4 + SALT_BYTES + NONCE_BYTES;
 const FILE_BYTES: usize = HEADER_BYTES + 32 + 16;
 
 /// RFC 9106's second recommendation: 64 MiB, 3 passes; one lane, as we derive on one thread.
@@ -33,23 +36,37 @@ const COSTS_MAX: Costs = Costs { memory_kib: 1024 * 1024, passes: 16, lanes: 16 
 const COSTS_MIN: Costs = Costs { memory_kib: 8 * 1024, passes: 1, lanes: 1 };
 
 /// The node's seed: everything that it owns.
-pub(crate) struct Seed(Zeroizing<[u8; 32]>);
+pub(crate) struct Seed {
+    bytes: Zeroizing<[u8; 32]>,
+    /// For a seed of an earlier node: the height from which its money is looked for.
+    birth: Option<u32>,
+}
 
 impl Seed {
     pub(crate) fn expose(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// A seed that has not been used.
+    pub(crate) fn fresh(bytes: [u8; 32]) -> Self {
+        Self { bytes: Zeroizing::new(bytes), birth: None }
+    }
+
+    /// The seed of an earlier node, to which nothing was paid before this height.
+    pub(crate) fn restored(bytes: [u8; 32], birth: u32) -> Self {
+        Self { bytes: Zeroizing::new(bytes), birth: Some(birth) }
+    }
+
+    pub(crate) fn birth(&self) -> Option<u32> {
+        self.birth
     }
 
     pub(crate) fn random() -> Result<Self, LightningError> {
-        Ok(Self(Zeroizing::new(random()?)))
+        Ok(Self::fresh(random()?))
     }
 
     pub(crate) fn into_bytes(self) -> Zeroizing<[u8; 32]> {
-        self.0
+        self.bytes
     }
 }
 
@@ -106,6 +123,7 @@ fn seal(seed: &Seed, passphrase: &str) -> Result<Vec<u8>, LightningError> {
     let mut file = Vec::with_capacity(FILE_BYTES);
     file.extend_from_slice(MAGIC);
     file.push(VERSION);
+    file.extend_from_slice(&seed.birth.unwrap_or(BIRTH_FRESH).to_le_bytes());
     for cost in [COSTS.memory_kib, COSTS.passes, COSTS.lanes] {
         file.extend_from_slice(&cost.to_le_bytes());
     }
@@ -133,6 +151,7 @@ fn unseal(file: &[u8], passphrase: &str) -> Result<Seed, LightningError> {
     if *version != VERSION {
         return Err(LightningError::SeedMalformed("it is from a newer version"));
     }
+    let (birth, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
     let (memory, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
     let (passes, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
     let (lanes, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
@@ -144,7 +163,8 @@ fn unseal(file: &[u8], passphrase: &str) -> Result<Seed, LightningError> {
         .decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: header })
         .map(Zeroizing::new)
         .map_err(|_| LightningError::WrongPassphrase)?;
-    Ok(Seed(Zeroizing::new(seed.as_slice().try_into().map_err(|_| SHORT)?)))
+    let bytes = Zeroizing::new(seed.as_slice().try_into().map_err(|_| SHORT)?);
+    Ok(Seed { bytes, birth: Some(u32::from_le_bytes(*birth)).filter(|birth| *birth != BIRTH_FRESH) })
 }
 
 fn cipher(costs: Costs, passphrase: &str, salt: &[u8]) -> Result<Aes256Gcm, LightningError> {
@@ -189,6 +209,7 @@ mod tests {
         let seed = Seed::random().unwrap();
         create(dir.path(), "correct horse", &seed).unwrap();
         assert_eq!(open(dir.path(), "correct horse").unwrap().expose(), seed.expose());
+        assert_eq!(open(dir.path(), "correct horse").unwrap().birth(), None);
         assert!(matches!(open(dir.path(), "wrong horse"), Err(LightningError::WrongPassphrase)));
         assert!(matches!(create(dir.path(), "correct horse", &seed), Err(LightningError::SeedExists)));
         let file = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
@@ -215,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_refused_without_a_panic() {
-        let good = seal(&Seed::from_bytes([5; 32]), "x").unwrap();
+        let good = seal(&Seed::fresh([5; 32]), "x").unwrap();
         for cut in [0, 1, HEADER_BYTES, FILE_BYTES - 1] {
             assert!(matches!(unseal(&good[..cut], "x"), Err(LightningError::SeedMalformed(_))));
         }
@@ -230,9 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn a_restored_seed_remembers_where_to_look() {
+        let sealed = seal(&Seed::restored([5; 32], 700_000), "x").unwrap();
+        assert_eq!(unseal(&sealed, "x").unwrap().birth(), Some(700_000));
+    }
+
+    #[test]
     fn a_file_cannot_ask_for_all_memory() {
-        let mut file = seal(&Seed::from_bytes([5; 32]), "x").unwrap();
-        file[MAGIC.len() + 1..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        let mut file = seal(&Seed::fresh([5; 32]), "x").unwrap();
+        file[MAGIC.len() + 5..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(matches!(unseal(&file, "x"), Err(LightningError::SeedMalformed(_))));
     }
 }

@@ -17,7 +17,7 @@ async fn both_sides_of_a_channel_add_up_to_the_msat() {
     let stage = Stage::with(&["payer"]).await;
     let capacity = plan().capacity.to_msat().get();
     assert_eq!(locals(&stage, "payer").await, (800_000_000, capacity - 800_000_000));
-    for (number, amount) in [1, 999, 1_001, 123_456_789].into_iter().enumerate() {
+    for (number, amount) in [546_001, 999_999, 1_000_001, 123_456_789].into_iter().enumerate() {
         let invoice = stage.platform.node.invoice(msat(amount), "odd sums", HOUR).await.unwrap();
         stage.party("payer").pay(&invoice, fees(), HOUR).await.unwrap();
         let invoice = stage.party("payer").invoice(msat(amount * 2 + number as u64), HOUR).await.unwrap();
@@ -30,7 +30,7 @@ async fn both_sides_of_a_channel_add_up_to_the_msat() {
         .await
         .unwrap();
     }
-    let moved = 1 + 999 + 1_001 + 123_456_789 + 1 + 2 + 3;
+    let moved = 546_001 + 999_999 + 1_000_001 + 123_456_789 + 1 + 2 + 3;
     let (ours, _) = locals(&stage, "payer").await;
     assert_eq!(ours, 800_000_000 - moved);
     stage.stop().await;

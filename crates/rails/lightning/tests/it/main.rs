@@ -6,6 +6,7 @@ mod chain;
 mod channels;
 mod deadline;
 mod holds;
+mod onchain;
 mod payouts;
 mod restart;
 mod routing;
