@@ -14,8 +14,9 @@ use tallystick_lightning::LightningNode;
 use super::{Party, PartyError, PartyOptions};
 use crate::regtest::RegtestChain;
 
-/// Everything here is local: what takes longer does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Everything here is local: what takes longer does not come. What goes over the chain waits for timers of LDK's that run
+/// every half a minute, more than once.
+const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// What a channel needs until all take it for final, and until it may be announced (BOLT 7).
 const CONFIRMATIONS: u32 = 6;
@@ -196,7 +197,7 @@ async fn usable(node: &LightningNode, peer: &str) -> usize {
     node.channels().await.iter().filter(|channel| channel.peer == peer && channel.usable).count()
 }
 
-/// Waits for a condition, a minute at most.
+/// Waits for a condition, two and a half minutes at most.
 ///
 /// # Errors
 /// [`PartyError::TooLong`] naming what did not come, or the condition's own error.

@@ -3,6 +3,7 @@
 use tallystick_app::port::operator::{NodeOperator, PaymentStatus};
 use tallystick_app::port::rail::{HoldRail, PayState, RailNotice};
 use tallystick_core::{Coded, Digest32};
+use tallystick_devnet::wait_until;
 use tallystick_lightning::{LightningError, LightningNode};
 
 use crate::stage::{PASSPHRASE, Stage, msat};
@@ -121,7 +122,7 @@ async fn a_node_whose_database_fails_stops_and_nothing_leaves_it() {
     let answer = stage.platform.node.pay(stage.payout(1, &held.bolt11)).await;
     assert_eq!(answer.unwrap_err().code().0, "lightning.unavailable");
     stage.platform.node.failed().await;
-    assert_eq!(stage.platform.node.info().peers, 0);
+    wait_until("the node to leave its peers", async || Ok(stage.platform.node.info().peers == 0)).await.unwrap();
     assert_eq!(stage.party("payee").balances().await.unwrap().channels, before, "the payout never left");
     saboteur.execute_batch("DROP TRIGGER broken").unwrap();
     drop(saboteur);
