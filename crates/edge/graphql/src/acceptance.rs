@@ -61,9 +61,9 @@ impl Acceptance {
 pub(crate) fn is_acceptance(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
-    document.and_then(|document| document::only_field(document, name.as_deref())).is_some_and(|(operation, field)| {
-        operation.ty == OperationType::Mutation && field.name.node == FIELD
-    })
+    document
+        .and_then(|document| document::only_field(document, name.as_deref()))
+        .is_some_and(|(operation, field)| operation.ty == OperationType::Mutation && field.name.node == FIELD)
 }
 
 fn other() -> EdgeError {
@@ -106,4 +106,58 @@ fn argument(
         variables.get(&name).cloned().or_else(default).ok_or(())
     };
     value.into_const_with(variable).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
+
+    fn read(query: &str, variables: serde_json::Value) -> Option<Vec<String>> {
+        let mut request = http::read(json!({ "query": query, "variables": variables }).to_string().as_bytes()).unwrap();
+        document::check(&mut request, Transport::Post, LIMITS).unwrap();
+        let (id, invoices) = arguments(&mut request)?;
+        assert_eq!(id.to_string(), ID);
+        Some(invoices)
+    }
+
+    #[test]
+    fn arguments_are_found_however_they_are_written() {
+        let both = || json!({ "id": ID, "two": ["a", "b"], "a": "a" });
+        for (expected, query) in [
+            (
+                &["a", "b"][..],
+                "mutation($id: UUID!, $two: [String!]!) { acceptTask(id: $id, invoices: $two) { changed } }",
+            ),
+            (
+                &["a", "b"],
+                "mutation($id: UUID!, $a: String!) { x: acceptTask(invoices: [$a, \"b\"], id: $id) { changed } }",
+            ),
+            (&["a"], "mutation($id: UUID!, $a: String!) { acceptTask(id: $id, invoices: $a) { changed } }"),
+            (&["c"], "mutation($id: UUID!, $c: [String!] = [\"c\"]) { acceptTask(id: $id, invoices: $c) { changed } }"),
+            (
+                &["c"],
+                "mutation($id: UUID!) { ...f } fragment f on M { ... { acceptTask(id: $id, invoices: \"c\") { changed } } }",
+            ),
+        ] {
+            assert_eq!(read(query, both()), Some(expected.iter().map(ToString::to_string).collect()), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_surely_an_acceptance_is_none() {
+        for query in [
+            "mutation { cancelTask(id: \"x\") { changed } }",
+            "mutation { acceptTask: cancelTask(id: \"x\", invoices: \"a\") { changed } }",
+            "mutation { acceptTask(id: \"x\", invoices: \"a\") { changed } }",
+            "mutation { acceptTask(id: $id) { changed } }",
+            "mutation { acceptTask(id: $id, invoices: [$none]) { changed } }",
+            "mutation { acceptTask(id: $id, invoices: [1]) { changed } }",
+            "mutation { acceptTask(id: $id, invoices: \"a\") @skip(if: true) { changed } }",
+        ] {
+            assert_eq!(read(query, json!({ "id": ID })), None, "{query}");
+        }
+    }
 }

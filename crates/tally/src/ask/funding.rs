@@ -180,13 +180,15 @@ mod tests {
 
     /// A worker's request, as our client sends it.
     fn body(id: &str, invoices: &[&str]) -> String {
-        let query = "mutation($id: UUID!, $invoices: [String!]!) { acceptTask(id: $id, invoices: $invoices) { changed } }";
+        let query =
+            "mutation($id: UUID!, $invoices: [String!]!) { acceptTask(id: $id, invoices: $invoices) { changed } }";
         json!({ "query": query, "variables": { "id": id, "invoices": invoices } }).to_string()
     }
 
     fn signed(by: u8, body: &str) -> Value {
         let url = "https://tally.example/graphql";
-        let header = sign::authorization(&nostr_keys(by), url, "POST", Some(body.as_bytes()), Timestamp::from_secs(NOW));
+        let header =
+            sign::authorization(&nostr_keys(by), url, "POST", Some(body.as_bytes()), Timestamp::from_secs(NOW));
         let event = STANDARD.decode(header.unwrap().trim_start_matches("Nostr ")).unwrap();
         json!({ "event": String::from_utf8(event).unwrap(), "body": body })
     }
@@ -265,7 +267,7 @@ mod tests {
             ("but the node names", lie(signed(OTHER, &body(ID, &[&own().text()])))),
             ("the worker took the task", of_worker(&body(OTHER_ID, &[&own().text()]))),
             ("SHA-256 of the body", lie(tampered)),
-            ("Nostr event", lie(forged)),
+            ("id or signature", lie(forged)),
             ("does not show", lie(Value::Null)),
             ("does not take a task", of_worker(&json!({ "query": "{ task(id: \"x\") { id } }" }).to_string())),
             ("one JSON object", of_worker("{")),

@@ -169,16 +169,6 @@ impl Task {
         self.view.id
     }
 
-    /// Whether the worker has got a tranche.
-    fn is_paid_in_part(&self) -> Result<bool> {
-        for tranche in &self.view.tranches {
-            if named::<TrancheState>(&tranche.state)?.is_paid() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     fn blocks_left(&self) -> Option<Blocks> {
         self.view.decide_by.map(|decide_by| self.height.until(decide_by))
     }
@@ -307,12 +297,9 @@ impl Task {
     /// What happens at the deadline when nobody decides before it. Without submitted work: a refund, whatever the
     /// terms say about silence. While the worker is being paid: a refund, if the payout fails; null once a tranche is paid, since only the others could still go back.
     async fn at_deadline(&self) -> Result<Option<OnSilence>> {
-        Ok(match named(&self.view.state)? {
-            TaskState::Held => Some(OnSilence::Refund),
-            TaskState::Releasing => (!self.is_paid_in_part()?).then_some(OnSilence::Refund),
-            TaskState::Submitted => Some(self.view.on_silence.into()),
-            _ => None,
-        })
+        let tranches = self.view.tranches.iter().map(|tranche| named(&tranche.state));
+        let tranches = tranches.collect::<Result<Vec<_>>>()?;
+        Ok(at_deadline(named(&self.view.state)?, self.view.on_silence.into(), &tranches))
     }
 
     /// The worker's signed request that took the task; for requester and worker only. Check it before you pay: it ties the
@@ -419,10 +406,37 @@ impl Tranche<'_> {
     }
 }
 
+fn at_deadline(task: TaskState, on_silence: OnSilence, tranches: &[TrancheState]) -> Option<OnSilence> {
+    match task {
+        TaskState::Held => Some(OnSilence::Refund),
+        TaskState::Submitted => Some(on_silence),
+        TaskState::Releasing if !tranches.iter().any(|tranche| tranche.is_paid()) => Some(OnSilence::Refund),
+        _ => None,
+    }
+}
+
 /// The name of a state in the read model.
 pub(crate) fn name_of(state: TaskState) -> Result<String> {
     match serde_json::to_value(state) {
         Ok(serde_json::Value::String(name)) => Ok(name),
         other => Err(internal("a state's name", &format!("{other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_refund_is_told_once_the_worker_has_money() {
+        use {OnSilence::*, TrancheState as T};
+        let told = |task, tranches: &[T]| at_deadline(task, Release, tranches);
+        assert_eq!(told(TaskState::Held, &[T::Held]), Some(Refund));
+        assert_eq!(told(TaskState::Submitted, &[T::Held]), Some(Release));
+        assert_eq!(told(TaskState::Releasing, &[T::Paying, T::Returned]), Some(Refund));
+        for paid in [T::Paid, T::Claimed, T::Uncovered, T::Spent] {
+            assert_eq!(told(TaskState::Releasing, &[T::Paying, paid]), None, "{paid:?}");
+        }
+        assert_eq!(told(TaskState::Settled, &[T::Claimed]), None);
     }
 }
