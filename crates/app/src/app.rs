@@ -4,16 +4,16 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicU32, Ordering},
 };
-use tallystick_core::{BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
+use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
 use tallystick_escrow::{Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
-    change::read_view,
+    change::{read_view, stream_of},
     clock::Clock,
     error::AppError,
     port::{
-        journal::Journal,
+        journal::{Journal, StoreError},
         rail::{HoldRail, InvoiceReader},
         tasks::{TaskQuery, TaskReader},
     },
@@ -24,6 +24,8 @@ use crate::{
 const UPDATES_KEPT: usize = 4_096;
 /// How long a request stays known, at least as long as its signature is accepted.
 const REQUEST_MEMORY: Duration = Duration::from_secs(600);
+/// The kind of the fact that a worker took a task.
+const ACCEPTED: &str = "escrow.task_accepted";
 /// How long funding waits for its invoices.
 const FUNDING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -213,6 +215,20 @@ impl App {
     /// [`AppError::Store`].
     pub async fn task(&self, id: Id<Task>) -> Result<Option<TaskView>, AppError> {
         Ok(self.0.parts.tasks.task(id).await?.as_deref().map(read_view).transpose()?)
+    }
+
+    /// The worker's own signed word for a task: the request that took it, with the invoices, as it came.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub async fn acceptance(&self, id: Id<Task>) -> Result<Option<SignedRequest>, AppError> {
+        let journal = &self.0.parts.journal;
+        let facts = journal.stream(&stream_of(id), 0).await?;
+        let Some(taken) = facts.iter().find(|fact| fact.kind == ACCEPTED) else { return Ok(None) };
+        match journal.authority(taken.authority).await? {
+            Some(Authority::Request(request)) => Ok(Some(request)),
+            _ => Err(StoreError::Corrupt(format!("nobody's request stands behind fact {}", taken.seq)).into()),
+        }
     }
 
     /// Tasks, the newest first.

@@ -1,6 +1,6 @@
 //! Passphrases and users' keys.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nostr::{
     key::Keys,
     nips::{
@@ -92,7 +92,9 @@ pub fn open_key(path: &Path, passphrase: &str) -> Result<Keys> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let sealed = EncryptedSecretKey::from_bech32(text.trim())
         .with_context(|| format!("{} is no encrypted key (ncryptsec, NIP-49)", path.display()))?;
-    let secret = sealed.decrypt(passphrase).context("the passphrase does not open this key")?;
+    // What lies below says no more than that.
+    let secret = sealed.decrypt(passphrase);
+    let secret = secret.map_err(|_| anyhow!("the passphrase does not open the key file {}", path.display()))?;
     Ok(Keys::new(secret))
 }
 
@@ -129,7 +131,8 @@ mod tests {
         let path = dir.path().join("key");
         let keys = new_key(&path, "correct horse").unwrap();
         assert_eq!(open_key(&path, "correct horse").unwrap().public_key(), keys.public_key());
-        assert!(open_key(&path, "battery staple").is_err());
+        let error = format!("{:#}", open_key(&path, "battery staple").unwrap_err());
+        assert_eq!(error, format!("the passphrase does not open the key file {}", path.display()));
         assert!(new_key(&path, "x").is_err(), "a key is never overwritten");
         let stored = fs::read_to_string(&path).unwrap();
         assert!(!stored.contains(&keys.secret_key().to_secret_hex()));

@@ -143,7 +143,7 @@ fn decode(header: &str) -> Result<String, EdgeError> {
 }
 
 /// The value of a tag that may be there once.
-fn single<'a>(event: &'a Event, name: &str) -> Result<Option<&'a str>, EdgeError> {
+pub(crate) fn single<'a>(event: &'a Event, name: &str) -> Result<Option<&'a str>, EdgeError> {
     let mut values = event.tags.iter().filter(|tag| tag.kind() == name);
     let value = values.next().map(|tag| tag.content().unwrap_or_default());
     match values.next() {

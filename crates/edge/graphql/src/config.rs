@@ -13,9 +13,11 @@ pub struct EdgeConfig {
     pub operators: BTreeSet<NostrKey>,
     /// Web origins whose pages may call the edge; none by default.
     pub cors_origins: Vec<HeaderValue>,
-    /// Bytes of a request's body. A command's is kept in the journal for good; the largest that makes sense takes eight
-    /// tranches, with an invoice of 4,296 bytes each.
+    /// Bytes of a request's body. A command's is kept in the journal for good.
     pub body_bytes_max: usize,
+    /// Bytes of the body of a request that takes a task: the largest that makes sense has eight tranches, with an invoice
+    /// of 4,296 bytes each.
+    pub acceptance_bytes_max: usize,
     /// Levels of fields in a query.
     pub depth_max: usize,
     /// Selections of a query, each counted as often as it is spread.
@@ -41,7 +43,7 @@ pub struct EdgeConfig {
     pub websockets_max: usize,
     /// WebSockets of one key at once.
     pub websockets_per_key_max: usize,
-    /// WebSockets open at once that have not said yet who they are.
+    /// WebSockets open at once that have not said yet who they are. When one more comes, the oldest goes.
     pub websockets_unnamed_max: usize,
     /// Subscriptions on one WebSocket at once.
     pub subscriptions_max: usize,
@@ -64,7 +66,8 @@ impl EdgeConfig {
             public_urls: public_urls.into_iter().collect(),
             operators: BTreeSet::new(),
             cors_origins: Vec::new(),
-            body_bytes_max: 64 * 1024,
+            body_bytes_max: 8 * 1024,
+            acceptance_bytes_max: 64 * 1024,
             depth_max: 15,
             selections_max: 5_000,
             complexity_max: 12_000,

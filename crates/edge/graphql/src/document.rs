@@ -9,8 +9,8 @@ use async_graphql::{
     parser::{
         self,
         types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
-            SelectionSet,
+            DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType,
+            Selection, SelectionSet,
         },
     },
 };
@@ -67,6 +67,29 @@ pub(crate) fn check(request: &mut Request, transport: Transport, limits: Limits)
     let kind = operation.ty;
     request.set_parsed_query(document);
     Ok(kind)
+}
+
+/// The one field of a document that passed [`check`], whatever it is wrapped in, and the operation that it is of. None if
+/// there are several, or a directive says whether it is run.
+pub(crate) fn only_field<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<(&'a OperationDefinition, &'a Field)> {
+    let operation = chosen(document, name).ok()?;
+    let mut set = &operation.selection_set.node;
+    loop {
+        let [selection] = set.items.as_slice() else { return None };
+        if !selection.node.directives().is_empty() {
+            return None;
+        }
+        set = match &selection.node {
+            Selection::Field(field) => return Some((operation, &field.node)),
+            Selection::InlineFragment(fragment) => &fragment.node.selection_set.node,
+            Selection::FragmentSpread(spread) => {
+                &document.fragments.get(&spread.node.fragment_name.node)?.node.selection_set.node
+            }
+        };
+    }
 }
 
 /// The operation that will run.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use tallystick_app::{App, port::tasks::TaskQuery};
 use tallystick_core::NostrKey;
-use tokio::sync::Semaphore;
 
 use crate::{
     auth::Authenticator,
     config::EdgeConfig,
     document::{Limits, Transport},
     error::EdgeError,
+    lobby::Lobby,
     quota::{Seats, Shares, Standing},
     schema::{self, EdgeSchema, Request, Services, Session},
 };
@@ -26,7 +26,7 @@ pub(crate) struct Edge {
     pub requests: Seats,
     /// WebSockets that have said who they are, and those that have not.
     pub websockets: Seats,
-    pub unnamed: Arc<Semaphore>,
+    pub unnamed: Arc<Lobby>,
 }
 
 impl Edge {
@@ -45,7 +45,7 @@ impl Edge {
                 per_key: config.websockets_per_key_max,
                 free_divisor: 0,
             }),
-            unnamed: Arc::new(Semaphore::new(config.websockets_unnamed_max)),
+            unnamed: Lobby::new(config.websockets_unnamed_max),
             app,
             config,
         }

@@ -292,7 +292,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Replayed,
         E::BeforeStart,
         E::NotOperator,
-        E::TooLarge { limit: 65_536 },
+        E::TooLarge { limit: 8_192 },
         E::BadJson("…".into()),
         E::Extensions,
         E::Batch,

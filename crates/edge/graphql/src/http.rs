@@ -2,7 +2,7 @@
 
 use async_graphql::{Request, Response, ServerError, Variables, parser::types::OperationType};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::{Body, to_bytes},
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, Method, StatusCode, header},
@@ -16,10 +16,12 @@ use tallystick_core::BlockHeight;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
+    acceptance,
     config::EdgeConfig,
     document::{self, Transport},
     edge::Edge,
     error::{self, EdgeError},
+    lobby::Guest,
     schema::{self, Services},
     ws,
 };
@@ -72,24 +74,41 @@ async fn upgrade(
     }
 }
 
-async fn graphql(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> HttpResponse {
-    match tokio::time::timeout(edge.config.request_timeout, answer(&edge, &headers, body)).await {
+async fn graphql(
+    State(edge): State<Arc<Edge>>,
+    guest: Option<Extension<Guest>>,
+    headers: HeaderMap,
+    body: Body,
+) -> HttpResponse {
+    let guest = guest.map(|Extension(guest)| guest);
+    match tokio::time::timeout(edge.config.request_timeout, answer(&edge, guest.as_ref(), &headers, body)).await {
         Ok(Ok(response)) => to_http(response),
         Ok(Err(error)) => error.into_response(),
         Err(_) => EdgeError::Timeout.into_response(),
     }
 }
 
-async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, body: Body) -> Result<Response, EdgeError> {
+async fn answer(
+    edge: &Arc<Edge>,
+    guest: Option<&Guest>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, EdgeError> {
     let signed = edge.authenticator.check(authorization(headers)?, "POST", edge.app.clock().now())?;
     // Not before: who does not sign takes no memory. And not after the seat: who sends slowly takes no room from others.
-    let limit = edge.config.body_bytes_max;
+    let limit = edge.config.acceptance_bytes_max;
     let body = to_bytes(body, limit).await.map_err(|_| EdgeError::TooLarge { limit })?;
     let (ticket, at) = (signed.ticket(), signed.at);
     let signed = signed.with_body(&body)?;
     let seat = edge.admit(signed.author, |standing| edge.requests.take(signed.author, standing)).await?;
+    // Not before: seats are counted by key, so that no crowd of strangers can have all connections kept.
+    let _kept = guest.and_then(Guest::keep);
     let mut request = read(&body)?;
     let kind = document::check(&mut request, Transport::Post, edge.limits(Transport::Post))?;
+    let limit = edge.config.body_bytes_max;
+    if body.len() > limit && !acceptance::is_acceptance(&mut request) {
+        return Err(EdgeError::TooLarge { limit });
+    }
     // A mutation is remembered by the journal, in the app, so that no crowd of readers can keep it out.
     if kind == OperationType::Query {
         let now = edge.app.clock().now();
@@ -132,7 +151,8 @@ struct PostBody {
     extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-fn read(body: &[u8]) -> Result<Request, EdgeError> {
+/// The GraphQL request in a body.
+pub(crate) fn read(body: &[u8]) -> Result<Request, EdgeError> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(EdgeError::Batch);
     }

@@ -15,7 +15,8 @@
 //! | `tokens`, `document`, `introspection` | the size and kind of a query, before parser and executor |
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
-//! | `sign`, `client` | the client's half |
+//! | `lobby`, `serve` | connections: how many, and who gives way |
+//! | `sign`, `client`, `acceptance` | the client's half |
 //!
 //! # Invariants
 //! * No body is read before a good signature, and nothing is parsed as GraphQL that was not signed for this URL, this body and this minute.
@@ -28,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 mod auth;
 pub mod client;
 mod config;
@@ -36,6 +38,7 @@ mod edge;
 mod error;
 mod http;
 mod introspection;
+mod lobby;
 mod quota;
 mod replay;
 mod schema;
@@ -44,6 +47,7 @@ pub mod sign;
 mod tokens;
 mod ws;
 
+pub use acceptance::Acceptance;
 pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};
 pub use http::router;

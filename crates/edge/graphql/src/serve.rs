@@ -1,18 +1,25 @@
 //! Connections: how many there may be, how slowly they may speak, and how they end.
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
+
+use crate::lobby::{Guest, Lobby};
 
 /// How long nothing is accepted after the system refused to: it has too many files open, and needs a moment.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -20,7 +27,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
-    /// Connections at once; WebSockets count until they are upgraded. More wait in the system's queue.
+    /// Connections at once; WebSockets count until they are upgraded. When one more comes, the one goes that has waited
+    /// the longest since it came or was last answered. While a signed request is worked on its connection stays; if
+    /// that is all of them, more wait.
     pub connections_max: usize,
     /// How long a connection may take to send a request's header, and to be idle before it.
     pub header_timeout: Duration,
@@ -41,7 +50,7 @@ impl Default for ServeLimits {
 /// Serves HTTP/1.1 on a listener until `stop` is ready; then lets requests that are under way come to their end, for a
 /// while. When this future is dropped, all connections are.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, limits: ServeLimits) {
-    let room = Arc::new(Semaphore::new(limits.connections_max));
+    let lobby = Lobby::new(limits.connections_max);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     // Dropped to tell all connections that it is time to end.
@@ -53,11 +62,14 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             () = &mut stop => break,
             // One that has ended is forgotten.
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener) => accepted,
         };
-        if let Some((stream, permit)) = accepted {
-            connections.spawn(converse(builder.clone(), stream, router.clone(), stopping.clone(), permit));
-        }
+        let Some(stream) = accepted else { continue };
+        let guest = tokio::select! {
+            () = &mut stop => break,
+            guest = lobby.enter() => guest,
+        };
+        connections.spawn(converse(builder.clone(), stream, router.clone(), stopping.clone(), guest));
     }
     drop((listener, running));
     let ended = async { while connections.join_next().await.is_some() {} };
@@ -66,11 +78,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     }
 }
 
-/// The next connection, once there is room for it. Nothing if that one failed.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+/// The next connection. Nothing if that one failed.
+async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, _)) => Some(stream),
         Err(error) => {
             tracing::warn!("a connection cannot be accepted: {error}");
             sleep(ACCEPT_PAUSE).await;
@@ -79,21 +90,31 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
     }
 }
 
-/// One connection to its end. The permit is free again when it was upgraded to a WebSocket.
+/// One connection to its end. The guest leaves when it was upgraded to a WebSocket.
 async fn converse(
     builder: http1::Builder,
     stream: TcpStream,
     router: Router,
     mut stopping: watch::Receiver<()>,
-    _permit: OwnedSemaphorePermit,
+    guest: Guest,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("small messages of a connection may come late: {error}");
     }
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    let dismissal = guest.dismissal();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(guest.clone());
+        router.call(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = dismissal.notified() => {
+            tracing::debug!("a connection gave way to another");
+            return;
+        }
         _ = stopping.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await

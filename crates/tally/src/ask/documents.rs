@@ -18,6 +18,9 @@ pub fn task() -> String {
     format!("query($id: UUID!) {{ task(id: $id) {{ ...T }} }}\n{TASK}")
 }
 
+/// The worker's signed request that took a task.
+pub const ACCEPTANCE: &str = "query($id: UUID!) { task(id: $id) { acceptance { event body } } }";
+
 /// A page of tasks.
 pub fn tasks() -> String {
     format!(

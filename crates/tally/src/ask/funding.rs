@@ -1,32 +1,75 @@
 //! Whether funding invoices are what the requester should pay.
 //!
-//! That the node cannot take the money rests on one thing that a requester can check: what is paid is locked to the hash
-//! of the worker's invoice, so that the node gets it only by paying that invoice.
+//! That the node cannot take the money rests on two things that a requester can check. What is paid is locked to the hash
+//! of the payout invoice, so that the node gets it only by paying that invoice. And that invoice is the worker's: the
+//! worker signed it for this task, with the key that the requester knows. Everything comes from the node, which may lie.
 
 use anyhow::{Context, Result, ensure};
 use bitcoin::secp256k1::PublicKey;
 use lightning_invoice::Bolt11Invoice;
 use serde_json::Value;
-use tallystick_core::Sat;
+use std::time::Duration;
+use tallystick_core::{Id, NostrKey, Sat};
+use tallystick_escrow::Task;
+use tallystick_graphql::Acceptance;
 
-/// Checks each tranche of a task: both invoices have one payment hash, the funding invoice is over what is to be held and
-/// is the node's own, the payout invoice is over the payout and is not. `node_id` is the node's public key in hexadecimal
-/// digits.
+/// What the requester knows without the node's help.
+pub struct Known {
+    /// The task.
+    pub id: Id<Task>,
+    /// The node's public key on Lightning.
+    pub node: PublicKey,
+    /// Who is to work, if that is known.
+    pub worker: Option<NostrKey>,
+    /// The time, since the Unix epoch.
+    pub now: Duration,
+}
+
+/// Checks a task as the node shows it, with its `acceptance`: that the worker's key signed for this task and these payout
+/// invoices; and of each tranche that both invoices have one payment hash and one network and can be paid in time, that
+/// the funding invoice is the node's own, over what is to be held, for as many blocks as the task says, and that the
+/// payout invoice is over the payout and not the node's. Answers the worker's key.
 ///
 /// # Errors
 /// A sentence that says what does not fit.
-pub fn check(task: &Value, node_id: &str) -> Result<()> {
-    let node: PublicKey = node_id.parse().context("the node's public key must be 66 hexadecimal digits")?;
+pub fn check(task: &Value, known: &Known) -> Result<NostrKey> {
     let tranches = task["tranches"].as_array().filter(|tranches| !tranches.is_empty());
-    for (number, tranche) in tranches.context("the task has no tranches")?.iter().enumerate() {
-        check_tranche(tranche, &node).with_context(|| format!("tranche {}", number + 1))?;
+    let tranches = tranches.context("the task has no tranches")?;
+    let worker = check_worker(task, tranches, known)?;
+    for (number, tranche) in tranches.iter().enumerate() {
+        check_tranche(task, tranche, known).with_context(|| format!("tranche {}", number + 1))?;
     }
-    Ok(())
+    Ok(worker)
 }
 
-fn check_tranche(tranche: &Value, node: &PublicKey) -> Result<()> {
+fn check_worker(task: &Value, tranches: &[Value], known: &Known) -> Result<NostrKey> {
+    let part = |name: &str| {
+        let text = task["acceptance"][name].as_str();
+        text.context("the node does not show the request with which the worker took the task")
+    };
+    let acceptance = Acceptance::try_new(part("event")?, part("body")?)
+        .context("the request that the node shows does not prove that a worker took the task")?;
+    let Acceptance { worker, task: taken, invoices } = acceptance;
+    if let Some(expected) = known.worker {
+        ensure!(worker == expected, "{worker} took the task, not {expected}");
+    }
+    ensure!(
+        task["worker"].as_str() == Some(&worker.to_string()),
+        "{worker} took the task, but the node names {} as its worker",
+        task["worker"]
+    );
+    ensure!(taken == known.id, "the worker took the task {taken}, not {}", known.id);
+    ensure!(
+        tranches.iter().map(|tranche| tranche["payoutInvoice"].as_str()).eq(invoices.iter().map(|text| Some(&**text))),
+        "the payout invoices are not those that the worker signed: the node could pay itself"
+    );
+    Ok(worker)
+}
+
+fn check_tranche(task: &Value, tranche: &Value, known: &Known) -> Result<()> {
     let funding = read(tranche, "fundingInvoice")?;
     let payout = read(tranche, "payoutInvoice")?;
+    let node = &known.node;
     ensure!(
         funding.payment_hash() == payout.payment_hash(),
         "the funding invoice has another payment hash than the worker's: the node could take the money"
@@ -38,7 +81,21 @@ fn check_tranche(tranche: &Value, node: &PublicKey) -> Result<()> {
     );
     ensure!(payout.get_payee_pub_key() != *node, "the payout invoice is the node's own: it could pay itself");
     over(&funding, "funding", &tranche["holdSat"])?;
-    over(&payout, "payout", &tranche["payoutSat"])
+    over(&payout, "payout", &tranche["payoutSat"])?;
+    ensure!(funding.network() == payout.network(), "the two invoices are for different networks");
+    check_time(task, &funding, &payout, known.now)
+}
+
+/// That both invoices can be paid when they have to be, and that the money is locked for as long as was agreed.
+fn check_time(task: &Value, funding: &Bolt11Invoice, payout: &Bolt11Invoice, now: Duration) -> Result<()> {
+    ensure!(!funding.would_expire(now), "the funding invoice has expired");
+    let number = |name: &str| task[name].as_u64().with_context(|| format!("the task has no {name}"));
+    let decided = number("workDeadline")?.saturating_add(number("reviewWindowSecs")?);
+    let late = Duration::from_secs(decided).max(now);
+    ensure!(!payout.would_expire(late), "the payout invoice expires before the work may be decided on");
+    let (expected, found) = (number("finalCltvDelta")?, funding.min_final_cltv_expiry_delta());
+    ensure!(found == expected, "the funding invoice locks the money for {found} blocks, not {expected}");
+    Ok(())
 }
 
 fn read(tranche: &Value, name: &str) -> Result<Bolt11Invoice> {
@@ -56,59 +113,172 @@ fn over(invoice: &Bolt11Invoice, what: &str, sat: &Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use bitcoin::{
         hashes::{Hash, sha256},
         secp256k1::{Secp256k1, SecretKey},
     };
     use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
+    use nostr::key::Keys;
     use serde_json::json;
+    use tallystick_core::Timestamp;
+    use tallystick_graphql::sign;
 
-    fn key(n: u8) -> SecretKey {
-        SecretKey::from_slice(&[n; 32]).unwrap()
-    }
-
-    fn invoice(of: u8, hash: u8, msat: u64) -> String {
-        let secp = Secp256k1::new();
-        InvoiceBuilder::new(Currency::Regtest)
-            .description(String::new())
-            .payment_hash(sha256::Hash::from_byte_array([hash; 32]))
-            .payment_secret(PaymentSecret([1; 32]))
-            .duration_since_epoch(std::time::Duration::from_secs(1_700_000_000))
-            .min_final_cltv_expiry_delta(144)
-            .amount_milli_satoshis(msat)
-            .build_signed(|message| secp.sign_ecdsa_recoverable(message, &key(of)))
-            .unwrap()
-            .to_string()
-    }
-
+    const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
+    const OTHER_ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ac";
+    const NOW: u64 = 1_700_000_000;
+    const DELTA: u64 = 300;
     const NODE: u8 = 1;
     const WORKER: u8 = 2;
     const OTHER: u8 = 3;
 
-    fn tranche(funding: String, payout: String) -> Value {
-        json!({ "payoutSat": 1_000, "holdSat": 1_010, "fundingInvoice": funding, "payoutInvoice": payout })
+    fn secret(n: u8) -> SecretKey {
+        SecretKey::from_slice(&[n; 32]).unwrap()
+    }
+
+    fn nostr_keys(n: u8) -> Keys {
+        Keys::parse(&secret(n).display_secret().to_string()).unwrap()
+    }
+
+    fn public(n: u8) -> NostrKey {
+        NostrKey::try_new(nostr_keys(n).public_key().to_bytes()).unwrap()
+    }
+
+    struct Spec {
+        of: u8,
+        hash: u8,
+        sat: u64,
+        currency: Currency,
+        life: u64,
+        delta: u64,
+    }
+
+    fn funding() -> Spec {
+        Spec { of: NODE, hash: 7, sat: 1_010, currency: Currency::Regtest, life: 3_600, delta: DELTA }
+    }
+
+    fn payout() -> Spec {
+        Spec { of: WORKER, hash: 7, sat: 1_000, currency: Currency::Regtest, life: 100_000, delta: 18 }
+    }
+
+    impl Spec {
+        fn text(self) -> String {
+            let secp = Secp256k1::new();
+            InvoiceBuilder::new(self.currency)
+                .description(String::new())
+                .payment_hash(sha256::Hash::from_byte_array([self.hash; 32]))
+                .payment_secret(PaymentSecret([1; 32]))
+                .duration_since_epoch(Duration::from_secs(NOW))
+                .expiry_time(Duration::from_secs(self.life))
+                .min_final_cltv_expiry_delta(self.delta)
+                .amount_milli_satoshis(self.sat * 1_000)
+                .build_signed(|message| secp.sign_ecdsa_recoverable(message, &secret(self.of)))
+                .unwrap()
+                .to_string()
+        }
+    }
+
+    /// A worker's request, as our client sends it.
+    fn body(id: &str, invoices: &[&str]) -> String {
+        let query =
+            "mutation($id: UUID!, $invoices: [String!]!) { acceptTask(id: $id, invoices: $invoices) { changed } }";
+        json!({ "query": query, "variables": { "id": id, "invoices": invoices } }).to_string()
+    }
+
+    fn signed(by: u8, body: &str) -> Value {
+        let url = "https://tally.example/graphql";
+        let header =
+            sign::authorization(&nostr_keys(by), url, "POST", Some(body.as_bytes()), Timestamp::from_secs(NOW));
+        let event = STANDARD.decode(header.unwrap().trim_start_matches("Nostr ")).unwrap();
+        json!({ "event": String::from_utf8(event).unwrap(), "body": body })
+    }
+
+    /// A task with one tranche, accepted by the worker with this very invoice.
+    fn task(funding: Spec, payout: Spec) -> Value {
+        let (funding, payout) = (funding.text(), payout.text());
+        let acceptance = signed(WORKER, &body(ID, &[&payout]));
+        json!({
+            "worker": public(WORKER), "acceptance": acceptance,
+            "workDeadline": NOW + 50_000, "reviewWindowSecs": 40_000, "finalCltvDelta": DELTA,
+            "tranches": [
+                { "payoutSat": 1_000, "holdSat": 1_010, "fundingInvoice": funding, "payoutInvoice": payout },
+            ],
+        })
+    }
+
+    fn checked(task: &Value, worker: Option<u8>, now: u64) -> Result<NostrKey, String> {
+        let node = PublicKey::from_secret_key(&Secp256k1::new(), &secret(NODE));
+        let now = Duration::from_secs(now);
+        let known = Known { id: ID.parse().unwrap(), node, worker: worker.map(public), now };
+        check(task, &known).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
     fn only_what_is_locked_to_the_workers_hash_is_paid() {
-        let node = PublicKey::from_secret_key(&Secp256k1::new(), &key(NODE)).to_string();
-        let check = |tranches: &[Value]| check(&json!({ "tranches": tranches }), &node).map_err(|e| format!("{e:#}"));
-        let good = |hash| tranche(invoice(NODE, hash, 1_010_000), invoice(WORKER, hash, 1_000_000));
-        assert_eq!(check(&[good(7), good(8)]), Ok(()));
-        let worker = || invoice(WORKER, 7, 1_000_000);
+        assert_eq!(checked(&task(funding(), payout()), Some(WORKER), NOW), Ok(public(WORKER)));
         for (expected, bad) in [
-            ("another payment hash", tranche(invoice(NODE, 8, 1_010_000), worker())),
-            ("not of the node", tranche(invoice(OTHER, 7, 1_010_000), worker())),
-            ("the node's own", tranche(invoice(NODE, 7, 1_010_000), invoice(NODE, 7, 1_000_000))),
-            ("funding invoice is over", tranche(invoice(NODE, 7, 1_010_001), worker())),
-            ("payout invoice is over", tranche(invoice(NODE, 7, 1_010_000), invoice(WORKER, 7, 999_999))),
-            ("cannot be read", tranche("lnbcrt1".into(), worker())),
-            ("no payoutInvoice", json!({ "fundingInvoice": invoice(NODE, 7, 1_010_000) })),
+            ("another payment hash", task(Spec { hash: 8, ..funding() }, payout())),
+            ("not of the node", task(Spec { of: OTHER, ..funding() }, payout())),
+            ("the node's own", task(funding(), Spec { of: NODE, ..payout() })),
+            ("funding invoice is over", task(Spec { sat: 1_011, ..funding() }, payout())),
+            ("payout invoice is over", task(funding(), Spec { sat: 999, ..payout() })),
+            ("different networks", task(Spec { currency: Currency::Bitcoin, ..funding() }, payout())),
+            ("has expired", task(Spec { life: 0, ..funding() }, payout())),
+            ("expires before", task(funding(), Spec { life: 80_000, ..payout() })),
+            ("locks the money for 301 blocks", task(Spec { delta: DELTA + 1, ..funding() }, payout())),
         ] {
-            let error = check(&[good(9), bad]).unwrap_err();
-            assert!(error.contains(expected) && error.starts_with("tranche 2"), "{expected}: {error}");
+            let error = checked(&bad, None, NOW + 1).unwrap_err();
+            assert!(error.contains(expected) && error.starts_with("tranche 1"), "{expected}: {error}");
         }
-        assert!(check(&[]).is_err());
-        assert!(super::check(&json!({ "tranches": [good(7)] }), "02ab").is_err());
+        for (expected, name, value) in [
+            ("cannot be read", "fundingInvoice", json!("lnbcrt1")),
+            ("no fundingInvoice", "fundingInvoice", Value::Null),
+            ("not those that the worker signed", "payoutInvoice", Value::Null),
+        ] {
+            let mut bad = task(funding(), payout());
+            bad["tranches"][0][name] = value;
+            assert!(checked(&bad, None, NOW).unwrap_err().contains(expected), "{expected}");
+        }
+        let mut bad = task(funding(), payout());
+        bad["tranches"] = json!([]);
+        assert!(checked(&bad, None, NOW).is_err());
+    }
+
+    /// A node that would pay itself: its invoices fit each other, and the worker's word does not.
+    #[test]
+    fn a_lying_node_is_not_paid() {
+        let own = || Spec { of: OTHER, ..payout() };
+        let good = || payout().text();
+        let lie = |acceptance: Value| {
+            let mut task = task(funding(), own());
+            task["acceptance"] = acceptance;
+            task
+        };
+        let of_worker = |body: &str| lie(signed(WORKER, body));
+        let mut tampered = signed(WORKER, &body(ID, &[&good()]));
+        tampered["body"] = json!(body(ID, &[&own().text()]));
+        let mut forged = signed(WORKER, &body(ID, &[&own().text()]));
+        let sig = forged["event"].as_str().unwrap().replace("\"sig\":\"", "\"sig\":\"00");
+        forged["event"] = json!(sig);
+        for (expected, bad) in [
+            ("not those that the worker signed", of_worker(&body(ID, &[&good()]))),
+            ("not those that the worker signed", of_worker(&body(ID, &[]))),
+            ("not those that the worker signed", of_worker(&body(ID, &[&own().text(), &good()]))),
+            ("but the node names", lie(signed(OTHER, &body(ID, &[&own().text()])))),
+            ("the worker took the task", of_worker(&body(OTHER_ID, &[&own().text()]))),
+            ("SHA-256 of the body", lie(tampered)),
+            ("id or signature", lie(forged)),
+            ("does not show", lie(Value::Null)),
+            ("does not take a task", of_worker(&json!({ "query": "{ task(id: \"x\") { id } }" }).to_string())),
+            ("one JSON object", of_worker("{")),
+        ] {
+            let error = checked(&bad, None, NOW).unwrap_err();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        let mut stranger = task(funding(), own());
+        stranger["acceptance"] = signed(OTHER, &body(ID, &[&own().text()]));
+        stranger["worker"] = json!(public(OTHER));
+        assert_eq!(checked(&stranger, None, NOW), Ok(public(OTHER)), "somebody took it, and is shown");
+        assert!(checked(&stranger, Some(WORKER), NOW).unwrap_err().contains("took the task, not"));
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use tallystick_graphql::client::Options;
 
 pub use api::Api;
-pub use funding::check as check_funding;
+pub use funding::{Known, check as check_funding};
 pub use key::run as key;
 pub use node::run as node;
 pub use task::run as task;
@@ -32,4 +32,5 @@ fn connect(access: &Access) -> Result<Api> {
     })?;
     let keys = secret::open_key(&path, &key::passphrase(access.passphrase_file.as_deref(), false)?)?;
     Api::with_options(&access.url, keys, &Options { insecure: access.insecure, ..Options::default() })
+        .with_context(|| format!("cannot use the node's address {:?} (--url or TALLY_URL)", access.url))
 }

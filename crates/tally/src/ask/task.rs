@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tallystick_core::NostrKey;
 
-use super::{Api, check_funding, connect, documents, print};
+use super::{Api, Known, check_funding, connect, documents, print};
 use crate::cli::{Access, OnSilence, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
@@ -30,7 +31,7 @@ async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
             task
         }
         TaskCommand::Accept { id, invoices } => api.accept(&id, &invoices).await?,
-        TaskCommand::Fund { id, node_id } => fund(api, &id, node_id).await?,
+        TaskCommand::Fund { id, node_id, worker } => fund(api, &id, node_id, worker).await?,
         TaskCommand::Submit { id, work_hash } => api.submit(&id, &work_hash.to_string()).await?,
         TaskCommand::Approve { id } => api.approve(&id).await?,
         TaskCommand::Reject { id, reason_hash } => api.reject(&id, &reason_hash.to_string()).await?,
@@ -69,7 +70,7 @@ fn create_input(command: TaskCommand) -> Result<Value> {
     else {
         anyhow::bail!("not a new task");
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let now = since_epoch()?.as_secs();
     let deadline = work_hours.checked_mul(3_600).and_then(|span| now.checked_add(span));
     let mut input = json!({
         "title": title,
@@ -89,7 +90,7 @@ fn create_input(command: TaskCommand) -> Result<Value> {
 }
 
 /// The funding invoices, only if they are what they should be: whoever sees them may pay them.
-async fn fund(api: &Api, id: &str, node_id: Option<String>) -> Result<Value> {
+async fn fund(api: &Api, id: &str, node_id: Option<String>, worker: Option<NostrKey>) -> Result<Value> {
     let node_id = match node_id {
         Some(node_id) => node_id,
         None => {
@@ -97,9 +98,26 @@ async fn fund(api: &Api, id: &str, node_id: Option<String>) -> Result<Value> {
             node["lightning"]["nodeId"].as_str().context("the node does not say who it is")?.to_owned()
         }
     };
-    let task = api.fund(id).await?;
-    check_funding(&task, &node_id).context("do not pay")?;
+    let node = node_id.parse().context("the node's public key must be 66 hexadecimal digits")?;
+    let known = Known { id: id.parse().context("this is no task's id")?, node, worker, now: since_epoch()? };
+    let mut task = api.fund(id).await?;
+    let mut taken = api.ask("task", documents::ACCEPTANCE, json!({ "id": id })).await?;
+    task["acceptance"] = taken["acceptance"].take();
+    let found = check_funding(&task, &known).context("do not pay")?;
+    if worker.is_none() {
+        tell_worker(found);
+    }
     Ok(task)
+}
+
+/// Before the invoice: a node could be this worker itself.
+#[allow(clippy::print_stderr, reason = "the standard output is the task alone")]
+fn tell_worker(worker: NostrKey) {
+    eprintln!("the worker is {worker}: pay only if you know that this is not the node itself (`--worker` checks it)");
+}
+
+fn since_epoch() -> Result<Duration> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?)
 }
 
 #[allow(clippy::print_stderr, reason = "the standard output is the task alone")]

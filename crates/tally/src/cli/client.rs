@@ -88,13 +88,16 @@ pub enum TaskCommand {
         #[arg(required = true)]
         invoices: Vec<String>,
     },
-    /// Get the funding invoices, once they are checked against the worker's
+    /// Get the funding invoices, once they are checked against those that the worker signed
     Fund {
         /// The task
         id: String,
         /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
         #[arg(long)]
         node_id: Option<String>,
+        /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
+        #[arg(long)]
+        worker: Option<NostrKey>,
     },
     /// Hand in work
     Submit {

@@ -34,7 +34,13 @@ async fn funding_is_shown_if_it_fits_and_a_watch_ends_with_the_task() -> Result<
     let refused = task(stage, &key, &["fund", id, "--node-id", &other]).await?;
     assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("do not pay"), "{refused:?}");
+    let requester = stage.requester.keys.public_key().to_hex();
+    let refused = task(stage, &key, &["fund", id, "--worker", &requester]).await?;
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("do not pay"), "{refused:?}");
     let shown = task(stage, &key, &["fund", id]).await?;
+    let worker = stage.worker.keys.public_key().to_hex();
+    assert!(String::from_utf8_lossy(&shown.stderr).contains(&worker), "{shown:?}");
     assert!(shown.status.success(), "{shown:?}");
     assert!(String::from_utf8_lossy(&shown.stdout).contains("\"fundingInvoice\": \"lnbcrt"), "{shown:?}");
 

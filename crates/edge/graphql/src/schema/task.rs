@@ -1,6 +1,6 @@
 //! Tasks as clients see them.
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Context, Enum, Object, SimpleObject};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use std::sync::Arc;
 use tallystick_app::App;
@@ -8,12 +8,16 @@ use tallystick_core::{self as core, BlockHeight, Blocks, Duration};
 use tallystick_escrow::{self as escrow, TaskView, TrancheView, plan};
 
 use super::{
-    Result, Session, internal,
+    Result, Session, app, internal,
     scalar::{Hex32, Msat, NostrKey, Sat, Timestamp, Uuid},
 };
+use crate::error::Failure;
 
 /// What a task's tranches are counted as in a query's complexity: as many as the usual policy allows.
 const TRANCHES_USUAL: usize = 8;
+
+/// What a task's acceptance is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
+const ACCEPTANCE_COST: usize = 500;
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
@@ -102,6 +106,13 @@ pub(crate) enum TrancheState {
     Returned,
     /// The worker was paid and the requester's money claimed, as the Lightning node told afterwards.
     Spent,
+}
+
+impl TrancheState {
+    /// Whether the worker has the money.
+    fn is_paid(self) -> bool {
+        matches!(self, Self::Paid | Self::Claimed | Self::Uncovered | Self::Spent)
+    }
 }
 
 /// What happens when nobody decides.
@@ -284,13 +295,26 @@ impl Task {
     }
 
     /// What happens at the deadline when nobody decides before it. Without submitted work: a refund, whatever the
-    /// terms say about silence.
+    /// terms say about silence. While the worker is being paid: a refund, if the payout fails; null once a tranche is paid, since only the others could still go back.
     async fn at_deadline(&self) -> Result<Option<OnSilence>> {
-        Ok(match named(&self.view.state)? {
-            TaskState::Held | TaskState::Releasing => Some(OnSilence::Refund),
-            TaskState::Submitted => Some(self.view.on_silence.into()),
-            _ => None,
-        })
+        let tranches = self.view.tranches.iter().map(|tranche| named(&tranche.state));
+        let tranches = tranches.collect::<Result<Vec<_>>>()?;
+        Ok(at_deadline(named(&self.view.state)?, self.view.on_silence.into(), &tranches))
+    }
+
+    /// The worker's signed request that took the task; for requester and worker only. Check it before you pay: it ties the
+    /// payout invoices to the worker's key.
+    #[graphql(complexity = "ACCEPTANCE_COST")]
+    async fn acceptance(&self, ctx: &Context<'_>) -> Result<Option<Acceptance>> {
+        if !self.is_party {
+            return Ok(None);
+        }
+        let request = app(ctx).acceptance(self.view.id).await.map_err(Failure::from)?;
+        let read = |request: core::SignedRequest| {
+            let body = String::from_utf8(request.body).map_err(|error| internal("a request's body", &error))?;
+            Ok(Acceptance { event: request.event, body })
+        };
+        request.map(read).transpose()
     }
 
     /// The parts of the payout, each with a hold of its own.
@@ -300,6 +324,15 @@ impl Task {
         let tranche = |view| Tranche { view, is_party: self.is_party, has_ended };
         Ok(self.view.tranches.iter().map(tranche).collect())
     }
+}
+
+/// The worker's signed request that took a task (NIP-98), as it came.
+#[derive(SimpleObject)]
+pub(crate) struct Acceptance {
+    /// The Nostr event, as JSON. Its tag `payload` is the SHA-256 of the body.
+    event: String,
+    /// The body: the GraphQL request `acceptTask` with the task's id and the invoices.
+    body: String,
 }
 
 /// A part of a task's payout.
@@ -373,10 +406,37 @@ impl Tranche<'_> {
     }
 }
 
+fn at_deadline(task: TaskState, on_silence: OnSilence, tranches: &[TrancheState]) -> Option<OnSilence> {
+    match task {
+        TaskState::Held => Some(OnSilence::Refund),
+        TaskState::Submitted => Some(on_silence),
+        TaskState::Releasing if !tranches.iter().any(|tranche| tranche.is_paid()) => Some(OnSilence::Refund),
+        _ => None,
+    }
+}
+
 /// The name of a state in the read model.
 pub(crate) fn name_of(state: TaskState) -> Result<String> {
     match serde_json::to_value(state) {
         Ok(serde_json::Value::String(name)) => Ok(name),
         other => Err(internal("a state's name", &format!("{other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_refund_is_told_once_the_worker_has_money() {
+        use {OnSilence::*, TrancheState as T};
+        let told = |task, tranches: &[T]| at_deadline(task, Release, tranches);
+        assert_eq!(told(TaskState::Held, &[T::Held]), Some(Refund));
+        assert_eq!(told(TaskState::Submitted, &[T::Held]), Some(Release));
+        assert_eq!(told(TaskState::Releasing, &[T::Paying, T::Returned]), Some(Refund));
+        for paid in [T::Paid, T::Claimed, T::Uncovered, T::Spent] {
+            assert_eq!(told(TaskState::Releasing, &[T::Paying, paid]), None, "{paid:?}");
+        }
+        assert_eq!(told(TaskState::Settled, &[T::Claimed]), None);
     }
 }

@@ -25,9 +25,9 @@ use axum::{
 use futures::{SinkExt, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tallystick_core::Coded;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
-use crate::{edge::Edge, error::EdgeError};
+use crate::{edge::Edge, error::EdgeError, lobby::Guest};
 use subscriber::Subscriber;
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -41,11 +41,9 @@ const REFUSED_BY_LIBRARY: u16 = 1002;
 /// A close frame holds 123 bytes of text (RFC 6455, section 5.5.1).
 const REASON_BYTES_MAX: usize = 123;
 
-/// Takes a WebSocket, if there is room for one more that has not said yet who it is.
+/// Takes a WebSocket. When there is no room for one more that has not said yet who it is, the oldest of them goes.
 pub(crate) fn accept(edge: Arc<Edge>, upgrade: WebSocketUpgrade) -> HttpResponse {
-    let Ok(unnamed) = Arc::clone(&edge.unnamed).try_acquire_owned() else {
-        return EdgeError::Busy.into_response();
-    };
+    let Some(unnamed) = edge.unnamed.try_enter() else { return EdgeError::Busy.into_response() };
     let limit = edge.config.message_bytes_max;
     upgrade
         .protocols([PROTOCOL])
@@ -54,10 +52,11 @@ pub(crate) fn accept(edge: Arc<Edge>, upgrade: WebSocketUpgrade) -> HttpResponse
         .on_upgrade(move |socket| serve(edge, socket, unnamed))
 }
 
-async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: OwnedSemaphorePermit) {
+async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: Guest) {
     let (mut sink, incoming) = socket.split();
     let idle = edge.config.idle_timeout;
     let subscriber = Subscriber::new(Arc::clone(&edge));
+    let dismissal = unnamed.dismissal();
     let messages = incoming::messages(incoming, subscriber.desk(), &edge.config);
     let outgoing = GraphqlSocket::from_message_stream(subscriber, messages, WebSocketProtocols::GraphQLWS)
         .on_connection_init(move |payload| async move {
@@ -72,6 +71,7 @@ async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: OwnedSemaphorePermit
                 Some(WsMessage::Close(code, reason)) => close(code, &reason),
                 None => close(TOO_LATE, "no word from you in time"),
             },
+            () = dismissal.notified() => close(REFUSED_BY_LIBRARY, &reason(&EdgeError::Busy)),
             _ = pings.tick() => Message::Ping(Vec::new().into()),
         };
         let last = matches!(message, Message::Close(_));
@@ -85,7 +85,7 @@ async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: OwnedSemaphorePermit
 
 /// Who opens the WebSocket: the payload of `connection_init` carries what a header cannot in a browser. From then on it
 /// takes its key's room, and no longer that of those who have not said who they are.
-async fn authorise(edge: &Edge, payload: &serde_json::Value, unnamed: OwnedSemaphorePermit) -> Result<Data, EdgeError> {
+async fn authorise(edge: &Edge, payload: &serde_json::Value, unnamed: Guest) -> Result<Data, EdgeError> {
     let header = payload.get("authorization").ok_or(EdgeError::AuthMissing)?;
     let header = header.as_str().ok_or(EdgeError::AuthMalformed("expected a string"))?;
     let now = edge.app.clock().now();

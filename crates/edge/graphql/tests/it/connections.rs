@@ -1,8 +1,10 @@
 //! Connections that are slow, many, or in the way of a server that is to stop.
 
 use axum::{Router, routing::get};
-use std::{net::SocketAddr, time::Duration};
-use tallystick_graphql::{ServeLimits, serve};
+use serde_json::json;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tallystick_app::Clock;
+use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve, sign};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -11,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::world::PATIENCE;
+use crate::world::{PATIENCE, World, requester, stranger};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -52,17 +54,78 @@ async fn slow_headers_and_idle_connections_are_closed() {
 }
 
 #[tokio::test]
-async fn more_connections_than_there_is_room_for_wait() {
-    let limits = ServeLimits { connections_max: 1, ..ServeLimits::default() };
+async fn the_longest_idle_connection_gives_way_to_one_more() {
+    let limits = ServeLimits { connections_max: 2, header_timeout: PATIENCE * 2, ..ServeLimits::default() };
     let (address, _stop, _server) = start(limits, Duration::ZERO).await;
     let mut first = TcpStream::connect(address).await.unwrap();
     first.write_all(REQUEST).await.unwrap();
     assert_eq!(first.read_u8().await.unwrap(), b'H');
     let mut second = TcpStream::connect(address).await.unwrap();
     second.write_all(REQUEST).await.unwrap();
-    assert!(timeout(Duration::from_millis(200), second.read_u8()).await.is_err(), "there is room for one");
-    drop(first);
-    assert_eq!(timeout(PATIENCE, second.read_u8()).await.unwrap().unwrap(), b'H');
+    assert_eq!(second.read_u8().await.unwrap(), b'H');
+    let mut third = TcpStream::connect(address).await.unwrap();
+    third.write_all(REQUEST).await.unwrap();
+    assert_eq!(timeout(PATIENCE, third.read_u8()).await.unwrap().unwrap(), b'H');
+    rest(&mut first).await;
+    second.write_all(REQUEST).await.unwrap();
+    assert!(timeout(Duration::from_millis(100), rest(&mut second)).await.is_err(), "there is room for two");
+}
+
+/// An edge with room for four connections, that waits for a header for longer than any test does.
+async fn small(world: &World, request_timeout: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/graphql", listener.local_addr().unwrap());
+    let mut config = EdgeConfig::new([url.clone()]);
+    config.request_timeout = request_timeout;
+    let service = router(config, world.app.clone(), Arc::clone(&world.node) as _);
+    let limits = ServeLimits { connections_max: 4, header_timeout: PATIENCE * 2, ..ServeLimits::default() };
+    tokio::spawn(serve(listener, service, std::future::pending(), limits));
+    url
+}
+
+/// Whoever fills all connections keeps no party out: neither with silence, nor with good signatures over bodies that never
+/// come whole.
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    let world = World::start().await;
+    let url = small(&world, PATIENCE * 2).await;
+    let address = url.trim_start_matches("http://").trim_end_matches("/graphql");
+    let signed = sign::authorization(&stranger(), &url, "POST", Some(b"{}"), world.clock.now()).unwrap();
+    let slow = format!("POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: {signed}\r\ncontent-length: 2\r\n\r\n{{");
+    for said in ["", "POST /graphql HTTP/1.1\r\nhost:", &slow] {
+        let mut crowd = Vec::new();
+        for _ in 0..12 {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(said.as_bytes()).await.unwrap();
+            crowd.push(socket);
+        }
+        let client = Client::new(&url, requester()).unwrap();
+        let asked = timeout(Duration::from_secs(2), client.query("{ node { height } }", json!({}))).await;
+        asked.expect("it is answered soon").unwrap();
+    }
+}
+
+/// A connection stays while what was asked on it, signed, is done.
+#[tokio::test]
+async fn a_signed_request_under_way_does_not_give_way() {
+    let world = World::start().await;
+    let url = small(&world, Duration::from_secs(1)).await;
+    let address = url.trim_start_matches("http://").trim_end_matches("/graphql");
+    let id = world.create().await;
+    world.accept(id).await;
+    world.rail.set_available(false);
+    let client = Client::new(&url, requester()).unwrap();
+    let query = format!("mutation {{ fundingInvoice(id: \"{id}\") {{ task {{ state }} }} }}");
+    let asking = tokio::spawn(async move { client.query(&query, json!({})).await });
+    world.until(id, "FUNDING").await;
+    let mut crowd = Vec::new();
+    for _ in 0..12 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"POST").await.unwrap();
+        crowd.push(socket);
+    }
+    let error = timeout(PATIENCE, asking).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.code, "request.timeout", "it is answered, on its connection");
 }
 
 #[tokio::test]

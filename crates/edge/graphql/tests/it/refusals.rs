@@ -10,7 +10,7 @@ use crate::world::{World, code, requester, stranger, worker};
 #[tokio::test]
 async fn bodies_that_are_no_request() {
     let world = World::start().await;
-    let query = json!("{ node { height } }");
+    let query = "{ node { height } }";
     let deep = format!(
         "{{\"query\": \"{{ node {{ height }} }}\", \"variables\": {{\"a\": {}{}}}}}",
         "[".repeat(10_000),
@@ -30,6 +30,12 @@ async fn bodies_that_are_no_request() {
         ("request.batch", 400, json!([{ "query": query }]).to_string()),
         ("request.batch", 400, " [".into()),
         ("request.too_large", 413, json!({ "query": query, "operationName": "x".repeat(64 * 1024) }).to_string()),
+        // Only what takes a task may be larger, and a word in a comment does not make it that.
+        (
+            "request.too_large",
+            413,
+            json!({ "query": format!("{query} # acceptTask {}", "x".repeat(8_192)) }).to_string(),
+        ),
         ("request.extensions", 400, json!({ "query": query, "extensions": { "pad": "x" } }).to_string()),
     ];
     for (expected, status, body) in table {
@@ -232,7 +238,7 @@ async fn invoices_that_are_refused() {
     let table = [
         ("invoice.malformed", json!(["nonsense"])),
         ("invoice.malformed", json!([""])),
-        // As many and as long as they may be: the body is not too large.
+        // As many and as long as any task may have: the body is not too large, but this task has one tranche.
         ("invoice.count", json!(vec!["l".repeat(4_296); 8])),
         ("invoice.too_long", json!(["l".repeat(60_000)])),
         ("invoice.count", json!([])),

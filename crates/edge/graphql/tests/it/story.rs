@@ -1,8 +1,9 @@
 //! A task from its creation to its end, through the API alone.
 
 use serde_json::{Value, json};
+use tallystick_graphql::{Acceptance, EdgeError};
 
-use crate::world::{TASK, World, code, operator, requester, stranger, worker};
+use crate::world::{TASK, World, code, operator, public, requester, stranger, worker};
 
 #[tokio::test]
 async fn a_task_is_paid_out() {
@@ -136,6 +137,24 @@ async fn invoices_are_for_the_parties_alone() {
     let mut updates = world.client(stranger()).subscribe(&updates, json!({})).await.unwrap();
     let first = futures::StreamExt::next(&mut updates).await.unwrap().unwrap();
     assert_eq!(first["taskUpdates"]["tranches"][0], json!({ "payoutInvoice": null, "fundingInvoice": null }));
+}
+
+#[tokio::test]
+async fn the_parties_see_what_the_worker_signed() {
+    let world = World::start().await;
+    let id = world.create().await;
+    let query = format!("{{ task(id: \"{id}\") {{ acceptance {{ event body }} }} }}");
+    let seen = async |keys| world.client(keys).query(&query, json!({})).await.unwrap()["task"]["acceptance"].take();
+    assert!(seen(requester()).await.is_null(), "nobody took it");
+    let accepted = world.accept(id).await;
+    assert!(seen(stranger()).await.is_null() && seen(operator()).await.is_null());
+    assert_eq!(seen(requester()).await, seen(worker()).await);
+    let shown = seen(requester()).await;
+    let (event, body) = (shown["event"].as_str().unwrap(), shown["body"].as_str().unwrap());
+    let invoices = vec![accepted["task"]["tranches"][0]["payoutInvoice"].as_str().unwrap().to_owned()];
+    let expected = Acceptance { worker: public(&worker()), task: id, invoices };
+    assert_eq!(Acceptance::try_new(event, body), Ok(expected));
+    assert_eq!(Acceptance::try_new(event, &body.replace("sim", "sin")), Err(EdgeError::WrongPayload));
 }
 
 #[tokio::test]

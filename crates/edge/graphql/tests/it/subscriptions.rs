@@ -223,12 +223,16 @@ async fn connections_and_subscriptions_are_counted() {
         config.subscriptions_max = 1;
     })
     .await;
+    let mut first = open(&world).await.unwrap();
     let mut socket = open(&world).await.unwrap();
-    assert_eq!(open(&world).await.err(), Some(503));
+    let (code, said) = receive(&mut first).await;
+    assert!(code == 4403 && said.starts_with("request.busy: "), "the oldest gives way: {code} {said}");
     introduce(&mut socket, &world, &requester()).await;
     receive(&mut socket).await;
     // Who has said who it is takes no room from others.
     drop(open(&world).await.unwrap());
+    let none = World::with(|config| config.websockets_unnamed_max = 0).await;
+    assert_eq!(open(&none).await.err(), Some(503));
     send(&mut socket, &subscribe("1", ALL)).await;
     send(&mut socket, &subscribe("2", ALL)).await;
     let (_, refused) = receive(&mut socket).await;

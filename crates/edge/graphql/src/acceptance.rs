@@ -1,0 +1,163 @@
+//! The worker's half of a task: the signed request that took it, which anyone can check without trusting the node.
+
+use async_graphql::{
+    Name, Request, Value as ConstValue,
+    parser::types::{Field, OperationDefinition, OperationType},
+};
+use nostr::event::{Event, Kind};
+use sha2::{Digest, Sha256};
+use tallystick_core::{Id, NostrKey};
+use tallystick_escrow::Task;
+
+use crate::{
+    auth,
+    document::{self, Limits, Transport},
+    error::EdgeError,
+    http,
+};
+
+/// The mutation with which a worker takes a task.
+pub(crate) const FIELD: &str = "acceptTask";
+/// More than any node takes: what is larger was never a request.
+const LIMITS: Limits = Limits { depth: 32, selections: 10_000 };
+
+/// What a worker signed: that they take this task, and are paid with these invoices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Who signed.
+    pub worker: NostrKey,
+    /// The task.
+    pub task: Id<Task>,
+    /// The invoices (BOLT 11), tranche by tranche, as the worker wrote them.
+    pub invoices: Vec<String>,
+}
+
+impl Acceptance {
+    /// Reads a worker's signed request (NIP-98): the Nostr event as JSON, and the body that it commits to. When and for
+    /// which address it was signed is not looked at.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if the event is not signed, not over this body, or the body does not take a task, and nothing else.
+    pub fn try_new(event: &str, body: &str) -> Result<Self, EdgeError> {
+        let event = Event::from_json(event).map_err(|_| EdgeError::AuthMalformed("this is no Nostr event"))?;
+        if event.kind != Kind::HttpAuth {
+            return Err(EdgeError::AuthMalformed("its kind must be 27235"));
+        }
+        event.verify().map_err(|_| EdgeError::BadSignature)?;
+        let worker = NostrKey::try_new(event.pubkey.to_bytes()).map_err(|_| EdgeError::BadSignature)?;
+        if auth::single(&event, "payload")? != Some(&hex::encode(Sha256::digest(body))) {
+            return Err(EdgeError::WrongPayload);
+        }
+        let mut request = http::read(body.as_bytes())?;
+        if document::check(&mut request, Transport::Post, LIMITS)? != OperationType::Mutation {
+            return Err(other());
+        }
+        let (task, invoices) = arguments(&mut request).ok_or_else(other)?;
+        Ok(Self { worker, task, invoices })
+    }
+}
+
+/// Whether this checked request takes a task: its body may be larger than others.
+pub(crate) fn is_acceptance(request: &mut Request) -> bool {
+    let name = request.operation_name.clone();
+    let document = request.parsed_query().ok();
+    document
+        .and_then(|document| document::only_field(document, name.as_deref()))
+        .is_some_and(|(operation, field)| operation.ty == OperationType::Mutation && field.name.node == FIELD)
+}
+
+fn other() -> EdgeError {
+    EdgeError::Invalid("this request does not take a task".into())
+}
+
+/// The task and the invoices that the request names.
+fn arguments(request: &mut Request) -> Option<(Id<Task>, Vec<String>)> {
+    let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+    let (operation, field) = document::only_field(request.parsed_query().ok()?, name.as_deref())?;
+    if field.name.node != FIELD {
+        return None;
+    }
+    let ConstValue::String(id) = argument(operation, field, &variables, "id")? else { return None };
+    let invoices = match argument(operation, field, &variables, "invoices")? {
+        ConstValue::List(items) => items,
+        // One item stands for a list of one (GraphQL, section 3.11).
+        one => vec![one],
+    };
+    let text = |value| match value {
+        ConstValue::String(text) => Some(text),
+        _ => None,
+    };
+    Some((id.parse().ok()?, invoices.into_iter().map(text).collect::<Option<_>>()?))
+}
+
+/// An argument with the variables put in.
+fn argument(
+    operation: &OperationDefinition,
+    field: &Field,
+    variables: &async_graphql::Variables,
+    name: &str,
+) -> Option<ConstValue> {
+    let value = field.get_argument(name)?.node.clone();
+    let variable = |name: Name| {
+        let default = || {
+            let mut defined = operation.variable_definitions.iter().map(|definition| &definition.node);
+            defined.find(|definition| definition.name.node == name)?.default_value().cloned()
+        };
+        variables.get(&name).cloned().or_else(default).ok_or(())
+    };
+    value.into_const_with(variable).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
+
+    fn read(query: &str, variables: serde_json::Value) -> Option<Vec<String>> {
+        let mut request = http::read(json!({ "query": query, "variables": variables }).to_string().as_bytes()).unwrap();
+        document::check(&mut request, Transport::Post, LIMITS).unwrap();
+        let (id, invoices) = arguments(&mut request)?;
+        assert_eq!(id.to_string(), ID);
+        Some(invoices)
+    }
+
+    #[test]
+    fn arguments_are_found_however_they_are_written() {
+        let both = || json!({ "id": ID, "two": ["a", "b"], "a": "a" });
+        for (expected, query) in [
+            (
+                &["a", "b"][..],
+                "mutation($id: UUID!, $two: [String!]!) { acceptTask(id: $id, invoices: $two) { changed } }",
+            ),
+            (
+                &["a", "b"],
+                "mutation($id: UUID!, $a: String!) { x: acceptTask(invoices: [$a, \"b\"], id: $id) { changed } }",
+            ),
+            (&["a"], "mutation($id: UUID!, $a: String!) { acceptTask(id: $id, invoices: $a) { changed } }"),
+            (&["c"], "mutation($id: UUID!, $c: [String!] = [\"c\"]) { acceptTask(id: $id, invoices: $c) { changed } }"),
+            (
+                &["c"],
+                "mutation($id: UUID!) { ...f } fragment f on M { ... { acceptTask(id: $id, invoices: \"c\") { changed } } }",
+            ),
+        ] {
+            assert_eq!(read(query, both()), Some(expected.iter().map(ToString::to_string).collect()), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_surely_an_acceptance_is_none() {
+        for query in [
+            "mutation { cancelTask(id: \"x\") { changed } }",
+            "mutation { acceptTask: cancelTask(id: \"x\", invoices: \"a\") { changed } }",
+            "mutation { acceptTask(id: \"x\", invoices: \"a\") { changed } }",
+            "mutation { acceptTask(id: $id) { changed } }",
+            "mutation { acceptTask(id: $id, invoices: [$none]) { changed } }",
+            "mutation { acceptTask(id: $id, invoices: [1]) { changed } }",
+            "mutation { acceptTask(id: $id, invoices: \"a\") @skip(if: true) { changed } }",
+        ] {
+            assert_eq!(read(query, json!({ "id": ID })), None, "{query}");
+        }
+    }
+}
