@@ -7,8 +7,7 @@ use tallystick_app::port::{
     rail::InvoiceReader,
 };
 use tallystick_core::{Authority, BlockHeight, Ctx, Decider, Decision, NodeWord, canonical};
-use tallystick_escrow::{Command, Escrow, Event, RefundReason, State, UserCommand};
-use tallystick_testkit::escrow::REASONS;
+use tallystick_escrow::{Command, Escrow, Event, State, UserCommand};
 
 use crate::{
     node::World,
@@ -31,7 +30,7 @@ fn asked(world: &World, event: &Event) -> UserCommand {
         Event::FundingRequested { .. } => UserCommand::RequestFunding,
         Event::WorkSubmitted { work_hash, .. } => UserCommand::SubmitWork { work_hash },
         Event::ReleaseBegun { .. } => UserCommand::ApproveWork,
-        Event::RefundBegun { reason: RefundReason::Rejected } => UserCommand::RejectWork { reason_hash: REASONS },
+        Event::WorkRejected { reason_hash } => UserCommand::RejectWork { reason_hash },
         Event::RefundBegun { .. } | Event::TaskCancelled { .. } => UserCommand::CancelTask,
         other => panic!("no user can have asked for {other:?}"),
     }
