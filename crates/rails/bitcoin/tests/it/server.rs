@@ -96,8 +96,7 @@ async fn reply(stream: &mut TcpStream, answer: Answer, connection: &str) -> Stri
     };
     let id = request.split("\"id\":").nth(1).map_or("null", |rest| rest.split([',', '}']).next().unwrap_or("null"));
     let body = body.replace("$ID", id);
-    let head =
-        format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n", body.len());
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n", body.len());
     // The client may hang up when it has had enough.
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
     request
