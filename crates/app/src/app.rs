@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
 use tallystick_escrow::{Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
@@ -51,6 +51,8 @@ pub(crate) struct Inner {
     pub parts: Parts,
     rail: OnceLock<Rail>,
     height: AtomicU32,
+    /// Whether the disk has room to begin something.
+    room: AtomicBool,
     pub cache: Cache,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
@@ -85,6 +87,7 @@ impl App {
             parts,
             rail: OnceLock::new(),
             height: AtomicU32::new(0),
+            room: AtomicBool::new(true),
             cache: Cache::new(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),
@@ -101,6 +104,13 @@ impl App {
             let _ = self.0.height.compare_exchange(0, height.0, Ordering::AcqRel, Ordering::Acquire);
             self.0.wakes_changed.notify_one();
         }
+    }
+
+    /// Tells whether the disk has room. Without it, commands that begin something (post a task, take it, ask for its
+    /// funding) are refused with [`AppError::Full`], before their request is remembered; all others go on, so that what
+    /// has begun can end. There is room until told otherwise.
+    pub fn set_room(&self, room: bool) {
+        self.0.room.store(room, Ordering::Release);
     }
 
     /// Posts a task under the node's policy; who signed becomes its requester.
@@ -126,6 +136,9 @@ impl App {
     }
 
     async fn give(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
+        if begins(&command) && !self.0.room.load(Ordering::Acquire) {
+            return Err(AppError::Full);
+        }
         let ctx = self.ctx(request.author)?;
         self.admit(&request).await?;
         self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
@@ -280,5 +293,16 @@ impl App {
             BlockHeight(0) => Err(AppError::Starting),
             height => Ok(Ctx { now: self.0.parts.clock.now(), height, author }),
         }
+    }
+}
+
+/// Whether a command makes the node promise more than it has promised already.
+fn begins(command: &UserCommand) -> bool {
+    match command {
+        UserCommand::CreateTask { .. } | UserCommand::AcceptTask { .. } | UserCommand::RequestFunding => true,
+        UserCommand::SubmitWork { .. }
+        | UserCommand::ApproveWork
+        | UserCommand::RejectWork { .. }
+        | UserCommand::CancelTask => false,
     }
 }

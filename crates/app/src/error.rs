@@ -33,6 +33,9 @@ pub enum AppError {
     /// The node is still starting.
     #[error("the node is still starting; try again in a moment")]
     Starting,
+    /// The node has too little room on its disk to begin anything.
+    #[error("the node's disk is almost full, so it begins nothing new; what has begun goes on. Try again later")]
+    Full,
     /// It was accepted, but its outcome is not there yet.
     #[error("accepted, but the outcome is still under way; ask for the task again")]
     Pending,
@@ -51,6 +54,7 @@ impl Coded for AppError {
             Self::Replayed => Code("auth.replayed"),
             Self::Busy => Code("app.busy"),
             Self::Starting => Code("app.starting"),
+            Self::Full => Code("app.full"),
             Self::Pending => Code("app.pending"),
             Self::Fault => Code("app.fault"),
         }

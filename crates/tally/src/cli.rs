@@ -24,7 +24,7 @@ pub enum Command {
     Init(Init),
     /// Run the node: Lightning, escrow and API
     Serve(Serve),
-    /// Show the node's seed, to be written down: whoever reads it owns the node's money
+    /// Show the node's seed, to be written down on paper. Keep the output private: whoever reads it owns the node's money
     Seed(Seed),
     /// Make or show a user's key
     #[command(subcommand)]

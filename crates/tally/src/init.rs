@@ -28,6 +28,7 @@ pub fn run(args: &Init) -> Result<()> {
     Config::parse(&text, &args.data_dir)?;
     let restored = args.seed_file.as_deref().map(read_seed).transpose()?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), true)?;
+    ensure!(!passphrase.is_empty(), "the passphrase is empty");
     secret::make_private_dir(&lightning_dir(&args.data_dir))?;
     make_seed(&lightning_dir(&args.data_dir), &passphrase, restored, args.birth_height)?;
     // Last: a directory with a configuration is a whole one.
@@ -280,6 +281,10 @@ mod tests {
         let line = ["--rpc-cookie-file", "c", "--api-listen", "0.0.0.0:8080"];
         let args = arguments(dir.path(), &line);
         assert!(run(&args).unwrap_err().to_string().contains("public_urls"));
+        assert!(!args.data_dir.exists());
+        let args = arguments(dir.path(), &["--rpc-cookie-file", "c"]);
+        fs::write(dir.path().join("words"), "\n").unwrap();
+        assert!(run(&args).unwrap_err().to_string().contains("passphrase is empty"));
         assert!(!args.data_dir.exists());
         let named = [&line[..], &["--public-url", "https://tally.example/graphql"]].concat();
         run(&arguments(dir.path(), &named)).unwrap();

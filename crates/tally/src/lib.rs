@@ -6,6 +6,8 @@
 //! | [`config`] | the node's configuration file |
 //! | [`secret`] | passphrases and users' keys |
 //! | [`init`] | `tally init` |
+//! | [`descriptors`] | as many files open as all connections may need |
+//! | [`disk`] | nothing new is begun when the disk is almost full |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
@@ -19,6 +21,8 @@ pub mod config;
 #[cfg(feature = "crash-points")]
 pub mod crash;
 pub mod demo;
+pub mod descriptors;
+pub mod disk;
 pub mod init;
 pub mod secret;
 pub mod serve;

@@ -12,7 +12,7 @@ use tallystick_app::{
 };
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
-use tallystick_lightning::{LightningConfig, LightningNode};
+use tallystick_lightning::{INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
 use tallystick_store::SqliteStore;
 use tokio::{net::TcpListener, sync::oneshot};
 use tracing_subscriber::EnvFilter;
@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{LogFormat, Serve},
     config::Config,
+    descriptors, disk,
     init::lightning_dir,
     secret,
     signal::StopSignals,
@@ -44,6 +45,10 @@ pub async fn run(args: Serve) -> Result<()> {
     // A port that is taken is told before anything starts that would have to be stopped again.
     let listener =
         TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
+    let address = listener.local_addr()?;
+    let mut edge = EdgeConfig::new(config.api.signed_urls(address));
+    edge.operators.clone_from(&config.api.operators);
+    descriptors::make_room(connections_max(&config, &edge))?;
     let store = SqliteStore::open(config.data_dir.join("journal.sqlite"))?;
     store.verify_tail(FACTS_CHECKED).await?;
 
@@ -62,10 +67,7 @@ pub async fn run(args: Serve) -> Result<()> {
     app.connect(crash.rail(node.clone()), node.clone());
     let workers = Workers::start(&app);
 
-    let address = listener.local_addr()?;
     tracing::info!(%address, node_id = %node.node_id(), height = app.height().0, "the node is up");
-    let mut edge = EdgeConfig::new(config.api.signed_urls(address));
-    edge.operators.clone_from(&config.api.operators);
     // Until here a signal simply ends the process, as any crash would.
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
@@ -74,6 +76,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let outcome = tokio::select! {
         ended = &mut api => Err(anyhow!("the API stopped: {ended:?}")),
+        never = disk::watch(&app, config.data_dir.clone()) => match never {},
         () = told_to_stop(&mut signals, args.until_stdin_closes) => Ok(()),
         () = node.failed() => Err(anyhow!("the Lightning node's database failed; nothing leaves the node any more")),
         () = store.failed() => Err(anyhow!("the journal takes no more writes")),
@@ -99,6 +102,12 @@ fn lightning_config(config: &Config) -> Result<LightningConfig> {
     lightning.alias.clone_from(&config.lightning.alias);
     lightning.forward = config.lightning.forward;
     Ok(lightning)
+}
+
+/// All connections that others can make the node have at once.
+fn connections_max(config: &Config, edge: &EdgeConfig) -> usize {
+    let clients = ServeLimits::default().connections_max + edge.websockets_max;
+    clients + PEERS_MAX + config.lightning.listen.len() * INBOUND_MAX
 }
 
 /// Waits for a signal or, if wanted, for the end of the standard input.

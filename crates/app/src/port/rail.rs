@@ -163,6 +163,10 @@ pub trait HoldRail: Send + Sync {
 
     /// Pays a payee, once per [`PayRequest::id`]. A repeated call answers how that payment stands.
     ///
+    /// A payment begins only while a payer's money is held on its hash, with a claim deadline beyond the height that it
+    /// may last to: the current one and [`PayRequest::cltv_limit`]. Without such a hold it fails for good with
+    /// [`PayFailure::TooLate`]: the listener may not have heard yet that the hold is gone.
+    ///
     /// # Errors
     /// [`RailError`] if the rail cannot tell or begin; the payment may be asked for again.
     async fn pay(&self, request: PayRequest) -> Result<PayState, RailError>;

@@ -44,6 +44,22 @@ async fn before_a_decision_the_rest_goes_back() {
 }
 
 #[tokio::test]
+async fn before_a_payout_that_nobody_was_told_about_the_rail_begins_none() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "releasing").await;
+    let hash = node.hashes(task(0)).await[0];
+    assert!(lose(&node, 0).await);
+    // The notice waits while the payout is asked for.
+    node.outbox.run_once().await.unwrap();
+    assert_eq!(world.rail.payouts(hash), (1, 0), "refused, for good");
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "refunded");
+    assert_eq!((world.gains(), world.rail.held_msat()), ((0, 0, 0), 0));
+    world.check().await;
+}
+
+#[tokio::test]
 async fn under_a_payout_that_arrives_the_platform_bears_it() {
     let world = World::new();
     let node = world.start();

@@ -12,6 +12,7 @@ mod notices;
 mod outbox;
 mod races;
 mod requests;
+mod room;
 mod spent;
 mod stories;
 mod timers;

@@ -21,8 +21,9 @@ use tokio::{
 
 use crate::lobby::{Guest, Lobby};
 
-/// How long nothing is accepted after the system refused to: it has too many files open, and needs a moment.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long nothing is accepted after the system refused to: it has too many files open, and needs a moment, and the log
+/// its peace.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,9 @@
 //! One request: sent, limited, checked.
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
@@ -32,7 +33,16 @@ struct Inner {
     http: reqwest::Client,
     url: Url,
     auth: RpcAuth,
+    /// What the cookie file said when it was last read: a process that can open no more files can still ask.
+    cookie: Mutex<Option<Login>>,
     next_id: AtomicU64,
+}
+
+/// User and password as they go into the header.
+#[derive(Clone, PartialEq, Eq)]
+struct Login {
+    user: String,
+    password: String,
 }
 
 impl fmt::Debug for RpcClient {
@@ -79,7 +89,8 @@ impl RpcClient {
             .no_proxy()
             .build()
             .map_err(|_| RpcError::Config("the HTTP client cannot be built"))?;
-        Ok(Self { inner: Arc::new(Inner { http, url, auth: config.auth, next_id: AtomicU64::new(1) }) })
+        let (cookie, next_id) = (Mutex::new(None), AtomicU64::new(1));
+        Ok(Self { inner: Arc::new(Inner { http, url, auth: config.auth, cookie, next_id }) })
     }
 
     /// Sends one request, once. `params` is an array (by position) or an object (by name).
@@ -114,15 +125,8 @@ impl RpcClient {
 impl Inner {
     async fn exchange(&self, method: &str, params: &Value) -> Result<Value, RpcError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (user, password) = self.credentials().await?;
-        let response = self
-            .http
-            .post(self.url.clone())
-            .basic_auth(user, Some(password))
-            .json(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
-            .send()
-            .await
-            .map_err(transport)?;
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let response = self.send_logged_in(&request).await?;
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(RpcError::Auth(format!("HTTP {}", status.as_u16())));
@@ -143,21 +147,58 @@ impl Inner {
         Ok(answer.result)
     }
 
-    async fn credentials(&self) -> Result<(String, String), RpcError> {
-        match &self.auth {
-            RpcAuth::UserPass { user, password } => Ok((user.clone(), password.clone())),
-            RpcAuth::CookieFile(path) => {
-                let cookie = tokio::fs::read_to_string(path)
-                    .await
-                    .map_err(|e| RpcError::Auth(format!("the cookie file cannot be read: {}", e.kind())))?;
-                let (user, password) = cookie
-                    .trim_end()
-                    .split_once(':')
-                    .ok_or_else(|| RpcError::Auth("the cookie file has no user and password".to_owned()))?;
-                Ok((user.to_owned(), password.to_owned()))
-            }
+    /// Sends with the login that is known. If it is refused and the cookie file has another one, Bitcoin Core was
+    /// started anew: sends once more, since what is refused was not executed.
+    async fn send_logged_in(&self, request: &Value) -> Result<reqwest::Response, RpcError> {
+        let login = self.login().await?;
+        let response = self.send(request, &login).await?;
+        let RpcAuth::CookieFile(path) = &self.auth else { return Ok(response) };
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
+        let renewed = read_cookie(path).await?;
+        if renewed == login {
+            return Ok(response);
+        }
+        *self.known_cookie() = Some(renewed.clone());
+        self.send(request, &renewed).await
     }
+
+    async fn send(&self, request: &Value, login: &Login) -> Result<reqwest::Response, RpcError> {
+        let post = self.http.post(self.url.clone()).basic_auth(&login.user, Some(&login.password));
+        post.json(request).send().await.map_err(transport)
+    }
+
+    async fn login(&self) -> Result<Login, RpcError> {
+        let path = match &self.auth {
+            RpcAuth::UserPass { user, password } => {
+                return Ok(Login { user: user.clone(), password: password.clone() });
+            }
+            RpcAuth::CookieFile(path) => path,
+        };
+        if let Some(known) = self.known_cookie().clone() {
+            return Ok(known);
+        }
+        let read = read_cookie(path).await?;
+        *self.known_cookie() = Some(read.clone());
+        Ok(read)
+    }
+
+    fn known_cookie(&self) -> MutexGuard<'_, Option<Login>> {
+        // Nothing can break between taking it and writing it.
+        self.cookie.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn read_cookie(path: &Path) -> Result<Login, RpcError> {
+    let cookie = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|e| RpcError::Auth(format!("the cookie file cannot be read: {}", e.kind())))?;
+    let (user, password) = cookie
+        .trim_end()
+        .split_once(':')
+        .ok_or_else(|| RpcError::Auth("the cookie file has no user and password".to_owned()))?;
+    Ok(Login { user: user.to_owned(), password: password.to_owned() })
 }
 
 async fn body_limited(mut response: reqwest::Response) -> Result<Vec<u8>, RpcError> {

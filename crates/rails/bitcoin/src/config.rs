@@ -36,7 +36,7 @@ pub enum RpcAuth {
         /// The password; never shown.
         password: String,
     },
-    /// Bitcoin Core's cookie file. It is read for every request, because a restart writes a new one.
+    /// Bitcoin Core's cookie file. It is read at first, and again when the login is refused: a restart writes a new one.
     CookieFile(PathBuf),
 }
 

@@ -42,4 +42,5 @@ mod wallet;
 pub use config::LightningConfig;
 pub use error::LightningError;
 pub use node::{LightningNode, OpenedNode};
+pub use peers::{INBOUND_MAX, PEERS_MAX};
 pub use secret::{PaymentProof, payment_proofs};

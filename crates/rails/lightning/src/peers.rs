@@ -20,12 +20,14 @@ const NAMESPACE: &str = "tallystick_peers";
 /// How long a connection and its handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_CHECK: Duration = Duration::from_millis(10);
+/// How long nothing is accepted after the system refused to.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after the first failed attempt; it doubles up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
-/// No operator has so many peers.
-const PEERS_MAX: usize = 1_000;
+/// Peers that the node connects to by itself, at most: no operator has so many.
+pub const PEERS_MAX: usize = 1_000;
 /// Connections that others may have open to one address of ours.
-const INBOUND_MAX: usize = 512;
+pub const INBOUND_MAX: usize = 512;
 
 /// Peers that we reach by ourselves, with their addresses.
 pub(crate) struct Peers {
@@ -172,9 +174,9 @@ pub(crate) async fn listen(listener: TcpListener, manager: Arc<PeerManager>) {
                 Err(error) => tracing::debug!(%error, "a connection cannot be taken"),
             },
             Err(error) => {
-                // Out of file descriptors, most likely: give others time to close theirs.
+                // Out of file descriptors, most likely: give others time to close theirs, and the log its peace.
                 tracing::warn!(%error, "no connection can be taken");
-                tokio::time::sleep(PAUSE_FIRST).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }

@@ -78,6 +78,9 @@ async fn example(stage: &Stage, report: &mut Report, keys: &Path) -> Result<()> 
     report.line(&format!("    {tally} task accept --key {worker} {id} \\"));
     report.line(&format!("        {}", invoice(stage).await?));
     report.line(&format!("    {tally} task fund --key {requester} {id}"));
+    // The wallet takes a moment, and work can be handed in only for money that is held.
+    report.line(&format!("    until {tally} task show --key {requester} {id} \\"));
+    report.line("        | grep -q '\"state\": \"HELD\"'; do sleep 1; done");
     report.line(&format!("    {tally} task submit --key {worker} {id} \\"));
     report.line(&format!("        --work-hash {}", hash("La la la")));
     report.line(&format!("    {tally} task approve --key {requester} {id}"));

@@ -59,7 +59,7 @@ async fn hostile_invoices_have_their_codes_and_change_nothing() -> Result<()> {
     stage.worker.api.accept(id_of(&first)?, std::slice::from_ref(&used)).await?;
 
     let second = stage.post("The second", &[PAYOUT_SAT], "REFUND").await?;
-    let id = id_of(&second)?;
+    let (id, second) = (id_of(&second)?, lasting(second.clone()));
     let own = "mutation { nodeInvoice(amountMsat: \"10000000\", description: \"x\", expirySecs: 604800) }";
     let own = stage.platform.operator().ask("nodeInvoice", own, json!({})).await?;
     let own = own.as_str().context("an invoice is text")?.to_owned();
@@ -84,7 +84,7 @@ async fn hostile_invoices_have_their_codes_and_change_nothing() -> Result<()> {
     ];
     for (code, invoices) in cases {
         assert_eq!(code_of(stage.worker.api.accept(id, &invoices).await), code);
-        assert_eq!(stage.worker.api.task(id).await?, second, "{code} changed the task");
+        assert_eq!(lasting(stage.worker.api.task(id).await?), second, "{code} changed the task");
     }
     let good = [Forged::good(3).text()?];
     assert_eq!(code_of(stage.requester.api.accept(id, &good).await), "escrow.own_task");
@@ -141,10 +141,16 @@ async fn anothers_task_is_not_ones_own() -> Result<()> {
     assert_eq!(code_of(requester.fund("01890000-0000-7000-8000-000000000000").await), "escrow.not_found");
     let balances = "{ node { balances { channelsMsat } } }";
     assert_eq!(code_of(requester.ask("node", balances, json!({})).await), "auth.not_operator");
-    assert_eq!(requester.task(id).await?, task, "a refused request changed the task");
+    assert_eq!(lasting(requester.task(id).await?), lasting(task.clone()), "a refused request changed the task");
     let listed = requester.ask("tasks", &documents::tasks(), json!({ "filter": {}, "first": 10 })).await?;
     assert_eq!(listed["nodes"].as_array().map(Vec::len), Some(1));
     theatre.close().await
+}
+
+/// A task without what moves with the clock: an open one tells until when an invoice that is made now must be payable.
+fn lasting(mut task: Value) -> Value {
+    task["invoiceExpiryNeeded"] = Value::Null;
+    task
 }
 
 fn id_of(task: &Value) -> Result<&str> {

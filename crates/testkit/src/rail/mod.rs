@@ -10,8 +10,8 @@
 //!                      payer                   node ── pay ──┴─▶ payee
 //! ```
 //!
-//! What no node may ever ask of a rail, such as two payouts on one hash or giving back what is being paid out, is
-//! done all the same and written to [`SimRail::violations`]: a test asserts that there are none.
+//! A payout that no hold covers is refused, as a real node refuses it. What no node may ever ask of a rail, such as two
+//! payouts on one hash or giving back what is being paid out, is done all the same, if it can be, and written to [`SimRail::violations`]: a test asserts that there are none.
 
 mod invoice;
 mod notices;

@@ -161,7 +161,7 @@ impl World {
         let amount = invoice.amount.map_or(0, Msat::get);
         let fee = self.route_fee_msat;
         let hash = invoice.hash;
-        let failure = if self.height > request.begin_by {
+        let failure = if self.height > request.begin_by || !self.covers(hash, request) {
             Some(PayFailure::TooLate)
         } else if invoice.expires_at <= now {
             Some(PayFailure::InvoiceExpired)
@@ -184,6 +184,21 @@ impl World {
         state
     }
 
+    /// Whether money is held on this hash for longer than the route may take. To ask for a payout without it is a
+    /// violation, unless the app cannot know yet that the hold is gone; it is refused all the same, as a real node does.
+    fn covers(&mut self, hash: PaymentHash, request: &PayRequest) -> bool {
+        let until = self.height.after(request.cltv_limit);
+        match self.holds.get(&hash).filter(|hold| hold.state == HoldState::Held) {
+            Some(hold) => until < hold.claim_deadline,
+            None => {
+                if !self.notices.contains(&RailNotice::HoldLost { hash }) {
+                    self.violations.push(format!("a payout on {hash} without a hold"));
+                }
+                false
+            }
+        }
+    }
+
     fn check_begin(&mut self, hash: PaymentHash, request: &PayRequest) {
         let over = request.begin_by.after(request.cltv_limit).after(ON_CHAIN_BLOCKS);
         let twice =
@@ -191,14 +206,8 @@ impl World {
         if twice {
             self.violations.push(format!("a second payout on {hash}"));
         }
-        match self.holds.get(&hash).filter(|hold| hold.state == HoldState::Held) {
-            // Gone a moment ago: the app cannot know yet.
-            None if self.notices.contains(&RailNotice::HoldLost { hash }) => {}
-            None => self.violations.push(format!("a payout on {hash} without a hold")),
-            Some(hold) if over > hold.claim_deadline => {
-                self.violations.push(format!("a payout on {hash} may outlast the hold that covers it"));
-            }
-            Some(_) => {}
+        if self.holds.get(&hash).is_some_and(|hold| over > hold.claim_deadline) {
+            self.violations.push(format!("a payout on {hash} may outlast the hold that covers it"));
         }
     }
 

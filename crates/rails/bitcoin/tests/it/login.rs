@@ -5,7 +5,7 @@ use std::time::Duration;
 use tallystick_bitcoin::{RpcAuth, RpcClient, RpcConfig, RpcError};
 use tallystick_core::Coded;
 
-use crate::server::{Answer, client, serve};
+use crate::server::{Answer, client, serve, serve_on_one_connection};
 
 fn config(url: &str, auth: RpcAuth) -> RpcConfig {
     RpcConfig { url: url.to_owned(), auth, timeout: Duration::from_millis(500) }
@@ -25,22 +25,45 @@ async fn the_password_goes_into_the_header() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_read_again_for_every_request() {
+async fn a_cookie_is_kept_until_it_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join(".cookie");
-    let (url, requests) = serve(vec![Answer::result("1"), Answer::result("2")]).await;
+    let refusal = || Answer::Http(401, String::new());
+    let answers = vec![Answer::result("1"), Answer::result("2"), refusal(), Answer::result("3"), refusal(), refusal()];
+    let (url, requests) = serve(answers).await;
     let client = RpcClient::try_new(config(&url, RpcAuth::CookieFile(path.clone()))).expect("usable");
     let missing = client.get_block_count().await.expect_err("no cookie yet");
     assert!(matches!(missing, RpcError::Auth(_)), "{missing:?}");
-    for (cookie, encoded) in [("__cookie__:a\n", "X19jb29raWVfXzph"), ("__cookie__:b", "X19jb29raWVfXzpi")] {
-        std::fs::write(&path, cookie).expect("writes");
-        client.get_block_count().await.expect("a height");
-        let request = requests.lock().expect("no panic holds it").pop().expect("a request");
-        assert!(request.contains(encoded), "{request}");
-    }
+
+    std::fs::write(&path, "__cookie__:a\n").expect("writes");
+    assert_eq!(client.get_block_count().await.expect("a height"), 1);
+    // A process without a free descriptor cannot open it either.
+    std::fs::remove_file(&path).expect("removes");
+    assert_eq!(client.get_block_count().await.expect("the login is known"), 2);
+    // Bitcoin Core was started anew.
+    std::fs::write(&path, "__cookie__:b").expect("writes");
+    assert_eq!(client.get_block_count().await.expect("the new login"), 3);
+
+    let unchanged = client.get_block_count().await.expect_err("refused, and there is no other login");
+    assert!(matches!(unchanged, RpcError::Auth(_)), "{unchanged:?}");
     std::fs::write(&path, "nonsense").expect("writes");
     let broken = client.get_block_count().await.expect_err("no colon");
     assert!(matches!(broken, RpcError::Auth(_)), "{broken:?}");
+    let (a, b) = ("X19jb29raWVfXzph", "X19jb29raWVfXzpi");
+    let requests = requests.lock().expect("no panic holds it");
+    assert_eq!(requests.len(), 6);
+    for (request, login) in requests.iter().zip([a, a, a, b, b, b]) {
+        assert!(request.contains(login), "{request}");
+    }
+}
+
+/// A new connection needs a descriptor too, and there may be none.
+#[tokio::test]
+async fn requests_share_a_connection() {
+    let (url, _) = serve_on_one_connection(vec![Answer::result("1"), Answer::result("2")]).await;
+    let client = RpcClient::try_new(config(&url, user_pass())).expect("usable");
+    assert_eq!(client.get_block_count().await.expect("a height"), 1);
+    assert_eq!(client.get_block_count().await.expect("a height on the same connection"), 2);
 }
 
 #[tokio::test]

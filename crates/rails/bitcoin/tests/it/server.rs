@@ -1,4 +1,4 @@
-//! A server with prepared answers, one for each connection.
+//! A server with prepared answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,20 +29,39 @@ impl Answer {
 /// What was asked so far, headers and body.
 pub type Requests = Arc<Mutex<Vec<String>>>;
 
-/// Serves the answers in order and returns its address.
+/// Serves the answers in order, one for each connection, and returns its address.
 pub async fn serve(answers: Vec<Answer>) -> (String, Requests) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let requests = Requests::default();
+    let (listener, url, requests) = listen().await;
     let seen = Arc::clone(&requests);
     tokio::spawn(async move {
         for answer in answers {
-            let Ok((stream, _)) = listener.accept().await else { return };
-            let request = reply(stream, answer).await;
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let request = reply(&mut stream, answer, "close").await;
             seen.lock().expect("no panic holds it").push(request);
         }
     });
     (url, requests)
+}
+
+/// Serves the answers in order on the first connection, and takes no other.
+pub async fn serve_on_one_connection(answers: Vec<Answer>) -> (String, Requests) {
+    let (listener, url, requests) = listen().await;
+    let seen = Arc::clone(&requests);
+    tokio::spawn(async move {
+        let Ok((mut stream, _)) = listener.accept().await else { return };
+        drop(listener);
+        for answer in answers {
+            let request = reply(&mut stream, answer, "keep-alive").await;
+            seen.lock().expect("no panic holds it").push(request);
+        }
+    });
+    (url, requests)
+}
+
+async fn listen() -> (TcpListener, String, Requests) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    (listener, url, Requests::default())
 }
 
 /// A client of prepared answers, and what it asked.
@@ -58,8 +77,8 @@ pub async fn client_with_timeout(answers: Vec<Answer>, timeout: Duration) -> (Rp
     (RpcClient::try_new(config).expect("a usable configuration"), requests)
 }
 
-async fn reply(mut stream: TcpStream, answer: Answer) -> String {
-    let request = read_request(&mut stream).await;
+async fn reply(stream: &mut TcpStream, answer: Answer, connection: &str) -> String {
+    let request = read_request(stream).await;
     let (status, body) = match answer {
         Answer::HangUp => return request,
         Answer::Silence => {
@@ -77,10 +96,9 @@ async fn reply(mut stream: TcpStream, answer: Answer) -> String {
     };
     let id = request.split("\"id\":").nth(1).map_or("null", |rest| rest.split([',', '}']).next().unwrap_or("null"));
     let body = body.replace("$ID", id);
-    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n", body.len());
     // The client may hang up when it has had enough.
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
-    let _ = stream.shutdown().await;
     request
 }
 
