@@ -295,7 +295,8 @@ impl Task {
     }
 
     /// What happens at the deadline when nobody decides before it. Without submitted work: a refund, whatever the
-    /// terms say about silence. While the worker is being paid: a refund, if the payout fails; null once a tranche is paid, since only the others could still go back.
+    /// terms say about silence. While the worker is being paid: a refund if the payout fails; null once a tranche is
+    /// paid, since only the others could still go back.
     async fn at_deadline(&self) -> Result<Option<OnSilence>> {
         let tranches = self.view.tranches.iter().map(|tranche| named(&tranche.state));
         let tranches = tranches.collect::<Result<Vec<_>>>()?;
