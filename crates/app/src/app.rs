@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
-use tallystick_escrow::{Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
+use tallystick_escrow::{Event, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
@@ -24,8 +24,6 @@ use crate::{
 const UPDATES_KEPT: usize = 4_096;
 /// How long a request stays known, at least as long as its signature is accepted.
 const REQUEST_MEMORY: Duration = Duration::from_secs(600);
-/// The kind of the fact that a worker took a task.
-const ACCEPTED: &str = "escrow.task_accepted";
 /// How long funding waits for its invoices.
 const FUNDING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -237,7 +235,7 @@ impl App {
     pub async fn acceptance(&self, id: Id<Task>) -> Result<Option<SignedRequest>, AppError> {
         let journal = &self.0.parts.journal;
         let facts = journal.stream(&stream_of(id), 0).await?;
-        let Some(taken) = facts.iter().find(|fact| fact.kind == ACCEPTED) else { return Ok(None) };
+        let Some(taken) = facts.iter().find(|fact| fact.kind == Event::ACCEPTED) else { return Ok(None) };
         match journal.authority(taken.authority).await? {
             Some(Authority::Request(request)) => Ok(Some(request)),
             _ => Err(StoreError::Corrupt(format!("nobody's request stands behind fact {}", taken.seq)).into()),
