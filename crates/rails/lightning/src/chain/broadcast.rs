@@ -11,29 +11,44 @@ use crate::wallet::OnchainWallet;
 
 /// Takes transactions from LDK without waiting. The wallet is told at once, so that it spends none of their coins.
 pub(crate) struct Broadcaster {
-    queue: mpsc::UnboundedSender<Vec<Transaction>>,
+    queue: mpsc::UnboundedSender<Load>,
     wallet: Arc<OnchainWallet>,
 }
 
 /// Sends what the broadcaster took. LDK offers again what does not confirm.
 pub(crate) struct Outgoing {
-    queue: mpsc::UnboundedReceiver<Vec<Transaction>>,
+    queue: mpsc::UnboundedReceiver<Load>,
     rpc: RpcClient,
+    wallet: Arc<OnchainWallet>,
+}
+
+/// What is to be sent.
+enum Load {
+    /// Transactions of LDK's that belong together.
+    Package(Vec<Transaction>),
+    /// Transactions that the wallet takes for waiting.
+    Repeat(Vec<Transaction>),
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// What it spends does not exist, or was spent by another.
+    Orphan,
+    Otherwise,
 }
 
 impl Broadcaster {
     pub(crate) fn new(rpc: RpcClient, wallet: Arc<OnchainWallet>) -> (Self, Outgoing) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { queue: sender, wallet }, Outgoing { queue: receiver, rpc })
+        (Self { queue: sender, wallet: Arc::clone(&wallet) }, Outgoing { queue: receiver, rpc, wallet })
     }
 }
 
 impl Broadcaster {
     /// Sends transactions again that the wallet knows of.
     pub(crate) fn repeat(&self, txs: Vec<Transaction>) {
-        for tx in txs {
-            let _ = self.queue.send(vec![tx]);
-        }
+        let _ = self.queue.send(Load::Repeat(txs));
     }
 }
 
@@ -42,15 +57,18 @@ impl BroadcasterInterface for Broadcaster {
         let txs: Vec<Transaction> = txs.iter().map(|tx| (*tx).clone()).collect();
         self.wallet.saw(&txs);
         // The receiver is gone only when the node stops; the next start offers it again.
-        let _ = self.queue.send(txs);
+        let _ = self.queue.send(Load::Package(txs));
     }
 }
 
 impl Outgoing {
     /// Sends until the node stops.
     pub(crate) async fn run(mut self) {
-        while let Some(txs) = self.queue.recv().await {
-            self.send(&txs).await;
+        while let Some(load) = self.queue.recv().await {
+            match load {
+                Load::Package(txs) => self.send(&txs).await,
+                Load::Repeat(txs) => self.repeat(txs).await,
+            }
         }
     }
 
@@ -63,13 +81,42 @@ impl Outgoing {
             }
         }
         for tx in txs {
-            let txid = tx.compute_txid();
-            match self.rpc.send_raw_transaction(tx).await {
-                Ok(_) => tracing::debug!(%txid, "sent a transaction"),
-                Err(error) if error.is_already_in_chain() => {}
-                Err(error @ RpcError::Rpc { .. }) => tracing::info!(%txid, %error, "a transaction was refused"),
-                Err(error) => tracing::warn!(%txid, %error, "a transaction could not be sent"),
-            }
+            self.send_one(tx).await;
         }
+    }
+
+    /// Sends what the wallet takes for waiting. What spends from nothing that exists can never confirm, such as the fee
+    /// bump of a closing transaction in whose place the peer's own confirmed: the wallet forgets it, and has its coins
+    /// back. If LDK still means it, it broadcasts it anew.
+    async fn repeat(&self, mut txs: Vec<Transaction>) {
+        loop {
+            let mut orphans = Vec::new();
+            let all = txs.len();
+            for tx in txs {
+                if self.send_one(&tx).await == Sent::Orphan {
+                    orphans.push(tx);
+                }
+            }
+            if orphans.len() == all {
+                // None of them became a child of another that was sent now.
+                return self.wallet.forget(&orphans);
+            }
+            txs = orphans;
+        }
+    }
+
+    async fn send_one(&self, tx: &Transaction) -> Sent {
+        let txid = tx.compute_txid();
+        match self.rpc.send_raw_transaction(tx).await {
+            Ok(_) => tracing::debug!(%txid, "sent a transaction"),
+            Err(error) if error.is_already_in_chain() => {}
+            Err(error) if error.is_missing_inputs() => {
+                tracing::info!(%txid, "a transaction was refused: it spends from nothing that exists");
+                return Sent::Orphan;
+            }
+            Err(error @ RpcError::Rpc { .. }) => tracing::info!(%txid, %error, "a transaction was refused"),
+            Err(error) => tracing::warn!(%txid, %error, "a transaction could not be sent"),
+        }
+        Sent::Otherwise
     }
 }

@@ -174,6 +174,14 @@ impl OnchainWallet {
         txs.iter().for_each(|tx| self.give_up(tx));
     }
 
+    /// These transactions will not confirm: what they spent is free again. One that is broadcast later counts again.
+    pub(crate) fn forget(&self, txs: &[Transaction]) {
+        let mut wallet = self.lock();
+        let time = now().as_secs();
+        wallet.apply_evicted_txs(txs.iter().map(|tx| (tx.compute_txid(), time)));
+        self.save_locked(&mut wallet);
+    }
+
     /// Our transactions that are in no block, for another broadcast.
     pub(crate) fn unconfirmed(&self) -> Vec<Transaction> {
         let wallet = self.lock();

@@ -70,6 +70,10 @@ fn a_coin_is_in_one_funding_and_a_funding_is_not_sent_before_its_time() {
     assert!(balance.pending > Amount::from_sat(590_000) && balance.pending < Amount::from_sat(600_000));
     // Its change may fund the next one.
     assert!(fund(keep).is_ok());
+    // It turns out that it can never confirm.
+    wallet.forget(&wallet.unconfirmed());
+    assert!(wallet.unconfirmed().is_empty());
+    assert_eq!(wallet.balance().confirmed, Amount::from_sat(1_000_000));
     store.close();
 }
 
