@@ -228,17 +228,31 @@ impl App {
         Ok(self.0.parts.tasks.task(id).await?.as_deref().map(read_view).transpose()?)
     }
 
+    /// The requester's own signed word for a task: the request that posted it, as it came.
+    ///
+    /// # Errors
+    /// [`AppError::Store`]; also if there is no such task.
+    pub async fn posting(&self, id: Id<Task>) -> Result<SignedRequest, AppError> {
+        let request = self.request_behind(id, Event::CREATED).await?;
+        request.ok_or_else(|| StoreError::Corrupt(format!("nobody posted the task {id}")).into())
+    }
+
     /// The worker's own signed word for a task: the request that took it, with the invoices, as it came.
     ///
     /// # Errors
     /// [`AppError::Store`].
     pub async fn acceptance(&self, id: Id<Task>) -> Result<Option<SignedRequest>, AppError> {
+        self.request_behind(id, Event::ACCEPTED).await
+    }
+
+    /// The request behind a task's first fact of a kind that only users cause.
+    async fn request_behind(&self, id: Id<Task>, kind: &str) -> Result<Option<SignedRequest>, AppError> {
         let journal = &self.0.parts.journal;
         let facts = journal.stream(&stream_of(id), 0).await?;
-        let Some(taken) = facts.iter().find(|fact| fact.kind == Event::ACCEPTED) else { return Ok(None) };
-        match journal.authority(taken.authority).await? {
+        let Some(fact) = facts.iter().find(|fact| fact.kind == kind) else { return Ok(None) };
+        match journal.authority(fact.authority).await? {
             Some(Authority::Request(request)) => Ok(Some(request)),
-            _ => Err(StoreError::Corrupt(format!("nobody's request stands behind fact {}", taken.seq)).into()),
+            _ => Err(StoreError::Corrupt(format!("nobody's request stands behind fact {}", fact.seq)).into()),
         }
     }
 

@@ -77,7 +77,7 @@ fn make_seed(dir: &Path, passphrase: &str, restored: Option<Zeroizing<[u8; 32]>>
         .with_context(|| format!("{} has a seed without a configuration", dir.display()))?;
     match restored {
         Some(seed) if *seed != *found => bail!("{} has another seed already", dir.display()),
-        _ => tell("a seed is there, and the passphrase opens it: going on with it"),
+        _ => tell("a seed is there, and the passphrase opens it: going on with it, and with its birth height"),
     }
     Ok(())
 }

@@ -158,13 +158,15 @@ pub enum Event {
 }
 
 impl Event {
+    /// The kind of [`Event::TaskCreated`], which the requester's own request stands behind.
+    pub const CREATED: &'static str = "escrow.task_created";
     /// The kind of [`Event::TaskAccepted`], which the worker's own request stands behind.
     pub const ACCEPTED: &'static str = "escrow.task_accepted";
 
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::TaskCreated { .. } => "escrow.task_created",
+            Self::TaskCreated { .. } => Self::CREATED,
             Self::TaskAccepted { .. } => Self::ACCEPTED,
             Self::FundingRequested { .. } => "escrow.funding_requested",
             Self::HoldInvoiceMade { .. } => "escrow.hold_invoice_made",

@@ -1,25 +1,17 @@
-//! The worker's half of a task: the signed request that took it, which anyone can check without trusting the node.
+//! The worker's half of a task: the signed request that took it.
 
-use async_graphql::{
-    Name, Request, Value as ConstValue,
-    parser::types::{Field, OperationDefinition, OperationType},
-};
-use nostr::event::{Event, Kind};
-use sha2::{Digest, Sha256};
+use async_graphql::{Request, Value as ConstValue, parser::types::OperationType};
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 
 use crate::{
-    auth,
-    document::{self, Limits, Transport},
+    document,
     error::EdgeError,
-    http,
+    evidence::{Arguments, Evidence},
 };
 
 /// The mutation with which a worker takes a task.
 pub(crate) const FIELD: &str = "acceptTask";
-/// More than any node takes: what is larger was never a request.
-const LIMITS: Limits = Limits { depth: 32, selections: 10_000 };
 
 /// What a worker signed: that they take this task, and are paid with these invoices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,21 +31,10 @@ impl Acceptance {
     /// # Errors
     /// [`EdgeError`] if the event is not signed, not over this body, or the body does not take a task, and nothing else.
     pub fn try_new(event: &str, body: &str) -> Result<Self, EdgeError> {
-        let event = Event::from_json(event).map_err(|_| EdgeError::AuthMalformed("this is no Nostr event"))?;
-        if event.kind != Kind::HttpAuth {
-            return Err(EdgeError::AuthMalformed("its kind must be 27235"));
-        }
-        event.verify().map_err(|_| EdgeError::BadSignature)?;
-        let worker = NostrKey::try_new(event.pubkey.to_bytes()).map_err(|_| EdgeError::BadSignature)?;
-        if auth::single(&event, "payload")? != Some(&hex::encode(Sha256::digest(body))) {
-            return Err(EdgeError::WrongPayload);
-        }
-        let mut request = http::read(body.as_bytes())?;
-        if document::check(&mut request, Transport::Post, LIMITS)? != OperationType::Mutation {
-            return Err(other());
-        }
-        let (task, invoices) = arguments(&mut request).ok_or_else(other)?;
-        Ok(Self { worker, task, invoices })
+        let mut evidence = Evidence::try_new(event, body)?;
+        let found = evidence.arguments(FIELD).and_then(|arguments| read(&arguments));
+        let (task, invoices) = found.ok_or_else(|| EdgeError::Invalid("this request does not take a task".into()))?;
+        Ok(Self { worker: evidence.author, task, invoices })
     }
 }
 
@@ -66,19 +47,10 @@ pub(crate) fn is_acceptance(request: &mut Request) -> bool {
         .is_some_and(|(operation, field)| operation.ty == OperationType::Mutation && field.name.node == FIELD)
 }
 
-fn other() -> EdgeError {
-    EdgeError::Invalid("this request does not take a task".into())
-}
-
-/// The task and the invoices that the request names.
-fn arguments(request: &mut Request) -> Option<(Id<Task>, Vec<String>)> {
-    let (name, variables) = (request.operation_name.clone(), request.variables.clone());
-    let (operation, field) = document::only_field(request.parsed_query().ok()?, name.as_deref())?;
-    if field.name.node != FIELD {
-        return None;
-    }
-    let ConstValue::String(id) = argument(operation, field, &variables, "id")? else { return None };
-    let invoices = match argument(operation, field, &variables, "invoices")? {
+/// The task and the invoices.
+fn read(arguments: &Arguments<'_>) -> Option<(Id<Task>, Vec<String>)> {
+    let ConstValue::String(id) = arguments.get("id")? else { return None };
+    let invoices = match arguments.get("invoices")? {
         ConstValue::List(items) => items,
         // One item stands for a list of one (GraphQL, section 3.11).
         one => vec![one],
@@ -90,24 +62,6 @@ fn arguments(request: &mut Request) -> Option<(Id<Task>, Vec<String>)> {
     Some((id.parse().ok()?, invoices.into_iter().map(text).collect::<Option<_>>()?))
 }
 
-/// An argument with the variables put in.
-fn argument(
-    operation: &OperationDefinition,
-    field: &Field,
-    variables: &async_graphql::Variables,
-    name: &str,
-) -> Option<ConstValue> {
-    let value = field.get_argument(name)?.node.clone();
-    let variable = |name: Name| {
-        let default = || {
-            let mut defined = operation.variable_definitions.iter().map(|definition| &definition.node);
-            defined.find(|definition| definition.name.node == name)?.default_value().cloned()
-        };
-        variables.get(&name).cloned().or_else(default).ok_or(())
-    };
-    value.into_const_with(variable).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,10 +69,13 @@ mod tests {
 
     const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
 
-    fn read(query: &str, variables: serde_json::Value) -> Option<Vec<String>> {
-        let mut request = http::read(json!({ "query": query, "variables": variables }).to_string().as_bytes()).unwrap();
-        document::check(&mut request, Transport::Post, LIMITS).unwrap();
-        let (id, invoices) = arguments(&mut request)?;
+    const LIMITS: document::Limits = document::Limits { depth: 32, selections: 10_000 };
+
+    fn invoices(query: &str, variables: serde_json::Value) -> Option<Vec<String>> {
+        let mut request =
+            crate::http::read(json!({ "query": query, "variables": variables }).to_string().as_bytes()).unwrap();
+        document::check(&mut request, document::Transport::Post, LIMITS).unwrap();
+        let (id, invoices) = read(&Arguments::of(&mut request, FIELD)?)?;
         assert_eq!(id.to_string(), ID);
         Some(invoices)
     }
@@ -142,7 +99,7 @@ mod tests {
                 "mutation($id: UUID!) { ...f } fragment f on M { ... { acceptTask(id: $id, invoices: \"c\") { changed } } }",
             ),
         ] {
-            assert_eq!(read(query, both()), Some(expected.iter().map(ToString::to_string).collect()), "{query}");
+            assert_eq!(invoices(query, both()), Some(expected.iter().map(ToString::to_string).collect()), "{query}");
         }
     }
 
@@ -157,7 +114,7 @@ mod tests {
             "mutation { acceptTask(id: $id, invoices: [1]) { changed } }",
             "mutation { acceptTask(id: $id, invoices: \"a\") @skip(if: true) { changed } }",
         ] {
-            assert_eq!(read(query, json!({ "id": ID })), None, "{query}");
+            assert_eq!(invoices(query, json!({ "id": ID })), None, "{query}");
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
 //! | `lobby`, `serve` | connections: how many, and who gives way |
-//! | `sign`, `client`, `acceptance` | the client's half |
+//! | `sign`, `client`, `evidence`, `posting`, `acceptance` | the client's half |
 //!
 //! # Invariants
 //! * No body is read before a good signature, and nothing is parsed as GraphQL that was not signed for this URL, this body and this minute.
@@ -36,9 +36,11 @@ mod config;
 mod document;
 mod edge;
 mod error;
+mod evidence;
 mod http;
 mod introspection;
 mod lobby;
+mod posting;
 mod quota;
 mod replay;
 mod schema;
@@ -51,5 +53,6 @@ pub use acceptance::Acceptance;
 pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};
 pub use http::router;
+pub use posting::Posting;
 pub use schema::sdl;
 pub use serve::{ServeLimits, serve};

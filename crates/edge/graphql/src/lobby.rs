@@ -2,7 +2,9 @@
 //!
 //! Guests cost nothing: whoever comes is let in, and when the room is full the one goes who has been there the longest
 //! without being kept. A guest is kept while something is done for it that is limited by key, so that those who say
-//! nothing, slowly or in great number, cannot keep out those who have something to say.
+//! nothing, slowly or in great number, cannot keep out those who have something to say. Not so those who come faster than a
+//! request takes to arrive, some thousand connections a second: against these stands the proxy or the packet filter
+//! before the node, which knows their addresses.
 
 use std::{
     collections::BTreeMap,

@@ -108,6 +108,18 @@ impl Api {
         self.ask("task", &documents::task(), json!({ "id": id })).await
     }
 
+    /// The same task with what its parties signed.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn with_evidence(&self, mut task: Value) -> Result<Value> {
+        let mut evidence = self.ask("task", documents::EVIDENCE, json!({ "id": task["id"] })).await?;
+        for name in ["posting", "acceptance"] {
+            task[name] = evidence[name].take();
+        }
+        Ok(task)
+    }
+
     /// Anything else: the field `name` of the answer.
     ///
     /// # Errors

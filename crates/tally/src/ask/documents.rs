@@ -18,8 +18,8 @@ pub fn task() -> String {
     format!("query($id: UUID!) {{ task(id: $id) {{ ...T }} }}\n{TASK}")
 }
 
-/// The worker's signed request that took a task.
-pub const ACCEPTANCE: &str = "query($id: UUID!) { task(id: $id) { acceptance { event body } } }";
+/// What the parties signed: the requests that posted and took a task.
+pub const EVIDENCE: &str = "query($id: UUID!) { task(id: $id) { posting { event body } acceptance { event body } } }";
 
 /// A page of tasks.
 pub fn tasks() -> String {

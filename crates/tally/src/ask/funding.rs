@@ -1,8 +1,9 @@
 //! Whether funding invoices are what the requester should pay.
 //!
-//! That the node cannot take the money rests on two things that a requester can check. What is paid is locked to the hash
-//! of the payout invoice, so that the node gets it only by paying that invoice. And that invoice is the worker's: the
-//! worker signed it for this task, with the key that the requester knows. Everything comes from the node, which may lie.
+//! That the node cannot take the money rests on three things that a requester can check. What is paid is locked to the
+//! hash of the payout invoice, so that the node gets it only by paying that invoice. That invoice is the worker's: the
+//! worker signed it for this task, with the key that the requester knows. And it is over what the requester posted, so
+//! that the node gets no more than its fee. Everything comes from the node, which may lie.
 
 use anyhow::{Context, Result, ensure};
 use bitcoin::secp256k1::PublicKey;
@@ -13,28 +14,37 @@ use tallystick_core::{Id, NostrKey, Sat};
 use tallystick_escrow::Task;
 use tallystick_graphql::Acceptance;
 
+use super::terms;
+
 /// What the requester knows without the node's help.
 pub struct Known {
     /// The task.
     pub id: Id<Task>,
     /// The node's public key on Lightning.
     pub node: PublicKey,
+    /// Who posted the task.
+    pub requester: NostrKey,
+    /// The most that the node may keep of a tranche, in percent of its payout.
+    pub fee_percent_max: u64,
     /// Who is to work, if that is known.
     pub worker: Option<NostrKey>,
     /// The time, since the Unix epoch.
     pub now: Duration,
 }
 
-/// Checks a task as the node shows it, with its `acceptance`: that the worker's key signed for this task and these payout
-/// invoices; and of each tranche that both invoices have one payment hash and one network and can be paid in time, that
-/// the funding invoice is the node's own, over what is to be held, for as many blocks as the task says, and that the
-/// payout invoice is over the payout and not the node's. Answers the worker's key.
+/// Checks a task as the node shows it, with its `posting` and `acceptance`: that the requester signed these terms, and
+/// the worker's key these payout invoices for this task; and of each tranche that both invoices have one payment hash and
+/// one network and can be paid in time, that the funding invoice is the node's own, over payout and no more than the
+/// allowed fee, for as many blocks as the task says, and that the payout invoice is over the payout and not the node's.
+/// Answers the worker's key.
 ///
 /// # Errors
 /// A sentence that says what does not fit.
 pub fn check(task: &Value, known: &Known) -> Result<NostrKey> {
     let tranches = task["tranches"].as_array().filter(|tranches| !tranches.is_empty());
     let tranches = tranches.context("the task has no tranches")?;
+    let posting = terms::check(task, known.id)?;
+    ensure!(posting.requester == known.requester, "{} posted the task, not you", posting.requester);
     let worker = check_worker(task, tranches, known)?;
     for (number, tranche) in tranches.iter().enumerate() {
         check_tranche(task, tranche, known).with_context(|| format!("tranche {}", number + 1))?;
@@ -80,8 +90,13 @@ fn check_tranche(task: &Value, tranche: &Value, known: &Known) -> Result<()> {
         funding.get_payee_pub_key()
     );
     ensure!(payout.get_payee_pub_key() != *node, "the payout invoice is the node's own: it could pay itself");
-    over(&funding, "funding", &tranche["holdSat"])?;
-    over(&payout, "payout", &tranche["payoutSat"])?;
+    let (hold, paid) =
+        (over(&funding, "funding", &tranche["holdSat"])?, over(&payout, "payout", &tranche["payoutSat"])?);
+    let (fee, percent) = (hold.saturating_sub(paid), known.fee_percent_max);
+    ensure!(
+        u128::from(fee) * 100 <= u128::from(paid) * u128::from(percent),
+        "the node would keep {fee} of {hold} sat, more than {percent} % of the payout; `--fee-percent-max` allows more"
+    );
     ensure!(funding.network() == payout.network(), "the two invoices are for different networks");
     check_time(task, &funding, &payout, known.now)
 }
@@ -103,16 +118,18 @@ fn read(tranche: &Value, name: &str) -> Result<Bolt11Invoice> {
     text.parse().map_err(|error| anyhow::anyhow!("the {name} cannot be read: {error}"))
 }
 
-fn over(invoice: &Bolt11Invoice, what: &str, sat: &Value) -> Result<()> {
-    let expected = Sat::try_new(sat.as_u64().context("an amount is missing")?)?.to_msat().get();
-    let found = invoice.amount_milli_satoshis();
+/// What the invoice is over, in sat, if that is what the node shows.
+fn over(invoice: &Bolt11Invoice, what: &str, shown: &Value) -> Result<u64> {
+    let sat = Sat::try_new(shown.as_u64().context("an amount is missing")?)?;
+    let (expected, found) = (sat.to_msat().get(), invoice.amount_milli_satoshis());
     ensure!(found == Some(expected), "the {what} invoice is over {found:?} msat, not {expected}");
-    Ok(())
+    Ok(sat.get())
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use crate::ask::terms::tests::{NOW, posted};
     use base64::{Engine, engine::general_purpose::STANDARD};
     use bitcoin::{
         hashes::{Hash, sha256},
@@ -124,13 +141,13 @@ mod tests {
     use tallystick_core::Timestamp;
     use tallystick_graphql::sign;
 
-    const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
-    const OTHER_ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ac";
-    const NOW: u64 = 1_700_000_000;
+    pub const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
+    pub const OTHER_ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ac";
     const DELTA: u64 = 300;
     const NODE: u8 = 1;
-    const WORKER: u8 = 2;
+    pub const WORKER: u8 = 2;
     const OTHER: u8 = 3;
+    pub const REQUESTER: u8 = 4;
 
     fn secret(n: u8) -> SecretKey {
         SecretKey::from_slice(&[n; 32]).unwrap()
@@ -140,7 +157,7 @@ mod tests {
         Keys::parse(&secret(n).display_secret().to_string()).unwrap()
     }
 
-    fn public(n: u8) -> NostrKey {
+    pub fn public(n: u8) -> NostrKey {
         NostrKey::try_new(nostr_keys(n).public_key().to_bytes()).unwrap()
     }
 
@@ -185,7 +202,7 @@ mod tests {
         json!({ "query": query, "variables": { "id": id, "invoices": invoices } }).to_string()
     }
 
-    fn signed(by: u8, body: &str) -> Value {
+    pub fn signed(by: u8, body: &str) -> Value {
         let url = "https://tally.example/graphql";
         let header =
             sign::authorization(&nostr_keys(by), url, "POST", Some(body.as_bytes()), Timestamp::from_secs(NOW));
@@ -197,19 +214,21 @@ mod tests {
     fn task(funding: Spec, payout: Spec) -> Value {
         let (funding, payout) = (funding.text(), payout.text());
         let acceptance = signed(WORKER, &body(ID, &[&payout]));
-        json!({
-            "worker": public(WORKER), "acceptance": acceptance,
-            "workDeadline": NOW + 50_000, "reviewWindowSecs": 40_000, "finalCltvDelta": DELTA,
-            "tranches": [
-                { "payoutSat": 1_000, "holdSat": 1_010, "fundingInvoice": funding, "payoutInvoice": payout },
-            ],
-        })
+        let mut task = posted();
+        task["worker"] = json!(public(WORKER));
+        task["acceptance"] = acceptance;
+        task["finalCltvDelta"] = json!(DELTA);
+        task["tranches"] =
+            json!([{ "payoutSat": 1_000, "holdSat": 1_010, "fundingInvoice": funding, "payoutInvoice": payout }]);
+        task
     }
 
     fn checked(task: &Value, worker: Option<u8>, now: u64) -> Result<NostrKey, String> {
         let node = PublicKey::from_secret_key(&Secp256k1::new(), &secret(NODE));
         let now = Duration::from_secs(now);
-        let known = Known { id: ID.parse().unwrap(), node, worker: worker.map(public), now };
+        let requester = public(REQUESTER);
+        let known =
+            Known { id: ID.parse().unwrap(), node, requester, fee_percent_max: 1, worker: worker.map(public), now };
         check(task, &known).map_err(|error| format!("{error:#}"))
     }
 
@@ -242,6 +261,22 @@ mod tests {
         let mut bad = task(funding(), payout());
         bad["tranches"] = json!([]);
         assert!(checked(&bad, None, NOW).is_err());
+        let mut dear = task(Spec { sat: 1_011, ..funding() }, payout());
+        dear["tranches"][0]["holdSat"] = json!(1_011);
+        assert!(checked(&dear, None, NOW).unwrap_err().contains("would keep 11 of 1011 sat"));
+    }
+
+    /// A node that tells the worker of a smaller payout than the requester posted, to keep the rest.
+    #[test]
+    fn what_is_paid_out_is_what_was_posted() {
+        let mut less = task(funding(), Spec { sat: 900, ..payout() });
+        less["tranches"][0]["payoutSat"] = json!(900);
+        assert!(checked(&less, None, NOW).unwrap_err().contains("not those that were posted"));
+        let mut of_other = task(funding(), payout());
+        of_other["requester"] = json!(public(OTHER));
+        let body = of_other["posting"]["body"].as_str().unwrap().to_owned();
+        of_other["posting"] = signed(OTHER, &body);
+        assert!(checked(&of_other, None, NOW).unwrap_err().contains("posted the task, not you"));
     }
 
     /// A node that would pay itself: its invoices fit each other, and the worker's word does not.
@@ -269,7 +304,8 @@ mod tests {
             ("SHA-256 of the body", lie(tampered)),
             ("id or signature", lie(forged)),
             ("does not show", lie(Value::Null)),
-            ("does not take a task", of_worker(&json!({ "query": "{ task(id: \"x\") { id } }" }).to_string())),
+            ("changes nothing", of_worker(&json!({ "query": "{ task(id: \"x\") { id } }" }).to_string())),
+            ("does not take a task", of_worker(&json!({ "query": "mutation { a }" }).to_string())),
             ("one JSON object", of_worker("{")),
         ] {
             let error = checked(&bad, None, NOW).unwrap_err();

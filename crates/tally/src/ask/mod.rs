@@ -7,6 +7,7 @@ mod key;
 mod node;
 mod print;
 mod task;
+mod terms;
 
 use anyhow::{Context, Result};
 use tallystick_graphql::client::Options;
@@ -16,6 +17,7 @@ pub use funding::{Known, check as check_funding};
 pub use key::run as key;
 pub use node::run as node;
 pub use task::run as task;
+pub use terms::check as check_terms;
 
 use crate::{cli::Access, secret};
 

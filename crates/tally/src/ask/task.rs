@@ -1,12 +1,13 @@
 //! `tally task`: what requesters and workers do.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tallystick_core::NostrKey;
+use tallystick_core::{Id, NostrKey};
+use tallystick_escrow::Task;
 
-use super::{Api, Known, check_funding, connect, documents, print};
+use super::{Api, Known, check_funding, check_terms, connect, documents, print};
 use crate::cli::{Access, OnSilence, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
@@ -26,20 +27,22 @@ pub async fn run(access: Access, command: TaskCommand) -> Result<()> {
 async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
     let answer = match command {
         TaskCommand::Create { .. } => {
-            let task = api.create(create_input(command)?).await?;
+            let input = create_input(command)?;
+            let task = api.create(input.clone()).await?;
+            // An older task's id could come with an invoice that the node can settle already.
+            ensure!(task["id"] == input["id"], "the node answered with another task, {}: do not fund it", task["id"]);
             warn_of_long_holds(&task);
             task
         }
-        TaskCommand::Accept { id, invoices } => api.accept(&id, &invoices).await?,
-        TaskCommand::Fund { id, node_id, worker } => fund(api, &id, node_id, worker).await?,
+        TaskCommand::Accept { id, invoices } => accept(api, &id, &invoices).await?,
+        TaskCommand::Fund { id, node_id, worker, fee_percent_max } => {
+            fund(api, &id, node_id, worker, fee_percent_max).await?
+        }
         TaskCommand::Submit { id, work_hash } => api.submit(&id, &work_hash.to_string()).await?,
         TaskCommand::Approve { id } => api.approve(&id).await?,
         TaskCommand::Reject { id, reason_hash } => api.reject(&id, &reason_hash.to_string()).await?,
         TaskCommand::Cancel { id } => api.cancel(&id).await?,
-        TaskCommand::Show { id } => match api.task(&id).await? {
-            Value::Null => anyhow::bail!("no task has this id"),
-            task => task,
-        },
+        TaskCommand::Show { id } => show(api, &id).await?,
         TaskCommand::List { states, requester, worker, first, after } => {
             let mut filter = Map::new();
             if !states.is_empty() {
@@ -72,7 +75,9 @@ fn create_input(command: TaskCommand) -> Result<Value> {
     };
     let now = since_epoch()?.as_secs();
     let deadline = work_hours.checked_mul(3_600).and_then(|span| now.checked_add(span));
+    let id = id.map_or_else(new_id, Ok)?;
     let mut input = json!({
+        "id": id,
         "title": title,
         "descriptionHash": description_hash.to_string(),
         "payoutsSat": payouts_sat,
@@ -80,17 +85,45 @@ fn create_input(command: TaskCommand) -> Result<Value> {
         "reviewWindowSecs": review_hours.checked_mul(3_600).context("--review-hours is too large")?,
         "onSilence": match on_silence { OnSilence::Release => "RELEASE", OnSilence::Refund => "REFUND" },
     });
-    if let Some(id) = id {
-        input["id"] = json!(id);
-    }
     if let Some(blocks) = hold_blocks {
         input["holdBlocks"] = json!(blocks);
     }
     Ok(input)
 }
 
+async fn show(api: &Api, id: &str) -> Result<Value> {
+    match api.task(id).await? {
+        Value::Null => anyhow::bail!("no task has this id"),
+        task => Ok(task),
+    }
+}
+
+/// Takes a task, only if it is the one that its requester posted.
+async fn accept(api: &Api, id: &str, invoices: &[String]) -> Result<Value> {
+    let task = api.with_evidence(show(api, id).await?).await?;
+    check_terms(&task, read_id(id)?).context("do not take it")?;
+    api.accept(id, invoices).await
+}
+
+fn read_id(id: &str) -> Result<Id<Task>> {
+    id.parse().context("this is no task's id")
+}
+
+/// A task's id, made here: who chooses it knows that the task is new.
+fn new_id() -> Result<Id<Task>> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+    Ok(Id::from_parts(u64::try_from(since_epoch()?.as_millis())?, random))
+}
+
 /// The funding invoices, only if they are what they should be: whoever sees them may pay them.
-async fn fund(api: &Api, id: &str, node_id: Option<String>, worker: Option<NostrKey>) -> Result<Value> {
+async fn fund(
+    api: &Api,
+    id: &str,
+    node_id: Option<String>,
+    worker: Option<NostrKey>,
+    fee_percent_max: u64,
+) -> Result<Value> {
     let node_id = match node_id {
         Some(node_id) => node_id,
         None => {
@@ -99,10 +132,9 @@ async fn fund(api: &Api, id: &str, node_id: Option<String>, worker: Option<Nostr
         }
     };
     let node = node_id.parse().context("the node's public key must be 66 hexadecimal digits")?;
-    let known = Known { id: id.parse().context("this is no task's id")?, node, worker, now: since_epoch()? };
-    let mut task = api.fund(id).await?;
-    let mut taken = api.ask("task", documents::ACCEPTANCE, json!({ "id": id })).await?;
-    task["acceptance"] = taken["acceptance"].take();
+    let (id_read, requester, now) = (read_id(id)?, api.client().author(), since_epoch()?);
+    let known = Known { id: id_read, node, requester, fee_percent_max, worker, now };
+    let task = api.with_evidence(api.fund(id).await?).await?;
     let found = check_funding(&task, &known).context("do not pay")?;
     if worker.is_none() {
         tell_worker(found);

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use tallystick_core::{Digest32, NostrKey};
+use tallystick_core::{Digest32, Id, NostrKey};
+use tallystick_escrow::Task;
 
 /// Which node, and who asks.
 #[derive(Debug, Args)]
@@ -76,11 +77,11 @@ pub enum TaskCommand {
         /// For how many blocks the hold must be usable; from the hours if absent
         #[arg(long)]
         hold_blocks: Option<u32>,
-        /// The task's id, a UUIDv7 of your own: a repeated call then makes no second task
+        /// The task's id, a UUIDv7 of your own: a repeated call then makes no second task. A fresh one if absent
         #[arg(long)]
-        id: Option<String>,
+        id: Option<Id<Task>>,
     },
-    /// Take a task, with one BOLT 11 invoice per tranche
+    /// Take a task as its requester posted it, with one BOLT 11 invoice per tranche
     Accept {
         /// The task
         id: String,
@@ -88,7 +89,7 @@ pub enum TaskCommand {
         #[arg(required = true)]
         invoices: Vec<String>,
     },
-    /// Get the funding invoices, once they are checked against those that the worker signed
+    /// Get the funding invoices, once they are checked against what you posted and what the worker signed
     Fund {
         /// The task
         id: String,
@@ -98,6 +99,9 @@ pub enum TaskCommand {
         /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
         #[arg(long)]
         worker: Option<NostrKey>,
+        /// The most that the node may keep, in percent of the payout
+        #[arg(long, default_value_t = 5)]
+        fee_percent_max: u64,
     },
     /// Hand in work
     Submit {

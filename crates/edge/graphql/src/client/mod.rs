@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tallystick_app::{Clock, SystemClock};
-use tallystick_core::Coded;
+use tallystick_core::{Coded, NostrKey};
 use tokio::time::timeout;
 
 use crate::{error::EdgeError, sign};
@@ -114,6 +114,11 @@ impl Client {
     #[must_use]
     pub fn with_tap(self, tap: Tap) -> Self {
         Self { tap: Some(tap), ..self }
+    }
+
+    /// Whose requests these are.
+    pub fn author(&self) -> NostrKey {
+        NostrKey::try_new(self.keys.public_key().to_bytes()).expect("the public half of a key pair is a key")
     }
 
     /// Runs a query or a mutation and answers its `data`.

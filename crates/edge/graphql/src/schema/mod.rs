@@ -16,6 +16,8 @@ use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 
 use crate::error::{EdgeError, Failure};
 
+pub(crate) use mutation::CreateTaskInput;
+
 /// What fields answer with.
 type Result<T> = std::result::Result<T, Error>;
 

@@ -11,7 +11,10 @@ use super::{
     session, signed,
     task::{OnSilence, Task},
 };
-use crate::error::{EdgeError, Failure};
+use crate::{
+    error::{EdgeError, Failure},
+    posting,
+};
 
 /// How far the time in a client's id may be ahead of the node's.
 const ID_AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -23,7 +26,7 @@ const ID_AGE_MAX: Duration = Duration::from_secs(3_600);
 pub(crate) struct CreateTaskInput {
     /// The task's id, a UUIDv7 that you made within the last hour: asked again with the same id and terms, the task is
     /// there already. Without it, each newly signed request makes a new task.
-    id: Option<Uuid>,
+    pub id: Option<Uuid>,
     /// What it is about, in one line; everybody sees it.
     title: String,
     /// SHA-256 of the full description, which you keep and show to whom you like.
@@ -38,6 +41,20 @@ pub(crate) struct CreateTaskInput {
     on_silence: OnSilence,
     /// For how many blocks the hold must be usable; what work and review may take if absent.
     hold_blocks: Option<u32>,
+}
+
+impl CreateTaskInput {
+    pub fn into_terms(self) -> Terms {
+        Terms {
+            title: self.title,
+            description_hash: self.description_hash.0,
+            payouts: self.payouts_sat.into_iter().map(|amount| amount.0).collect(),
+            work_deadline: self.work_deadline.0,
+            review_window: Duration::from_secs(u64::from(self.review_window_secs)),
+            on_silence: self.on_silence.into(),
+            hold_blocks: self.hold_blocks.map(Blocks),
+        }
+    }
 }
 
 /// What became of a request.
@@ -57,16 +74,7 @@ impl TaskMutation {
     /// Posts a task; you become its requester.
     async fn create_task(&self, ctx: &Context<'_>, input: CreateTaskInput) -> Result<TaskPayload> {
         let id = task_id(ctx, input.id).await?;
-        let terms = Terms {
-            title: input.title,
-            description_hash: input.description_hash.0,
-            payouts: input.payouts_sat.into_iter().map(|amount| amount.0).collect(),
-            work_deadline: input.work_deadline.0,
-            review_window: Duration::from_secs(u64::from(input.review_window_secs)),
-            on_silence: input.on_silence.into(),
-            hold_blocks: input.hold_blocks.map(Blocks),
-        };
-        let answer = app(ctx).create(id, terms, signed(ctx)?).await;
+        let answer = app(ctx).create(id, input.into_terms(), signed(ctx)?).await;
         payload(ctx, answer)
     }
 
@@ -136,9 +144,7 @@ fn payload(ctx: &Context<'_>, answer: std::result::Result<Answer, AppError>) -> 
 async fn task_id(ctx: &Context<'_>, id: Option<Uuid>) -> Result<core::Id<escrow::Task>> {
     let Some(Uuid(id)) = id else {
         let request = request(ctx)?;
-        let mut random = [0; 10];
-        random.copy_from_slice(&request.signed.id.0[..10]);
-        return Ok(core::Id::from_parts(request.at.as_millis(), random));
+        return Ok(posting::id_of(request.signed.id, request.at));
     };
     let now = app(ctx).clock().now();
     if made_at(id) > now.after(ID_AHEAD_MAX) {

@@ -16,8 +16,8 @@ use crate::error::Failure;
 /// What a task's tranches are counted as in a query's complexity: as many as the usual policy allows.
 const TRANCHES_USUAL: usize = 8;
 
-/// What a task's acceptance is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
-const ACCEPTANCE_COST: usize = 500;
+/// What a signed request is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
+const EVIDENCE_COST: usize = 500;
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
@@ -303,19 +303,22 @@ impl Task {
         Ok(at_deadline(named(&self.view.state)?, self.view.on_silence.into(), &tranches))
     }
 
+    /// The requester's signed request that posted the task. Check it before you work or pay: it ties the terms to the
+    /// requester's key.
+    #[graphql(complexity = "EVIDENCE_COST")]
+    async fn posting(&self, ctx: &Context<'_>) -> Result<SignedRequest> {
+        SignedRequest::try_new(app(ctx).posting(self.view.id).await.map_err(Failure::from)?)
+    }
+
     /// The worker's signed request that took the task; for requester and worker only. Check it before you pay: it ties the
     /// payout invoices to the worker's key.
-    #[graphql(complexity = "ACCEPTANCE_COST")]
-    async fn acceptance(&self, ctx: &Context<'_>) -> Result<Option<Acceptance>> {
+    #[graphql(complexity = "EVIDENCE_COST")]
+    async fn acceptance(&self, ctx: &Context<'_>) -> Result<Option<SignedRequest>> {
         if !self.is_party {
             return Ok(None);
         }
         let request = app(ctx).acceptance(self.view.id).await.map_err(Failure::from)?;
-        let read = |request: core::SignedRequest| {
-            let body = String::from_utf8(request.body).map_err(|error| internal("a request's body", &error))?;
-            Ok(Acceptance { event: request.event, body })
-        };
-        request.map(read).transpose()
+        request.map(SignedRequest::try_new).transpose()
     }
 
     /// The parts of the payout, each with a hold of its own.
@@ -327,13 +330,20 @@ impl Task {
     }
 }
 
-/// The worker's signed request that took a task (NIP-98), as it came.
+/// A signed request (NIP-98), as it came.
 #[derive(SimpleObject)]
-pub(crate) struct Acceptance {
+pub(crate) struct SignedRequest {
     /// The Nostr event, as JSON. Its tag `payload` is the SHA-256 of the body.
     event: String,
-    /// The body: the GraphQL request `acceptTask` with the task's id and the invoices.
+    /// The body: a GraphQL request with its variables.
     body: String,
+}
+
+impl SignedRequest {
+    fn try_new(request: core::SignedRequest) -> Result<Self> {
+        let body = String::from_utf8(request.body).map_err(|error| internal("a request's body", &error))?;
+        Ok(Self { event: request.event, body })
+    }
 }
 
 /// A part of a task's payout.

@@ -1,7 +1,7 @@
 //! A task from its creation to its end, through the API alone.
 
 use serde_json::{Value, json};
-use tallystick_graphql::{Acceptance, EdgeError};
+use tallystick_graphql::{Acceptance, EdgeError, Posting};
 
 use crate::world::{TASK, World, code, operator, public, requester, stranger, worker};
 
@@ -155,6 +155,27 @@ async fn the_parties_see_what_the_worker_signed() {
     let expected = Acceptance { worker: public(&worker()), task: id, invoices };
     assert_eq!(Acceptance::try_new(event, body), Ok(expected));
     assert_eq!(Acceptance::try_new(event, &body.replace("sim", "sin")), Err(EdgeError::WrongPayload));
+}
+
+#[tokio::test]
+async fn everybody_sees_what_the_requester_signed() {
+    let world = World::start().await;
+    let mut unnamed = world.input(world.new_id());
+    unnamed.as_object_mut().unwrap().remove("id");
+    for input in [world.input(world.new_id()), unnamed] {
+        let post = "mutation($input: CreateTaskInput!) { createTask(input: $input) { task { id } } }";
+        let made = world.client(requester()).query(post, json!({ "input": input })).await.unwrap();
+        let id = made["createTask"]["task"]["id"].as_str().unwrap();
+        let query = format!("{{ task(id: \"{id}\") {{ posting {{ event body }} }} }}");
+        let seen = async |keys| world.client(keys).query(&query, json!({})).await.unwrap()["task"]["posting"].take();
+        let shown = seen(stranger()).await;
+        assert_eq!(shown, seen(requester()).await);
+        let (event, body) = (shown["event"].as_str().unwrap(), shown["body"].as_str().unwrap());
+        let posting = Posting::try_new(event, body).unwrap();
+        assert_eq!((posting.requester, posting.task), (public(&requester()), id.parse().unwrap()));
+        assert_eq!(posting.terms.payouts.iter().map(|sat| sat.get()).collect::<Vec<_>>(), [1_000]);
+        assert_eq!(Posting::try_new(event, &body.replace("1000", "1001")), Err(EdgeError::WrongPayload));
+    }
 }
 
 #[tokio::test]

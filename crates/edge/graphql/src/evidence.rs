@@ -1,0 +1,88 @@
+//! Signed requests as evidence: what a party of a task signed, which anyone can check without trusting the node.
+
+use async_graphql::{
+    Name, Request, Value as ConstValue, Variables,
+    parser::types::{Field, OperationDefinition, OperationType},
+};
+use nostr::event::{Event, Kind};
+use sha2::{Digest, Sha256};
+use tallystick_core::{Digest32, NostrKey};
+
+use crate::{
+    auth,
+    document::{self, Limits, Transport},
+    error::EdgeError,
+    http,
+};
+
+/// More than any node takes: what is larger was never a request.
+const LIMITS: Limits = Limits { depth: 32, selections: 10_000 };
+
+/// A signed request (NIP-98) for one mutation.
+pub(crate) struct Evidence {
+    /// Who signed.
+    pub author: NostrKey,
+    /// The Nostr event.
+    pub event: Event,
+    /// The request that was signed.
+    request: Request,
+}
+
+impl Evidence {
+    /// Reads a signed request: the Nostr event as JSON, and the body that it commits to. When and for which address it was
+    /// signed is not looked at.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if the event is not signed, not over this body, or the body is no mutation.
+    pub fn try_new(event: &str, body: &str) -> Result<Self, EdgeError> {
+        let event = Event::from_json(event).map_err(|_| EdgeError::AuthMalformed("this is no Nostr event"))?;
+        if event.kind != Kind::HttpAuth {
+            return Err(EdgeError::AuthMalformed("its kind must be 27235"));
+        }
+        event.verify().map_err(|_| EdgeError::BadSignature)?;
+        let author = NostrKey::try_new(event.pubkey.to_bytes()).map_err(|_| EdgeError::BadSignature)?;
+        let payload = auth::single(&event, "payload")?.and_then(|text| text.parse().ok());
+        if payload != Some(Digest32(Sha256::digest(body).into())) {
+            return Err(EdgeError::WrongPayload);
+        }
+        let mut request = http::read(body.as_bytes())?;
+        if document::check(&mut request, Transport::Post, LIMITS)? != OperationType::Mutation {
+            return Err(EdgeError::Invalid("this request changes nothing".into()));
+        }
+        Ok(Self { author, event, request })
+    }
+
+    /// The arguments of the one mutation, if that is `field` and nothing makes it conditional.
+    pub fn arguments(&mut self, field: &str) -> Option<Arguments<'_>> {
+        Arguments::of(&mut self.request, field)
+    }
+}
+
+/// The arguments of a request's one mutation.
+pub(crate) struct Arguments<'a> {
+    variables: Variables,
+    operation: &'a OperationDefinition,
+    field: &'a Field,
+}
+
+impl<'a> Arguments<'a> {
+    /// Of a request that was [checked](document::check).
+    pub fn of(request: &'a mut Request, field: &str) -> Option<Self> {
+        let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+        let (operation, found) = document::only_field(request.parsed_query().ok()?, name.as_deref())?;
+        (found.name.node == field).then_some(Self { variables, operation, field: found })
+    }
+
+    /// An argument with the variables put in.
+    pub fn get(&self, name: &str) -> Option<ConstValue> {
+        let value = self.field.get_argument(name)?.node.clone();
+        let variable = |name: Name| {
+            let default = || {
+                let mut defined = self.operation.variable_definitions.iter().map(|definition| &definition.node);
+                defined.find(|definition| definition.name.node == name)?.default_value().cloned()
+            };
+            self.variables.get(&name).cloned().or_else(default).ok_or(())
+        };
+        value.into_const_with(variable).ok()
+    }
+}

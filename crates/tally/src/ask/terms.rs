@@ -1,0 +1,120 @@
+//! Whether a task as the node shows it is the one that its requester posted. The node may lie: it could show the worker a
+//! smaller payout than the requester funds, and keep what lies between.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tallystick_core::Id;
+use tallystick_escrow::{OnSilence, Task};
+use tallystick_graphql::Posting;
+
+/// Checks a task, with its `posting`, against the terms that its requester signed, and answers these.
+///
+/// # Errors
+/// A sentence that says what does not fit.
+pub fn check(task: &Value, id: Id<Task>) -> Result<Posting> {
+    let part = |name: &str| {
+        let text = task["posting"][name].as_str();
+        text.context("the node does not show the request with which the requester posted the task")
+    };
+    let posting = Posting::try_new(part("event")?, part("body")?)
+        .context("the request that the node shows does not prove that somebody posted the task")?;
+    let terms = &posting.terms;
+    ensure!(posting.task == id, "the requester posted the task {}, not {id}", posting.task);
+    let payouts = task["tranches"].as_array().context("the task has no tranches")?;
+    let shown = payouts.iter().map(|tranche| tranche["payoutSat"].as_u64());
+    ensure!(shown.eq(terms.payouts.iter().map(|sat| Some(sat.get()))), "the payouts are not those that were posted");
+    let on_silence = match terms.on_silence {
+        OnSilence::Release => "RELEASE",
+        OnSilence::Refund => "REFUND",
+    };
+    for (name, posted) in [
+        ("requester", Value::from(posting.requester.to_string())),
+        ("title", terms.title.clone().into()),
+        ("descriptionHash", terms.description_hash.to_string().into()),
+        ("workDeadline", terms.work_deadline.as_secs().into()),
+        ("reviewWindowSecs", terms.review_window.as_secs().into()),
+        ("onSilence", on_silence.into()),
+    ] {
+        ensure!(task[name] == posted, "{name} is {}, but {posted} was posted", task[name]);
+    }
+    Ok(posting)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::ask::funding::tests::{ID, OTHER_ID, REQUESTER, WORKER, public, signed};
+    use serde_json::json;
+
+    pub const NOW: u64 = 1_700_000_000;
+
+    fn body(id: &str) -> String {
+        let query = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }";
+        let input = json!({
+            "id": id, "title": "Work", "descriptionHash": "07".repeat(32), "payoutsSat": [1_000],
+            "workDeadline": NOW + 50_000, "reviewWindowSecs": 40_000, "onSilence": "REFUND",
+        });
+        json!({ "query": query, "variables": { "input": input } }).to_string()
+    }
+
+    /// A task as its requester posted it, not yet taken.
+    pub fn posted() -> Value {
+        json!({
+            "requester": public(REQUESTER), "title": "Work", "descriptionHash": "07".repeat(32),
+            "workDeadline": NOW + 50_000, "reviewWindowSecs": 40_000, "onSilence": "REFUND",
+            "posting": signed(REQUESTER, &body(ID)), "tranches": [{ "payoutSat": 1_000 }],
+        })
+    }
+
+    fn checked(task: &Value) -> Result<Posting, String> {
+        check(task, ID.parse().unwrap()).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn what_the_requester_did_not_post_is_refused() {
+        let posting = checked(&posted()).unwrap();
+        assert_eq!(posting.requester, public(REQUESTER));
+        for (name, value) in [
+            ("requester", json!(public(WORKER))),
+            ("title", json!("Other work")),
+            ("descriptionHash", json!("08".repeat(32))),
+            ("workDeadline", json!(NOW + 50_001)),
+            ("reviewWindowSecs", json!(40_001)),
+            ("onSilence", json!("RELEASE")),
+        ] {
+            let mut bad = posted();
+            bad[name] = value;
+            assert!(checked(&bad).unwrap_err().starts_with(name), "{name}");
+        }
+        for tranches in [json!([]), json!([{ "payoutSat": 999 }]), json!([{ "payoutSat": 1_000 }, { "payoutSat": 1 }])]
+        {
+            let mut bad = posted();
+            bad["tranches"] = tranches;
+            assert!(checked(&bad).unwrap_err().contains("not those that were posted"));
+        }
+    }
+
+    #[test]
+    fn a_posting_proves_who_posted_which_task() {
+        let tampered = {
+            let mut posting = signed(REQUESTER, &body(ID));
+            posting["body"] = json!(body(ID).replace("1000", "1001"));
+            posting
+        };
+        for (expected, posting) in [
+            ("does not show", Value::Null),
+            ("SHA-256 of the body", tampered),
+            ("requester is", signed(WORKER, &body(ID))),
+            ("not 0193", signed(REQUESTER, &body(OTHER_ID))),
+            (
+                "does not post a task",
+                signed(REQUESTER, &json!({ "query": "mutation { cancelTask(id: \"x\") { changed } }" }).to_string()),
+            ),
+        ] {
+            let mut bad = posted();
+            bad["posting"] = posting;
+            let error = checked(&bad).unwrap_err();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+}
