@@ -189,7 +189,12 @@ impl World {
     fn covers(&mut self, hash: PaymentHash, request: &PayRequest) -> bool {
         let until = self.height.after(request.cltv_limit);
         match self.holds.get(&hash).filter(|hold| hold.state == HoldState::Held) {
-            Some(hold) => until < hold.claim_deadline,
+            Some(hold) if until < hold.claim_deadline => true,
+            Some(hold) => {
+                let by = hold.claim_deadline;
+                self.violations.push(format!("a payout on {hash} asked for too late: {until} is not before {by}"));
+                false
+            }
             None => {
                 if !self.notices.contains(&RailNotice::HoldLost { hash }) {
                     self.violations.push(format!("a payout on {hash} without a hold"));

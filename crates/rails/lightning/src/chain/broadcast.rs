@@ -1,13 +1,13 @@
 //! Transactions on their way to the network.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bitcoin::Transaction;
 use lightning::chain::chaininterface::BroadcasterInterface;
 use tallystick_bitcoin::{RpcClient, RpcError};
 use tokio::sync::mpsc;
 
-use crate::wallet::OnchainWallet;
+use crate::{clock::now, wallet::OnchainWallet};
 
 /// Takes transactions from LDK without waiting. The wallet is told at once, so that it spends none of their coins.
 pub(crate) struct Broadcaster {
@@ -33,9 +33,12 @@ enum Load {
 /// What became of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
+    /// It is in the mempool or in a block.
+    There,
     /// What it spends does not exist, or was spent by another.
     Orphan,
-    Otherwise,
+    /// It was not taken for another reason, such as its fee.
+    Refused,
 }
 
 impl Broadcaster {
@@ -87,19 +90,27 @@ impl Outgoing {
 
     /// Sends what the wallet takes for waiting. What spends from nothing that exists can never confirm, such as the fee
     /// bump of a closing transaction in whose place the peer's own confirmed: the wallet forgets it, and has its coins
-    /// back. If LDK still means it, it broadcasts it anew.
+    /// back. What spends from one that was refused for another reason waits with it. One that LDK broadcasts meanwhile is
+    /// not forgotten.
     async fn repeat(&self, mut txs: Vec<Transaction>) {
+        let begun = now();
+        let mut waiting = HashSet::new();
         loop {
             let mut orphans = Vec::new();
             let all = txs.len();
             for tx in txs {
-                if self.send_one(&tx).await == Sent::Orphan {
-                    orphans.push(tx);
+                let waits = tx.input.iter().any(|input| waiting.contains(&input.previous_output.txid));
+                match self.send_one(&tx).await {
+                    Sent::There => {}
+                    Sent::Orphan if !waits => orphans.push(tx),
+                    Sent::Orphan | Sent::Refused => {
+                        waiting.insert(tx.compute_txid());
+                    }
                 }
             }
             if orphans.len() == all {
                 // None of them became a child of another that was sent now.
-                return self.wallet.forget(&orphans);
+                return self.wallet.forget(&orphans, begun);
             }
             txs = orphans;
         }
@@ -108,8 +119,11 @@ impl Outgoing {
     async fn send_one(&self, tx: &Transaction) -> Sent {
         let txid = tx.compute_txid();
         match self.rpc.send_raw_transaction(tx).await {
-            Ok(_) => tracing::debug!(%txid, "sent a transaction"),
-            Err(error) if error.is_already_in_chain() => {}
+            Ok(_) => {
+                tracing::debug!(%txid, "sent a transaction");
+                return Sent::There;
+            }
+            Err(error) if error.is_already_in_chain() => return Sent::There,
             Err(error) if error.is_missing_inputs() => {
                 tracing::info!(%txid, "a transaction was refused: it spends from nothing that exists");
                 return Sent::Orphan;
@@ -117,6 +131,6 @@ impl Outgoing {
             Err(error @ RpcError::Rpc { .. }) => tracing::info!(%txid, %error, "a transaction was refused"),
             Err(error) => tracing::warn!(%txid, %error, "a transaction could not be sent"),
         }
-        Sent::Otherwise
+        Sent::Refused
     }
 }

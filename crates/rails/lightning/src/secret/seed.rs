@@ -1,7 +1,7 @@
 //! The seed file: 32 random bytes, sealed with a passphrase.
 //!
 //! ```text
-//! magic "tallyseed" · version 1 · birth u32 · m KiB u32 · t u32 · p u32 · salt 16 · nonce 12 · AES-256-GCM(seed) 48
+//! magic "tallyseed" · version 2 · birth u32 · m KiB u32 · t u32 · p u32 · salt 16 · nonce 12 · AES-256-GCM(seed) 48
 //! ```
 //! *Birth* is the height before which nothing was paid to the seed's addresses: all ones for a fresh seed.
 //!
@@ -22,7 +22,7 @@ use crate::LightningError;
 
 const FILE_NAME: &str = "node_seed";
 const MAGIC: &[u8; 9] = b"tallyseed";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const BIRTH_FRESH: u32 = u32::MAX;
@@ -139,18 +139,19 @@ fn seal(seed: &Seed, passphrase: &str) -> Result<Vec<u8>, LightningError> {
 
 fn unseal(file: &[u8], passphrase: &str) -> Result<Seed, LightningError> {
     const SHORT: LightningError = LightningError::SeedMalformed("it does not have the length of one");
-    if file.len() != FILE_BYTES {
-        return Err(SHORT);
-    }
-    let (header, sealed) = file.split_at(HEADER_BYTES);
-    let (magic, rest) = header.split_first_chunk::<9>().ok_or(SHORT)?;
-    let (version, rest) = rest.split_first().ok_or(SHORT)?;
+    let (magic, rest) = file.split_first_chunk::<9>().ok_or(SHORT)?;
+    let (version, _) = rest.split_first().ok_or(SHORT)?;
     if magic != MAGIC {
         return Err(LightningError::SeedMalformed("it does not begin like one"));
     }
     if *version != VERSION {
-        return Err(LightningError::SeedMalformed("it is from a newer version"));
+        return Err(LightningError::SeedMalformed("it is from another version"));
     }
+    if file.len() != FILE_BYTES {
+        return Err(SHORT);
+    }
+    let (header, sealed) = file.split_at(HEADER_BYTES);
+    let rest = &header[MAGIC.len() + 1..];
     let (birth, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
     let (memory, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
     let (passes, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;

@@ -18,6 +18,7 @@ use bitcoin::bip32::Xpriv;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction};
 use lightning::chain::{BestBlock, Listen};
+use tallystick_core::Timestamp;
 
 use crate::LightningError;
 use crate::clock::now;
@@ -174,10 +175,12 @@ impl OnchainWallet {
         txs.iter().for_each(|tx| self.give_up(tx));
     }
 
-    /// These transactions will not confirm: what they spent is free again. One that is broadcast later counts again.
-    pub(crate) fn forget(&self, txs: &[Transaction]) {
+    /// These transactions, as they were found at a time, will not confirm: what they spent is free again. One that was
+    /// broadcast since counts.
+    pub(crate) fn forget(&self, txs: &[Transaction], found: Timestamp) {
         let mut wallet = self.lock();
-        let time = now().as_secs();
+        // BDK counts seconds, and one that is seen in the second of its eviction as evicted.
+        let time = found.as_secs().saturating_sub(1);
         wallet.apply_evicted_txs(txs.iter().map(|tx| (tx.compute_txid(), time)));
         self.save_locked(&mut wallet);
     }

@@ -3,6 +3,7 @@
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::Hash;
 use bitcoin::{CompactTarget, TxIn, TxMerkleNode, TxOut, absolute, transaction};
+use tallystick_core::Duration;
 
 use super::*;
 
@@ -70,8 +71,11 @@ fn a_coin_is_in_one_funding_and_a_funding_is_not_sent_before_its_time() {
     assert!(balance.pending > Amount::from_sat(590_000) && balance.pending < Amount::from_sat(600_000));
     // Its change may fund the next one.
     assert!(fund(keep).is_ok());
+    // Somebody thinks that it can never confirm, but it was broadcast again since.
+    wallet.forget(&wallet.unconfirmed(), now());
+    assert_eq!(wallet.unconfirmed().len(), 1);
     // It turns out that it can never confirm.
-    wallet.forget(&wallet.unconfirmed());
+    wallet.forget(&wallet.unconfirmed(), now().after(Duration::from_secs(2)));
     assert!(wallet.unconfirmed().is_empty());
     assert_eq!(wallet.balance().confirmed, Amount::from_sat(1_000_000));
     store.close();
