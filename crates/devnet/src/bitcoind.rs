@@ -1,0 +1,178 @@
+//! A real Bitcoin Core on regtest, as a process of its own.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tallystick_bitcoin::{RpcAuth, RpcClient, RpcConfig, RpcError};
+
+/// The environment variable that names the program.
+pub const BITCOIND_ENV: &str = "TALLY_BITCOIND";
+
+const PROGRAM: &str = "bitcoind";
+/// Starting takes about a second on an idle machine; many nodes may start at once.
+const START_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Between choosing a free port and listening on it somebody else may take it.
+const PORTS_TRIED_MAX: u32 = 5;
+/// How much of what the process said goes into an error, in bytes.
+const WORDS_MAX: usize = 2_000;
+
+/// Bitcoin Core could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BitcoindError {
+    /// No program.
+    #[error(
+        "there is no bitcoind: neither does {BITCOIND_ENV} name one, nor is one on the PATH. `make bitcoind` builds \
+         it, once, and prints where it is; `make test` does both"
+    )]
+    Absent,
+    /// What the environment names is not there.
+    #[error("{BITCOIND_ENV} names {0}, where there is no file; `make bitcoind` builds one and prints where it is")]
+    Misnamed(PathBuf),
+    /// No directory, no port or no process.
+    #[error("bitcoind cannot be started: {0}")]
+    Io(#[from] std::io::Error),
+    /// No client.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// It ended instead of answering.
+    #[error("bitcoind ended by itself ({status}): {words}")]
+    Ended {
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it said.
+        words: String,
+    },
+    /// It did not answer in time.
+    #[error("bitcoind does not answer after {} s: {words}", START_MAX.as_secs())]
+    Silent {
+        /// The end of what it said.
+        words: String,
+    },
+}
+
+/// A running `bitcoind -regtest` with its own directory and no peers, wallet or blocks. It is killed when this is
+/// dropped, and its directory goes with it.
+#[derive(Debug)]
+pub struct Bitcoind {
+    process: Process,
+    config: RpcConfig,
+    // After the process: it writes into it.
+    _dir: tempfile::TempDir,
+}
+
+/// A process that does not outlive this.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and was waited for already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Bitcoind {
+    /// Finds the program: the one that the environment names ([`BITCOIND_ENV`]), else the one on the `PATH`.
+    ///
+    /// # Errors
+    /// [`BitcoindError::Absent`], [`BitcoindError::Misnamed`].
+    pub fn find() -> Result<PathBuf, BitcoindError> {
+        if let Some(named) = std::env::var_os(BITCOIND_ENV).filter(|named| !named.is_empty()) {
+            let named = PathBuf::from(named);
+            return if named.is_file() { Ok(named) } else { Err(BitcoindError::Misnamed(named)) };
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|dir| dir.join(PROGRAM)).find(|program| program.is_file());
+        found.ok_or(BitcoindError::Absent)
+    }
+
+    /// Starts `program` on a free port of 127.0.0.1 and waits until it answers.
+    ///
+    /// # Errors
+    /// [`BitcoindError`].
+    pub async fn start(program: &Path) -> Result<Self, BitcoindError> {
+        let mut tried = 1;
+        loop {
+            match Self::start_once(program).await {
+                Err(BitcoindError::Ended { .. }) if tried < PORTS_TRIED_MAX => tried += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn start_once(program: &Path) -> Result<Self, BitcoindError> {
+        let dir = tempfile::Builder::new().prefix("tally-bitcoind-").tempdir()?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let words = dir.path().join("words");
+        let output = File::create(&words)?;
+        let mut data_dir = std::ffi::OsString::from("-datadir=");
+        data_dir.push(dir.path());
+        let child = Command::new(program)
+            .arg(data_dir)
+            .arg(format!("-rpcport={port}"))
+            .args(["-regtest", "-server", "-txindex", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1"])
+            .args(["-disablewallet", "-persistmempool=0", "-par=1", "-dbcache=16"])
+            // No network: it neither listens nor looks for anybody.
+            .args(["-listen=0", "-connect=0", "-dnsseed=0", "-fixedseeds=0", "-natpmp=0"])
+            .stdin(Stdio::null())
+            .stderr(output.try_clone()?)
+            .stdout(output)
+            .spawn()?;
+        let cookie = dir.path().join("regtest").join(".cookie");
+        let config = RpcConfig::new(format!("http://127.0.0.1:{port}"), RpcAuth::CookieFile(cookie.clone()));
+        let mut node = Self { process: Process(child), config, _dir: dir };
+        node.until_ready(&cookie, &words).await?;
+        Ok(node)
+    }
+
+    /// Waits until a call is answered. The cookie is this process's own, so that nobody else can answer for it.
+    async fn until_ready(&mut self, cookie: &Path, words: &Path) -> Result<(), BitcoindError> {
+        let rpc = RpcClient::try_new(self.config.clone())?;
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.0.try_wait()? {
+                return Err(BitcoindError::Ended { status, words: last_words(words) });
+            }
+            // While it warms up it answers with an error.
+            if cookie.is_file() && rpc.call::<Value>("getblockcount", json!([])).await.is_ok() {
+                return Ok(());
+            }
+            if begun.elapsed() > START_MAX {
+                return Err(BitcoindError::Silent { words: last_words(words) });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// How a client reaches it.
+    #[must_use]
+    pub fn rpc_config(&self) -> RpcConfig {
+        self.config.clone()
+    }
+
+    /// Asks it to stop and waits until it has. After half a minute it is killed.
+    pub async fn stop(mut self) {
+        if let Ok(rpc) = RpcClient::try_new(self.config.clone())
+            && rpc.call::<Value>("stop", json!([])).await.is_ok()
+        {
+            let begun = Instant::now();
+            while matches!(self.process.0.try_wait(), Ok(None)) && begun.elapsed() < STOP_MAX {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+}
+
+fn last_words(path: &Path) -> String {
+    let words = fs::read(path).unwrap_or_default();
+    let from = words.len().saturating_sub(WORDS_MAX);
+    String::from_utf8_lossy(&words[from..]).trim().to_owned()
+}
