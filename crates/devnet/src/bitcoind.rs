@@ -1,5 +1,6 @@
 //! A real Bitcoin Core on regtest, as a process of its own.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -63,8 +64,8 @@ pub enum BitcoindError {
 pub struct Bitcoind {
     process: Process,
     config: RpcConfig,
-    // After the process: it writes into it.
-    _dir: tempfile::TempDir,
+    // After the process, which writes into it.
+    dir: tempfile::TempDir,
 }
 
 /// A process that does not outlive this.
@@ -85,13 +86,7 @@ impl Bitcoind {
     /// # Errors
     /// [`BitcoindError::Absent`], [`BitcoindError::Misnamed`].
     pub fn find() -> Result<PathBuf, BitcoindError> {
-        if let Some(named) = std::env::var_os(BITCOIND_ENV).filter(|named| !named.is_empty()) {
-            let named = PathBuf::from(named);
-            return if named.is_file() { Ok(named) } else { Err(BitcoindError::Misnamed(named)) };
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path).map(|dir| dir.join(PROGRAM)).find(|program| program.is_file());
-        found.ok_or(BitcoindError::Absent)
+        find_in(std::env::var_os(BITCOIND_ENV), &std::env::var_os("PATH").unwrap_or_default())
     }
 
     /// Starts `program` on a free port of 127.0.0.1 and waits until it answers.
@@ -113,7 +108,7 @@ impl Bitcoind {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let words = dir.path().join("words");
         let output = File::create(&words)?;
-        let mut data_dir = std::ffi::OsString::from("-datadir=");
+        let mut data_dir = OsString::from("-datadir=");
         data_dir.push(dir.path());
         let child = Command::new(program)
             .arg(data_dir)
@@ -128,7 +123,7 @@ impl Bitcoind {
             .spawn()?;
         let cookie = dir.path().join("regtest").join(".cookie");
         let config = RpcConfig::new(format!("http://127.0.0.1:{port}"), RpcAuth::CookieFile(cookie.clone()));
-        let mut node = Self { process: Process(child), config, _dir: dir };
+        let mut node = Self { process: Process(child), config, dir };
         node.until_ready(&cookie, &words).await?;
         Ok(node)
     }
@@ -158,6 +153,12 @@ impl Bitcoind {
         self.config.clone()
     }
 
+    /// Where it keeps everything, until this is dropped.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Asks it to stop and waits until it has. After half a minute it is killed.
     pub async fn stop(mut self) {
         if let Ok(rpc) = RpcClient::try_new(self.config.clone())
@@ -171,8 +172,61 @@ impl Bitcoind {
     }
 }
 
+fn find_in(named: Option<OsString>, path: &OsStr) -> Result<PathBuf, BitcoindError> {
+    if let Some(named) = named.filter(|named| !named.is_empty()) {
+        let named = PathBuf::from(named);
+        return if named.is_file() { Ok(named) } else { Err(BitcoindError::Misnamed(named)) };
+    }
+    let found = std::env::split_paths(path).map(|dir| dir.join(PROGRAM)).find(|program| program.is_file());
+    found.ok_or(BitcoindError::Absent)
+}
+
 fn last_words(path: &Path) -> String {
     let words = fs::read(path).unwrap_or_default();
     let from = words.len().saturating_sub(WORDS_MAX);
     String::from_utf8_lossy(&words[from..]).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_comes_before_the_path() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let path = std::env::join_paths(dirs.iter().map(tempfile::TempDir::path)).unwrap();
+        let absent = find_in(None, &path).unwrap_err();
+        assert!(absent.to_string().contains("make bitcoind"), "{absent}");
+        let misnamed = find_in(Some("/nowhere/bitcoind".into()), &path).unwrap_err();
+        assert!(misnamed.to_string().contains("/nowhere/bitcoind"), "{misnamed}");
+        let (named, on_path) = (dirs[0].path().join("other"), dirs[1].path().join(PROGRAM));
+        fs::write(&named, "").unwrap();
+        fs::write(&on_path, "").unwrap();
+        assert_eq!(find_in(None, &path).unwrap(), on_path);
+        assert_eq!(find_in(Some(OsString::new()), &path).unwrap(), on_path);
+        assert_eq!(find_in(Some(named.clone().into()), &path).unwrap(), named);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_is_told_apart_from_one_that_is_slow() {
+        let error = Bitcoind::start(Path::new("/bin/false")).await.unwrap_err();
+        assert!(matches!(error, BitcoindError::Ended { status, .. } if !status.success()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_takes_the_process_and_its_directory_along() {
+        let node = Bitcoind::start(&Bitcoind::find().unwrap()).await.unwrap();
+        let (rpc, dir) = (RpcClient::try_new(node.rpc_config()).unwrap(), node.dir().to_owned());
+        let info: Value = rpc.call("getnetworkinfo", json!([])).await.unwrap();
+        let name = info["subversion"].as_str().unwrap();
+        assert!(name.starts_with("/Satoshi:") && !name.contains("devnet"), "{name} is not Bitcoin Core");
+        let panicked = tokio::spawn(async move {
+            let _node = node;
+            panic!("on purpose");
+        });
+        assert!(panicked.await.unwrap_err().is_panic());
+        let error = rpc.call::<Value>("getblockcount", json!([])).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(!dir.exists(), "{} is left behind", dir.display());
+    }
 }
