@@ -30,6 +30,11 @@ tools: setup
 	@scripts/tool cargo-deny $(CARGO_DENY) "$(TOOLS)"
 	@scripts/tool cargo-machete $(CARGO_MACHETE) "$(TOOLS)"
 
+.PHONY: bitcoind
+bitcoind: setup ## build Bitcoin Core for the tests, once, unless there is one; print where it is
+	@scripts/bitcoind "$(TOOLS)"
+	@scripts/bitcoind --path "$(TOOLS)"
+
 .PHONY: build
 build: setup ## build the tally binary with optimisations
 	cargo build --release --locked -p tally
@@ -69,12 +74,14 @@ docs: ## build the documentation without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: check-tests
-check-tests: ## run the tests, the crash harness and the short fuzz
-	cargo test --locked --workspace --exclude house --features tally/crash-points
+check-tests: bitcoind ## run the tests, the crash harness and the short fuzz
+	TALLY_BITCOIND="$$(scripts/bitcoind --path "$(TOOLS)")" \
+		cargo test --locked --workspace --exclude house --features tally/crash-points
 
 .PHONY: soak
-soak: setup ## ten times as many kills and random stories as `make test`
-	TALLY_KILLS=500 PROPTEST_CASES=10000 cargo test --locked --workspace --features tally/crash-points
+soak: bitcoind ## ten times as many kills and random stories as `make test`
+	TALLY_BITCOIND="$$(scripts/bitcoind --path "$(TOOLS)")" TALLY_KILLS=500 PROPTEST_CASES=10000 \
+		cargo test --locked --workspace --features tally/crash-points
 
 .PHONY: bench
 bench: setup ## measure what docs/benchmarks.md tells

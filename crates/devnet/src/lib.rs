@@ -5,6 +5,7 @@
 //! mempool  the transactions that wait, by the policy of Bitcoin Core 29
 //! rpc      Bitcoin Core's JSON-RPC in front of them, on loopback
 //! miner    blocks, coins and reorganisations on demand, through the JSON-RPC alone
+//! bitcoind a real Bitcoin Core in their place, as a process
 //! regtest  all of it, started
 //! party    Lightning nodes on it: payers, payees, routing nodes
 //! ```
@@ -18,6 +19,7 @@
 //! * A block or transaction that breaks a rule leaves no trace in the unspent outputs.
 //! * It listens on 127.0.0.1 only.
 
+mod bitcoind;
 pub mod chain;
 pub mod mempool;
 mod miner;
@@ -25,6 +27,7 @@ mod party;
 mod regtest;
 mod rpc;
 
+pub use bitcoind::{BITCOIND_ENV, Bitcoind, BitcoindError};
 pub use miner::{Branch, Miner, MinerError};
 pub use party::{ChannelPlan, Devnet, Party, PartyError, PartyOptions, wait_until};
 pub use regtest::{REGTEST_BLOCKS_START, RegtestChain, RegtestError};

@@ -2,6 +2,7 @@
 
 use tallystick_bitcoin::{RpcClient, RpcConfig, RpcError};
 
+use crate::bitcoind::{Bitcoind, BitcoindError};
 use crate::chain::Chain;
 use crate::miner::{Miner, MinerError};
 use crate::rpc::{ChainServer, ServerError};
@@ -20,6 +21,9 @@ pub enum RegtestError {
     /// No port.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// No Bitcoin Core.
+    #[error(transparent)]
+    Bitcoind(#[from] BitcoindError),
     /// No client.
     #[error(transparent)]
     Rpc(#[from] RpcError),
@@ -34,19 +38,36 @@ pub enum RegtestError {
 /// A running regtest network: chain, JSON-RPC and miner. It stops when this is dropped.
 #[derive(Debug)]
 pub struct RegtestChain {
-    server: ChainServer,
+    node: Node,
     miner: Miner,
 }
 
+/// What answers the JSON-RPC.
+#[derive(Debug)]
+enum Node {
+    /// The chain of this crate.
+    Devnet(ChainServer),
+    /// Bitcoin Core itself.
+    Core(Bitcoind),
+}
+
+impl Node {
+    fn rpc_config(&self) -> RpcConfig {
+        match self {
+            Self::Devnet(server) => server.rpc_config(),
+            Self::Core(bitcoind) => bitcoind.rpc_config(),
+        }
+    }
+}
+
 impl RegtestChain {
-    /// Starts on a free port of 127.0.0.1 with a password of its own, and mines [`REGTEST_BLOCKS_START`] blocks.
+    /// Starts the chain of this crate on a free port of 127.0.0.1 with a password of its own, and mines
+    /// [`REGTEST_BLOCKS_START`] blocks.
     ///
     /// # Errors
     /// [`RegtestError`].
     pub async fn start() -> Result<Self, RegtestError> {
-        let chain = Self::start_empty().await?;
-        chain.miner.mine(REGTEST_BLOCKS_START).await?;
-        Ok(chain)
+        Self::start_empty().await?.with_blocks().await
     }
 
     /// The same without any block but the first.
@@ -56,15 +77,39 @@ impl RegtestChain {
     pub async fn start_empty() -> Result<Self, RegtestError> {
         let mut secret = [0u8; 16];
         getrandom::fill(&mut secret).map_err(RegtestError::Random)?;
-        let server = ChainServer::start(Chain::new(), USER, &hex::encode(secret)).await?;
-        let miner = Miner::new(RpcClient::try_new(server.rpc_config())?, MINER_SEED);
-        Ok(Self { server, miner })
+        Self::with_node(Node::Devnet(ChainServer::start(Chain::new(), USER, &hex::encode(secret)).await?))
+    }
+
+    /// Starts a real Bitcoin Core ([`Bitcoind::find`]) instead, and mines [`REGTEST_BLOCKS_START`] blocks.
+    ///
+    /// # Errors
+    /// [`RegtestError`].
+    pub async fn start_core() -> Result<Self, RegtestError> {
+        Self::start_core_empty().await?.with_blocks().await
+    }
+
+    /// The same without any block but the first.
+    ///
+    /// # Errors
+    /// [`RegtestError`].
+    pub async fn start_core_empty() -> Result<Self, RegtestError> {
+        Self::with_node(Node::Core(Bitcoind::start(&Bitcoind::find()?).await?))
+    }
+
+    fn with_node(node: Node) -> Result<Self, RegtestError> {
+        let miner = Miner::new(RpcClient::try_new(node.rpc_config())?, MINER_SEED);
+        Ok(Self { node, miner })
+    }
+
+    async fn with_blocks(self) -> Result<Self, RegtestError> {
+        self.miner.mine(REGTEST_BLOCKS_START).await?;
+        Ok(self)
     }
 
     /// How a client reaches it.
     #[must_use]
     pub fn rpc_config(&self) -> RpcConfig {
-        self.server.rpc_config()
+        self.node.rpc_config()
     }
 
     /// A client.
@@ -81,6 +126,9 @@ impl RegtestChain {
 
     /// Stops it, and waits until its port is free.
     pub async fn stop(self) {
-        self.server.stop().await;
+        match self.node {
+            Node::Devnet(server) => server.stop().await,
+            Node::Core(bitcoind) => bitcoind.stop().await,
+        }
     }
 }

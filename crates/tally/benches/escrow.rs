@@ -18,6 +18,7 @@ use tally::{
 };
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_core::{Authority, BlockHeight, NodeKey, NodeWord, Timestamp};
+use tallystick_devnet::RegtestChain;
 
 const TASKS: usize = 50;
 const PAYOUT_SAT: u64 = 1_000;
@@ -34,7 +35,8 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     println!("machine: fdatasync of 4 KiB {}", quantiles(fsync_times(folder.path())?));
     println!("machine: {} BIP-340 checks a second on one core", schnorr_checks_per_second()?);
-    let stage = Stage::start(Path::new(env!("CARGO_BIN_EXE_tally")), folder.path(), &[]).await?;
+    let stage =
+        Stage::start(RegtestChain::start().await?, Path::new(env!("CARGO_BIN_EXE_tally")), folder.path(), &[]).await?;
     settle(&stage).await?;
     for clients in CLIENTS {
         mutate(&stage, clients).await?;

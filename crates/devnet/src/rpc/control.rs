@@ -11,22 +11,34 @@ use super::error::Outcome;
 const CORE_VERSION: u32 = 290_000;
 const SUBVERSION: &str = "/Satoshi:29.0.0(tallystick-devnet)/";
 const PROTOCOL_VERSION: u32 = 70_016;
+/// The networks that it knows, and whether it would reach peers on them.
+const NETWORKS: [(&str, bool); 5] =
+    [("ipv4", true), ("ipv6", true), ("onion", false), ("i2p", false), ("cjdns", false)];
 
 pub(super) fn get_network_info(node: &mut Node, _: &Args) -> Outcome {
     let pool = node.chain.mempool();
+    let networks = NETWORKS.map(|(name, reachable)| {
+        json!({
+            "name": name,
+            "limited": !reachable,
+            "reachable": reachable,
+            "proxy": "",
+            "proxy_randomize_credentials": false,
+        })
+    });
     Ok(json!({
         "version": CORE_VERSION,
         "subversion": SUBVERSION,
         "protocolversion": PROTOCOL_VERSION,
-        "localservices": "0000000000000409",
-        "localservicesnames": ["NETWORK", "WITNESS", "NETWORK_LIMITED"],
+        "localservices": "0000000000000c09",
+        "localservicesnames": ["NETWORK", "WITNESS", "NETWORK_LIMITED", "P2P_V2"],
         "localrelay": true,
         "timeoffset": 0,
         "networkactive": true,
         "connections": 0,
         "connections_in": 0,
         "connections_out": 0,
-        "networks": [],
+        "networks": networks,
         "relayfee": btc_per_kvb(pool.min_fee_rate()),
         "incrementalfee": btc_per_kvb(pool.incremental_fee_rate()),
         "localaddresses": [],

@@ -1,11 +1,25 @@
-//! The devnet answers like Bitcoin Core.
+//! The devnet answers like Bitcoin Core, and Bitcoin Core like the suite says.
 
-use tallystick_bitcoin::RpcConfig;
-use tallystick_devnet::RegtestChain;
+mod devnet {
+    use tallystick_bitcoin::RpcConfig;
+    use tallystick_devnet::RegtestChain;
 
-async fn make() -> (RpcConfig, RegtestChain) {
-    let chain = RegtestChain::start_empty().await.expect("the devnet starts");
-    (chain.rpc_config(), chain)
+    async fn make() -> (RpcConfig, RegtestChain) {
+        let chain = RegtestChain::start_empty().await.expect("the devnet starts");
+        (chain.rpc_config(), chain)
+    }
+
+    tallystick_testkit::chain_suite!(crate::contract::devnet::make);
 }
 
-tallystick_testkit::chain_suite!(crate::contract::make);
+mod core {
+    use tallystick_bitcoin::RpcConfig;
+    use tallystick_devnet::RegtestChain;
+
+    async fn make() -> (RpcConfig, RegtestChain) {
+        let chain = RegtestChain::start_core_empty().await.unwrap_or_else(|error| panic!("{error}"));
+        (chain.rpc_config(), chain)
+    }
+
+    tallystick_testkit::chain_suite!(crate::contract::core::make);
+}

@@ -1,4 +1,4 @@
-//! The miner, against the chain of this crate.
+//! The miner, against the chain of this crate and against Bitcoin Core.
 
 use bitcoin::{Address, Amount, Network, OutPoint, ScriptBuf, Txid};
 use tallystick_bitcoin::RpcClient;
@@ -18,7 +18,15 @@ async fn paid(rpc: &RpcClient, txid: Txid) -> Option<(u32, Amount)> {
 
 #[tokio::test]
 async fn the_faucet_pays_many_times_before_a_block() {
-    let chain = RegtestChain::start().await.expect("it starts");
+    pay_many_times(RegtestChain::start().await.expect("it starts")).await;
+}
+
+#[tokio::test]
+async fn the_faucet_pays_many_times_before_a_block_of_core() {
+    pay_many_times(RegtestChain::start_core().await.expect("it starts")).await;
+}
+
+async fn pay_many_times(chain: RegtestChain) {
     let rpc = chain.rpc();
     let mut txids = Vec::new();
     for tag in 0..20 {
@@ -41,7 +49,15 @@ async fn the_faucet_pays_many_times_before_a_block() {
 
 #[tokio::test]
 async fn a_reorganisation_keeps_or_leaves_out_transactions() {
-    let chain = RegtestChain::start().await.expect("it starts");
+    reorganise(RegtestChain::start().await.expect("it starts")).await;
+}
+
+#[tokio::test]
+async fn a_reorganisation_of_core_keeps_or_leaves_out_transactions() {
+    reorganise(RegtestChain::start_core().await.expect("it starts")).await;
+}
+
+async fn reorganise(chain: RegtestChain) {
     let (rpc, miner) = (chain.rpc(), chain.miner());
     let amount = Amount::from_sat(70_000);
     let txid = miner.faucet(&address(1), amount).await.expect("it pays");
@@ -70,7 +86,15 @@ async fn a_reorganisation_keeps_or_leaves_out_transactions() {
 
 #[tokio::test]
 async fn a_stopped_chain_frees_its_port() {
-    let chain = RegtestChain::start_empty().await.expect("it starts");
+    stop(RegtestChain::start_empty().await.expect("it starts")).await;
+}
+
+#[tokio::test]
+async fn a_stopped_core_frees_its_port() {
+    stop(RegtestChain::start_core_empty().await.expect("it starts")).await;
+}
+
+async fn stop(chain: RegtestChain) {
     let rpc = chain.rpc().clone();
     assert_eq!(rpc.get_block_count().await.expect("height"), 0);
     assert_eq!(rpc.call::<String>("stop", serde_json::json!([])).await.expect("stops"), "Bitcoin Core stopping");

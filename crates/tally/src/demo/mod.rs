@@ -10,6 +10,7 @@ mod stories;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::{path::Path, time::Duration};
+use tallystick_devnet::RegtestChain;
 use tempfile::TempDir;
 
 pub use platform::{LOOK, PASSPHRASE, Platform};
@@ -49,7 +50,7 @@ async fn perform(folder: &Path, report: &mut Report) -> Result<Stage> {
     let binary = std::env::current_exe().context("this program cannot find itself")?;
     report.title("Tallystick: escrow over Lightning");
     report.line("  Starting a private Bitcoin chain, a requester, a worker and the node; opening channels …");
-    let mut stage = Stage::start(&binary, folder, &[]).await?;
+    let mut stage = Stage::start(RegtestChain::start().await?, &binary, folder, &[]).await?;
     let height = stage.height().await?;
     report.columns();
     report.step(height, None, "network", "three Lightning nodes, two channels: requester ⇄ node ⇄ worker");

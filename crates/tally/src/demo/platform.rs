@@ -47,9 +47,15 @@ impl Platform {
     pub fn init(binary: &Path, dir: &Path, rpc: &RpcConfig) -> Result<Self> {
         let dir = dir.join("platform");
         secret::make_private_dir(&dir)?;
-        let RpcAuth::UserPass { user, password } = &rpc.auth else { bail!("the devnet logs in with a password") };
-        let (cookie, passphrase) = (dir.join("cookie"), dir.join("passphrase"));
-        secret::write_private(&cookie, &format!("{user}:{password}"))?;
+        let cookie = match &rpc.auth {
+            RpcAuth::UserPass { user, password } => {
+                let cookie = dir.join("cookie");
+                secret::write_private(&cookie, &format!("{user}:{password}"))?;
+                cookie
+            }
+            RpcAuth::CookieFile(cookie) => cookie.clone(),
+        };
+        let passphrase = dir.join("passphrase");
         secret::write_private(&passphrase, PASSPHRASE)?;
         let operator_keys = Keys::generate();
         let api_listen = free_port()?;

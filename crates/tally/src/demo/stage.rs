@@ -67,12 +67,11 @@ impl Purses {
 }
 
 impl Stage {
-    /// Starts chain, parties and node below `dir`, and opens the channels.
+    /// Starts parties and node below `dir` on a chain on which the first rewards are mature, and opens the channels.
     ///
     /// # Errors
     /// If any part does not start.
-    pub async fn start(binary: &Path, dir: &Path, env: &[(&str, String)]) -> Result<Self> {
-        let chain = RegtestChain::start().await?;
+    pub async fn start(chain: RegtestChain, binary: &Path, dir: &Path, env: &[(&str, String)]) -> Result<Self> {
         let mut platform = Platform::init(binary, dir, &chain.rpc_config())?;
         let (requester, worker) = tokio::try_join!(
             Box::pin(actor("requester", dir, &chain, &platform)),

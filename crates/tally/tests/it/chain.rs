@@ -1,7 +1,7 @@
 //! Blocks pass, and are taken back.
 
 use anyhow::{Context, Result};
-use tallystick_devnet::Branch;
+use tallystick_devnet::{Branch, RegtestChain};
 
 use crate::{
     driver::{Driver, End},
@@ -38,7 +38,16 @@ async fn a_hold_survives_a_hundred_blocks_and_a_restart() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reorganisation_around_funding_changes_nothing() -> Result<()> {
-    let theatre = Theatre::open(&[]).await?;
+    reorganise_around_funding(RegtestChain::start().await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reorganisation_of_bitcoin_core_around_funding_changes_nothing() -> Result<()> {
+    reorganise_around_funding(RegtestChain::start_core().await?).await
+}
+
+async fn reorganise_around_funding(chain: RegtestChain) -> Result<()> {
+    let theatre = Theatre::open_on(chain, &[]).await?;
     let channels = theatre.channels().await?;
     let before = theatre.stage.purses().await?;
     let stage = &theatre.stage;

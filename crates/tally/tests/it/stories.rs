@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use tally::demo;
+use tallystick_devnet::RegtestChain;
 
 use crate::{
     driver::{Driver, End},
@@ -24,6 +25,19 @@ async fn the_five_stories_end_well_and_add_up() -> Result<()> {
     let after = theatre.stage.purses().await?;
     demo::check(&before, &after, moved)?;
     assert!(moved.paid_msat > moved.earned_msat, "three tasks were paid out with a fee each");
+    assert_eq!(theatre.channels().await?, channels, "no channel was closed");
+    theatre.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_paid_out_on_bitcoin_core() -> Result<()> {
+    let mut theatre = Theatre::open_on(RegtestChain::start_core().await?, &[]).await?;
+    let before = theatre.stage.purses().await?;
+    let channels = theatre.channels().await?;
+    let moved = theatre.teller().paid_out().await?;
+    let after = theatre.stage.purses().await?;
+    demo::check(&before, &after, moved)?;
+    assert!(moved.paid_msat > moved.earned_msat && moved.earned_msat > 0, "the task was paid out with a fee");
     assert_eq!(theatre.channels().await?, channels, "no channel was closed");
     theatre.close().await
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use std::path::Path;
 use tally::demo::{Platform, Purses, Report, Stage, Teller};
+use tallystick_devnet::RegtestChain;
 use tempfile::TempDir;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tally");
@@ -32,9 +33,14 @@ impl Drop for Folder {
 
 impl Theatre {
     pub async fn open(env: &[(&str, String)]) -> Result<Self> {
+        Self::open_on(RegtestChain::start().await?, env).await
+    }
+
+    /// The same on any chain on which the first rewards are mature.
+    pub async fn open_on(chain: RegtestChain, env: &[(&str, String)]) -> Result<Self> {
         // First: whatever fails from here on can be looked into.
         let folder = Folder { dir: tempfile::tempdir()?, closed: false };
-        let stage = Stage::start(Path::new(BINARY), folder.dir.path(), env).await?;
+        let stage = Stage::start(chain, Path::new(BINARY), folder.dir.path(), env).await?;
         Ok(Self { stage, report: Report::quiet(), folder })
     }
 
