@@ -117,7 +117,7 @@ impl VerifierKey {
 
     /// The Ed25519 public key.
     #[must_use]
-    pub const fn public_key(&self) -> &[u8; 32] {
+    pub fn public_key(&self) -> &[u8; 32] {
         self.key.as_bytes()
     }
 

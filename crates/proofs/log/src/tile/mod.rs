@@ -34,7 +34,11 @@ impl TileId {
     pub fn try_new(level: u8, index: u64, width: u16) -> Result<Self, LogError> {
         let tiles_max = 1u64.checked_shl(64 - TILE_HEIGHT * (u32::from(level.min(TILE_LEVELS)) + 1).min(8));
         let possible = level < TILE_LEVELS && tiles_max.is_some_and(|max| index < max);
-        if possible && (1..=TILE_WIDTH).contains(&width) { Ok(Self { level, index, width }) } else { Err(LogError::BadTile) }
+        if possible && (1..=TILE_WIDTH).contains(&width) {
+            Ok(Self { level, index, width })
+        } else {
+            Err(LogError::BadTile)
+        }
     }
 
     /// The level: 0 holds leaf hashes, and each above holds the roots of full tiles below.
