@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "amount",
     "app",
     "auth",
@@ -13,6 +13,7 @@ const ROOMS: [&str; 12] = [
     "graphql",
     "invoice",
     "lightning",
+    "log",
     "request",
     "store",
     "terms",
