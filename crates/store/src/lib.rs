@@ -34,19 +34,6 @@
 
 #![forbid(unsafe_code)]
 
-mod append;
-mod error;
-mod facts;
-mod file;
-mod ledger;
-mod lock;
-mod outbox;
-mod readers;
-mod requests;
-mod schema;
-mod store;
-mod tasks;
-mod verify;
-mod writer;
+mod sqlite;
 
-pub use store::SqliteStore;
+pub use sqlite::SqliteStore;

@@ -6,8 +6,8 @@ use tallystick_app::port::journal::{Fact, StoreError, authority_digest};
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_core::Digest32;
 
-use crate::error::{OrStore, Result};
-use crate::{facts, ledger::Head};
+use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::{facts, ledger::Head};
 
 const SEQ_OF: &str = "SELECT seq FROM facts WHERE stream = ?1 AND version = ?2";
 

@@ -6,8 +6,8 @@ use tallystick_app::port::journal::{
 };
 use tallystick_core::{Digest32, canonical};
 
-use crate::error::Result;
-use crate::{
+use crate::sqlite::error::Result;
+use crate::sqlite::{
     facts,
     ledger::{Head, Ledger},
     outbox, tasks,

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use tallystick_app::port::journal::{CHAIN_START, StoreError};
 use tallystick_core::Digest32;
 
-use crate::{
+use crate::sqlite::{
     error::{OrStore, Result, is_fatal, store_error},
     facts,
 };

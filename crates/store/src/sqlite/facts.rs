@@ -5,8 +5,8 @@ use tallystick_app::port::journal::{Fact, StoreError};
 use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
 use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp, canonical};
 
-use crate::error::{OrStore, Result};
-use crate::ledger::Head;
+use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::ledger::Head;
 
 const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
     WHERE seq > ?1 ORDER BY seq LIMIT ?2";
