@@ -34,6 +34,11 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
+mod error;
+mod postgres;
+mod prepared;
 mod sqlite;
 
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::SqliteStore;

@@ -3,8 +3,7 @@
 use rusqlite::{Error, ErrorCode};
 use tallystick_app::port::journal::StoreError;
 
-/// Shorthand for what most functions here answer.
-pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+pub(crate) use crate::error::{Result, closed};
 
 /// Translates. The text names the failure and at most the SQL, never a value that was bound.
 pub(crate) fn store_error(error: &Error) -> StoreError {
@@ -27,11 +26,6 @@ pub(crate) fn is_fatal(error: &Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
-}
-
-/// The answer after [`crate::SqliteStore::close`], or after the writer stopped.
-pub(crate) fn closed() -> StoreError {
-    StoreError::Unavailable("it is closed".into())
 }
 
 /// `?` for SQLite's errors where the port's are asked for.
