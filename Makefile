@@ -18,8 +18,12 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 .PHONY: setup
-setup: ## install what a build needs: a C compiler, and nothing else
+setup: ## install what a build needs: a C compiler, and nothing else (tests need PostgreSQL as well)
 	@scripts/setup
+
+.PHONY: postgres
+postgres: setup
+	@scripts/setup postgresql
 
 .PHONY: components
 components: setup
@@ -69,15 +73,15 @@ docs: ## build the documentation without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: check-tests
-check-tests: ## run the tests, the crash harness and the short fuzz
+check-tests: postgres ## run the tests, the crash harness and the short fuzz
 	cargo test --locked --workspace --exclude house --features tally/crash-points
 
 .PHONY: soak
-soak: setup ## ten times as many kills and random stories as `make test`
+soak: postgres ## ten times as many kills and random stories as `make test`
 	TALLY_KILLS=500 PROPTEST_CASES=10000 cargo test --locked --workspace --features tally/crash-points
 
 .PHONY: bench
-bench: setup ## measure what docs/benchmarks.md tells
+bench: postgres ## measure what docs/benchmarks.md tells
 	cargo bench --locked -p tallystick-store
 	cargo bench --locked -p tallystick-lightning
 	cargo bench --locked -p tally

@@ -45,11 +45,20 @@ impl Cluster {
     /// # Panics
     /// If the server's programs are missing or fail; the text tells how to mend it.
     pub fn start(settings: &[&str]) -> Self {
+        // Not within the folder of a user whom the server's user may not visit; and short, as the name of a socket is.
+        Self::start_in(Path::new("/tmp"), settings)
+    }
+
+    /// The same in a folder of its own within `place`, which the server's user must be able to visit.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_in(place: &Path, settings: &[&str]) -> Self {
         let programs = programs().unwrap_or_else(|| {
             panic!("the programs of PostgreSQL {VERSION_MIN} or later are missing: run `scripts/setup postgresql`")
         });
         let user = unprivileged();
-        let folder = folder(user);
+        let folder = folder(place, user);
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "keeper"]).arg(programs.join("pg_ctl")).arg(&folder);
         // A group of its own: an interrupt from the keyboard ends the test, and not its keeper.
@@ -158,10 +167,9 @@ fn unprivileged() -> Option<(u32, u32)> {
     Some(find("postgres").or_else(|| find("nobody")).expect("a user postgres or nobody"))
 }
 
-/// A folder for the server alone. Not within the folder of a user whom the server's user may not visit; and short, as
-/// the name of a socket has to be.
-fn folder(user: Option<(u32, u32)>) -> PathBuf {
-    let folder = tempfile::Builder::new().prefix("tally-pg-").tempdir_in(Path::new("/tmp")).expect("a folder").keep();
+/// A folder for the server alone.
+fn folder(place: &Path, user: Option<(u32, u32)>) -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("tally-pg-").tempdir_in(place).expect("a folder").keep();
     if let Some((uid, gid)) = user {
         chown(&folder, Some(uid), Some(gid)).expect("root may give its folder away");
     }
