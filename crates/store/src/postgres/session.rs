@@ -81,14 +81,14 @@ impl Session {
     pub(crate) async fn write(&mut self, works: &[&Work]) -> Result<Answers, Failure> {
         let mut pause = PAUSE;
         for _ in 1..TRIES_MAX {
-            match self.attempt(works).await {
+            match Box::pin(self.attempt(works)).await {
                 Err(Failure::Passing(error)) => tracing::warn!(%error, "the journal's transaction is tried again"),
                 other => return other,
             }
             sleep(pause).await;
             pause *= 2;
         }
-        self.attempt(works).await
+        Box::pin(self.attempt(works)).await
     }
 
     async fn attempt(&mut self, works: &[&Work]) -> Result<Answers, Failure> {
@@ -97,7 +97,7 @@ impl Session {
             Some(connected) => connected,
             None => connect(&self.options).await.map_err(Failure::Passing)?,
         };
-        let plan = in_time(plan(&connected, works, self.known)).await.unwrap_or_else(|| Err(late()))?;
+        let plan = in_time(Box::pin(plan(&connected, works, self.known))).await.unwrap_or_else(|| Err(late()))?;
         match in_time(connected.client.batch_execute("COMMIT")).await {
             Some(Ok(())) => self.connected = Some(connected),
             failed => {
@@ -154,7 +154,7 @@ async fn plan<'a>(connected: &Connected, works: &[&'a Work], known: Head) -> Res
     let works = works.iter().copied();
     let (head, found) = batch::begin(connected, works.clone(), known).await?;
     let plan = Plan::of(works, head, found);
-    write::write(connected, &plan).await.map_err(|error| Failure::of(&error))?;
+    Box::pin(write::write(connected, &plan)).await.map_err(|error| Failure::of(&error))?;
     Ok(plan)
 }
 
