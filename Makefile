@@ -18,8 +18,12 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 .PHONY: setup
-setup: ## install what a build needs: a C compiler, and nothing else
+setup: ## install what a build needs: a C compiler, and nothing else (tests need PostgreSQL as well)
 	@scripts/setup
+
+.PHONY: postgres
+postgres: setup
+	@scripts/setup initdb=postgresql
 
 .PHONY: components
 components: setup
@@ -74,17 +78,17 @@ docs: ## build the documentation without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: check-tests
-check-tests: bitcoind ## run the tests, the crash harness and the short fuzz
+check-tests: postgres bitcoind ## run the tests, the crash harness and the short fuzz
 	TALLY_BITCOIND="$$(scripts/bitcoind --path "$(TOOLS)")" \
 		cargo test --locked --workspace --exclude house --features tally/crash-points
 
 .PHONY: soak
-soak: bitcoind ## ten times as many kills and random stories as `make test`
+soak: postgres bitcoind ## ten times as many kills and random stories as `make test`
 	TALLY_BITCOIND="$$(scripts/bitcoind --path "$(TOOLS)")" TALLY_KILLS=500 PROPTEST_CASES=10000 \
 		cargo test --locked --workspace --features tally/crash-points
 
 .PHONY: bench
-bench: setup ## measure what docs/benchmarks.md tells
+bench: postgres ## measure what docs/benchmarks.md tells
 	cargo bench --locked -p tallystick-store
 	cargo bench --locked -p tallystick-lightning
 	cargo bench --locked -p tally

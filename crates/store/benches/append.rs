@@ -10,9 +10,10 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 use std::{fs::File, path::Path};
 
-use tallystick_app::port::journal::{Append, Journal, NewEffect, NewFact, Reservation};
+use tallystick_app::port::journal::{Append, Journal, NewEffect, NewFact, Reservation, StoreError};
 use tallystick_core::{Authority, BlockHeight, SignedRequest, canonical};
-use tallystick_store::SqliteStore;
+use tallystick_store::{PostgresOptions, PostgresStore, SqliteStore};
+use tallystick_testkit::Cluster;
 use tallystick_testkit::store_suite::fixture::{self, KIND, NOW};
 
 /// Facts of one task.
@@ -25,23 +26,62 @@ fn main() {
     let (p50, p99) = fsync_latency(dir.path());
     println!("disk: write + fdatasync of 4 KiB: p50 {} µs, p99 {} µs", p50.as_micros(), p99.as_micros());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    println!("SQLite");
     for (writers, appends) in ROUNDS {
-        let path = dir.path().join(format!("{writers}.db"));
-        let (mut waits, took) = runtime.block_on(round(&path, writers, appends));
-        let rate = u128::from(writers * appends) * 1_000_000 / took.as_micros().max(1);
-        let (p50, p99) = percentiles(&mut waits);
-        println!(
-            "{writers:>4} writers: {rate:>6} appends/s, p50 {:>6} µs, p99 {:>6} µs ({} appends)",
-            p50.as_micros(),
-            p99.as_micros(),
-            waits.len()
-        );
+        let store = SqliteStore::open(dir.path().join(format!("{writers}.db"))).expect("a new store");
+        runtime.block_on(tell(store, writers, appends));
+    }
+    println!("PostgreSQL, server and writers on the same cores");
+    // On the same disk as the other, and with the memory that a server of its own would be given.
+    let cluster = Cluster::start_in(dir.path(), &["shared_buffers = 512MB", "max_wal_size = 4GB"]);
+    for (writers, appends) in ROUNDS {
+        let options = PostgresOptions::try_new(&cluster.database()).expect("an address");
+        runtime.block_on(async {
+            let store = PostgresStore::open(options).await.expect("a new store");
+            tell(store, writers, appends).await;
+        });
+    }
+}
+
+/// One round, and what it came to.
+async fn tell(store: impl Verified, writers: u64, appends: u64) {
+    let (mut waits, took) = round(&store, writers, appends).await;
+    let rate = u128::from(writers * appends) * 1_000_000 / took.as_micros().max(1);
+    let (p50, p99) = percentiles(&mut waits);
+    println!(
+        "{writers:>4} writers: {rate:>6} appends/s, p50 {:>6} µs, p99 {:>6} µs ({} appends)",
+        p50.as_micros(),
+        p99.as_micros(),
+        waits.len()
+    );
+    catch_up(&store, writers).await;
+    assert_eq!(store.verified().await.expect("an unbroken chain"), writers * appends);
+}
+
+/// What both stores can do here.
+trait Verified: Journal + Clone + 'static {
+    /// Verifies the chain, and closes the store.
+    fn verified(&self) -> impl Future<Output = Result<u64, StoreError>>;
+}
+
+impl Verified for SqliteStore {
+    async fn verified(&self) -> Result<u64, StoreError> {
+        let count = self.verify_chain().await;
+        self.close().await;
+        count
+    }
+}
+
+impl Verified for PostgresStore {
+    async fn verified(&self) -> Result<u64, StoreError> {
+        let count = self.verify_chain().await;
+        self.close().await;
+        count
     }
 }
 
 /// All writers together: how long each append waited, and how long all took.
-async fn round(path: &Path, writers: u64, appends: u64) -> (Vec<Duration>, Duration) {
-    let store = SqliteStore::open(path).expect("a new store");
+async fn round(store: &impl Verified, writers: u64, appends: u64) -> (Vec<Duration>, Duration) {
     let start = Instant::now();
     let mut set = tokio::task::JoinSet::new();
     for writer in 0..writers {
@@ -58,15 +98,11 @@ async fn round(path: &Path, writers: u64, appends: u64) -> (Vec<Duration>, Durat
         });
     }
     let waits = set.join_all().await.into_iter().flatten().collect();
-    let took = start.elapsed();
-    catch_up(&store, writers).await;
-    assert_eq!(store.verify_chain().await.expect("an unbroken chain"), writers * appends);
-    store.close().await;
-    (waits, took)
+    (waits, start.elapsed())
 }
 
 /// What a command pays to learn that a task in memory is up to date: a read that finds nothing.
-async fn catch_up(store: &SqliteStore, writers: u64) {
+async fn catch_up(store: &impl Verified, writers: u64) {
     let mut waits = Vec::new();
     for n in 0..2_000 {
         let before = Instant::now();

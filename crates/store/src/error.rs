@@ -1,47 +1,11 @@
-//! SQLite's errors in the port's words.
+//! What both stores answer alike.
 
-use rusqlite::{Error, ErrorCode};
 use tallystick_app::port::journal::StoreError;
 
 /// Shorthand for what most functions here answer.
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Translates. The text names the failure and at most the SQL, never a value that was bound.
-pub(crate) fn store_error(error: &Error) -> StoreError {
-    match error {
-        Error::ToSqlConversionFailure(why) => StoreError::Limit(why.to_string()),
-        Error::FromSqlConversionFailure(..)
-        | Error::IntegralValueOutOfRange(..)
-        | Error::InvalidColumnType(..)
-        | Error::Utf8Error(..) => StoreError::Corrupt(error.to_string()),
-        _ => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
-            _ => StoreError::Unavailable(error.to_string()),
-        },
-    }
-}
-
-/// Whether going on after this error could acknowledge what is not on disk.
-pub(crate) fn is_fatal(error: &Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
-}
-
-/// The answer after [`crate::SqliteStore::close`], or after the writer stopped.
+/// The answer after a store was closed, or after its writer stopped.
 pub(crate) fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".into())
-}
-
-/// `?` for SQLite's errors where the port's are asked for.
-pub(crate) trait OrStore<T> {
-    /// Translates the error.
-    fn or_store(self) -> Result<T>;
-}
-
-impl<T> OrStore<T> for rusqlite::Result<T> {
-    fn or_store(self) -> Result<T> {
-        self.map_err(|error| store_error(&error))
-    }
 }

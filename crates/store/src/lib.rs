@@ -1,12 +1,22 @@
-//! The journal, the outbox and the read models on SQLite.
+//! The journal, the outbox and the read models, on SQLite and on PostgreSQL.
 //!
-//! [`SqliteStore`] implements the ports [`Journal`](tallystick_app::port::journal::Journal),
-//! [`TaskReader`](tallystick_app::port::tasks::TaskReader) and [`TaskRebuild`](tallystick_app::port::tasks::TaskRebuild).
+//! [`SqliteStore`] and [`PostgresStore`] implement the same ports, [`Journal`](tallystick_app::port::journal::Journal),
+//! [`TaskReader`](tallystick_app::port::tasks::TaskReader) and [`TaskRebuild`](tallystick_app::port::tasks::TaskRebuild),
+//! and run the same contract suite. SQLite needs nothing installed and belongs to one process; a PostgreSQL database
+//! may be shared by several.
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | `chain` | the end of the chain, and whether one fact follows another |
+//! | `prepared` | an append whose turn has not come yet |
+//! | `error` | what both answer alike |
+//! | `sqlite` | [`SqliteStore`] |
+//! | `postgres` | [`PostgresStore`], [`PostgresOptions`] |
+//!
+//! | in `sqlite` | what it does |
+//! | --- | --- |
 //! | `store` | [`SqliteStore`]: open, close, and the ports |
-//! | `schema` | connections, their settings, and the numbered migrations in `migrations/` |
+//! | `schema` | connections, their settings, and the numbered migrations in `migrations/sqlite` |
 //! | `file` | the database's file: made for the owner alone, known under one name |
 //! | `lock` | one process at a time: an advisory lock on `<database>.lock` |
 //! | `writer` | the one writing thread: everything that waits goes into one transaction |
@@ -23,30 +33,55 @@
 //! admit  ─┘                              └─ SAVEPOINT … RELEASE ─┘
 //! ```
 //!
-//! # Invariants
-//! * A reply to a write leaves only after the COMMIT that holds it, with `synchronous=FULL`.
-//! * One thread writes. Nothing else opens the database for writing.
-//! * The head of the chain in memory is the last row of `facts`; whenever a transaction fails it is read again. Each
-//!   append writes it to the table `head` as well: a journal whose end got lost does not open.
-//! * After an I/O error or damage, in a COMMIT or in a job, nothing of the transaction counts and the writer stops for
-//!   good: what the disk holds then is learned by opening again, not by going on. [`SqliteStore::failed`] tells.
+//! | in `postgres` | what it does |
+//! | --- | --- |
+//! | `store` | [`PostgresStore`]: open, close, and the ports |
+//! | `options` | the connection string, and TLS |
+//! | `schema` | what is asked of the server, and the numbered migrations in `migrations/postgres` |
+//! | `writer` | the one writing task of a process: everything that waits goes into one transaction |
+//! | `session` | the writer's connection: tries, and what came of a COMMIT that was not answered |
+//! | `batch`, `plan`, `write`, `statements` | one transaction: read what it asks for, decide in memory, write it |
+//! | `readers` | the pool of read-only connections |
+//! | `facts`, `outbox`, `tasks` | queries |
+//! | `verify` | recomputes the chain and names the first bad fact |
+//! | `error` | PostgreSQL's errors in the port's words |
+//!
+//! ```text
+//! append ─┐                     ┌────────── one round trip ─────────┐            ┌── one ──┐
+//! append ─┼─▶ bounded channel ─▶ BEGIN, lock the head, read the rest ─▶ decide ─▶ write all ─▶ COMMIT ─▶ all replies
+//! admit  ─┘
+//! ```
+//!
+//! # Invariants of both
+//! * A reply to a write leaves only after the COMMIT that holds it, and the COMMIT waits for the disk.
+//! * The table `head` holds the end of the chain once more, written with every append: a journal whose end got lost
+//!   does not open.
+//! * After damage, nothing of the transaction counts and the writer stops for good: what the disk holds then is learned
+//!   by opening again, not by going on. `failed` tells.
 //! * Facts and authorities are never updated or deleted; triggers refuse it.
+//!
+//! # Invariants of SQLite
+//! * One thread writes. Nothing else opens the database for writing.
+//! * The head of the chain in memory is the last row of `facts`; whenever a transaction fails it is read again.
+//! * After an I/O error, in a COMMIT or in a job, the writer stops for good as after damage.
+//!
+//! # Invariants of PostgreSQL
+//! * Whoever writes anything locks the row of `head` first: all processes write one after the other, and everything that
+//!   a transaction decides on is read after that, by statements that see what was committed before (READ COMMITTED).
+//! * Nothing that was decided is kept from one transaction to the next, but the last fact known to be committed. It must
+//!   be there when the next one begins; a database that was put back to an older state stops the writer.
+//! * A batch of which nothing was committed is tried again. A COMMIT that is not answered is settled: the head is locked
+//!   on a new connection, which waits until the old one is through, and the batch's last fact is there or not. A batch
+//!   without facts is answered with `store.unavailable` then; what it did may count or not, and asking again is safe.
+//! * A server that could lose what it acknowledged is not used: `fsync`, `full_page_writes`, `synchronous_commit`.
 
 #![forbid(unsafe_code)]
 
-mod append;
+mod chain;
 mod error;
-mod facts;
-mod file;
-mod ledger;
-mod lock;
-mod outbox;
-mod readers;
-mod requests;
-mod schema;
-mod store;
-mod tasks;
-mod verify;
-mod writer;
+mod postgres;
+mod prepared;
+mod sqlite;
 
-pub use store::SqliteStore;
+pub use postgres::{PostgresOptions, PostgresStore};
+pub use sqlite::SqliteStore;

@@ -7,6 +7,7 @@
 //! | [`clock`] | a clock set by hand |
 //! | [`escrow`] | given/when/then for the rules of escrow |
 //! | [`memory_store`] | the journal and the read model in memory |
+//! | [`postgres`] | a PostgreSQL server of our own, thrown away afterwards |
 //! | [`rail`] | a Lightning network in memory |
 //! | [`mod@store_suite`] | the contract of journal and read model |
 
@@ -15,10 +16,12 @@ pub mod chain_suite;
 pub mod clock;
 pub mod escrow;
 pub mod memory_store;
+pub mod postgres;
 pub mod rail;
 pub mod store_suite;
 
 pub use cases::cases;
 pub use clock::ManualClock;
 pub use memory_store::MemoryStore;
+pub use postgres::Cluster;
 pub use rail::SimRail;

@@ -1,7 +1,6 @@
-//! The SQLite store through its public API.
+//! Both stores through their public API.
 #![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
-mod contract;
-mod crash;
-mod damage;
-mod files;
+mod postgres;
+mod sqlite;
+mod writing;

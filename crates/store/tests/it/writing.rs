@@ -1,60 +1,38 @@
-//! `kill -9` at random moments: what was acknowledged is there, once, and the chain holds.
+//! A process that writes until it is killed, and what must be there afterwards: the same for both stores.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tallystick_app::port::journal::{Append, Journal, Reservation};
 use tallystick_app::port::tasks::TaskReader;
 use tallystick_core::canonical;
-use tallystick_store::SqliteStore;
 use tallystick_testkit::store_suite::fixture::{append, effect, later, stream, task_id};
 
 /// Tells the child which database to write to.
-const DATABASE: &str = "TALLYSTICK_STORE_CRASH_DATABASE";
-const TEST: &str = "crash::acknowledged_facts_survive_sigkill";
-const KILLS: u64 = 30;
+pub(crate) const DATABASE: &str = "TALLYSTICK_STORE_CRASH_DATABASE";
 /// How long a child writes at most, if nobody kills it.
 const LIFETIME_MAX: Duration = Duration::from_secs(120);
 /// Tasks that the child writes to at the same time.
-const TASKS: u64 = 12;
+pub(crate) const TASKS: u64 = 12;
 
 /// An acknowledgement: the fact's number, its task, its version.
-type Ack = (u64, u64, u64);
+pub(crate) type Ack = (u64, u64, u64);
+/// The same of many, by the fact's number.
+pub(crate) type Acks = BTreeMap<u64, (u64, u64)>;
 
-/// The parent starts this very test again with [`DATABASE`] set: that one is the child, and writes until it is killed.
-#[test]
-fn acknowledged_facts_survive_sigkill() {
-    match std::env::var_os(DATABASE) {
-        Some(path) => child(&PathBuf::from(path)),
-        None => parent(),
-    }
-}
+/// What both stores can do here.
+pub(crate) trait Both: Journal + TaskReader + Clone + 'static {}
 
-fn parent() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("journal.db");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let mut acknowledged: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for round in 0..KILLS {
-        // From none to a few hundred acknowledgements, in no regular order; where it hits the writer is chance.
-        let before_kill = if round % 10 == 0 { 0 } else { round * 7_919 % 307 };
-        for (seq, task, version) in kill_after(&path, before_kill) {
-            let doubled = acknowledged.insert(seq, (task, version));
-            assert_eq!(doubled, None, "fact {seq} was acknowledged twice");
-        }
-        runtime.block_on(check(&path, &acknowledged));
-    }
-    assert!(acknowledged.len() > 1_000, "only {} appends were acknowledged", acknowledged.len());
-}
+impl<S: Journal + TaskReader + Clone + 'static> Both for S {}
 
 /// Lets a child write, kills it after so many acknowledgements, and answers all that it managed to send.
-fn kill_after(path: &Path, count: u64) -> Vec<Ack> {
+pub(crate) fn kill_after(test: &str, database: &OsStr, count: u64) -> Vec<Ack> {
     let mut child: Child = Command::new(std::env::current_exe().expect("this test's file"))
-        .args(["--exact", TEST, "--nocapture", "--test-threads", "1"])
-        .env(DATABASE, path)
+        .args(["--exact", test, "--nocapture", "--test-threads", "1"])
+        .env(DATABASE, database)
         .stdout(Stdio::piped())
         .spawn()
         .expect("a child");
@@ -85,9 +63,8 @@ fn parse(line: &str) -> Option<Ack> {
 }
 
 /// Everything acknowledged is there with all that belongs to it, and nothing is there in part.
-async fn check(path: &Path, acknowledged: &BTreeMap<u64, (u64, u64)>) {
-    let store = SqliteStore::open(path).expect("the lock is free and the head is sound");
-    let count = store.verify_chain().await.expect("an unbroken chain");
+/// `count` facts have been verified.
+pub(crate) async fn check(store: &impl Both, count: u64, acknowledged: &Acks) {
     let mut streams: BTreeMap<String, u64> = BTreeMap::new();
     let (mut after, mut seen) = (0, 0);
     loop {
@@ -118,11 +95,10 @@ async fn check(path: &Path, acknowledged: &BTreeMap<u64, (u64, u64)>) {
             pending.iter().filter(|effect| effect.stream == stream(task)).map(|effect| effect.key.as_str()).collect();
         assert_eq!(own, [written.effects[0].key.as_str()], "each fact ends the effect of the fact before it");
     }
-    store.close().await;
 }
 
 /// What the child appends to a task at a version: a fact, a name, an effect, and the end of the effect before.
-fn planned(task: u64, version: u64) -> Append {
+pub(crate) fn planned(task: u64, version: u64) -> Append {
     let key = |version: u64| format!("{task}/{version}");
     let name = canonical::sha256(key(version).as_bytes()).0.to_vec();
     Append {
@@ -134,27 +110,23 @@ fn planned(task: u64, version: u64) -> Append {
 }
 
 /// Goes on where the journal ends, on all tasks at once, and prints a line for each append that was acknowledged.
-fn child(path: &Path) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let store = SqliteStore::open(path).expect("the parent has closed it");
-        let mut set = tokio::task::JoinSet::new();
-        for task in 0..TASKS {
-            let store = store.clone();
-            set.spawn(async move {
-                let facts = store.stream(&stream(task), 0).await.expect("facts");
-                let mut version = facts.last().map_or(0, |fact| fact.version);
-                loop {
-                    let appended = store.append(planned(task, version)).await.expect("the next version");
-                    version = appended.version;
-                    let line = format!("ack {} {task} {version}\n", appended.seq);
-                    let mut out = std::io::stdout().lock();
-                    out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
-                }
-            });
-        }
-        // Only a limit: the parent takes a child that ends by itself for a failure.
-        let ended = tokio::time::timeout(LIFETIME_MAX, set.join_all()).await;
-        assert!(ended.is_err(), "the writers stopped");
-    });
+pub(crate) async fn child(store: impl Both) {
+    let mut set = tokio::task::JoinSet::new();
+    for task in 0..TASKS {
+        let store = store.clone();
+        set.spawn(async move {
+            let facts = store.stream(&stream(task), 0).await.expect("facts");
+            let mut version = facts.last().map_or(0, |fact| fact.version);
+            loop {
+                let appended = store.append(planned(task, version)).await.expect("the next version");
+                version = appended.version;
+                let line = format!("ack {} {task} {version}\n", appended.seq);
+                let mut out = std::io::stdout().lock();
+                out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
+            }
+        });
+    }
+    // Only a limit: the parent takes a child that ends by itself for a failure.
+    let ended = tokio::time::timeout(LIFETIME_MAX, set.join_all()).await;
+    assert!(ended.is_err(), "the writers stopped");
 }

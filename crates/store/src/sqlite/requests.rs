@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use tallystick_core::{Digest32, Timestamp};
 
-use crate::facts::bound;
+use crate::sqlite::facts::bound;
 
 // One whose time is over counts as forgotten, purged or not.
 const ADMIT: &str = "INSERT INTO seen_requests (id, forget_after) VALUES (?1, ?2)

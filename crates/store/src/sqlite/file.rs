@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tallystick_app::port::journal::StoreError;
 
-use crate::error::Result;
+use crate::sqlite::error::Result;
 
 /// Readable and writable for the owner alone: the journal holds what users said.
 const OWNER_ALONE: u32 = 0o600;

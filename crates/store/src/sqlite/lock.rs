@@ -4,8 +4,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use tallystick_app::port::journal::StoreError;
 
-use crate::error::Result;
-use crate::file;
+use crate::sqlite::error::Result;
+use crate::sqlite::file;
 
 /// The exclusive advisory lock on `<database>.lock`. The system gives it up when the process ends, however it ends;
 /// the empty file stays, because deleting it would let two processes lock two files of one name.

@@ -1,13 +1,12 @@
 //! An append, inside the writer's transaction.
 
 use rusqlite::params;
-use tallystick_app::port::journal::{
-    Append, AppendError, Appended, Fact, NewFact, Reservation, StoreError, authority_digest,
-};
-use tallystick_core::{Digest32, canonical};
+use tallystick_app::port::journal::{AppendError, Appended, Fact, NewFact, Reservation, StoreError};
+use tallystick_core::Digest32;
 
-use crate::error::Result;
-use crate::{
+pub(crate) use crate::prepared::Prepared;
+use crate::sqlite::error::Result;
+use crate::sqlite::{
     facts,
     ledger::{Head, Ledger},
     outbox, tasks,
@@ -18,22 +17,6 @@ const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, aut
         hash)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const RESERVE: &str = "INSERT INTO reservations (space, name, stream) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-
-/// An append within the limits, with what can be computed before its turn comes.
-pub(crate) struct Prepared {
-    append: Append,
-    authority: Digest32,
-    authority_bytes: Vec<u8>,
-}
-
-impl Prepared {
-    /// Checks the limits and encodes the authority: on the caller's thread, not the writer's.
-    pub(crate) fn try_new(append: Append) -> Result<Self> {
-        append.check_limits()?;
-        let authority_bytes = canonical::encode(&append.authority);
-        Ok(Self { authority: authority_digest(&append.authority), authority_bytes, append })
-    }
-}
 
 impl Ledger {
     /// Appends, or says why not; whoever calls undoes it then.

@@ -1,12 +1,13 @@
 //! Reading facts and the authorities behind them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tallystick_app::port::journal::{Fact, StoreError};
+use tallystick_app::port::journal::Fact;
 use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
-use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp, canonical};
+use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp};
 
-use crate::error::{OrStore, Result};
-use crate::ledger::Head;
+use crate::chain;
+use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::ledger::Head;
 
 const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
     WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -48,7 +49,7 @@ pub(crate) fn head(conn: &Connection) -> Result<Head> {
     let read = |row: &Row<'_>| Ok(Head { seq: row.get(0)?, hash: Digest32(row.get(1)?) });
     let head =
         conn.prepare_cached(HEAD).and_then(|mut statement| statement.query_row([], read).optional()).or_store()?;
-    head.ok_or_else(|| StoreError::Corrupt("the head of the chain is missing".into()))
+    head.ok_or_else(chain::no_head)
 }
 
 /// A stream's version: 0 for one that is not there.
@@ -63,10 +64,7 @@ pub(crate) fn authority(conn: &Connection, digest: Digest32) -> Result<Option<Au
         .prepare_cached(AUTHORITY)
         .and_then(|mut statement| statement.query_row([digest.0], |row| row.get(0)).optional())
         .or_store()?;
-    bytes.map(|bytes| canonical::decode("authority", &bytes)).transpose().map_err(|error| {
-        // The digest is public, the bytes may hold a user's words: only the first is named.
-        StoreError::Corrupt(format!("authority {digest}: {error}"))
-    })
+    bytes.map(|bytes| chain::decode_authority(digest, &bytes)).transpose()
 }
 
 /// The stream that holds a name.

@@ -5,8 +5,8 @@ use tallystick_app::port::journal::{NewEffect, PendingEffect};
 use tallystick_app::port::limits::{EFFECT_PAUSE_MAX, PAGE_MAX};
 use tallystick_core::Timestamp;
 
-use crate::error::{OrStore, Result};
-use crate::facts::bound;
+use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::facts::bound;
 
 const ADD: &str = "INSERT INTO outbox (key, stream, body, due) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
 const FINISH: &str = "UPDATE outbox SET finished = 1 WHERE key = ?1 AND finished = 0";

@@ -7,8 +7,8 @@ use tallystick_app::port::tasks::{TaskQuery, TaskRow};
 use tallystick_core::{BlockHeight, Id, Timestamp};
 use tallystick_escrow::Task;
 
-use crate::error::{OrStore, Result};
-use crate::facts::bound;
+use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::facts::bound;
 
 const SHOW: &str = "INSERT INTO tasks (id, version, state, requester, worker, wake_at, wake_height, view)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn queries_use_their_indexes() {
         let conn = Connection::open_in_memory().expect("a database in memory opens");
-        conn.execute_batch(include_str!("../migrations/0001_journal.sql")).expect("the schema is valid");
+        conn.execute_batch(include_str!("../../migrations/sqlite/0001_journal.sql")).expect("the schema is valid");
         let key = NodeKey::try_new(&[1; 32]).expect("a valid key").public();
         let states = vec!["held".to_owned(), "open".to_owned()];
         let page = TaskQuery { limit: 10, before: Some(Id::from_parts(1, [0; 10])), ..TaskQuery::default() };

@@ -4,10 +4,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use std::{path::Path, time::Duration};
 use tallystick_app::port::journal::StoreError;
 
-use crate::error::{OrStore, Result};
+use crate::sqlite::error::{OrStore, Result};
 
 /// All migrations, in order; the database's `user_version` counts those that it has. A released one never changes.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_journal.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_journal.sql")];
 
 /// `application_id` of our databases (`TLYS`), so that a wrong path cannot make a journal out of somebody else's file.
 const APPLICATION_ID: i64 = 0x544c_5953;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tallystick_app::port::journal::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::{Result, closed};
-use crate::schema;
+use crate::sqlite::error::{Result, closed};
+use crate::sqlite::schema;
 
 /// Connections in the pool.
 const READERS: u32 = 4;

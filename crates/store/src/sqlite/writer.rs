@@ -6,8 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use tallystick_app::port::journal::StoreError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::{Result, closed};
-use crate::{ledger::Ledger, lock::LockFile};
+use crate::sqlite::error::{Result, closed};
+use crate::sqlite::{ledger::Ledger, lock::LockFile};
 
 /// Jobs in one transaction, at most.
 const BATCH_MAX: usize = 512;
@@ -134,7 +134,7 @@ fn run(mut ledger: Ledger, mut waiting: mpsc::Receiver<Job>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{append::Prepared, facts, ledger::Head, schema};
+    use crate::sqlite::{append::Prepared, facts, ledger::Head, schema};
     use rusqlite::config::DbConfig;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -366,7 +366,7 @@ mod tests {
             .writer
             .write(|ledger| {
                 assert_ne!(ledger.head, Head::START);
-                Ok::<_, StoreError>(crate::append::prepared_again(&ledger.conn))
+                Ok::<_, StoreError>(crate::sqlite::append::prepared_again(&ledger.conn))
             })
             .await;
         assert_eq!(again, Ok(0));

@@ -3,46 +3,18 @@
 use rusqlite::{Connection, Params, params};
 use std::cell::Cell;
 use std::fmt::Display;
-use tallystick_app::port::journal::{CHAIN_START, StoreError};
-use tallystick_core::Digest32;
+use tallystick_app::port::journal::StoreError;
 
-use crate::{
+use crate::sqlite::{
     error::{OrStore, Result, is_fatal, store_error},
     facts,
 };
 
-/// The end of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// The last fact's sequence number; 0 before the first.
-    pub(crate) seq: u64,
-    /// The last fact's hash.
-    pub(crate) hash: Digest32,
-}
+pub(crate) use crate::chain::Head;
 
-impl Head {
-    /// Before the first fact.
-    pub(crate) const START: Self = Self { seq: 0, hash: CHAIN_START };
-
-    /// Reads the head, and checks the last fact: its own hash, and that it is the one that was written last.
-    pub(crate) fn read(conn: &Connection) -> Result<Self> {
-        let head = match facts::last(conn)? {
-            Some(last) if last.link() != last.hash => {
-                return Err(StoreError::Corrupt(format!("fact {} does not match its hash", last.seq)));
-            }
-            Some(last) => Self { seq: last.seq, hash: last.hash },
-            None => Self::START,
-        };
-        let written = facts::head(conn)?;
-        if written != head {
-            let why = format!(
-                "the chain ends with fact {} ({}), but written last was fact {} ({})",
-                head.seq, head.hash, written.seq, written.hash
-            );
-            return Err(StoreError::Corrupt(why));
-        }
-        Ok(head)
-    }
+/// Reads the head, and checks the last fact: its own hash, and that it is the one that was written last.
+fn read_head(conn: &Connection) -> Result<Head> {
+    Head::checked(facts::last(conn)?, facts::head(conn)?)
 }
 
 const WRITE_HEAD: &str = "UPDATE head SET seq = ?1, hash = ?2";
@@ -69,7 +41,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Takes over the connection and reads the head.
     pub(crate) fn new(conn: Connection) -> Result<Self> {
-        let head = Head::read(&conn)?;
+        let head = read_head(&conn)?;
         Ok(Self { conn, head, broken: None, fatal: Cell::new(false) })
     }
 
@@ -144,7 +116,7 @@ impl Ledger {
     /// Leaves the failed transaction and reads the head again.
     fn recover(&mut self, failure: Failure) -> Failure {
         let left = if self.conn.is_autocommit() { Ok(()) } else { self.conn.execute_batch("ROLLBACK").or_store() };
-        match left.and_then(|()| Head::read(&self.conn)) {
+        match left.and_then(|()| read_head(&self.conn)) {
             Ok(head) => {
                 self.head = head;
                 failure

@@ -8,8 +8,8 @@ use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
 use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
 use tallystick_escrow::Task;
 
-use crate::error::{OrStore, Result};
-use crate::{
+use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::{
     append::Prepared,
     facts, file,
     ledger::{Head, Ledger},

@@ -1,0 +1,109 @@
+//! The chain, whatever holds it: its end, and whether one fact follows another.
+
+use tallystick_app::port::journal::{CHAIN_START, Fact, StoreError, authority_digest};
+use tallystick_core::{Authority, Digest32, canonical};
+
+use crate::error::Result;
+
+/// The end of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The last fact's sequence number; 0 before the first.
+    pub(crate) seq: u64,
+    /// The last fact's hash.
+    pub(crate) hash: Digest32,
+}
+
+impl Head {
+    /// Before the first fact.
+    pub(crate) const START: Self = Self { seq: 0, hash: CHAIN_START };
+
+    /// The head that the last fact makes, checked: the fact's own hash, and that it is the one that was written last.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub(crate) fn checked(last: Option<Fact>, written: Self) -> Result<Self> {
+        let head = match last {
+            Some(last) if last.link() != last.hash => return Err(bad(last.seq, "does not match its hash")),
+            Some(last) => Self { seq: last.seq, hash: last.hash },
+            None => Self::START,
+        };
+        head.is(written)?;
+        Ok(head)
+    }
+
+    /// Checks that the chain, which ends here, ends where it was written last.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub(crate) fn is(self, written: Self) -> Result<()> {
+        if self == written {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt(format!(
+            "the chain ends with fact {} ({}), but written last was fact {} ({})",
+            self.seq, self.hash, written.seq, written.hash
+        )))
+    }
+
+    /// The head after `fact`, which must follow this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], naming the fact.
+    pub(crate) fn link(self, fact: &Fact) -> Result<Self> {
+        if fact.seq != self.seq + 1 {
+            return Err(bad(self.seq + 1, "is missing"));
+        }
+        if fact.prev != self.hash {
+            return Err(bad(fact.seq, "does not follow the fact before it"));
+        }
+        if fact.hash != fact.link() {
+            return Err(bad(fact.seq, "does not match its hash"));
+        }
+        Ok(Self { seq: fact.seq, hash: fact.hash })
+    }
+}
+
+/// The head is not there at all.
+pub(crate) fn no_head() -> StoreError {
+    StoreError::Corrupt("the head of the chain is missing".into())
+}
+
+/// Where to begin, so that facts after `before` are checked: the head that the fact `before` makes.
+pub(crate) fn tail_from(before: u64, found: Option<Fact>) -> Result<Head> {
+    match found {
+        Some(fact) if fact.seq == before => Ok(Head { seq: fact.seq, hash: fact.hash }),
+        _ => Err(bad(before, "is missing")),
+    }
+}
+
+/// Checks that the version before the fact's own is there, in a fact before it.
+pub(crate) fn check_predecessor(fact: &Fact, predecessor: Option<u64>) -> Result<()> {
+    if fact.version == 1 || predecessor.is_some_and(|seq| seq < fact.seq) {
+        return Ok(());
+    }
+    Err(bad(fact.seq, "skips a version of its stream"))
+}
+
+/// Checks the authority that was read for fact `seq` under `digest`.
+pub(crate) fn check_authority(seq: u64, digest: Digest32, read: Result<Option<Authority>>) -> Result<()> {
+    match read {
+        Ok(Some(authority)) if authority_digest(&authority) == digest => Ok(()),
+        Ok(Some(_)) => Err(bad(seq, "has an authority that does not match its digest")),
+        Ok(None) => Err(bad(seq, "has no authority")),
+        Err(StoreError::Corrupt(_)) => Err(bad(seq, "has an authority that cannot be read")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Decodes an authority.
+///
+/// # Errors
+/// [`StoreError::Corrupt`]. The digest is public, the bytes may hold a user's words: only the first is named.
+pub(crate) fn decode_authority(digest: Digest32, bytes: &[u8]) -> Result<Authority> {
+    canonical::decode("authority", bytes).map_err(|error| StoreError::Corrupt(format!("authority {digest}: {error}")))
+}
+
+fn bad(seq: u64, what: &str) -> StoreError {
+    StoreError::Corrupt(format!("fact {seq} {what}"))
+}

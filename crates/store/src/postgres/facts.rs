@@ -1,0 +1,86 @@
+//! Reading facts and the authorities behind them.
+
+use deadpool_postgres::Object;
+use tallystick_app::port::journal::Fact;
+use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp};
+use tokio_postgres::{Client, Row};
+
+use crate::chain::{self, Head};
+use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned, unsigned_32};
+use crate::postgres::plan::storable;
+
+const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+    WHERE seq > $1 ORDER BY seq LIMIT $2";
+const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+    WHERE stream = $1 AND version > $2 ORDER BY version";
+const LAST: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+    ORDER BY seq DESC LIMIT 1";
+const HEAD: &str = "SELECT seq, hash FROM head";
+const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = $1";
+const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name = $2";
+
+/// A page's size as SQL has it.
+pub(crate) fn page(limit: u32) -> i64 {
+    i64::from(limit.min(PAGE_MAX))
+}
+
+/// Facts after `seq`, in order.
+pub(crate) async fn after(conn: &Object, seq: u64, limit: u32) -> Result<Vec<Fact>> {
+    let statement = conn.prepare_cached(AFTER).await.or_store()?;
+    let rows = conn.query(&statement, &[&signed(seq), &page(limit)]).await.or_store()?;
+    rows.iter().map(fact).collect()
+}
+
+/// A stream's facts after `version`, in order.
+pub(crate) async fn of_stream(conn: &Object, stream: &str, version: u64) -> Result<Vec<Fact>> {
+    if !storable(stream) {
+        return Ok(Vec::new());
+    }
+    let statement = conn.prepare_cached(OF_STREAM).await.or_store()?;
+    let rows = conn.query(&statement, &[&stream, &signed(version)]).await.or_store()?;
+    rows.iter().map(fact).collect()
+}
+
+/// The last fact of all.
+pub(crate) async fn last(client: &Client) -> Result<Option<Fact>> {
+    client.query_opt(LAST, &[]).await.or_store()?.as_ref().map(fact).transpose()
+}
+
+/// The head as the last append wrote it.
+pub(crate) async fn head(client: &Client) -> Result<Head> {
+    let row = client.query_opt(HEAD, &[]).await.or_store()?.ok_or_else(chain::no_head)?;
+    Ok(Head { seq: unsigned(&row, 0)?, hash: digest(&row, 1)? })
+}
+
+/// The authority under a digest.
+pub(crate) async fn authority(conn: &Object, digest: Digest32) -> Result<Option<Authority>> {
+    let statement = conn.prepare_cached(AUTHORITY).await.or_store()?;
+    let row = conn.query_opt(&statement, &[&digest.0.as_slice()]).await.or_store()?;
+    row.map(|row| chain::decode_authority(digest, column(&row, 0)?)).transpose()
+}
+
+/// The stream that holds a name.
+pub(crate) async fn holder(conn: &Object, space: &str, name: &[u8]) -> Result<Option<String>> {
+    if !storable(space) {
+        return Ok(None);
+    }
+    let statement = conn.prepare_cached(HOLDER).await.or_store()?;
+    let row = conn.query_opt(&statement, &[&space, &name]).await.or_store()?;
+    row.map(|row| column(&row, 0)).transpose()
+}
+
+fn fact(row: &Row) -> Result<Fact> {
+    Ok(Fact {
+        seq: unsigned(row, 0)?,
+        stream: column(row, 1)?,
+        version: unsigned(row, 2)?,
+        kind: column(row, 3)?,
+        body: column(row, 4)?,
+        authority: digest(row, 5)?,
+        recorded_at: Timestamp::from_millis(unsigned(row, 6)?),
+        height: BlockHeight(unsigned_32(row, 7)?),
+        prev: digest(row, 8)?,
+        hash: digest(row, 9)?,
+    })
+}

@@ -1,0 +1,140 @@
+//! The writer's connection: what it asks of the server, and the migrations.
+
+use tallystick_app::port::journal::StoreError;
+use tokio_postgres::{Client, Row};
+
+use crate::postgres::error::{OrStore, Result, column, store_error};
+use crate::postgres::options::PostgresOptions;
+
+/// All migrations, in order; the table `tallystick_schema` counts those that the database has. A released one never
+/// changes.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_journal.sql")];
+
+/// The oldest version that is supported, as `server_version_num` has it.
+const SERVER_MIN: i32 = 150_000;
+
+/// How every transaction of the writer begins: each statement sees what was committed before it, so that what is read
+/// after the head was locked is what the last writer left.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// The key of the advisory lock that migrations are made under (`TLYS`).
+const MIGRATION_LOCK: i64 = 0x544c_5953;
+
+/// Settings of the session. What the promise of durability rests on is pinned: a change in the server's files does not
+/// reach a session that has set it. A process that hangs inside a transaction loses the head before the others stop
+/// waiting for it. Plans are made once, and always go through an index, also while tables are too small to need it.
+const SESSION: &str = "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false);
+    SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '15s'; SET statement_timeout = '30s';
+    SET plan_cache_mode = force_generic_plan; SET jit = off;
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
+
+const SERVER: &str = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
+    current_setting('server_encoding'), current_setting('fsync'), current_setting('full_page_writes'),
+    current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_schema()::text";
+
+/// Connects.
+pub(crate) async fn connect(options: &PostgresOptions) -> Result<Client> {
+    let (client, connection) = options.config().connect(options.tls()).await.or_store()?;
+    tokio::spawn(async move {
+        // Whoever waits for an answer on it is told as well.
+        if let Err(error) = connection.await {
+            tracing::warn!(error = %store_error(&error), "a connection to PostgreSQL ended");
+        }
+    });
+    Ok(client)
+}
+
+/// Connects, checks that the server keeps what it acknowledges, and brings the schema up to date.
+pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Client> {
+    let client = connect(options).await?;
+    // A server that is only a copy refuses the transaction itself: first, what can be read without one.
+    let server = client.query_one(SERVER, &[]).await.or_store()?;
+    check_server(&server)?;
+    client.batch_execute(SESSION).await.or_store()?;
+    client.batch_execute(BEGIN).await.or_store()?;
+    check_isolation(&client.query_one(SERVER, &[]).await.or_store()?)?;
+    client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.or_store()?;
+    migrate(&client).await?;
+    client.batch_execute("COMMIT").await.or_store()?;
+    Ok(client)
+}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T> {
+    Err(StoreError::Unavailable(why.into()))
+}
+
+fn check_server(server: &Row) -> Result<()> {
+    let version: i32 = column(server, 0)?;
+    if version < SERVER_MIN {
+        return refuse(format!("PostgreSQL {} is too old: run 15 or later", version / 10_000));
+    }
+    if column(server, 1)? {
+        return refuse("this PostgreSQL server is a standby, which cannot write: connect to the primary");
+    }
+    let encoding: &str = column(server, 2)?;
+    if encoding != "UTF8" {
+        return refuse(format!("the database's encoding is {encoding}: create it with ENCODING 'UTF8'"));
+    }
+    for (index, name) in [(3, "fsync"), (4, "full_page_writes"), (5, "synchronous_commit")] {
+        if column::<&str>(server, index)? == "off" {
+            return refuse(format!(
+                "PostgreSQL runs with {name} = off, and can lose what it has acknowledged: set {name} = on (in \
+                 postgresql.conf, and nowhere else for this role or database), reload it, and start again"
+            ));
+        }
+    }
+    if column::<Option<&str>>(server, 7)?.is_none() {
+        return refuse("the search_path names no schema that is there: create it, or mend the search_path");
+    }
+    Ok(())
+}
+
+fn check_isolation(server: &Row) -> Result<()> {
+    let isolation: &str = column(server, 6)?;
+    if isolation == "read committed" {
+        return Ok(());
+    }
+    refuse(format!(
+        "the server gives a transaction the isolation {isolation:?} where READ COMMITTED was asked for: use PostgreSQL \
+         itself, without anything in between that changes transactions"
+    ))
+}
+
+/// Applies what is missing, in the transaction under way; refuses a database that is not ours, and one that a later
+/// program wrote.
+async fn migrate(client: &Client) -> Result<()> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let version = version(client).await?;
+    if !(0..=known).contains(&version) {
+        return refuse(format!(
+            "the database has schema version {version}, and this program knows {known} at most: run a newer one"
+        ));
+    }
+    for (index, sql) in (1i64..).zip(MIGRATIONS).filter(|(index, _)| *index > version) {
+        client.batch_execute(sql).await.or_store()?;
+        client.execute("UPDATE tallystick_schema SET version = $1", &[&index]).await.or_store()?;
+    }
+    Ok(())
+}
+
+async fn version(client: &Client) -> Result<i64> {
+    const OURS: &str = "SELECT to_regclass(quote_ident(current_schema()) || '.tallystick_schema') IS NOT NULL";
+    // What belongs to an extension is nobody's data.
+    const OTHERS: &str =
+        "SELECT count(*) FROM pg_class c WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+        AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (SELECT FROM pg_depend d
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
+    const MAKE: &str = "CREATE TABLE tallystick_schema (one smallint PRIMARY KEY CHECK (one = 1),
+            version bigint NOT NULL);
+        INSERT INTO tallystick_schema (one, version) VALUES (1, 0)";
+    if !column::<bool>(&client.query_one(OURS, &[]).await.or_store()?, 0)? {
+        if column::<i64>(&client.query_one(OTHERS, &[]).await.or_store()?, 0)? > 0 {
+            return refuse("the database holds tables of another program: create one for this program alone");
+        }
+        client.batch_execute(MAKE).await.or_store()?;
+    }
+    match client.query_opt("SELECT version FROM tallystick_schema", &[]).await.or_store()? {
+        Some(row) => column(&row, 0),
+        None => Err(StoreError::Corrupt("the schema's version is missing".into())),
+    }
+}

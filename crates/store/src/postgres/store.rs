@@ -1,0 +1,197 @@
+//! The store: open, close, and the ports.
+
+use async_trait::async_trait;
+use std::{fmt, sync::Arc};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError};
+use tallystick_app::port::limits::{check_rows, check_time};
+use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
+use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
+use tallystick_escrow::Task;
+
+use crate::chain::Head;
+use crate::postgres::error::{Result, closed};
+use crate::postgres::{
+    facts,
+    options::PostgresOptions,
+    outbox,
+    plan::{Answer, Work},
+    readers::Readers,
+    session::Session,
+    tasks, verify,
+    writer::Writer,
+};
+use crate::prepared::Prepared;
+
+/// The store on one PostgreSQL database (15 or later). Several processes may have it open at once. A clone is the same
+/// store.
+///
+/// Needs a tokio runtime for everything.
+#[derive(Clone)]
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: PostgresOptions,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl PostgresStore {
+    /// Connects to the database and brings its schema up to date; the database must be there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer or is set up so that it could lose what it
+    /// acknowledged, or if the database belongs to another program or was written by a newer version of this one;
+    /// [`StoreError::Corrupt`] if the last fact does not match its hash, or is not the one that was written last.
+    pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
+        let readers = Readers::new(&options)?;
+        let writer = Writer::start(Session::open(options.clone()).await?);
+        Ok(Self { inner: Arc::new(Inner { options, writer, readers }) })
+    }
+
+    /// Waits until the store can write no more, because the database is damaged, tells another history than before, or
+    /// by a panic: every write fails from then on, and the process should stop. Waits for ever if it is closed. A
+    /// server that is away for a while is no such reason.
+    pub async fn failed(&self) {
+        self.inner.writer.failed().await;
+    }
+
+    /// Writes what was accepted, and closes all connections. All clones answer [`StoreError::Unavailable`] from then
+    /// on. Without it the same happens after the last clone is dropped, but nobody can wait for it.
+    pub async fn close(&self) {
+        self.inner.readers.close();
+        self.inner.writer.close().await;
+    }
+
+    /// Recomputes everything from the first fact: numbers, links, hashes, versions, authorities. Answers how many facts
+    /// there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], naming the first bad fact.
+    pub async fn verify_chain(&self) -> Result<u64, StoreError> {
+        self.verify_after(Head::START).await
+    }
+
+    /// The same for the last `count` facts, which must follow the fact before them. Answers how many were checked.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], naming the first bad fact among them.
+    pub async fn verify_tail(&self, count: u64) -> Result<u64, StoreError> {
+        let head = verify::tail(&self.inner.readers.get().await?, count).await?;
+        self.verify_after(head).await
+    }
+
+    async fn verify_after(&self, start: Head) -> Result<u64> {
+        let mut head = start;
+        loop {
+            let next = verify::page(&self.inner.readers.get().await?, head).await?;
+            if next == head {
+                return Ok(head.seq.saturating_sub(start.seq));
+            }
+            head = next;
+        }
+    }
+
+    async fn write(&self, work: Work) -> Result<Answer> {
+        self.inner.writer.write(work).await.map_err(|error| match error {
+            AppendError::Store(error) => error,
+            // Only appends are refused in another way.
+            other => StoreError::Unavailable(other.to_string()),
+        })
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresStore({:?})", self.inner.options)
+    }
+}
+
+#[async_trait]
+impl Journal for PostgresStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let prepared = Prepared::try_new(append)?;
+        match self.inner.writer.write(Work::Append(Box::new(prepared))).await? {
+            Answer::Appended(appended) => Ok(appended),
+            _ => Err(closed().into()),
+        }
+    }
+
+    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>> {
+        facts::of_stream(&self.inner.readers.get().await?, stream, after_version).await
+    }
+
+    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>> {
+        facts::after(&self.inner.readers.get().await?, after_seq, limit).await
+    }
+
+    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
+        facts::authority(&self.inner.readers.get().await?, digest).await
+    }
+
+    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
+        facts::holder(&self.inner.readers.get().await?, space, name).await
+    }
+
+    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
+        outbox::due(&self.inner.readers.get().await?, now, limit).await
+    }
+
+    async fn next_effect_due(&self) -> Result<Option<Timestamp>> {
+        outbox::next_due(&self.inner.readers.get().await?).await
+    }
+
+    async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<()> {
+        check_time(until)?;
+        self.write(Work::Defer { key: key.to_owned(), until }).await.map(|_| ())
+    }
+
+    async fn finish_effect(&self, key: &str) -> Result<()> {
+        self.write(Work::Finish { key: key.to_owned() }).await.map(|_| ())
+    }
+
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool> {
+        check_time(forget_after)?;
+        Ok(self.write(Work::Admit { request, now, forget_after }).await? == Answer::Admitted(true))
+    }
+}
+
+#[async_trait]
+impl TaskReader for PostgresStore {
+    async fn task(&self, id: Id<Task>) -> Result<Option<String>> {
+        tasks::view(&self.inner.readers.get().await?, id).await
+    }
+
+    async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>> {
+        tasks::views(&self.inner.readers.get().await?, query).await
+    }
+
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
+        tasks::due(&self.inner.readers.get().await?, now, height, limit).await
+    }
+
+    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
+        tasks::next_wake(&self.inner.readers.get().await?).await
+    }
+}
+
+#[async_trait]
+impl TaskRebuild for PostgresStore {
+    async fn rows_format(&self) -> Result<u32> {
+        tasks::format(&self.inner.readers.get().await?).await
+    }
+
+    async fn clear_rows(&self) -> Result<()> {
+        self.write(Work::Clear).await.map(|_| ())
+    }
+
+    async fn show_rows(&self, rows: Vec<TaskRow>) -> Result<()> {
+        check_rows(&rows)?;
+        self.write(Work::Show(rows)).await.map(|_| ())
+    }
+
+    async fn set_rows_format(&self, format: u32) -> Result<()> {
+        self.write(Work::SetFormat(format)).await.map(|_| ())
+    }
+}

@@ -1,0 +1,18 @@
+//! The store on one SQLite file.
+
+mod append;
+mod error;
+mod facts;
+mod file;
+mod ledger;
+mod lock;
+mod outbox;
+mod readers;
+mod requests;
+mod schema;
+mod store;
+mod tasks;
+mod verify;
+mod writer;
+
+pub use store::SqliteStore;

@@ -1,0 +1,29 @@
+//! The store on PostgreSQL, each test in a database of its own.
+
+mod contract;
+mod crash;
+mod damage;
+mod lost;
+mod open;
+mod several;
+
+use tallystick_app::port::journal::StoreError;
+use tallystick_store::{PostgresOptions, PostgresStore};
+use tallystick_testkit::Cluster;
+
+async fn open(address: &str) -> Result<PostgresStore, StoreError> {
+    PostgresStore::open(PostgresOptions::try_new(address)?).await
+}
+
+/// An empty store.
+async fn fresh() -> (PostgresStore, String) {
+    let address = Cluster::shared().database();
+    (open(&address).await.expect("a new store"), address)
+}
+
+/// A connection behind the store's back.
+async fn connection(address: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client
+}

@@ -1,0 +1,6 @@
+//! The store on SQLite.
+
+mod contract;
+mod crash;
+mod damage;
+mod files;
