@@ -39,7 +39,7 @@ proptest! {
         bytes.splice(at..(at + cut % 8).min(bytes.len()), with.iter().copied());
         for bytes in [bytes.as_slice(), &with, text.as_bytes()] {
             if let Ok(bundle) = ProofBundle::parse(bytes) {
-                prop_assert_eq!(bundle.to_string().as_bytes(), bytes);
+                prop_assert_eq!(bundle.to_string().into_bytes(), bytes);
             }
             let _ = (Note::parse(bytes), AddCheckpoint::parse(bytes), witness::parse_cosignatures(bytes));
         }
