@@ -55,7 +55,7 @@ impl Cluster {
     /// As [`Cluster::start`].
     pub fn start_in(place: &Path, settings: &[&str]) -> Self {
         let programs = programs().unwrap_or_else(|| {
-            panic!("the programs of PostgreSQL {VERSION_MIN} or later are missing: run `scripts/setup postgresql`")
+            panic!("the programs of PostgreSQL {VERSION_MIN} or later are missing: run `make postgres`")
         });
         let user = unprivileged();
         let folder = folder(place, user);
