@@ -48,9 +48,7 @@ async fn a_payout_does_not_begin_late() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_height_is_told() {
     let stage = Stage::with(&[]).await;
-    let height = stage.platform.node.height();
-    stage.mine(3).await;
-    let wanted = RailNotice::Block { height: BlockHeight(height.0 + 3) };
+    let wanted = RailNotice::Block { height: stage.mine(3).await };
     stage.recorder().until("the new height", |notice| *notice == wanted).await;
     stage.stop().await;
 }

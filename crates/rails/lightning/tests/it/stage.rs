@@ -324,9 +324,10 @@ impl Stage {
     }
 
     /// Mines, and waits until the platform and all parties have seen it.
-    pub async fn mine(&self, blocks: u32) {
+    pub async fn mine(&self, blocks: u32) -> BlockHeight {
         let height = self.net.mine(blocks).await.unwrap();
         wait_until("the platform to see the block", async || Ok(self.platform.node.height() >= height)).await.unwrap();
+        height
     }
 
     /// All money in channels between these parties and the platform.
