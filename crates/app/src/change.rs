@@ -1,12 +1,12 @@
 //! A decision as the transaction that the journal takes, and back.
 
-use tallystick_core::{Authority, Ctx, Id, PaymentHash, canonical};
+use tallystick_core::{Authority, Body, Ctx, Fact, Id, PaymentHash, canonical};
 use tallystick_escrow::{Effect, Event, Rejection, State, Task, TaskView};
 
 use crate::{
     error::AppError,
     port::{
-        journal::{Append, Fact, NewEffect, NewFact, Reservation, StoreError},
+        journal::{Append, NewEffect, NewFact, Reservation, StoreError},
         tasks::TaskRow,
     },
 };
@@ -16,6 +16,9 @@ use crate::{
 pub(crate) const ROWS_FORMAT: u32 = 1;
 /// Payment hashes are reserved in this space: one hash belongs to one task for ever.
 pub(crate) const HASH_SPACE: &str = "payment_hash";
+
+/// What the names of tasks' streams begin with.
+const TASKS: &str = "escrow/";
 
 /// What a decision changes.
 pub(crate) struct Change<'a> {
@@ -37,14 +40,15 @@ impl Change<'_> {
         Ok(Append {
             stream: stream_of(self.id),
             expected_version: self.version,
-            facts: self.events.iter().map(new_fact).collect(),
+            facts: self.events.iter().map(new_fact).collect::<Result<_, _>>()?,
             authority,
             recorded_at: ctx.now,
             height: ctx.height,
             effects: self.effects.iter().map(new_effect).collect(),
             finishes: finishes.into_iter().collect(),
             reservations: self.events.iter().flat_map(hashes).map(reservation).collect(),
-            row: row(self.id, self.version_after(), self.after)?,
+            row: Some(row(self.id, self.version_after(), self.after)?),
+            erases: None,
         })
     }
 
@@ -71,13 +75,23 @@ pub(crate) fn row(id: Id<Task>, version: u64, state: &State) -> Result<TaskRow, 
 }
 
 /// The event that a fact holds.
-pub(crate) fn event_of(fact: &Fact) -> Result<Event, StoreError> {
-    canonical::decode("escrow event", &fact.body)
-        .map_err(|error| StoreError::Corrupt(format!("fact {}: {error}", fact.seq)))
+///
+/// # Errors
+/// [`AppError::Erased`] if its body was; [`AppError::Store`] if it is none of ours.
+pub(crate) fn event_of(fact: &Fact) -> Result<Event, AppError> {
+    let content = fact.body.content().ok_or(AppError::Erased)?;
+    canonical::decode("escrow event", content)
+        .map_err(|error| StoreError::Corrupt(format!("fact {}: {error}", fact.seq)).into())
 }
 
-fn new_fact(event: &Event) -> NewFact {
-    NewFact { kind: event.kind(), body: canonical::encode(event) }
+/// What parties agree on is theirs: every body is private.
+fn new_fact(event: &Event) -> Result<NewFact, AppError> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).map_err(|error| {
+        tracing::error!("the system has no randomness: {error}");
+        AppError::Fault
+    })?;
+    Ok(NewFact { kind: event.kind(), body: Body::private(salt, canonical::encode(event)) })
 }
 
 fn new_effect(effect: &Effect) -> NewEffect {
@@ -98,12 +112,17 @@ fn reservation(hash: PaymentHash) -> Reservation {
 
 /// The stream of a task.
 pub(crate) fn stream_of(id: Id<Task>) -> String {
-    format!("escrow/{id}")
+    format!("{TASKS}{id}")
+}
+
+/// Whether a stream is a task's.
+pub(crate) fn is_task(stream: &str) -> bool {
+    stream.starts_with(TASKS)
 }
 
 /// The task of a stream.
 pub(crate) fn task_of(stream: &str) -> Result<Id<Task>, StoreError> {
-    let id = stream.strip_prefix("escrow/").and_then(|id| id.parse().ok());
+    let id = stream.strip_prefix(TASKS).and_then(|id| id.parse().ok());
     id.ok_or_else(|| StoreError::Corrupt(format!("{stream} is no task's stream")))
 }
 

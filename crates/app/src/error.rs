@@ -39,6 +39,12 @@ pub enum AppError {
     /// It was accepted, but its outcome is not there yet.
     #[error("accepted, but the outcome is still under way; ask for the task again")]
     Pending,
+    /// What is asked for was erased.
+    #[error("the contents of this task were erased; what is left is in the log")]
+    Erased,
+    /// The task is still going on.
+    #[error("a task can be erased once it has ended and nothing of it is under way")]
+    NotEnded,
     /// Our own code failed; the log has more.
     #[error("the node made a mistake of its own; it is logged")]
     Fault,
@@ -56,6 +62,8 @@ impl Coded for AppError {
             Self::Starting => Code("app.starting"),
             Self::Full => Code("app.full"),
             Self::Pending => Code("app.pending"),
+            Self::Erased => Code("app.erased"),
+            Self::NotEnded => Code("app.not_ended"),
             Self::Fault => Code("app.fault"),
         }
     }

@@ -14,6 +14,8 @@
 //! | `rebuild` | makes the read model again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
+//! | [`erase`] | erases what a task's facts say, while what they prove stays |
+//! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`port`] | what the use cases need of the world |
 //!
 //! # Invariants
@@ -26,8 +28,10 @@
 pub mod app;
 mod change;
 pub mod clock;
+pub mod erase;
 pub mod error;
 mod listen;
+pub mod log;
 pub mod outbox;
 pub mod port;
 mod rebuild;

@@ -40,6 +40,8 @@ impl RailListener for App {
         match self.report(id, command, finishes).await {
             Ok(_) => Ok(Heard::Noted),
             Err(AppError::Rejected(rejection)) => heard_rejection(id, &rejection),
+            // It had ended, so nothing of it is ours any more.
+            Err(AppError::Erased) => Ok(Heard::Unknown),
             Err(error) => Err(not_heard(error)),
         }
     }

@@ -4,7 +4,7 @@ use tallystick_escrow::State;
 
 use crate::{
     app::App,
-    change::{ROWS_FORMAT, row, task_of},
+    change::{ROWS_FORMAT, is_task, row, task_of},
     error::AppError,
     port::{limits::PAGE_MAX, tasks::TaskRebuild},
     road::replay,
@@ -38,9 +38,13 @@ impl App {
             let Some(last) = page.last() else { break };
             after = last.seq;
             let mut made = Vec::new();
-            for first in page.iter().filter(|fact| fact.version == 1) {
+            for first in page.iter().filter(|fact| fact.version == 1 && is_task(&fact.stream)) {
                 let facts = journal.stream(&first.stream, 0).await?;
-                let (state, version) = replay(State::default(), 0, &facts)?;
+                let (state, version) = match replay(State::default(), 0, &facts) {
+                    // It has no row any more.
+                    Err(AppError::Erased) => continue,
+                    replayed => replayed?,
+                };
                 made.push(row(task_of(&first.stream)?, version, &state)?);
                 count += 1;
             }

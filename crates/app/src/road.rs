@@ -5,14 +5,14 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
-use tallystick_core::{Authority, Ctx, Decider, Decision, Id, NodeWord, PaymentHash, SignedRequest, canonical};
+use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, NodeWord, PaymentHash, SignedRequest, canonical};
 use tallystick_escrow::{Command, Escrow, NodeCommand, Rejection, State, Task, TrancheState, UserCommand};
 
 use crate::{
     app::{Answer, App, TaskUpdate},
     change::{Change, event_of, stream_of, view_of},
     error::AppError,
-    port::journal::{AppendError, Fact, StoreError},
+    port::journal::{AppendError, StoreError},
 };
 
 /// Tasks kept in memory; more are read from the journal when they are needed.
@@ -40,6 +40,11 @@ impl Cache {
         if version > 0 && tasks.peek(&id).is_none_or(|(_, known)| *known < version) {
             tasks.put(id, (state.clone(), version));
         }
+    }
+
+    /// Forgets a task.
+    pub(crate) fn forget(&self, id: Id<Task>) {
+        self.tasks().pop(&id);
     }
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, LruCache<Id<Task>, (State, u64)>> {
@@ -141,6 +146,7 @@ impl App {
             Ok(appended) => appended,
             Err(AppendError::Conflict { .. }) => return Ok(None),
             Err(AppendError::Taken { .. }) => return Err(Rejection::HashReused.into()),
+            Err(AppendError::UnderWay { .. }) => return Err(AppError::Fault),
             // Whether the facts are on disk is unknown; whoever loads the task next reads them.
             Err(AppendError::Store(error)) => return Err(error.into()),
         };
@@ -193,7 +199,7 @@ impl App {
 }
 
 /// Applies the facts that follow a version.
-pub(crate) fn replay(state: State, version: u64, facts: &[Fact]) -> Result<(State, u64), StoreError> {
+pub(crate) fn replay(state: State, version: u64, facts: &[Fact]) -> Result<(State, u64), AppError> {
     facts
         .iter()
         .try_fold((state, version), |(state, _), fact| Ok((Escrow::evolve(state, &event_of(fact)?), fact.version)))

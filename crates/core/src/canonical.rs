@@ -42,6 +42,26 @@ pub fn frame(tag: &str, fields: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
+/// The fields that [`frame`] framed under a tag. Nothing for any other bytes, trailing ones included.
+pub fn unframe<'a, const N: usize>(tag: &str, bytes: &'a [u8]) -> Option<[&'a [u8]; N]> {
+    let mut rest = bytes;
+    if next_field(&mut rest)? != tag.as_bytes() {
+        return None;
+    }
+    let mut fields = [[].as_slice(); N];
+    for field in &mut fields {
+        *field = next_field(&mut rest)?;
+    }
+    rest.is_empty().then_some(fields)
+}
+
+fn next_field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (field, after) = after.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    *rest = after;
+    Some(field)
+}
+
 /// The SHA-256 of [`frame`].
 pub fn digest(tag: &str, fields: &[&[u8]]) -> Digest32 {
     sha256(&frame(tag, fields))
@@ -70,6 +90,16 @@ mod tests {
             digest("tallystick/test/v1", &[b"x"]).to_string(),
             sha256(&frame("tallystick/test/v1", &[b"x"])).to_string()
         );
+    }
+
+    #[test]
+    fn fields_come_back_and_nothing_else_does() {
+        let framed = frame("t", &[b"ab", b""]);
+        assert_eq!(unframe::<2>("t", &framed), Some([b"ab".as_slice(), b""]));
+        assert_eq!(unframe::<2>("u", &framed), None);
+        assert_eq!(unframe::<1>("t", &framed), None);
+        assert_eq!(unframe::<3>("t", &framed), None);
+        assert_eq!(unframe::<1>("t", &[1, 0, 0, 0, b't', 255, 255, 255, 255]), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | [`hash`] | 32-byte digests and payment hashes |
 //! | [`canonical`] | framed bytes: two different values never share an encoding |
 //! | [`claim`] | the signed request, or the node's own signed word, behind a fact |
+//! | [`fact`] | what the journal records: entries, commitments and their openings |
 //! | [`decider`] | the shape of all rules: state, command and context to a decision |
 //! | [`code`] | stable error codes |
 //!
@@ -24,6 +25,7 @@ pub mod canonical;
 pub mod claim;
 pub mod code;
 pub mod decider;
+pub mod fact;
 pub mod hash;
 pub mod height;
 pub mod id;
@@ -34,6 +36,7 @@ pub use amount::{AmountError, BasisPoints, Msat, Sat};
 pub use claim::{Authority, NodeKey, NodeWord, SignedRequest};
 pub use code::{Code, Coded};
 pub use decider::{Ctx, Decider, Decision};
+pub use fact::{Body, Fact, Opening};
 pub use hash::{Digest32, PaymentHash};
 pub use height::{BlockHeight, Blocks};
 pub use id::Id;

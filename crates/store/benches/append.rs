@@ -10,7 +10,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 use std::{fs::File, path::Path};
 
-use tallystick_app::port::journal::{Append, Journal, NewEffect, NewFact, Reservation, StoreError};
+use tallystick_app::port::journal::{Append, Journal, NewEffect, Reservation, StoreError};
 use tallystick_core::{Authority, BlockHeight, SignedRequest, canonical};
 use tallystick_store::{PostgresOptions, PostgresStore, SqliteStore};
 use tallystick_testkit::Cluster;
@@ -119,20 +119,20 @@ fn append(task: u64, version: u64) -> Append {
     let words = format!("task {task}, version {version}: ");
     let id = canonical::sha256(words.as_bytes());
     append.authority = Authority::Request(SignedRequest {
-        author: append.row.requester,
+        author: fixture::key(1),
         id,
         event: words.clone() + &"e".repeat(600),
         body: (words.clone() + &"b".repeat(300)).into_bytes(),
     });
-    append.facts = vec![NewFact { kind: KIND, body: (words.clone() + &"f".repeat(250)).into_bytes() }];
+    append.facts = vec![fixture::private(KIND, (words.clone() + &"f".repeat(250)).into_bytes())];
     append.effects = vec![NewEffect { key: format!("{task}/{version}"), body: vec![0; 120], due: NOW }];
     append.finishes = version.checked_sub(1).map(|before| format!("{task}/{before}")).into_iter().collect();
     if version == 1 {
         append.reservations = vec![Reservation { space: "payment_hash", name: id.0.to_vec() }];
     }
-    append.row.state = if version < 4 { "open" } else { "held" };
-    append.row.wake_height = Some(BlockHeight(800_000));
-    append.row.view = words + &"v".repeat(800);
+    fixture::row_mut(&mut append).state = if version < 4 { "open" } else { "held" };
+    fixture::row_mut(&mut append).wake_height = Some(BlockHeight(800_000));
+    fixture::row_mut(&mut append).view = words + &"v".repeat(800);
     append
 }
 

@@ -1,7 +1,8 @@
 //! The chain, whatever holds it: its end, and whether one fact follows another.
 
-use tallystick_app::port::journal::{CHAIN_START, Fact, StoreError, authority_digest};
-use tallystick_core::{Authority, Digest32, canonical};
+use tallystick_app::port::journal::StoreError;
+use tallystick_core::fact::{CHAIN_START, authority_digest};
+use tallystick_core::{Authority, Body, Digest32, Fact, canonical};
 
 use crate::error::Result;
 
@@ -12,6 +13,16 @@ pub(crate) struct Head {
     pub(crate) seq: u64,
     /// The last fact's hash.
     pub(crate) hash: Digest32,
+}
+
+impl Kept {
+    /// The authority, if it is still there.
+    pub(crate) fn whole(self) -> Option<Authority> {
+        match self {
+            Self::Whole(authority) => Some(authority),
+            Self::Erased => None,
+        }
+    }
 }
 
 impl Head {
@@ -25,6 +36,7 @@ impl Head {
     pub(crate) fn checked(last: Option<Fact>, written: Self) -> Result<Self> {
         let head = match last {
             Some(last) if last.link() != last.hash => return Err(bad(last.seq, "does not match its hash")),
+            Some(last) if !last.body.is_sound() => return Err(bad(last.seq, OPENS_NOTHING)),
             Some(last) => Self { seq: last.seq, hash: last.hash },
             None => Self::START,
         };
@@ -60,6 +72,9 @@ impl Head {
         if fact.hash != fact.link() {
             return Err(bad(fact.seq, "does not match its hash"));
         }
+        if !fact.body.is_sound() {
+            return Err(bad(fact.seq, OPENS_NOTHING));
+        }
         Ok(Self { seq: fact.seq, hash: fact.hash })
     }
 }
@@ -85,24 +100,39 @@ pub(crate) fn check_predecessor(fact: &Fact, predecessor: Option<u64>) -> Result
     Err(bad(fact.seq, "skips a version of its stream"))
 }
 
-/// Checks the authority that was read for fact `seq` under `digest`.
-pub(crate) fn check_authority(seq: u64, digest: Digest32, read: Result<Option<Authority>>) -> Result<()> {
+/// An authority as the table holds it.
+pub(crate) enum Kept {
+    /// Whole.
+    Whole(Authority),
+    /// Its bytes were erased.
+    Erased,
+}
+
+/// Checks the authority that was read for a fact. It may be erased if the fact's body is.
+pub(crate) fn check_authority(fact: &Fact, read: Result<Option<Kept>>) -> Result<()> {
+    let seq = fact.seq;
     match read {
-        Ok(Some(authority)) if authority_digest(&authority) == digest => Ok(()),
-        Ok(Some(_)) => Err(bad(seq, "has an authority that does not match its digest")),
+        Ok(Some(Kept::Whole(authority))) if authority_digest(&authority) == fact.authority => Ok(()),
+        Ok(Some(Kept::Whole(_))) => Err(bad(seq, "has an authority that does not match its digest")),
+        Ok(Some(Kept::Erased)) if matches!(fact.body, Body::Private { opening: None, .. }) => Ok(()),
+        Ok(Some(Kept::Erased)) => Err(bad(seq, "has an authority that was erased without it")),
         Ok(None) => Err(bad(seq, "has no authority")),
         Err(StoreError::Corrupt(_)) => Err(bad(seq, "has an authority that cannot be read")),
         Err(error) => Err(error),
     }
 }
 
-/// Decodes an authority.
+/// Decodes an authority, which may be erased.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`]. The digest is public, the bytes may hold a user's words: only the first is named.
-pub(crate) fn decode_authority(digest: Digest32, bytes: &[u8]) -> Result<Authority> {
-    canonical::decode("authority", bytes).map_err(|error| StoreError::Corrupt(format!("authority {digest}: {error}")))
+pub(crate) fn decode_authority(digest: Digest32, bytes: Option<&[u8]>) -> Result<Kept> {
+    let Some(bytes) = bytes else { return Ok(Kept::Erased) };
+    let decoded = canonical::decode("authority", bytes);
+    decoded.map(Kept::Whole).map_err(|error| StoreError::Corrupt(format!("authority {digest}: {error}")))
 }
+
+const OPENS_NOTHING: &str = "has a body that does not open its commitment";
 
 fn bad(seq: u64, what: &str) -> StoreError {
     StoreError::Corrupt(format!("fact {seq} {what}"))

@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `chain` | the end of the chain, and whether one fact follows another |
+//! | `columns` | a fact's body as columns |
 //! | `prepared` | an append whose turn has not come yet |
 //! | `error` | what both answer alike |
 //! | `sqlite` | [`SqliteStore`] |
@@ -23,7 +24,7 @@
 //! | `ledger` | the writer's connection: transactions, savepoints and the head of the chain |
 //! | `append`, `outbox`, `requests` | what is done inside a transaction |
 //! | `readers` | the pool of read-only connections |
-//! | `facts`, `tasks` | queries |
+//! | `facts`, `tasks`, `log` | queries; the tree |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `error` | SQLite's errors in the port's words |
 //!
@@ -42,7 +43,7 @@
 //! | `session` | the writer's connection: tries, and what came of a COMMIT that was not answered |
 //! | `batch`, `plan`, `write`, `statements` | one transaction: read what it asks for, decide in memory, write it |
 //! | `readers` | the pool of read-only connections |
-//! | `facts`, `outbox`, `tasks` | queries |
+//! | `facts`, `outbox`, `tasks`, `log` | queries; the tree |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `error` | PostgreSQL's errors in the port's words |
 //!
@@ -58,7 +59,7 @@
 //!   does not open.
 //! * After damage, nothing of the transaction counts and the writer stops for good: what the disk holds then is learned
 //!   by opening again, not by going on. `failed` tells.
-//! * Facts and authorities are never updated or deleted; triggers refuse it.
+//! * Facts and authorities are never updated or deleted, only what is private in them is erased; triggers refuse all else.
 //!
 //! # Invariants of SQLite
 //! * One thread writes. Nothing else opens the database for writing.
@@ -78,6 +79,7 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+mod columns;
 mod error;
 mod postgres;
 mod prepared;

@@ -1,6 +1,7 @@
 //! An append whose turn has not come yet.
 
-use tallystick_app::port::journal::{Append, authority_digest};
+use tallystick_app::port::journal::Append;
+use tallystick_core::fact::authority_digest;
 use tallystick_core::{Digest32, canonical};
 
 use crate::error::Result;

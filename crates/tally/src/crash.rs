@@ -13,10 +13,10 @@ use std::{
     },
 };
 use tallystick_app::port::{
-    journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError},
+    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
 
 /// Die at this point: a number, counted from 1, or a name. Absent or empty: never.
 pub const AT_VAR: &str = "TALLY_CRASH_AT";

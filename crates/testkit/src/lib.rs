@@ -9,7 +9,8 @@
 //! | [`memory_store`] | the journal and the read model in memory |
 //! | [`postgres`] | a PostgreSQL server of our own, thrown away afterwards |
 //! | [`rail`] | a Lightning network in memory |
-//! | [`mod@store_suite`] | the contract of journal and read model |
+//! | [`mod@store_suite`] | the contract of journal, log and read model |
+//! | [`witness`] | a witness in memory |
 
 mod cases;
 pub mod chain_suite;
@@ -19,9 +20,11 @@ pub mod memory_store;
 pub mod postgres;
 pub mod rail;
 pub mod store_suite;
+pub mod witness;
 
 pub use cases::cases;
 pub use clock::ManualClock;
 pub use memory_store::MemoryStore;
 pub use postgres::Cluster;
 pub use rail::SimRail;
+pub use witness::SimWitness;

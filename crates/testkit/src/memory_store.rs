@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tallystick_app::port::journal::{
-    Append, AppendError, Appended, CHAIN_START, Fact, Journal, PendingEffect, StoreError, authority_digest,
-};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Erasure, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{EFFECT_PAUSE_MAX, PAGE_MAX, STATES_MAX, check_rows, check_time};
+use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
-use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
+use tallystick_core::fact::{CHAIN_START, authority_digest};
+use tallystick_core::{Authority, BlockHeight, Body, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
+use tallystick_log::Tile;
 
 /// Keeps everything until it is dropped. What is acknowledged is as durable as this value.
 #[derive(Default)]
@@ -28,6 +29,8 @@ struct State {
     seen: BTreeMap<Digest32, Timestamp>,
     rows: BTreeMap<Id<Task>, TaskRow>,
     rows_format: u32,
+    log: LogState,
+    tiles: BTreeMap<(u8, u64), Vec<u8>>,
 }
 
 struct Effect {
@@ -58,6 +61,9 @@ impl State {
             if self.reservations.get(&name).is_some_and(|holder| *holder != append.stream) {
                 return Err(AppendError::Taken { space: reservation.space });
             }
+        }
+        if let Some(erasure) = &append.erases {
+            self.check_erasure(erasure)?;
         }
         for reservation in append.reservations {
             self.reservations.insert((reservation.space.to_owned(), reservation.name), append.stream.clone());
@@ -93,8 +99,34 @@ impl State {
         for key in &append.finishes {
             self.finish(key);
         }
-        self.show(append.row);
+        append.row.into_iter().for_each(|row| self.show(row));
+        append.erases.iter().for_each(|erasure| self.erase(erasure));
         Ok(Appended { seq: self.head(), version })
+    }
+
+    fn check_erasure(&self, erasure: &Erasure) -> Result<(), AppendError> {
+        let actual = self.versions.get(&erasure.stream).copied().unwrap_or(0);
+        if actual != erasure.version {
+            return Err(AppendError::Conflict { expected: erasure.version, actual });
+        }
+        let mut effects = self.effects.iter();
+        match effects.any(|effect| !effect.finished && effect.pending.stream == erasure.stream) {
+            true => Err(AppendError::UnderWay { stream: erasure.stream.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    fn erase(&mut self, erasure: &Erasure) {
+        for fact in self.facts.iter_mut().filter(|fact| fact.stream == erasure.stream) {
+            if let Body::Private { opening, .. } = &mut fact.body {
+                *opening = None;
+                self.authorities.remove(&fact.authority);
+            }
+        }
+        for effect in self.effects.iter_mut().filter(|effect| effect.pending.stream == erasure.stream) {
+            effect.pending.body.clear();
+        }
+        self.rows.remove(&erasure.task);
     }
 
     fn show(&mut self, row: TaskRow) {
@@ -184,6 +216,39 @@ impl Journal for MemoryStore {
             return Ok(false);
         }
         state.seen.insert(request, forget_after);
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl LogStore for MemoryStore {
+    async fn log_state(&self) -> Result<LogState, StoreError> {
+        Ok(self.state().log.clone())
+    }
+
+    async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.state().tiles.get(&(level, index)).cloned())
+    }
+
+    async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        if state.log.size != from {
+            return Ok(false);
+        }
+        state.log.size = to;
+        for tile in tiles {
+            state.tiles.insert((tile.id.level(), tile.id.index()), tile.to_bytes());
+        }
+        Ok(true)
+    }
+
+    async fn publish(&self, published: Published) -> Result<bool, StoreError> {
+        let log = &mut self.state().log;
+        let newer = log.published.as_ref().is_none_or(|before| before.size < published.size);
+        if !newer || published.size > log.size {
+            return Ok(false);
+        }
+        log.published = Some(published);
         Ok(true)
     }
 }

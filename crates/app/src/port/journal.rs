@@ -8,73 +8,18 @@
 //!   [`Journal::stream`] is always whole.
 
 use async_trait::async_trait;
-use tallystick_core::{Authority, BlockHeight, Code, Coded, Digest32, Timestamp, canonical};
+use tallystick_core::{Authority, BlockHeight, Body, Code, Coded, Digest32, Fact, Id, Timestamp};
+use tallystick_escrow::Task;
 
 use super::tasks::TaskRow;
-
-const FACT_TAG: &str = "tallystick/fact/v2";
-const AUTHORITY_TAG: &str = "tallystick/authority/v1";
-
-/// The `prev` of the first fact.
-pub const CHAIN_START: Digest32 = Digest32([0; 32]);
 
 /// A fact to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewFact {
     /// What kind of fact, for example `escrow.task_created`.
     pub kind: &'static str,
-    /// Its canonical bytes.
-    pub body: Vec<u8>,
-}
-
-/// A recorded fact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
-    /// Position in the whole journal, from 1.
-    pub seq: u64,
-    /// Which aggregate, for example `escrow/0197…`.
-    pub stream: String,
-    /// Position in the stream, from 1.
-    pub version: u64,
-    /// What kind of fact.
-    pub kind: String,
-    /// Its canonical bytes.
-    pub body: Vec<u8>,
-    /// The digest of the authority behind it ([`authority_digest`]).
-    pub authority: Digest32,
-    /// When it was decided.
-    pub recorded_at: Timestamp,
-    /// The height of the best block that the node knew when it was decided.
-    pub height: BlockHeight,
-    /// The chain hash of the fact before it.
-    pub prev: Digest32,
-    /// This fact's chain hash: [`Fact::link`].
-    pub hash: Digest32,
-}
-
-impl Fact {
-    /// The chain hash: SHA-256 over the framed fields, the fact before it included.
-    pub fn link(&self) -> Digest32 {
-        canonical::digest(
-            FACT_TAG,
-            &[
-                &self.prev.0,
-                &self.seq.to_le_bytes(),
-                self.stream.as_bytes(),
-                &self.version.to_le_bytes(),
-                self.kind.as_bytes(),
-                &self.body,
-                &self.authority.0,
-                &self.recorded_at.as_millis().to_le_bytes(),
-                &self.height.0.to_le_bytes(),
-            ],
-        )
-    }
-}
-
-/// The digest under which an authority is stored, once, for all facts that it caused.
-pub fn authority_digest(authority: &Authority) -> Digest32 {
-    canonical::digest(AUTHORITY_TAG, &[&canonical::encode(authority)])
+    /// Its canonical bytes: public, or private with their opening.
+    pub body: Body,
 }
 
 /// Something to be done outside, at least once.
@@ -134,8 +79,22 @@ pub struct Append {
     pub finishes: Vec<String>,
     /// Names that the stream takes. One that it holds already is fine.
     pub reservations: Vec<Reservation>,
-    /// The read model's row after these facts. It never replaces one of the same or a later version.
-    pub row: TaskRow,
+    /// The read model's row after these facts, if they are a task's. It never replaces one of the same or a later version.
+    pub row: Option<TaskRow>,
+    /// A stream whose private bodies are erased with these facts, which tell so.
+    pub erases: Option<Erasure>,
+}
+
+/// What is erased: the openings of a stream's private bodies, the authorities behind them, the bodies of the stream's
+/// effects, and its row. Hashes, names and keys stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The stream; another one than the append's own.
+    pub stream: String,
+    /// Its version when that was decided: with another, nothing is erased ([`AppendError::Conflict`]).
+    pub version: u64,
+    /// The task whose row it is.
+    pub task: Id<Task>,
 }
 
 /// What an append came to.
@@ -158,6 +117,12 @@ pub enum AppendError {
         expected: u64,
         /// The version in the journal.
         actual: u64,
+    },
+    /// An effect of the stream that is to be erased is not finished.
+    #[error("an effect of {stream} is still under way")]
+    UnderWay {
+        /// The stream that is to be erased.
+        stream: String,
     },
     /// Another stream holds a name.
     #[error("another stream holds this {space}")]
@@ -216,7 +181,7 @@ pub trait Journal: Send + Sync {
     /// [`StoreError`].
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError>;
 
-    /// The authority behind facts.
+    /// The authority behind facts. Nothing if it is not known, or was erased.
     ///
     /// # Errors
     /// [`StoreError`].

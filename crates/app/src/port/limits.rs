@@ -1,7 +1,7 @@
 //! What one append may carry, and how long an answer may be: the same for every implementation of the ports, so that
 //! none accepts what another refuses.
 
-use tallystick_core::{Authority, Duration, Timestamp};
+use tallystick_core::{Authority, Body, Duration, Timestamp, fact::PUBLIC_BODY_BYTES_MAX};
 
 use super::journal::{Append, StoreError};
 use super::tasks::TaskRow;
@@ -47,7 +47,7 @@ impl Append {
         for time in times {
             check_time(time)?;
         }
-        self.row.check_limits()?;
+        self.row.iter().try_for_each(TaskRow::check_limits)?;
         let latest = self.recorded_at.after(EFFECT_PAUSE_MAX);
         match self.effects.iter().find(|effect| effect.due > latest) {
             Some(effect) => Err(StoreError::Limit(format!("{} waits longer than {EFFECT_PAUSE_MAX}", effect.key))),
@@ -56,7 +56,10 @@ impl Append {
     }
 
     fn check_names(&self) -> Result<(), StoreError> {
-        at_most("bytes in the stream's name", self.stream.len(), NAME_BYTES_MAX)?;
+        let erased = self.erases.iter().map(|erasure| &erasure.stream);
+        for stream in [&self.stream].into_iter().chain(erased) {
+            at_most("bytes in a stream's name", stream.len(), NAME_BYTES_MAX)?;
+        }
         for fact in &self.facts {
             at_most("bytes in a fact's kind", fact.kind.len(), NAME_BYTES_MAX)?;
         }
@@ -75,10 +78,20 @@ impl Append {
             Authority::Request(request) => request.event.len().saturating_add(request.body.len()),
             Authority::Node { command, .. } => command.len(),
         };
-        let facts = self.facts.iter().map(|fact| fact.body.len());
+        for fact in &self.facts {
+            match &fact.body {
+                Body::Public(content) => at_most("bytes in a public body", content.len(), PUBLIC_BODY_BYTES_MAX)?,
+                Body::Private { opening: Some(_), .. } => {}
+                Body::Private { opening: None, .. } => {
+                    return Err(StoreError::Limit("a new fact's body needs its opening".into()));
+                }
+            }
+        }
+        let facts = self.facts.iter().filter_map(|fact| fact.body.content()).map(<[u8]>::len);
+        let views = self.row.iter().map(|row| row.view.len());
         let effects = self.effects.iter().map(|effect| effect.body.len());
         let mut sum = 0usize;
-        for bytes in facts.chain(effects).chain([authority, self.row.view.len()]) {
+        for bytes in facts.chain(effects).chain(views).chain([authority]) {
             at_most("bytes in a body", bytes, BODY_BYTES_MAX)?;
             sum = sum.saturating_add(bytes);
         }

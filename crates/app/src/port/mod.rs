@@ -2,6 +2,8 @@
 
 pub mod journal;
 pub mod limits;
+pub mod log;
 pub mod operator;
 pub mod rail;
 pub mod tasks;
+pub mod witness;

@@ -2,11 +2,8 @@
 //! come to the same fact once more.
 
 use std::collections::BTreeMap;
-use tallystick_app::port::{
-    journal::{Fact, Journal},
-    rail::InvoiceReader,
-};
-use tallystick_core::{Authority, BlockHeight, Ctx, Decider, Decision, NodeWord, canonical};
+use tallystick_app::port::{journal::Journal, rail::InvoiceReader};
+use tallystick_core::{Authority, BlockHeight, Ctx, Decider, Decision, Fact, NodeWord, canonical};
 use tallystick_escrow::{Command, Escrow, Event, State, UserCommand};
 
 use crate::{
@@ -69,7 +66,8 @@ async fn decide_again(world: &World) -> (usize, usize) {
     for facts in streams.values() {
         let mut state = State::default();
         for facts in facts.chunk_by(|one, next| one.authority == next.authority) {
-            let events: Vec<Event> = facts.iter().map(|fact| canonical::decode("event", &fact.body).unwrap()).collect();
+            let event = |fact: &Fact| canonical::decode("event", fact.body.content().unwrap()).unwrap();
+            let events: Vec<Event> = facts.iter().map(event).collect();
             let (command, ctx) = command(world, facts, &events).await;
             let decide = |ctx: &Ctx| match Escrow::decide(&state, command.clone(), ctx) {
                 Ok(Decision::Accept { events, .. }) => Ok(events),

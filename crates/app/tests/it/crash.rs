@@ -4,10 +4,10 @@
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tallystick_app::port::{
-    journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError},
+    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
 use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::Notify;
 

@@ -6,10 +6,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 use tallystick_app::port::{
-    journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError},
+    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
 use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::{Barrier, Semaphore};
 

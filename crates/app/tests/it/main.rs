@@ -4,8 +4,10 @@
 mod again;
 mod cache;
 mod crash;
+mod erase;
 mod faults;
 mod golden;
+mod log;
 mod losses;
 mod node;
 mod notices;

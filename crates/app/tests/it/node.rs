@@ -5,14 +5,14 @@ use tallystick_app::{
     Answer, App, AppError, Parts,
     outbox::Outbox,
     port::{
-        journal::{CHAIN_START, Fact, Journal},
+        journal::Journal,
         rail::{HoldRail, InvoiceReader},
         tasks::TaskReader,
     },
     timers::Timers,
 };
 use tallystick_core::{
-    Decider, Duration, Id, Msat, NodeKey, NostrKey, PaymentHash, SignedRequest, Timestamp, canonical,
+    Decider, Duration, Fact, Id, Msat, NodeKey, NostrKey, PaymentHash, SignedRequest, Timestamp, canonical,
 };
 use tallystick_escrow::{Escrow, Event, State, Task, TaskView, Terms, UserCommand};
 use tallystick_testkit::{
@@ -83,19 +83,20 @@ impl World {
     /// A task as its facts make it.
     pub async fn state(&self, id: Id<Task>) -> State {
         let facts = self.store.stream(&format!("escrow/{id}"), 0).await.unwrap();
-        let events = facts.iter().map(|fact| canonical::decode::<Event>("event", &fact.body).unwrap());
+        let events =
+            facts.iter().map(|fact| canonical::decode::<Event>("event", fact.body.content().unwrap()).unwrap());
         events.fold(State::Absent, |state, event| Escrow::evolve(state, &event))
     }
 
     /// Everything that must hold whatever happened: the chain of facts, the read model, all money, and nothing asked of
     /// the rail that never should be.
     pub async fn check(&self) {
-        let mut prev = CHAIN_START;
+        let mut prev = tallystick_core::fact::CHAIN_START;
         for (seq, fact) in (1..).zip(self.facts().await) {
             assert_eq!((fact.seq, fact.prev), (seq, prev));
             assert_eq!(fact.hash, fact.link());
             let authority = self.store.authority(fact.authority).await.unwrap().expect("an authority for each fact");
-            assert_eq!(tallystick_app::port::journal::authority_digest(&authority), fact.authority);
+            assert_eq!(tallystick_core::fact::authority_digest(&authority), fact.authority);
             prev = fact.hash;
         }
         for view in self.views().await {

@@ -1,9 +1,10 @@
--- The journal. Facts and authorities are written once and never changed: the triggers below refuse it.
+-- The journal. Facts and authorities are written once and never changed, but for what is private in them, which can be
+-- erased: the triggers below refuse all else.
 -- Every transaction that writes takes the row of `head` first.
 
 CREATE TABLE authorities (
     digest bytea PRIMARY KEY CHECK (length(digest) = 32),
-    bytes  bytea NOT NULL
+    bytes  bytea -- NULL once it was erased
 );
 
 CREATE TABLE facts (
@@ -11,23 +12,37 @@ CREATE TABLE facts (
     stream      text COLLATE "C" NOT NULL,
     version     bigint NOT NULL CHECK (version > 0),
     kind        text COLLATE "C" NOT NULL,
-    body        bytea NOT NULL,
+    body        bytea,                                -- of a private fact: NULL once it was erased, and so the salt
+    commitment  bytea CHECK (length(commitment) = 32), -- NULL if the fact is public
+    salt        bytea CHECK (length(salt) = 32),
     authority   bytea NOT NULL REFERENCES authorities (digest),
     recorded_at bigint NOT NULL CHECK (recorded_at >= 0),
     height      bigint NOT NULL CHECK (height >= 0),
     prev        bytea NOT NULL CHECK (length(prev) = 32),
     hash        bytea NOT NULL CHECK (length(hash) = 32),
-    UNIQUE (stream, version)
+    UNIQUE (stream, version),
+    CHECK (CASE WHEN commitment IS NULL THEN body IS NOT NULL AND salt IS NULL
+        ELSE (body IS NULL) = (salt IS NULL) END)
 );
 
 CREATE FUNCTION tallystick_refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION '% is never changed and nothing is deleted from it', TG_TABLE_NAME; END $$;
 
-CREATE TRIGGER facts_stay BEFORE UPDATE OR DELETE ON facts
+CREATE TRIGGER facts_stay_as_they_are BEFORE UPDATE ON facts
+    FOR EACH ROW WHEN (OLD.commitment IS NULL OR NEW.body IS NOT NULL OR NEW.salt IS NOT NULL
+        OR (NEW.seq, NEW.stream, NEW.version, NEW.kind, NEW.commitment, NEW.authority, NEW.recorded_at, NEW.height,
+            NEW.prev, NEW.hash)
+        IS DISTINCT FROM (OLD.seq, OLD.stream, OLD.version, OLD.kind, OLD.commitment, OLD.authority, OLD.recorded_at,
+            OLD.height, OLD.prev, OLD.hash))
+    EXECUTE FUNCTION tallystick_refuse();
+CREATE TRIGGER facts_stay BEFORE DELETE ON facts
     FOR EACH ROW EXECUTE FUNCTION tallystick_refuse();
 CREATE TRIGGER facts_stay_all BEFORE TRUNCATE ON facts
     FOR EACH STATEMENT EXECUTE FUNCTION tallystick_refuse();
-CREATE TRIGGER authorities_stay BEFORE UPDATE OR DELETE ON authorities
+CREATE TRIGGER authorities_stay_as_they_are BEFORE UPDATE ON authorities
+    FOR EACH ROW WHEN (NEW.digest IS DISTINCT FROM OLD.digest OR NEW.bytes IS NOT NULL)
+    EXECUTE FUNCTION tallystick_refuse();
+CREATE TRIGGER authorities_stay BEFORE DELETE ON authorities
     FOR EACH ROW EXECUTE FUNCTION tallystick_refuse();
 CREATE TRIGGER authorities_stay_all BEFORE TRUNCATE ON authorities
     FOR EACH STATEMENT EXECUTE FUNCTION tallystick_refuse();
@@ -40,6 +55,25 @@ CREATE TABLE head (
     hash bytea NOT NULL CHECK (length(hash) = 32)
 ) WITH (fillfactor = 10);
 INSERT INTO head (one, seq, hash) VALUES (1, 0, decode(repeat('00', 32), 'hex'));
+
+-- The tree over the entries of all facts, as tiles (C2SP tlog-tiles): 1 to 256 hashes of 32 bytes. A tile only grows.
+CREATE TABLE log_tiles (
+    level  bigint NOT NULL CHECK (level >= 0),
+    idx    bigint NOT NULL CHECK (idx >= 0),
+    hashes bytea NOT NULL CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0),
+    PRIMARY KEY (level, idx)
+);
+-- Hashes do not get smaller.
+ALTER TABLE log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+-- How far the tree has come, and the checkpoint that is published, a signed note.
+CREATE TABLE log_state (
+    one            smallint PRIMARY KEY CHECK (one = 1),
+    size           bigint NOT NULL CHECK (size >= 0),
+    published_size bigint CHECK (published_size BETWEEN 0 AND size),
+    published      bytea CHECK ((published IS NULL) = (published_size IS NULL))
+) WITH (fillfactor = 10);
+INSERT INTO log_state (one, size) VALUES (1, 0);
 
 -- Finished effects stay, so that a key is unique for ever.
 CREATE TABLE outbox (

@@ -1,8 +1,9 @@
--- The journal. Facts and authorities are written once and never changed: the triggers below refuse it.
+-- The journal. Facts and authorities are written once and never changed, but for what is private in them, which can be
+-- erased: the triggers below refuse all else.
 
 CREATE TABLE authorities (
     digest BLOB PRIMARY KEY NOT NULL CHECK (length(digest) = 32),
-    bytes  BLOB NOT NULL
+    bytes  BLOB -- NULL once it was erased
 ) STRICT;
 
 CREATE TABLE facts (
@@ -10,20 +11,29 @@ CREATE TABLE facts (
     stream      TEXT NOT NULL,
     version     INTEGER NOT NULL CHECK (version > 0),
     kind        TEXT NOT NULL,
-    body        BLOB NOT NULL,
+    body        BLOB,                                -- of a private fact: NULL once it was erased, and so the salt
+    commitment  BLOB CHECK (length(commitment) = 32), -- NULL if the fact is public
+    salt        BLOB CHECK (length(salt) = 32),
     authority   BLOB NOT NULL REFERENCES authorities (digest),
     recorded_at INTEGER NOT NULL CHECK (recorded_at >= 0),
     height      INTEGER NOT NULL CHECK (height >= 0),
     prev        BLOB NOT NULL CHECK (length(prev) = 32),
     hash        BLOB NOT NULL CHECK (length(hash) = 32),
-    UNIQUE (stream, version)
+    UNIQUE (stream, version),
+    CHECK (CASE WHEN commitment IS NULL THEN body IS NOT NULL AND salt IS NULL
+        ELSE (body IS NULL) = (salt IS NULL) END)
 ) STRICT;
 
-CREATE TRIGGER facts_stay_as_they_are BEFORE UPDATE ON facts
+CREATE TRIGGER facts_stay_as_they_are BEFORE UPDATE OF seq, stream, version, kind, commitment, authority, recorded_at,
+    height, prev, hash ON facts
+BEGIN SELECT RAISE(ABORT, 'a fact is never changed'); END;
+CREATE TRIGGER facts_are_only_erased BEFORE UPDATE OF body, salt ON facts
+WHEN OLD.commitment IS NULL OR NEW.body IS NOT NULL OR NEW.salt IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a fact is never changed'); END;
 CREATE TRIGGER facts_stay BEFORE DELETE ON facts
 BEGIN SELECT RAISE(ABORT, 'a fact is never deleted'); END;
 CREATE TRIGGER authorities_stay_as_they_are BEFORE UPDATE ON authorities
+WHEN NEW.digest IS NOT OLD.digest OR NEW.bytes IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'an authority is never changed'); END;
 CREATE TRIGGER authorities_stay BEFORE DELETE ON authorities
 BEGIN SELECT RAISE(ABORT, 'an authority is never deleted'); END;
@@ -35,6 +45,23 @@ CREATE TABLE head (
     hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 INSERT INTO head (one, seq, hash) VALUES (1, 0, zeroblob(32));
+
+-- The tree over the entries of all facts, as tiles (C2SP tlog-tiles): 1 to 256 hashes of 32 bytes. A tile only grows.
+CREATE TABLE log_tiles (
+    level  INTEGER NOT NULL CHECK (level >= 0),
+    idx    INTEGER NOT NULL CHECK (idx >= 0),
+    hashes BLOB NOT NULL CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0),
+    PRIMARY KEY (level, idx)
+) STRICT;
+
+-- How far the tree has come, and the checkpoint that is published, a signed note.
+CREATE TABLE log_state (
+    one            INTEGER PRIMARY KEY CHECK (one = 1),
+    size           INTEGER NOT NULL CHECK (size >= 0),
+    published_size INTEGER CHECK (published_size BETWEEN 0 AND size),
+    published      BLOB CHECK ((published IS NULL) = (published_size IS NULL))
+) STRICT;
+INSERT INTO log_state (one, size) VALUES (1, 0);
 
 -- Finished effects stay, so that a key is unique for ever.
 CREATE TABLE outbox (

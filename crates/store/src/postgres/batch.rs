@@ -17,6 +17,7 @@ struct Asked<'a> {
     names: BTreeSet<(&'a str, &'a [u8])>,
     keys: BTreeSet<&'a str>,
     requests: BTreeSet<&'a [u8]>,
+    erased: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
@@ -27,6 +28,8 @@ impl<'a> Asked<'a> {
                 Work::Append(prepared) => {
                     let append = &prepared.append;
                     asked.streams.insert(&append.stream);
+                    asked.erased = append.erases.as_ref().map(|erasure| erasure.stream.as_str());
+                    asked.streams.extend(asked.erased);
                     asked.names.extend(append.reservations.iter().map(|name| (name.space, name.name.as_slice())));
                     asked.keys.extend(append.effects.iter().map(|effect| effect.key.as_str()));
                     asked.keys.extend(append.finishes.iter().map(String::as_str));
@@ -56,6 +59,7 @@ pub(crate) async fn begin<'a>(
     let (spaces, names): (Vec<&str>, Vec<&[u8]>) = asked.names.into_iter().unzip();
     let keys: Vec<&str> = asked.keys.into_iter().collect();
     let requests: Vec<&[u8]> = asked.requests.into_iter().collect();
+    let erased = asked.erased;
     let known_seq = crate::postgres::error::signed(known.seq);
 
     let (client, prepared) = (&connected.client, &connected.statements);
@@ -70,12 +74,13 @@ pub(crate) async fn begin<'a>(
         some(!names.is_empty(), async { client.query(&prepared.holders, &[&spaces, &names]).await }),
         some(!keys.is_empty(), async { client.query(&prepared.effects, &[&keys]).await }),
         some(!requests.is_empty(), async { client.query(&prepared.seen, &[&requests]).await }),
+        some(erased.is_some(), async { client.query(&prepared.under_way, &[&erased]).await }),
     );
-    let ((), head, ends, versions, holders, effects, seen) = read.map_err(|error| Failure::of(&error))?;
+    let ((), head, ends, versions, holders, effects, seen, under_way) = read.map_err(|error| Failure::of(&error))?;
     let head = head.ok_or_else(chain::no_head).and_then(|row| head_of(&row, 0)).map_err(Failure::Fatal)?;
     check_ends(&ends, head, known).map_err(Failure::Fatal)?;
 
-    let mut found = Found::default();
+    let mut found = Found { under_way: !under_way.is_empty(), ..Found::default() };
     let mut fill = || {
         for row in &versions {
             if column::<Option<i64>>(row, 1)?.is_some() {

@@ -87,6 +87,14 @@ pub(crate) fn digest(row: &Row, index: usize) -> Result<tallystick_core::Digest3
     Ok(tallystick_core::Digest32(digest))
 }
 
+/// 32 bytes, or nothing.
+pub(crate) fn bytes_32(row: &Row, index: usize) -> Result<Option<[u8; 32]>> {
+    let bytes: Option<&[u8]> = column(row, index)?;
+    let exact =
+        |bytes: &[u8]| bytes.try_into().map_err(|_| StoreError::Corrupt(format!("{} bytes where 32 are", bytes.len())));
+    bytes.map(exact).transpose()
+}
+
 /// A number as SQL stores it: all that are stored have been checked to fit, and for a comparison all beyond are alike.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

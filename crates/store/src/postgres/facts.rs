@@ -1,20 +1,23 @@
 //! Reading facts and the authorities behind them.
 
 use deadpool_postgres::Object;
-use tallystick_app::port::journal::Fact;
 use tallystick_app::port::limits::PAGE_MAX;
-use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
 use tokio_postgres::{Client, Row};
 
-use crate::chain::{self, Head};
-use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned, unsigned_32};
+use crate::chain::{self, Head, Kept};
+use crate::columns;
+use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned, unsigned_32};
 use crate::postgres::plan::storable;
 
-const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
     WHERE seq > $1 ORDER BY seq LIMIT $2";
-const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
     WHERE stream = $1 AND version > $2 ORDER BY version";
-const LAST: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
 const HEAD: &str = "SELECT seq, hash FROM head";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = $1";
@@ -54,7 +57,7 @@ pub(crate) async fn head(client: &Client) -> Result<Head> {
 }
 
 /// The authority under a digest.
-pub(crate) async fn authority(conn: &Object, digest: Digest32) -> Result<Option<Authority>> {
+pub(crate) async fn authority(conn: &Object, digest: Digest32) -> Result<Option<Kept>> {
     let statement = conn.prepare_cached(AUTHORITY).await.or_store()?;
     let row = conn.query_opt(&statement, &[&digest.0.as_slice()]).await.or_store()?;
     row.map(|row| chain::decode_authority(digest, column(&row, 0)?)).transpose()
@@ -76,11 +79,11 @@ fn fact(row: &Row) -> Result<Fact> {
         stream: column(row, 1)?,
         version: unsigned(row, 2)?,
         kind: column(row, 3)?,
-        body: column(row, 4)?,
-        authority: digest(row, 5)?,
-        recorded_at: Timestamp::from_millis(unsigned(row, 6)?),
-        height: BlockHeight(unsigned_32(row, 7)?),
-        prev: digest(row, 8)?,
-        hash: digest(row, 9)?,
+        body: columns::body(column(row, 4)?, bytes_32(row, 5)?, bytes_32(row, 6)?)?,
+        authority: digest(row, 7)?,
+        recorded_at: Timestamp::from_millis(unsigned(row, 8)?),
+        height: BlockHeight(unsigned_32(row, 9)?),
+        prev: digest(row, 10)?,
+        hash: digest(row, 11)?,
     })
 }

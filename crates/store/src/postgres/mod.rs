@@ -3,6 +3,7 @@
 mod batch;
 mod error;
 mod facts;
+mod log;
 mod options;
 mod outbox;
 mod plan;

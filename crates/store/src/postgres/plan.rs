@@ -2,9 +2,9 @@
 //! when the head was locked. A refusal changes nothing, as nothing is changed before all is checked.
 
 use std::collections::BTreeMap;
-use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, NewEffect, StoreError};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Erasure, NewEffect, StoreError};
 use tallystick_app::port::tasks::TaskRow;
-use tallystick_core::{Digest32, Id, Timestamp};
+use tallystick_core::{Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use crate::chain::Head;
@@ -14,19 +14,9 @@ use crate::prepared::Prepared;
 /// Something to be written.
 pub(crate) enum Work {
     Append(Box<Prepared>),
-    Defer {
-        key: String,
-        until: Timestamp,
-    },
-    Finish {
-        key: String,
-    },
-    Admit {
-        request: Digest32,
-        now: Timestamp,
-        forget_after: Timestamp,
-    },
-    /// Alone in its transaction: what comes before and after it must not be mixed.
+    Defer { key: String, until: Timestamp },
+    Finish { key: String },
+    Admit { request: Digest32, now: Timestamp, forget_after: Timestamp },
     Clear,
     Show(Vec<TaskRow>),
     SetFormat(u32),
@@ -46,13 +36,21 @@ impl Work {
         match self {
             Self::Append(prepared) => {
                 let Append { facts, effects, row, .. } = &prepared.append;
-                facts.iter().map(|fact| fact.body.len()).sum::<usize>()
+                facts.iter().filter_map(|fact| fact.body.content()).map(<[u8]>::len).sum::<usize>()
                     + effects.iter().map(|effect| effect.body.len()).sum::<usize>()
                     + prepared.authority_bytes.len()
-                    + row.view.len()
+                    + row.as_ref().map_or(0, |row| row.view.len())
             }
             Self::Show(rows) => rows.iter().map(|row| row.view.len()).sum(),
             _ => 0,
+        }
+    }
+
+    /// Whether it is alone in its transaction: what comes before and after it must not be mixed.
+    pub(crate) fn is_alone(&self) -> bool {
+        match self {
+            Self::Append(prepared) => prepared.append.erases.is_some(),
+            other => matches!(other, Self::Clear),
         }
     }
 
@@ -60,11 +58,14 @@ impl Work {
     pub(crate) fn check_text(&self) -> Result<()> {
         let sound = match self {
             Self::Append(prepared) => {
-                let Append { stream, facts, effects, finishes, reservations, row, .. } = &prepared.append;
+                let Append { stream, facts, effects, finishes, reservations, row, erases, .. } = &prepared.append;
+                let row = row.iter().flat_map(|row| [row.state, row.view.as_str()]);
+                let streams = erases.iter().map(|erasure| erasure.stream.as_str()).chain([stream.as_str()]);
                 let keys = effects.iter().map(|effect| effect.key.as_str()).chain(finishes.iter().map(String::as_str));
                 keys.chain(facts.iter().map(|fact| fact.kind))
                     .chain(reservations.iter().map(|reservation| reservation.space))
-                    .chain([stream.as_str(), row.state, row.view.as_str()])
+                    .chain(row)
+                    .chain(streams)
                     .all(storable)
             }
             Self::Defer { key, .. } | Self::Finish { key } => storable(key),
@@ -99,6 +100,8 @@ pub(crate) struct Found<'a> {
     pub(crate) effects: BTreeMap<String, Effect<'a>>,
     /// Until when each request is remembered.
     pub(crate) seen: BTreeMap<Digest32, i64>,
+    /// Whether the stream to be erased has an effect that is not finished.
+    pub(crate) under_way: bool,
 }
 
 /// What is to be written, and what the callers will be told once it is.
@@ -119,6 +122,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) rows: BTreeMap<Id<Task>, &'a TaskRow>,
     pub(crate) clear: bool,
     pub(crate) format: Option<u32>,
+    pub(crate) erases: Option<&'a Erasure>,
     pub(crate) answers: Vec<Result<Answer, AppendError>>,
 }
 
@@ -137,6 +141,7 @@ impl<'a> Plan<'a> {
             rows: BTreeMap::new(),
             clear: false,
             format: None,
+            erases: None,
             answers: Vec::new(),
         };
         for work in works {
@@ -188,6 +193,15 @@ impl<'a> Plan<'a> {
         if actual != append.expected_version {
             return Err(AppendError::Conflict { expected: append.expected_version, actual });
         }
+        if let Some(Erasure { stream, version, .. }) = &append.erases {
+            let actual = self.found.versions.get(stream).copied().unwrap_or(0);
+            if actual != *version {
+                return Err(AppendError::Conflict { expected: *version, actual });
+            }
+            if self.found.under_way {
+                return Err(AppendError::UnderWay { stream: stream.clone() });
+            }
+        }
         let mut names = Vec::new();
         for reservation in &append.reservations {
             let name = (reservation.space.to_owned(), reservation.name.clone());
@@ -217,7 +231,8 @@ impl<'a> Plan<'a> {
         for key in &append.finishes {
             self.finish(key);
         }
-        self.show(&append.row);
+        append.row.iter().for_each(|row| self.show(row));
+        self.erases = append.erases.as_ref();
         Ok(Appended { seq: self.head.seq, version })
     }
 

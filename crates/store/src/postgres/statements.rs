@@ -30,13 +30,15 @@ statements! {
     holders = "SELECT r.space, r.name, r.stream FROM unnest($1::text[], $2::bytea[]) AS a (space, name)
         JOIN reservations r ON r.space = a.space AND r.name = a.name";
     effects = "SELECT key, due, attempts, finished FROM outbox WHERE key = ANY ($1::text[])";
+    under_way = "SELECT 1 FROM outbox WHERE stream = $1 AND NOT finished LIMIT 1";
     seen = "SELECT id, forget_after FROM seen_requests WHERE id = ANY ($1::bytea[])";
 
     add_authorities = "INSERT INTO authorities (digest, bytes) SELECT * FROM unnest($1::bytea[], $2::bytea[])
         ON CONFLICT DO NOTHING";
-    add_facts = "INSERT INTO facts (seq, stream, version, kind, body, authority, recorded_at, height, prev, hash)
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bytea[],
-            $7::bigint[], $8::bigint[], $9::bytea[], $10::bytea[])";
+    add_facts = "INSERT INTO facts (seq, stream, version, kind, body, commitment, salt, authority, recorded_at, height,
+            prev, hash)
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[],
+            $8::bytea[], $9::bigint[], $10::bigint[], $11::bytea[], $12::bytea[])";
     set_head = "UPDATE head SET seq = $1, hash = $2 WHERE one = 1";
     reserve = "INSERT INTO reservations (space, name, stream)
         SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[])";
@@ -61,6 +63,11 @@ statements! {
     clear = "DELETE FROM tasks";
     set_format = "INSERT INTO read_models (name, format) VALUES ('tasks', $1)
         ON CONFLICT (name) DO UPDATE SET format = excluded.format";
+    erase_authorities = "UPDATE authorities SET bytes = NULL
+        WHERE digest IN (SELECT authority FROM facts WHERE stream = $1 AND commitment IS NOT NULL)";
+    erase_bodies = "UPDATE facts SET body = NULL, salt = NULL WHERE stream = $1 AND commitment IS NOT NULL";
+    erase_effects = "UPDATE outbox SET body = '' WHERE stream = $1";
+    hide = "DELETE FROM tasks WHERE id = $1";
     /// Heard by whoever listens, once the transaction is committed.
     notify = "SELECT pg_notify('tallystick_head', $1)";
 }

@@ -2,16 +2,18 @@
 
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
-use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
+use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
-use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
+use tallystick_log::Tile;
 
-use crate::chain::Head;
+use crate::chain::{Head, Kept};
 use crate::postgres::error::{Result, closed};
 use crate::postgres::{
-    facts,
+    facts, log,
     options::PostgresOptions,
     outbox,
     plan::{Answer, Work},
@@ -127,7 +129,8 @@ impl Journal for PostgresStore {
     }
 
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
-        facts::authority(&self.inner.readers.get().await?, digest).await
+        let kept = facts::authority(&self.inner.readers.get().await?, digest).await?;
+        Ok(kept.and_then(Kept::whole))
     }
 
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
@@ -154,6 +157,25 @@ impl Journal for PostgresStore {
     async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool> {
         check_time(forget_after)?;
         Ok(self.write(Work::Admit { request, now, forget_after }).await? == Answer::Admitted(true))
+    }
+}
+
+#[async_trait]
+impl LogStore for PostgresStore {
+    async fn log_state(&self) -> Result<LogState> {
+        log::state(&self.inner.readers.get().await?).await
+    }
+
+    async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {
+        log::tile(&self.inner.readers.get().await?, level, index).await
+    }
+
+    async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
+        log::integrate(&mut self.inner.readers.get().await?, from, to, &tiles).await
+    }
+
+    async fn publish(&self, published: Published) -> Result<bool> {
+        log::publish(&mut self.inner.readers.get().await?, &published).await
     }
 }
 

@@ -2,9 +2,8 @@
 
 use deadpool_postgres::Object;
 use std::collections::{BTreeMap, BTreeSet};
-use tallystick_app::port::journal::Fact;
 use tallystick_app::port::limits::PAGE_MAX;
-use tallystick_core::Digest32;
+use tallystick_core::{Digest32, Fact};
 
 use crate::chain::{self, Head};
 use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
@@ -35,8 +34,8 @@ pub(crate) async fn page(conn: &Object, mut head: Head) -> Result<Head> {
         head = head.link(fact)?;
         chain::check_predecessor(fact, predecessors.get(&fact.seq).copied())?;
         let bytes = authorities.get(&fact.authority);
-        let read = bytes.map(|bytes| chain::decode_authority(fact.authority, bytes)).transpose();
-        chain::check_authority(fact.seq, fact.authority, read)?;
+        let read = bytes.map(|bytes| chain::decode_authority(fact.authority, bytes.as_deref())).transpose();
+        chain::check_authority(fact, read)?;
     }
     Ok(head)
 }
@@ -51,7 +50,7 @@ async fn predecessors(conn: &Object, page: &[Fact]) -> Result<BTreeMap<u64, u64>
     rows.iter().map(|row| Ok((unsigned(row, 0)?, unsigned(row, 1)?))).collect()
 }
 
-async fn authorities(conn: &Object, page: &[Fact]) -> Result<BTreeMap<Digest32, Vec<u8>>> {
+async fn authorities(conn: &Object, page: &[Fact]) -> Result<BTreeMap<Digest32, Option<Vec<u8>>>> {
     let wanted: BTreeSet<&[u8]> = page.iter().map(|fact| fact.authority.0.as_slice()).collect();
     let wanted: Vec<&[u8]> = wanted.into_iter().collect();
     let statement = conn.prepare_cached(AUTHORITIES).await.or_store()?;

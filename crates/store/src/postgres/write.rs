@@ -1,9 +1,11 @@
 //! A plan as a few statements over whole sets.
 
+use tallystick_app::port::journal::Erasure;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::columns::{self, BodyColumns};
 use crate::postgres::batch::some;
 use crate::postgres::error::signed;
 use crate::postgres::plan::{Effect, Plan};
@@ -25,6 +27,22 @@ pub(crate) async fn write(connected: &Connected, plan: &Plan<'_>) -> Result<(), 
         changed_effects(connected, plan),
         requests(connected, plan),
         read_models(connected, plan),
+        erasure(connected, plan),
+    )?;
+    Ok(())
+}
+
+/// After all else: what is erased has no row any more.
+async fn erasure(Connected { client, statements }: &Connected, plan: &Plan<'_>) -> Result<(), Error> {
+    let Some(Erasure { stream, task, .. }) = plan.erases else { return Ok(()) };
+    let task = Uuid::from_bytes(*task.as_bytes());
+    let (stream, task): (&[Value<'_>], &[Value<'_>]) = (&[stream], &[&task]);
+    tokio::try_join!(
+        biased;
+        client.execute(&statements.erase_authorities, stream),
+        client.execute(&statements.erase_bodies, stream),
+        client.execute(&statements.erase_effects, stream),
+        client.execute(&statements.hide, task),
     )?;
     Ok(())
 }
@@ -48,7 +66,10 @@ async fn facts(Connected { client, statements }: &Connected, plan: &Plan<'_>) ->
     let streams: Vec<&str> = facts.iter().map(|fact| fact.stream.as_str()).collect();
     let versions: Vec<i64> = facts.iter().map(|fact| signed(fact.version)).collect();
     let kinds: Vec<&str> = facts.iter().map(|fact| fact.kind.as_str()).collect();
-    let bodies: Vec<&[u8]> = facts.iter().map(|fact| fact.body.as_slice()).collect();
+    let bodies: Vec<BodyColumns<'_>> = facts.iter().map(|fact| columns::of_body(&fact.body)).collect();
+    let contents: Vec<Option<&[u8]>> = bodies.iter().map(|body| body.0).collect();
+    let commitments: Vec<Option<&[u8]>> = bodies.iter().map(|body| body.1).collect();
+    let salts: Vec<Option<&[u8]>> = bodies.iter().map(|body| body.2).collect();
     let authorities: Vec<&[u8]> = facts.iter().map(|fact| fact.authority.0.as_slice()).collect();
     let times: Vec<i64> = facts.iter().map(|fact| signed(fact.recorded_at.as_millis())).collect();
     let heights: Vec<i64> = facts.iter().map(|fact| i64::from(fact.height.0)).collect();
@@ -56,8 +77,20 @@ async fn facts(Connected { client, statements }: &Connected, plan: &Plan<'_>) ->
     let hashes: Vec<&[u8]> = facts.iter().map(|fact| fact.hash.0.as_slice()).collect();
     let (seq, hash) = (signed(plan.head.seq), plan.head.hash.0.as_slice());
     let text = seq.to_string();
-    let columns: &[Value<'_>] =
-        &[&seqs, &streams, &versions, &kinds, &bodies, &authorities, &times, &heights, &prevs, &hashes];
+    let columns: &[Value<'_>] = &[
+        &seqs,
+        &streams,
+        &versions,
+        &kinds,
+        &contents,
+        &commitments,
+        &salts,
+        &authorities,
+        &times,
+        &heights,
+        &prevs,
+        &hashes,
+    ];
     let (head, told): (&[Value<'_>], &[Value<'_>]) = (&[&seq, &hash], &[&text]);
     tokio::try_join!(
         biased;

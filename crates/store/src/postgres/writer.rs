@@ -116,7 +116,7 @@ fn cut(queue: &[Job]) -> usize {
     let mut bytes = 0;
     for (count, Job { work, .. }) in queue.iter().enumerate() {
         bytes += work.bytes();
-        let alone = matches!(work, Work::Clear);
+        let alone = work.is_alone();
         if count > 0 && (alone || bytes > BATCH_BYTES_MAX) {
             return count;
         }

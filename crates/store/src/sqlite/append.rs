@@ -1,9 +1,10 @@
 //! An append, inside the writer's transaction.
 
 use rusqlite::params;
-use tallystick_app::port::journal::{AppendError, Appended, Fact, NewFact, Reservation, StoreError};
-use tallystick_core::Digest32;
+use tallystick_app::port::journal::{AppendError, Appended, NewFact, Reservation, StoreError};
+use tallystick_core::{Digest32, Fact};
 
+use crate::columns;
 pub(crate) use crate::prepared::Prepared;
 use crate::sqlite::error::Result;
 use crate::sqlite::{
@@ -13,9 +14,9 @@ use crate::sqlite::{
 };
 
 const ADD_AUTHORITY: &str = "INSERT INTO authorities (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, authority, recorded_at, height, prev,
-        hash)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const RESERVE: &str = "INSERT INTO reservations (space, name, stream) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 
 impl Ledger {
@@ -53,13 +54,19 @@ impl Ledger {
         for key in &append.finishes {
             self.note(outbox::finish(&self.conn, key))?;
         }
-        self.note(tasks::show(&self.conn, &append.row))?;
+        if let Some(row) = &append.row {
+            self.note(tasks::show(&self.conn, row))?;
+        }
+        if let Some(erasure) = &append.erases {
+            self.erase(erasure)?;
+        }
         Ok(Appended { seq: self.head.seq, version })
     }
 
     /// Chains a fact and writes it; its `hash` is filled in here.
     fn add(&mut self, mut fact: Fact) -> Result<()> {
         fact.hash = fact.link();
+        let (content, commitment, salt) = columns::of_body(&fact.body);
         self.execute(
             ADD_FACT,
             params![
@@ -67,7 +74,9 @@ impl Ledger {
                 fact.stream,
                 fact.version,
                 fact.kind,
-                fact.body,
+                content,
+                commitment,
+                salt,
                 fact.authority.0,
                 fact.recorded_at.as_millis(),
                 fact.height.0,

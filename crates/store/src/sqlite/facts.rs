@@ -1,19 +1,22 @@
 //! Reading facts and the authorities behind them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tallystick_app::port::journal::Fact;
 use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
-use tallystick_core::{Authority, BlockHeight, Digest32, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
 
-use crate::chain;
+use crate::chain::{self, Kept};
+use crate::columns;
 use crate::sqlite::error::{OrStore, Result};
 use crate::sqlite::ledger::Head;
 
-const AFTER: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
     WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
     WHERE stream = ?1 AND version > ?2 ORDER BY version";
-const LAST: &str = "SELECT seq, stream, version, kind, body, authority, recorded_at, height, prev, hash FROM facts
+const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
 const HEAD: &str = "SELECT seq, hash FROM head";
 const VERSION: &str = "SELECT version FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
@@ -59,12 +62,12 @@ pub(crate) fn version(conn: &Connection, stream: &str) -> rusqlite::Result<u64> 
 }
 
 /// The authority under a digest.
-pub(crate) fn authority(conn: &Connection, digest: Digest32) -> Result<Option<Authority>> {
-    let bytes: Option<Vec<u8>> = conn
+pub(crate) fn authority(conn: &Connection, digest: Digest32) -> Result<Option<Kept>> {
+    let bytes: Option<Option<Vec<u8>>> = conn
         .prepare_cached(AUTHORITY)
         .and_then(|mut statement| statement.query_row([digest.0], |row| row.get(0)).optional())
         .or_store()?;
-    bytes.map(|bytes| chain::decode_authority(digest, &bytes)).transpose()
+    bytes.map(|bytes| chain::decode_authority(digest, bytes.as_deref())).transpose()
 }
 
 /// The stream that holds a name.
@@ -78,11 +81,13 @@ fn fact(row: &Row<'_>) -> rusqlite::Result<Fact> {
         stream: row.get(1)?,
         version: row.get(2)?,
         kind: row.get(3)?,
-        body: row.get(4)?,
-        authority: Digest32(row.get(5)?),
-        recorded_at: Timestamp::from_millis(row.get(6)?),
-        height: BlockHeight(row.get(7)?),
-        prev: Digest32(row.get(8)?),
-        hash: Digest32(row.get(9)?),
+        body: columns::body(row.get(4)?, row.get(5)?, row.get(6)?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Blob, Box::new(error))
+        })?,
+        authority: Digest32(row.get(7)?),
+        recorded_at: Timestamp::from_millis(row.get(8)?),
+        height: BlockHeight(row.get(9)?),
+        prev: Digest32(row.get(10)?),
+        hash: Digest32(row.get(11)?),
     })
 }

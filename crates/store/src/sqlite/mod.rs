@@ -1,11 +1,13 @@
 //! The store on one SQLite file.
 
 mod append;
+mod erase;
 mod error;
 mod facts;
 mod file;
 mod ledger;
 mod lock;
+mod log;
 mod outbox;
 mod readers;
 mod requests;

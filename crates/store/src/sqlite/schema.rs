@@ -29,9 +29,9 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
         return Err(StoreError::Unavailable(format!("{} cannot have a write-ahead log here", path.display())));
     }
     // FULL: each COMMIT waits until the log is on disk. The checkpoint limit is in pages of 4 KiB: fewer, larger
-    // checkpoints cost less per commit; the log is cut back to the size limit after one.
+    // checkpoints cost less per commit; the log is cut back to the size limit after one. What is erased is overwritten.
     conn.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536;
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;
          PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
     )
     .or_store()?;

@@ -2,19 +2,22 @@
 
 use async_trait::async_trait;
 use std::{fmt, path::Path, path::PathBuf, sync::Arc};
-use tallystick_app::port::journal::{Append, AppendError, Appended, Fact, Journal, PendingEffect, StoreError};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
+use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
-use tallystick_core::{Authority, BlockHeight, Digest32, Id, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
+use tallystick_log::Tile;
 
+use crate::chain::Kept;
 use crate::sqlite::error::{OrStore, Result};
 use crate::sqlite::{
     append::Prepared,
     facts, file,
     ledger::{Head, Ledger},
     lock::LockFile,
-    outbox,
+    log, outbox,
     readers::Readers,
     requests, schema, tasks, verify,
     writer::Writer,
@@ -119,7 +122,8 @@ impl Journal for SqliteStore {
     }
 
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
-        self.inner.readers.read(move |conn| facts::authority(conn, digest)).await
+        let kept = self.inner.readers.read(move |conn| facts::authority(conn, digest)).await?;
+        Ok(kept.and_then(Kept::whole))
     }
 
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
@@ -152,6 +156,25 @@ impl Journal for SqliteStore {
             .writer
             .write(move |ledger| ledger.note(requests::admit(&ledger.conn, request, now, forget_after)))
             .await
+    }
+}
+
+#[async_trait]
+impl LogStore for SqliteStore {
+    async fn log_state(&self) -> Result<LogState> {
+        self.inner.readers.read(log::state).await
+    }
+
+    async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {
+        self.inner.readers.read(move |conn| log::tile(conn, level, index)).await
+    }
+
+    async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
+        self.inner.writer.write(move |ledger| ledger.note(log::integrate(&ledger.conn, from, to, &tiles))).await
+    }
+
+    async fn publish(&self, published: Published) -> Result<bool> {
+        self.inner.writer.write(move |ledger| ledger.note(log::publish(&ledger.conn, &published))).await
     }
 }
 

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
-use tallystick_app::port::journal::Fact;
 use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_core::Fact;
 
 use crate::chain;
 use crate::sqlite::error::{OrStore, Result};
@@ -28,7 +28,7 @@ pub(crate) fn page(conn: &Connection, mut head: Head) -> Result<Head> {
         head = head.link(&fact)?;
         predecessor(conn, &fact)?;
         if checked.insert(fact.authority) {
-            chain::check_authority(fact.seq, fact.authority, facts::authority(conn, fact.authority))?;
+            chain::check_authority(&fact, facts::authority(conn, fact.authority))?;
         }
     }
     Ok(head)

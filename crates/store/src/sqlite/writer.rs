@@ -174,7 +174,7 @@ mod tests {
         }
 
         /// Everything that the database holds, after the writer has ended.
-        async fn facts(self) -> Vec<tallystick_app::port::journal::Fact> {
+        async fn facts(self) -> Vec<tallystick_core::Fact> {
             self.writer.close().await;
             facts::after(&schema::open_reader(&self.dir.path().join("journal.db")).unwrap(), 0, 1_000).unwrap()
         }

@@ -87,7 +87,7 @@ pub(crate) async fn check(store: &impl Both, count: u64, acknowledged: &Acks) {
         let version = streams.get(&stream(task)).copied().unwrap_or(0);
         let Some(last) = version.checked_sub(1) else { continue };
         let written = planned(task, last);
-        assert_eq!(store.task(task_id(task)).await.expect("an answer"), Some(written.row.view));
+        assert_eq!(store.task(task_id(task)).await.expect("an answer"), written.row.map(|row| row.view));
         let Reservation { space, name } = &written.reservations[0];
         assert_eq!(store.holder(space, name).await.expect("an answer"), Some(stream(task)));
         let pending = store.due_effects(later(0), 1_000).await.expect("effects");

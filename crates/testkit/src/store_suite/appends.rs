@@ -1,21 +1,22 @@
 //! Facts, versions, the chain, authorities and reserved names.
 
 use std::sync::Arc;
-use tallystick_app::port::journal::{
-    Append, AppendError, Appended, CHAIN_START, NewFact, StoreError, authority_digest,
-};
+use tallystick_app::port::journal::{Append, AppendError, Appended, StoreError};
 use tallystick_app::port::limits::{
     APPEND_BYTES_MAX, BODY_BYTES_MAX, EFFECT_PAUSE_MAX, ITEMS_MAX, NAME_BYTES_MAX, PAGE_MAX, TIME_MAX,
 };
-use tallystick_core::{Authority, Digest32, NodeWord, Timestamp};
+use tallystick_core::fact::{CHAIN_START, PUBLIC_BODY_BYTES_MAX, authority_digest};
+use tallystick_core::{Authority, Body, Digest32, NodeWord, Timestamp};
 
 use super::Store;
-use super::fixture::{HEIGHT, KIND, NOW, append, authority, effect, later, name, stream, task_id};
+use super::fixture::{
+    HEIGHT, KIND, NOW, append, authority, effect, later, name, private, public, row_mut, stream, task_id,
+};
 
 /// What was appended is read back, field by field, and only from its own stream.
 pub async fn facts_read_back<S: Store>(store: Arc<S>) {
     let mut wanted = append(1, 0);
-    wanted.facts = vec![NewFact { kind: KIND, body: vec![0, 255] }, NewFact { kind: "test.more", body: Vec::new() }];
+    wanted.facts = vec![private(KIND, vec![0, 255]), public("test.more", Vec::new())];
     let appended = store.append(wanted.clone()).await.expect("a new stream");
     assert_eq!(appended, Appended { seq: 2, version: 2 });
     store.append(append(2, 0)).await.expect("another new stream");
@@ -63,7 +64,7 @@ pub async fn a_stale_version_is_a_conflict<S: Store>(store: Arc<S>) {
 pub async fn the_chain_links_every_fact<S: Store>(store: Arc<S>) {
     for (task, version) in [(1, 0), (2, 0), (1, 1), (3, 0), (2, 1)] {
         let mut wanted = append(task, version);
-        wanted.facts.push(NewFact { kind: KIND, body: b"second".to_vec() });
+        wanted.facts.push(public(KIND, b"second".to_vec()));
         wanted.expected_version = version * 2;
         store.append(wanted).await.expect("the next version");
     }
@@ -81,7 +82,7 @@ pub async fn the_chain_links_every_fact<S: Store>(store: Arc<S>) {
 pub async fn the_journal_reads_in_pages<S: Store>(store: Arc<S>) {
     assert_eq!(store.facts(0, 10).await.expect("facts"), []);
     let mut wanted = append(1, 0);
-    wanted.facts = (0..ITEMS_MAX).map(|n| NewFact { kind: KIND, body: n.to_le_bytes().to_vec() }).collect();
+    wanted.facts = (0..ITEMS_MAX).map(|n| private(KIND, n.to_le_bytes().to_vec())).collect();
     store.append(wanted).await.expect("a long append");
     store.append(append(2, 0)).await.expect("another stream");
 
@@ -145,7 +146,7 @@ pub async fn a_refusal_leaves_nothing<S: Store>(store: Arc<S>) {
     refused.effects = vec![effect("two", 0)];
     refused.finishes = vec!["one".to_owned()];
     refused.reservations = vec![name(2), name(1)];
-    refused.row.wake_at = Some(NOW);
+    row_mut(&mut refused).wake_at = Some(NOW);
     assert_eq!(store.append(refused.clone()).await, Err(AppendError::Taken { space: "payment_hash" }));
     assert_untouched(&*store, &refused, &["one"]).await;
 
@@ -162,7 +163,7 @@ pub async fn a_conflict_leaves_nothing<S: Store>(store: Arc<S>) {
     refused.effects = vec![effect("two", 0)];
     refused.finishes = vec!["one".to_owned()];
     refused.reservations = vec![name(2)];
-    refused.row.wake_at = Some(NOW);
+    row_mut(&mut refused).wake_at = Some(NOW);
     assert_eq!(store.append(refused.clone()).await, Err(AppendError::Conflict { expected: 1, actual: 0 }));
     assert_untouched(&*store, &refused, &["one"]).await;
 }
@@ -173,7 +174,7 @@ async fn assert_untouched<S: Store>(store: &S, refused: &Append, effects: &[&str
     assert_eq!(store.facts(0, 10).await.expect("facts").len(), 1);
     assert_eq!(store.authority(authority_digest(&refused.authority)).await.expect("an answer"), None);
     assert_eq!(store.holder("payment_hash", &[2; 32]).await.expect("an answer"), None);
-    assert_eq!(store.task(refused.row.id).await.expect("an answer"), None);
+    assert_eq!(store.task(refused.row.as_ref().expect("a row").id).await.expect("an answer"), None);
     assert_eq!(store.next_wake_at().await.expect("an answer"), None);
     let due = store.due_effects(later(10), 10).await.expect("effects");
     assert_eq!(due.iter().map(|effect| effect.key.as_str()).collect::<Vec<_>>(), effects);
@@ -181,8 +182,12 @@ async fn assert_untouched<S: Store>(store: &S, refused: &Append, effects: &[&str
 
 /// What is over a limit is refused as such; what is exactly at it is taken.
 pub async fn limits_are_refused<S: Store>(store: Arc<S>) {
-    let body = |bytes| NewFact { kind: KIND, body: vec![7; bytes] };
+    let body = |bytes| private(KIND, vec![7; bytes]);
     let late = Timestamp::from_millis(TIME_MAX.as_millis() + 1);
+    let mut without_opening = private(KIND, vec![7]);
+    if let Body::Private { opening, .. } = &mut without_opening.body {
+        *opening = None;
+    }
     let mut refused = vec![
         Append { facts: Vec::new(), ..append(1, 0) },
         Append { facts: vec![body(BODY_BYTES_MAX + 1)], ..append(1, 0) },
@@ -193,13 +198,15 @@ pub async fn limits_are_refused<S: Store>(store: Arc<S>) {
         Append { effects: vec![effect(&"k".repeat(NAME_BYTES_MAX + 1), 0)], ..append(1, 0) },
         Append { stream: "s".repeat(NAME_BYTES_MAX + 1), ..append(1, 0) },
         Append { authority: authority(&"w".repeat(BODY_BYTES_MAX / 2 + 1)), ..append(1, 0) },
+        Append { facts: vec![public(KIND, vec![7; PUBLIC_BODY_BYTES_MAX + 1])], ..append(1, 0) },
+        Append { facts: vec![without_opening], ..append(1, 0) },
         Append { recorded_at: late, ..append(1, 0) },
         Append { effects: vec![effect("late", EFFECT_PAUSE_MAX.as_secs() + 1)], ..append(1, 0) },
     ];
     let mut view = append(1, 0);
-    view.row.view = "v".repeat(BODY_BYTES_MAX + 1);
+    row_mut(&mut view).view = "v".repeat(BODY_BYTES_MAX + 1);
     let mut wake = append(1, 0);
-    wake.row.wake_at = Some(late);
+    row_mut(&mut wake).wake_at = Some(late);
     refused.extend([view, wake]);
     for append in refused {
         let answer = store.append(append).await;
@@ -212,6 +219,6 @@ pub async fn limits_are_refused<S: Store>(store: Arc<S>) {
     let slowest = vec![effect("slow", EFFECT_PAUSE_MAX.as_secs())];
     store.append(Append { effects: slowest, ..append(1, 1) }).await.expect("exactly at the limit");
     let facts = store.stream(&stream(1), 0).await.expect("facts");
-    assert_eq!((facts[0].body.len(), facts[0].recorded_at), (BODY_BYTES_MAX, TIME_MAX));
+    assert_eq!((facts[0].body.content().map(<[u8]>::len), facts[0].recorded_at), (Some(BODY_BYTES_MAX), TIME_MAX));
     assert!(store.task(task_id(1)).await.expect("an answer").is_some());
 }

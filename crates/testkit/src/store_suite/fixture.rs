@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 use tallystick_app::port::journal::{Append, NewEffect, NewFact, Reservation};
 use tallystick_app::port::tasks::TaskRow;
-use tallystick_core::{Authority, BlockHeight, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical};
+use tallystick_core::{
+    Authority, BlockHeight, Body, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical,
+};
 use tallystick_escrow::Task;
 
 /// The kind of every fact made here.
@@ -49,25 +51,46 @@ pub fn append(n: u64, version: u64) -> Append {
     let words = format!("version {} of {stream}", version + 1);
     Append {
         expected_version: version,
-        facts: vec![NewFact { kind: KIND, body: words.clone().into_bytes() }],
+        facts: vec![private(KIND, words.clone().into_bytes())],
         authority: authority(&words),
         recorded_at: NOW,
         height: HEIGHT,
         effects: Vec::new(),
         finishes: Vec::new(),
         reservations: Vec::new(),
-        row: TaskRow {
-            id: task_id(n),
-            version: version + 1,
-            state: "open",
-            requester: *USER,
-            worker: None,
-            wake_at: None,
-            wake_height: None,
-            view: words,
-        },
+        row: Some(row(n, version)),
+        erases: None,
         stream,
     }
+}
+
+/// The `n`th task's row after [`append`].
+pub fn row(n: u64, version: u64) -> TaskRow {
+    TaskRow {
+        id: task_id(n),
+        version: version + 1,
+        state: "open",
+        requester: *USER,
+        worker: None,
+        wake_at: None,
+        wake_height: None,
+        view: format!("version {} of {}", version + 1, stream(n)),
+    }
+}
+
+/// The row of a task's append.
+pub fn row_mut(append: &mut Append) -> &mut TaskRow {
+    append.row.as_mut().expect("a task's append has a row")
+}
+
+/// A fact that anyone may read.
+pub fn public(kind: &'static str, content: Vec<u8>) -> NewFact {
+    NewFact { kind, body: Body::Public(content) }
+}
+
+/// A fact that can be erased. Its salt is the content's own hash, so that runs are alike.
+pub fn private(kind: &'static str, content: Vec<u8>) -> NewFact {
+    NewFact { kind, body: Body::private(canonical::sha256(&content).0, content) }
 }
 
 /// An effect that is due `secs` after [`NOW`].

@@ -1,4 +1,4 @@
-//! The contract of [`Journal`], [`TaskReader`] and [`TaskRebuild`], as tests that every implementation runs.
+//! The contract of [`Journal`], [`LogStore`], [`TaskReader`] and [`TaskRebuild`], as tests that every implementation runs.
 //!
 //! ```text
 //! // `make` is an `async fn` that answers an empty store and whatever must live as long as it.
@@ -8,7 +8,9 @@
 //! Each case is a function over an empty store. The cases know the ports alone.
 
 pub mod appends;
+pub mod erasing;
 pub mod fixture;
+pub mod log;
 pub mod outbox;
 pub mod races;
 pub mod rebuild;
@@ -17,13 +19,14 @@ pub mod tasks;
 
 use tallystick_app::port::{
     journal::Journal,
+    log::LogStore,
     tasks::{TaskReader, TaskRebuild},
 };
 
 /// All ports together: what the suite runs on.
-pub trait Store: Journal + TaskReader + TaskRebuild + 'static {}
+pub trait Store: Journal + LogStore + TaskReader + TaskRebuild + 'static {}
 
-impl<S> Store for S where S: Journal + TaskReader + TaskRebuild + 'static {}
+impl<S> Store for S where S: Journal + LogStore + TaskReader + TaskRebuild + 'static {}
 
 /// Makes one test of each case of the suite. `$make` is the path of an `async fn() -> (Store, guard)`.
 #[macro_export]
@@ -35,6 +38,11 @@ macro_rules! store_suite {
                 the_journal_reads_in_pages, authorities_read_back, a_name_belongs_to_one_stream,
                 a_refusal_leaves_nothing, a_conflict_leaves_nothing, limits_are_refused,
             }
+            erasing {
+                what_is_private_goes_and_every_hash_stays, a_stream_that_goes_on_is_not_erased,
+                erasing_twice_is_erasing_once,
+            }
+            log { tiles_grow_and_read_back, one_of_two_integrators_wins, checkpoints_only_go_forward }
             outbox {
                 an_effect_lives_until_it_is_finished, a_key_is_unique_for_ever, facts_finish_effects,
                 effects_come_by_due_time, a_clock_that_jumps_back_delays_nothing, unknown_keys_are_passed_over,

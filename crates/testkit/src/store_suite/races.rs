@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallystick_app::port::journal::{Append, AppendError, Appended, CHAIN_START};
+use tallystick_app::port::journal::{Append, AppendError, Appended};
+use tallystick_core::fact::CHAIN_START;
 use tokio::task::JoinSet;
 
 use super::Store;

@@ -9,7 +9,7 @@ use tallystick_core::{BlockHeight, Duration, Id, NodeKey, NostrKey, SignedReques
 use tallystick_escrow::{Policy, Task, UserCommand};
 
 use super::Store;
-use super::fixture::{append, later, task_id};
+use super::fixture::{append, later, row, row_mut, task_id};
 use crate::escrow::{self, requester, worker};
 use crate::{ManualClock, SimRail};
 
@@ -23,7 +23,7 @@ pub async fn rows_are_cleared_and_shown_again<S: Store>(store: Arc<S>) {
     store.set_rows_format(7).await.expect("a format");
     for n in 1..=3 {
         let mut task = append(n, 0);
-        task.row.wake_at = Some(later(n));
+        row_mut(&mut task).wake_at = Some(later(n));
         store.append(task).await.expect("a new stream");
     }
     assert_eq!(store.rows_format().await, Ok(7));
@@ -35,11 +35,11 @@ pub async fn rows_are_cleared_and_shown_again<S: Store>(store: Arc<S>) {
 
     // A fact that comes meanwhile is newer than what is shown.
     store.append(append(2, 1)).await.expect("the next version");
-    store.show_rows(vec![append(1, 0).row, append(2, 0).row]).await.expect("shown");
+    store.show_rows(vec![row(1, 0), row(2, 0)]).await.expect("shown");
     let views = store.tasks(&all()).await.expect("views");
-    assert_eq!(views, [append(2, 1).row.view, append(1, 0).row.view]);
+    assert_eq!(views, [row(2, 1).view, row(1, 0).view]);
     store.show_rows(Vec::new()).await.expect("nothing to show");
-    let many = vec![append(1, 0).row; ITEMS_MAX + 1];
+    let many = vec![row(1, 0); ITEMS_MAX + 1];
     assert!(matches!(store.show_rows(many).await, Err(StoreError::Limit(_))));
 }
 
@@ -67,8 +67,8 @@ pub async fn the_read_model_is_made_again_from_the_facts<S: Store>(store: Arc<S>
     assert_eq!(before.0.len(), 5);
 
     store.clear_rows().await.expect("cleared");
-    let wrong = TaskRow { id: id(3), state: "held", version: 99, ..append(1, 0).row };
-    store.show_rows(vec![append(9, 0).row, wrong]).await.expect("shown");
+    let wrong = TaskRow { id: id(3), state: "held", version: 99, ..row(1, 0) };
+    store.show_rows(vec![row(9, 0), wrong]).await.expect("shown");
     assert_ne!(shown(&*store).await, before);
     assert_eq!(app.refresh_tasks(&*store).await, Ok(true));
     assert_eq!(shown(&*store).await, before);

@@ -7,17 +7,17 @@ use tallystick_app::port::tasks::TaskQuery;
 use tallystick_core::{BlockHeight, Timestamp};
 
 use super::Store;
-use super::fixture::{append, key, later, task_id};
+use super::fixture::{append, key, later, row_mut, task_id};
 
 /// Six tasks, each with `view` = its number: requesters 1 and 2 in turn, worker 3 from the fourth on.
 async fn six_tasks<S: Store>(store: &S) {
     let states = ["open", "held", "open", "held", "settled", "open"];
     for (n, state) in (1u8..).zip(states) {
         let mut task = append(n.into(), 0);
-        task.row.state = state;
-        task.row.requester = key(2 - n % 2);
-        task.row.worker = (n > 3).then(|| key(3));
-        task.row.view = n.to_string();
+        row_mut(&mut task).state = state;
+        row_mut(&mut task).requester = key(2 - n % 2);
+        row_mut(&mut task).worker = (n > 3).then(|| key(3));
+        row_mut(&mut task).view = n.to_string();
         store.append(task).await.expect("a new stream");
     }
 }
@@ -35,8 +35,8 @@ pub async fn a_row_shows_its_newest_version<S: Store>(store: Arc<S>) {
     assert_eq!(store.task(task_id(1)).await.expect("an answer"), None);
     let with_view = |version, row_version, view: &str| {
         let mut append = append(1, version);
-        append.row.version = row_version;
-        append.row.view = view.to_owned();
+        row_mut(&mut append).version = row_version;
+        row_mut(&mut append).view = view.to_owned();
         append
     };
     let shown = async |wanted: Append| {
@@ -68,8 +68,8 @@ pub async fn queries_filter<S: Store>(store: Arc<S>) {
     assert_eq!(views(&*store, TaskQuery { requester: Some(key(2)), worker: Some(key(3)), ..two }).await, ["4"]);
 
     let mut change = append(6, 1);
-    change.row.state = "held";
-    change.row.view = "6, held".to_owned();
+    row_mut(&mut change).state = "held";
+    row_mut(&mut change).view = "6, held".to_owned();
     store.append(change).await.expect("the next version");
     assert_eq!(views(&*store, open).await, ["3", "1"]);
     assert_eq!(views(&*store, TaskQuery { states: states(&["held"]), ..all() }).await, ["6, held", "4", "2"]);
@@ -116,8 +116,8 @@ pub async fn due_by_time_and_height<S: Store>(store: Arc<S>) {
     let wakes = [(Some(20), None), (None, Some(800)), (Some(10), Some(700)), (None, None), (Some(30), Some(900))];
     for (n, (secs, height)) in (1u64..).zip(wakes) {
         let mut task = append(n, 0);
-        task.row.wake_at = secs.map(later);
-        task.row.wake_height = height.map(BlockHeight);
+        row_mut(&mut task).wake_at = secs.map(later);
+        row_mut(&mut task).wake_height = height.map(BlockHeight);
         store.append(task).await.expect("a new stream");
     }
     let due =
@@ -140,7 +140,7 @@ pub async fn the_next_wake_is_the_earliest<S: Store>(store: Arc<S>) {
     assert_eq!(store.next_wake_at().await.expect("an answer"), None);
     for (n, secs) in [(1, 30), (2, 10), (3, 20)] {
         let mut task = append(n, 0);
-        task.row.wake_at = Some(later(secs));
+        row_mut(&mut task).wake_at = Some(later(secs));
         store.append(task).await.expect("a new stream");
     }
     assert_eq!(store.next_wake_at().await.expect("an answer"), Some(later(10)));

@@ -1,5 +1,6 @@
 //! What the start and `verify_chain` find: each case damages a journal behind the store's back.
 
+use crate::damaging::{DAMAGE, LOST_END, REFUSED};
 use tallystick_app::port::journal::{AppendError, Journal, StoreError};
 use tallystick_app::port::tasks::TaskReader;
 use tallystick_testkit::store_suite::fixture::append;
@@ -28,7 +29,10 @@ async fn damage(address: &str, sql: &str) {
     client.batch_execute(sql).await.unwrap();
 }
 
-const ZERO: &str = "decode(repeat('00', 32), 'hex')";
+/// A statement as PostgreSQL writes it.
+fn here(sql: &str) -> String {
+    sql.replace("ZERO", "decode(repeat('00', 32), 'hex')").replace("X(00)", r"'\x00'").replace("X(ff)", r"'\xff'")
+}
 
 #[tokio::test]
 async fn a_sound_journal_verifies_from_anywhere() {
@@ -44,33 +48,9 @@ async fn a_sound_journal_verifies_from_anywhere() {
 
 #[tokio::test]
 async fn the_first_bad_fact_is_named() {
-    let cases = [
-        (r"UPDATE facts SET body = '\x00' WHERE seq = 4", "fact 4 does not match its hash"),
-        ("UPDATE facts SET kind = 'test.other' WHERE seq IN (4, 7)", "fact 4 does not match its hash"),
-        ("UPDATE facts SET recorded_at = recorded_at + 1 WHERE seq = 1", "fact 1 does not match its hash"),
-        ("UPDATE facts SET hash = ZERO WHERE seq = 4", "fact 4 does not match its hash"),
-        ("UPDATE facts SET prev = ZERO WHERE seq = 4", "fact 4 does not follow the fact before it"),
-        ("DELETE FROM facts WHERE seq = 4", "fact 4 is missing"),
-        ("DELETE FROM facts WHERE seq = 1", "fact 1 is missing"),
-        ("UPDATE facts SET version = 9 WHERE seq = 9", "fact 9 does not match its hash"),
-        (
-            "DELETE FROM authorities WHERE digest = (SELECT authority FROM facts WHERE seq = 4)",
-            "fact 4 has no authority",
-        ),
-        (
-            r"UPDATE authorities SET bytes = '\xff' WHERE digest = (SELECT authority FROM facts WHERE seq = 4)",
-            "fact 4 has an authority that cannot be read",
-        ),
-        (
-            "UPDATE authorities SET bytes = (SELECT bytes FROM authorities WHERE digest =
-                (SELECT authority FROM facts WHERE seq = 5))
-             WHERE digest = (SELECT authority FROM facts WHERE seq = 4)",
-            "fact 4 has an authority that does not match its digest",
-        ),
-    ];
-    for (sql, wanted) in cases {
+    for (sql, wanted) in DAMAGE {
         let address = ten_facts().await;
-        damage(&address, &sql.replace("ZERO", ZERO)).await;
+        damage(&address, &here(sql)).await;
         let store = open(&address).await.expect("the last fact is sound");
         assert_eq!(store.verify_chain().await, Err(StoreError::Corrupt(wanted.into())), "{sql}");
     }
@@ -93,18 +73,9 @@ async fn a_skipped_version_is_named() {
 
 #[tokio::test]
 async fn a_damaged_or_lost_end_is_found_at_the_start() {
-    let cases = [
-        (r"UPDATE facts SET body = '\x00' WHERE seq = 10", "fact 10 does not match"),
-        ("DELETE FROM facts WHERE seq = 10", "ends with fact 9"),
-        ("DELETE FROM facts WHERE seq > 3", "ends with fact 3"),
-        ("DELETE FROM facts", "ends with fact 0"),
-        ("UPDATE head SET seq = 9", "written last was fact 9"),
-        ("UPDATE head SET hash = ZERO", "written last was fact 10"),
-        ("DELETE FROM head", "is missing"),
-    ];
-    for (sql, wanted) in cases {
+    for (sql, wanted) in LOST_END {
         let address = ten_facts().await;
-        damage(&address, &sql.replace("ZERO", ZERO)).await;
+        damage(&address, &here(sql)).await;
         let opened = open(&address).await;
         assert!(matches!(&opened, Err(StoreError::Corrupt(why)) if why.contains(wanted)), "{sql}: {opened:?}");
     }
@@ -146,15 +117,8 @@ async fn values_of_a_wrong_shape_are_damage_and_no_panic() {
 #[tokio::test]
 async fn the_schema_guards_facts_and_authorities() {
     let client = connection(&ten_facts().await).await;
-    for sql in [
-        r"UPDATE facts SET body = '\x00'",
-        "DELETE FROM facts",
-        "TRUNCATE facts",
-        r"UPDATE authorities SET bytes = '\x00'",
-        "DELETE FROM authorities",
-        "TRUNCATE authorities CASCADE",
-    ] {
-        let refused = client.batch_execute(sql).await.unwrap_err();
+    for sql in REFUSED.into_iter().chain(["TRUNCATE facts", "TRUNCATE authorities CASCADE"]) {
+        let refused = client.batch_execute(&here(sql)).await.unwrap_err();
         let why = refused.as_db_error().unwrap().message().to_owned();
         assert!(why.contains("is never changed"), "{sql}: {why}");
     }

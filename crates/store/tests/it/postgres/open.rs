@@ -2,9 +2,10 @@
 
 use tallystick_app::port::journal::{AppendError, Journal, StoreError};
 use tallystick_app::port::tasks::TaskReader;
+use tallystick_core::Body;
 use tallystick_store::PostgresStore;
 use tallystick_testkit::Cluster;
-use tallystick_testkit::store_suite::fixture::{append, effect, request, stream, task_id};
+use tallystick_testkit::store_suite::fixture::{append, effect, request, row, stream, task_id};
 
 use super::{connection, fresh, open};
 
@@ -26,7 +27,7 @@ async fn everything_is_there_after_opening_again() {
     }
     let store = open(&address).await.unwrap();
     assert_eq!(store.stream(&stream(1), 0).await.unwrap().len(), 3);
-    assert_eq!(store.task(task_id(1)).await.unwrap(), Some(append(1, 2).row.view));
+    assert_eq!(store.task(task_id(1)).await.unwrap(), Some(row(1, 2).view));
 }
 
 #[tokio::test]
@@ -150,7 +151,7 @@ async fn a_value_that_the_server_refuses_fails_alone() {
         set.spawn(async move {
             let mut wanted = append(n, 0);
             if n == 25 {
-                wanted.facts[0].body = b"poison".to_vec();
+                wanted.facts[0].body = Body::Public(b"poison".to_vec());
             }
             (n, store.append(wanted).await)
         });

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use tallystick_app::port::journal::{AppendError, Journal, StoreError};
 use tallystick_app::port::tasks::TaskReader;
 use tallystick_store::SqliteStore;
-use tallystick_testkit::store_suite::fixture::{append, stream, task_id};
+use tallystick_testkit::store_suite::fixture::{append, row, stream, task_id};
 
 fn refusal(opened: Result<SqliteStore, StoreError>) -> String {
     match opened {
@@ -26,7 +26,7 @@ async fn everything_is_there_after_opening_again() {
     }
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.stream(&stream(1), 0).await.unwrap().len(), 3);
-    assert_eq!(store.task(task_id(1)).await.unwrap(), Some(append(1, 2).row.view));
+    assert_eq!(store.task(task_id(1)).await.unwrap(), Some(row(1, 2).view));
 }
 
 #[tokio::test]

@@ -1,0 +1,94 @@
+//! Erasing what a task's facts say, while what they prove stays.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_core::{Authority, Body, Id, SignedRequest, canonical};
+use tallystick_escrow::{Phase, State, Task};
+
+use crate::{
+    app::App,
+    change::stream_of,
+    error::AppError,
+    port::journal::{Append, AppendError, Erasure, NewFact},
+};
+
+/// The journal's own stream: what is told of the journal itself.
+pub const STREAM: &str = "journal";
+/// The kind of fact that tells of an erasure.
+pub const ERASED: &str = "journal.erased";
+/// How often it is decided anew because something else came first.
+const CONFLICTS_MAX: u32 = 64;
+
+/// The public body of an [`ERASED`] fact: the private bodies of this stream, up to this version, are gone on purpose.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Erased {
+    /// The stream.
+    pub stream: String,
+    /// Its last version then.
+    pub version: u64,
+}
+
+impl App {
+    /// Erases the contents of a task that has ended: the bodies of its facts and the signed requests behind them, its
+    /// row, and the bodies of its effects. What stays is every fact's entry, with a commitment that nothing opens any
+    /// more, and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
+    /// been erased before.
+    ///
+    /// # Errors
+    /// [`AppError::NotEnded`] while the task goes on; [`AppError::Rejected`] if there is none; nothing is erased then.
+    pub async fn erase(&self, id: Id<Task>, request: SignedRequest) -> Result<Option<u64>, AppError> {
+        let ctx = self.ctx(request.author)?;
+        self.admit(&request).await?;
+        for _ in 0..CONFLICTS_MAX {
+            let (state, version) = match self.load(id).await {
+                Err(AppError::Erased) => return Ok(None),
+                loaded => loaded?,
+            };
+            let State::Present(task) = state else { return Err(tallystick_escrow::Rejection::NotFound.into()) };
+            if !has_ended(&task.phase) {
+                return Err(AppError::NotEnded);
+            }
+            let stream = stream_of(id);
+            let erased = Erased { stream: stream.clone(), version };
+            let own = self.0.parts.journal.stream(STREAM, 0).await?;
+            let append = Append {
+                stream: STREAM.to_owned(),
+                expected_version: own.last().map_or(0, |fact| fact.version),
+                facts: vec![NewFact { kind: ERASED, body: Body::Public(canonical::encode(&erased)) }],
+                authority: Authority::Request(request.clone()),
+                recorded_at: ctx.now,
+                height: ctx.height,
+                effects: Vec::new(),
+                finishes: Vec::new(),
+                reservations: Vec::new(),
+                row: None,
+                erases: Some(Erasure { stream, version, task: id }),
+            };
+            match self.0.parts.journal.append(append).await {
+                Ok(appended) => {
+                    self.0.cache.forget(id);
+                    tracing::info!(task = %id, seq = appended.seq, "the contents of a task were erased");
+                    return Ok(Some(appended.seq));
+                }
+                Err(AppendError::Conflict { .. }) => {}
+                Err(AppendError::UnderWay { .. }) => return Err(AppError::NotEnded),
+                Err(AppendError::Taken { .. }) => return Err(AppError::Fault),
+                Err(AppendError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(AppError::Busy)
+    }
+}
+
+/// Whether nothing can happen to a task any more.
+fn has_ended(phase: &Phase) -> bool {
+    match phase {
+        Phase::Settled { .. } | Phase::Refunded { .. } | Phase::Cancelled { .. } | Phase::Expired { .. } => true,
+        Phase::Open
+        | Phase::Assigned { .. }
+        | Phase::Funding { .. }
+        | Phase::Held { .. }
+        | Phase::Submitted { .. }
+        | Phase::Releasing { .. }
+        | Phase::Refunding { .. } => false,
+    }
+}

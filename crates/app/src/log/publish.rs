@@ -1,0 +1,160 @@
+//! Signs checkpoints, has them cosigned, and publishes them.
+
+use std::sync::Arc;
+use tallystick_core::Coded;
+use tallystick_log::{
+    AddCheckpoint, Checkpoint, LogError, NoteSignature, SignedCheckpoint, SigningKey, TileEdge, WitnessPolicy,
+};
+use tokio::task::JoinSet;
+
+use super::{LogReader, TreeError};
+use crate::port::{
+    log::{LogStore, Published},
+    witness::{Witness, WitnessError},
+};
+
+/// How long all witnesses together may take for one checkpoint.
+const WITNESS_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// How often one witness is asked for one checkpoint: it may tell another size each time.
+const TRIES_MAX: usize = 3;
+
+/// A witness, and the size that it last cosigned, as far as is known.
+struct Known {
+    witness: Arc<dyn Witness>,
+    size: u64,
+}
+
+/// Publishes checkpoints.
+pub(super) struct Publisher {
+    store: Arc<dyn LogStore>,
+    reader: LogReader,
+    key: Arc<SigningKey>,
+    policy: WitnessPolicy,
+    witnesses: Vec<Known>,
+}
+
+impl Publisher {
+    /// A publisher that needs `needed` cosignatures of these witnesses.
+    ///
+    /// # Errors
+    /// [`LogError::BadPolicy`] or [`LogError::BadKey`] if there are not so many, or one is there twice.
+    pub(super) fn try_new(
+        store: Arc<dyn LogStore>,
+        reader: LogReader,
+        key: Arc<SigningKey>,
+        witnesses: Vec<Arc<dyn Witness>>,
+        needed: usize,
+    ) -> Result<Self, LogError> {
+        let policy = WitnessPolicy::try_new(needed, witnesses.iter().map(|witness| witness.key().clone()).collect())?;
+        let witnesses = witnesses.into_iter().map(|witness| Known { witness, size: 0 }).collect();
+        Ok(Self { store, reader, key, policy, witnesses })
+    }
+
+    /// Publishes a checkpoint of this tree, if it is larger than the published one and enough witnesses cosign.
+    /// Answers whether a checkpoint of its size is published now.
+    ///
+    /// # Errors
+    /// [`TreeError::Rollback`] if a witness has seen more than there is; else as the store fails.
+    pub(super) async fn publish(&mut self, tree: &TileEdge) -> Result<bool, TreeError> {
+        let published = self.store.log_state().await?.published.map_or(0, |published| published.size);
+        if published >= tree.size() {
+            return Ok(true);
+        }
+        let checkpoint = Checkpoint::try_new(self.key.verifier().name().as_str(), tree.size(), tree.root()?)?;
+        let mut signed = SignedCheckpoint::sign(checkpoint, &self.key)?;
+        for signature in self.cosignatures(&signed).await? {
+            signed.note_mut().add(signature)?;
+        }
+        if let Err(LogError::TooFewWitnesses { have, need }) = self.policy.verify(signed.note()) {
+            tracing::warn!(
+                have,
+                need,
+                size = tree.size(),
+                "too few witnesses cosigned: the checkpoint is not published"
+            );
+            return Ok(false);
+        }
+        let note = signed.to_string().into_bytes();
+        // If another process was faster, what it published is as good.
+        self.store.publish(Published { size: tree.size(), note }).await?;
+        Ok(true)
+    }
+
+    /// Asks all witnesses at once. One that does not answer in time, or not well, is passed over and told in the log.
+    async fn cosignatures(&mut self, signed: &SignedCheckpoint) -> Result<Vec<NoteSignature>, TreeError> {
+        let mut asked = JoinSet::new();
+        for (at, known) in self.witnesses.iter().enumerate() {
+            let asking = ask(Arc::clone(&known.witness), known.size, self.reader.clone(), signed.clone());
+            asked.spawn(async move { (at, tokio::time::timeout(WITNESS_TIME_MAX, asking).await) });
+        }
+        let (mut signatures, mut rollback) = (Vec::new(), None);
+        while let Some(answer) = asked.join_next().await {
+            let Ok((at, answer)) = answer else {
+                tracing::error!("asking a witness ended in a panic");
+                continue;
+            };
+            let Some(known) = self.witnesses.get_mut(at) else { continue };
+            let name = known.witness.key().name();
+            match answer {
+                Ok(Ok(signature)) => {
+                    known.size = signed.unverified().size();
+                    signatures.push(signature);
+                }
+                Ok(Err(Unasked::Witness(error))) => {
+                    tracing::warn!(witness = %name, code = %error.code(), "a witness did not cosign: {error}");
+                }
+                Ok(Err(Unasked::Tree(error))) => rollback = Some(error),
+                Err(_) => tracing::warn!(witness = %name, "a witness did not answer in time"),
+            }
+        }
+        rollback.map_or(Ok(signatures), Err)
+    }
+}
+
+/// Why a witness gave nothing.
+enum Unasked {
+    Witness(WitnessError),
+    Tree(TreeError),
+}
+
+impl From<TreeError> for Unasked {
+    fn from(error: TreeError) -> Self {
+        Self::Tree(error)
+    }
+}
+
+/// Asks one witness, from the size that it tells.
+async fn ask(
+    witness: Arc<dyn Witness>,
+    mut old_size: u64,
+    reader: LogReader,
+    signed: SignedCheckpoint,
+) -> Result<NoteSignature, Unasked> {
+    let size = signed.unverified().size();
+    for _ in 1..TRIES_MAX {
+        match try_once(&*witness, old_size, &reader, &signed).await? {
+            Err(WitnessError::Behind { size: theirs }) if theirs > size => {
+                let witness = witness.key().name().as_str().to_owned();
+                return Err(TreeError::Rollback { witness, theirs, ours: size }.into());
+            }
+            Err(WitnessError::Behind { size: theirs }) => old_size = theirs,
+            answer => return answer.map_err(Unasked::Witness),
+        }
+    }
+    try_once(&*witness, old_size, &reader, &signed).await?.map_err(Unasked::Witness)
+}
+
+async fn try_once(
+    witness: &dyn Witness,
+    old_size: u64,
+    reader: &LogReader,
+    signed: &SignedCheckpoint,
+) -> Result<Result<NoteSignature, WitnessError>, TreeError> {
+    let size = signed.unverified().size();
+    let proof = match old_size {
+        0 => Vec::new(),
+        same if same == size => Vec::new(),
+        older => reader.consistency(older, size).await?,
+    };
+    Ok(witness.add_checkpoint(&AddCheckpoint::try_new(old_size, proof, signed.clone())?).await)
+}

@@ -1,0 +1,84 @@
+//! Keeps the log up to date.
+
+use std::sync::Arc;
+use tallystick_core::{Coded, Duration};
+use tallystick_log::{LogError, SigningKey};
+
+use super::{LogReader, TreeError, integrate::Integrator, publish::Publisher};
+use crate::port::{
+    journal::{Journal, StoreError},
+    log::LogStore,
+    witness::Witness,
+};
+
+/// The longest pause after a failure.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How a node keeps its log.
+pub struct LogConfig {
+    /// What signs its checkpoints (Ed25519). The key's name is the log's origin (C2SP tlog-checkpoint).
+    pub key: SigningKey,
+    /// How often facts are integrated and a checkpoint is signed, if there is something new.
+    pub interval: Duration,
+    /// Who is asked to cosign.
+    pub witnesses: Vec<Arc<dyn Witness>>,
+    /// How many cosignatures a checkpoint needs before it is published.
+    pub witnesses_needed: usize,
+}
+
+/// The worker that keeps the log up to date. One process at a time should run it; two do no harm.
+pub struct LogWorker {
+    integrator: Integrator,
+    publisher: Publisher,
+    interval: Duration,
+}
+
+impl LogWorker {
+    /// A worker for this journal's log.
+    ///
+    /// # Errors
+    /// [`LogError::BadPolicy`] if more cosignatures are needed than there are witnesses, or one is there twice.
+    pub fn try_new(journal: Arc<dyn Journal>, store: Arc<dyn LogStore>, config: LogConfig) -> Result<Self, LogError> {
+        let reader = LogReader::new(Arc::clone(&journal), Arc::clone(&store));
+        let LogConfig { key, interval, witnesses, witnesses_needed } = config;
+        let publisher = Publisher::try_new(Arc::clone(&store), reader, Arc::new(key), witnesses, witnesses_needed)?;
+        Ok(Self { integrator: Integrator::new(journal, store), publisher, interval })
+    }
+
+    /// Integrates what is new and publishes a checkpoint of it. Answers whether all that is in the journal is under the
+    /// published checkpoint now.
+    ///
+    /// # Errors
+    /// [`TreeError`].
+    pub async fn run_once(&mut self) -> Result<bool, TreeError> {
+        let tree = self.integrator.catch_up().await?;
+        if tree.size() == 0 {
+            return Ok(true);
+        }
+        self.publisher.publish(tree).await
+    }
+
+    /// Works until it is dropped, or must not go on.
+    ///
+    /// # Errors
+    /// What no other try can mend: a damaged journal or tree, or a journal that was put back to an older state.
+    pub async fn run(mut self) -> TreeError {
+        let mut pause = self.interval;
+        loop {
+            match self.run_once().await {
+                Ok(true) => pause = self.interval,
+                Ok(false) => pause = longer(pause),
+                Err(error @ TreeError::Store(StoreError::Unavailable(_))) => {
+                    tracing::error!(code = %error.code(), "the log does not come forward: {error}");
+                    pause = longer(pause);
+                }
+                Err(error) => return error,
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(pause.as_millis())).await;
+        }
+    }
+}
+
+fn longer(pause: Duration) -> Duration {
+    Duration::from_millis(pause.as_millis().max(1).saturating_mul(2)).min(PAUSE_MAX)
+}

@@ -1,0 +1,35 @@
+//! A fact's body as columns, the same in both databases.
+
+use tallystick_app::port::journal::StoreError;
+use tallystick_core::{Body, Digest32, Opening};
+
+use crate::error::Result;
+
+/// Content, commitment and salt.
+pub(crate) type BodyColumns<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// A body's columns.
+pub(crate) fn of_body(body: &Body) -> BodyColumns<'_> {
+    match body {
+        Body::Public(content) => (Some(content), None, None),
+        Body::Private { commitment, opening: Some(Opening { salt, content }) } => {
+            (Some(content), Some(&commitment.0), Some(salt))
+        }
+        Body::Private { commitment, opening: None } => (None, Some(&commitment.0), None),
+    }
+}
+
+/// The body that columns hold.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for columns that no body has.
+pub(crate) fn body(content: Option<Vec<u8>>, commitment: Option<[u8; 32]>, salt: Option<[u8; 32]>) -> Result<Body> {
+    match (content, commitment, salt) {
+        (Some(content), None, None) => Ok(Body::Public(content)),
+        (Some(content), Some(commitment), Some(salt)) => {
+            Ok(Body::Private { commitment: Digest32(commitment), opening: Some(Opening { salt, content }) })
+        }
+        (None, Some(commitment), None) => Ok(Body::Private { commitment: Digest32(commitment), opening: None }),
+        _ => Err(StoreError::Corrupt("a body that is neither public nor private".into())),
+    }
+}

@@ -1,0 +1,54 @@
+//! The tree's tiles and the published checkpoint.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tallystick_app::port::log::{LogState, Published};
+use tallystick_log::Tile;
+
+use crate::sqlite::error::{OrStore, Result};
+
+const STATE: &str = "SELECT size, published_size, published FROM log_state";
+const TILE: &str = "SELECT hashes FROM log_tiles WHERE level = ?1 AND idx = ?2";
+const GROW: &str = "UPDATE log_state SET size = ?2 WHERE size = ?1";
+const SET_TILE: &str = "INSERT INTO log_tiles (level, idx, hashes) VALUES (?1, ?2, ?3)
+    ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes";
+const PUBLISH: &str = "UPDATE log_state SET published_size = ?1, published = ?2
+    WHERE size >= ?1 AND (published_size IS NULL OR published_size < ?1)";
+
+/// How far the log has come.
+pub(crate) fn state(conn: &Connection) -> Result<LogState> {
+    conn.prepare_cached(STATE)
+        .and_then(|mut statement| {
+            statement.query_row([], |row| {
+                let published: Option<(u64, Vec<u8>)> =
+                    row.get::<_, Option<u64>>(1)?.zip(row.get::<_, Option<Vec<u8>>>(2)?);
+                let published = published.map(|(size, note)| Published { size, note });
+                Ok(LogState { size: row.get(0)?, published })
+            })
+        })
+        .or_store()
+}
+
+/// A tile's hashes.
+pub(crate) fn tile(conn: &Connection, level: u8, index: u64) -> Result<Option<Vec<u8>>> {
+    let index = crate::sqlite::facts::bound(index);
+    conn.prepare_cached(TILE)
+        .and_then(|mut statement| statement.query_row(params![level, index], |row| row.get(0)).optional())
+        .or_store()
+}
+
+/// Writes tiles and the new size; false if the size is not `from`.
+pub(crate) fn integrate(conn: &Connection, from: u64, to: u64, tiles: &[Tile]) -> rusqlite::Result<bool> {
+    if conn.prepare_cached(GROW)?.execute(params![from, to])? != 1 {
+        return Ok(false);
+    }
+    let mut statement = conn.prepare_cached(SET_TILE)?;
+    for tile in tiles {
+        statement.execute(params![tile.id.level(), tile.id.index(), tile.to_bytes()])?;
+    }
+    Ok(true)
+}
+
+/// Publishes a checkpoint, unless a newer one is published.
+pub(crate) fn publish(conn: &Connection, published: &Published) -> rusqlite::Result<bool> {
+    Ok(conn.prepare_cached(PUBLISH)?.execute(params![published.size, published.note])? == 1)
+}

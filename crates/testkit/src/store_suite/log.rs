@@ -1,0 +1,66 @@
+//! The tree beside the journal.
+
+use std::sync::Arc;
+use tallystick_app::port::log::{LogState, Published};
+use tallystick_log::{TileEdge, leaf_hash};
+
+use super::Store;
+
+/// The tree of `count` leaves made in steps, as an integrator would.
+async fn grow<S: Store>(store: &S, edge: &mut TileEdge, count: u64) {
+    let from = edge.size();
+    let leaves: Vec<_> = (from..from + count).map(|n| leaf_hash(&n.to_le_bytes())).collect();
+    let tiles = edge.integrate(&leaves).expect("a small tree");
+    assert_eq!(store.integrate(from, edge.size(), tiles).await, Ok(true));
+}
+
+/// What was written is read back, partial tiles as wide as they are by now.
+pub async fn tiles_grow_and_read_back<S: Store>(store: Arc<S>) {
+    assert_eq!(store.log_state().await, Ok(LogState::default()));
+    assert_eq!(store.log_tile(0, 0).await, Ok(None));
+    let mut edge = TileEdge::new();
+    for count in [1, 254, 1, 1, 300] {
+        grow(&*store, &mut edge, count).await;
+    }
+    assert_eq!(store.log_state().await.expect("an answer").size, 557);
+    let widths = [(0, 0, Some(256)), (0, 1, Some(256)), (0, 2, Some(45)), (0, 3, None), (1, 0, Some(2)), (2, 0, None)];
+    for (level, index, width) in widths {
+        let tile = store.log_tile(level, index).await.expect("an answer");
+        assert_eq!(tile.map(|hashes| hashes.len()), width.map(|width| width * 32), "{level}/{index}");
+    }
+    assert_eq!(store.log_tile(0, u64::MAX).await, Ok(None));
+    let mut tiles = Vec::new();
+    for (level, index) in [(0, 2), (1, 0)] {
+        tiles.push(store.log_tile(level, index).await.expect("an answer").expect("a partial tile"));
+    }
+    let mut tiles = tiles.into_iter();
+    let again = TileEdge::load(557, |_| tiles.next().ok_or(())).expect("the tiles that were written");
+    assert_eq!(again, edge);
+}
+
+/// Of two that integrate from the same size, one does.
+pub async fn one_of_two_integrators_wins<S: Store>(store: Arc<S>) {
+    let leaves = [leaf_hash(b"one"), leaf_hash(b"two")];
+    let tiles = |count: usize| TileEdge::new().integrate(&leaves[..count]).expect("a small tree");
+    let (one, two) = tokio::join!(store.integrate(0, 1, tiles(1)), store.integrate(0, 2, tiles(2)));
+    let (one, two) = (one.expect("an answer"), two.expect("an answer"));
+    assert!(one != two, "{one} {two}");
+    let size = store.log_state().await.expect("an answer").size;
+    assert_eq!(size, if one { 1 } else { 2 });
+    let tile = store.log_tile(0, 0).await.expect("an answer").expect("a tile");
+    assert_eq!(u64::try_from(tile.len()).expect("small"), size * 32);
+}
+
+/// A checkpoint is never replaced by an older one, and never ahead of the tree.
+pub async fn checkpoints_only_go_forward<S: Store>(store: Arc<S>) {
+    let published = |size: u64| Published { size, note: format!("note of {size}").into_bytes() };
+    assert_eq!(store.publish(published(1)).await, Ok(false));
+    let mut edge = TileEdge::new();
+    grow(&*store, &mut edge, 5).await;
+    assert_eq!(store.publish(published(6)).await, Ok(false));
+    for (size, taken) in [(3, true), (3, false), (2, false), (5, true), (4, false)] {
+        assert_eq!(store.publish(published(size)).await, Ok(taken), "{size}");
+    }
+    let state = store.log_state().await;
+    assert_eq!(state, Ok(LogState { size: 5, published: Some(published(5)) }));
+}
