@@ -1,0 +1,127 @@
+//! The log as static files over HTTP (C2SP tlog-tiles), for everybody and every cache.
+//!
+//! | path below `/log/` | what it is | how long it holds |
+//! | --- | --- | --- |
+//! | `checkpoint` | the published checkpoint, a signed note with its cosignatures | changes |
+//! | `tile/<L>/<N>[.p/<W>]` | hashes of the tree | for ever |
+//! | `tile/entries/<N>[.p/<W>]` | entries: facts as everybody may see them | for ever |
+//! | `proof/<SEQ>` | the proof that fact `SEQ` is under the published checkpoint (C2SP tlog-proof) | changes |
+//!
+//! Nothing is signed or asked for here, so nothing is counted by key: requests that read at once are limited together.
+//!
+//! # Invariants
+//! * What is served under a path that holds for ever is the same bytes for ever. Erasing changes none.
+//! * A path has one spelling; every other is not found.
+
+#![forbid(unsafe_code)]
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::sync::Arc;
+use tallystick_app::{
+    log::{LogReader, TreeError},
+    port::journal::StoreError,
+};
+use tallystick_core::{Coded, canonical};
+use tallystick_log::LogPath;
+use tokio::sync::Semaphore;
+
+/// Requests that read the store at once; more wait for a moment.
+const READS_MAX: usize = 16;
+/// How long a request waits for its turn.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+/// For what never changes.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// For what does: a cache may keep it, and asks each time whether it is still the same.
+const ASK_AGAIN: &str = "public, no-cache";
+
+#[derive(Clone)]
+struct Edge {
+    log: LogReader,
+    reads: Arc<Semaphore>,
+}
+
+/// The log below `/log/`.
+pub fn router(log: LogReader) -> Router {
+    let edge = Edge { log, reads: Arc::new(Semaphore::new(READS_MAX)) };
+    Router::new().route("/log/{*path}", get(file)).with_state(edge)
+}
+
+async fn file(State(edge): State<Edge>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    let Ok(Ok(_turn)) = tokio::time::timeout(WAIT_MAX, edge.reads.acquire()).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "busy\n").into_response();
+    };
+    match find(&edge.log, &path).await {
+        Ok(Some(file)) => file.respond(&headers),
+        Ok(None) => not_found(),
+        Err(error) => {
+            tracing::error!(code = %error.code(), path, "the log cannot be served: {error}");
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "the log cannot be read\n").into_response()
+        }
+    }
+}
+
+/// Something to be served.
+struct File {
+    bytes: Vec<u8>,
+    content_type: &'static str,
+    cache: &'static str,
+}
+
+impl File {
+    fn text(bytes: Vec<u8>) -> Self {
+        Self { bytes, content_type: "text/plain; charset=utf-8", cache: ASK_AGAIN }
+    }
+
+    fn binary(bytes: Vec<u8>) -> Self {
+        Self { bytes, content_type: "application/octet-stream", cache: FOR_EVER }
+    }
+
+    /// The file; or only that it is the one that the client has (RFC 9110, 13.1.2).
+    fn respond(self, asked: &HeaderMap) -> Response {
+        let tag = format!("\"{}\"", canonical::sha256(&self.bytes));
+        let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let known = known.flat_map(|value| value.split(',')).any(|value| value.trim() == tag);
+        let headers =
+            [(header::CONTENT_TYPE, self.content_type), (header::CACHE_CONTROL, self.cache), (header::ETAG, &tag)];
+        if known {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        (headers, self.bytes).into_response()
+    }
+}
+
+/// What is at a path. Nothing if no such path can be, or the tree has not come so far.
+async fn find(log: &LogReader, path: &str) -> Result<Option<File>, TreeError> {
+    if let Some(seq) = path.strip_prefix("proof/") {
+        return proof(log, seq).await;
+    }
+    let Ok(path) = LogPath::parse(path) else { return Ok(None) };
+    Ok(match path {
+        LogPath::Checkpoint => log.checkpoint().await?.map(File::text),
+        LogPath::Tile(id) => log.tile(id).await?.map(File::binary),
+        LogPath::Entries(id) => log.entries(id).await?.map(File::binary),
+    })
+}
+
+async fn proof(log: &LogReader, seq: &str) -> Result<Option<File>, TreeError> {
+    let Some(seq) = seq.parse::<u64>().ok().filter(|number| number.to_string() == seq) else { return Ok(None) };
+    match log.prove(seq).await {
+        Ok((_, bundle)) => Ok(Some(File::text(bundle.to_string().into_bytes()))),
+        Err(TreeError::NotYet { .. }) => Ok(None),
+        Err(TreeError::Store(StoreError::Limit(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")], "not found\n").into_response()
+}
+
+#[cfg(test)]
+mod tests;
