@@ -5,3 +5,4 @@ pub mod limits;
 pub mod operator;
 pub mod rail;
 pub mod tasks;
+pub mod witness;
