@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "amount",
     "app",
     "auth",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 13] = [
     "request",
     "store",
     "terms",
+    "witness",
 ];
 
 #[test]
@@ -57,6 +58,6 @@ fn collect(folder: &Path, codes: &mut BTreeSet<String>) {
 
 fn is_code(literal: &str) -> bool {
     let lower = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    let is_file = literal.ends_with(".sqlite") || literal.ends_with(".lock");
+    let is_file = [".sqlite", ".lock", ".toml"].iter().any(|end| literal.ends_with(end));
     !is_file && literal.split_once('.').is_some_and(|(room, reason)| ROOMS.contains(&room) && lower(reason))
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use tallystick_app::{App, port::tasks::TaskQuery};
 use tallystick_core::NostrKey;
+use tallystick_http::Lobby;
 
 use crate::{
     auth::Authenticator,
     config::EdgeConfig,
     document::{Limits, Transport},
     error::EdgeError,
-    lobby::Lobby,
     quota::{Seats, Shares, Standing},
     schema::{self, EdgeSchema, Request, Services, Session},
 };

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use std::sync::{Arc, LazyLock};
 use tallystick_app::{App, port::operator::NodeOperator};
 use tallystick_core::BlockHeight;
+use tallystick_http::Guest;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
     document::{self, Transport},
     edge::Edge,
     error::{self, EdgeError},
-    lobby::Guest,
     schema::{self, Services},
     ws,
 };

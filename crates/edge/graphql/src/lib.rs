@@ -7,15 +7,13 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | `serve` | connections: how many, how slow |
-//! | `http` | routes, from bytes to a checked request and back |
+//! //! | `http` | routes, from bytes to a checked request and back |
 //! | `ws` | subscriptions over graphql-transport-ws |
 //! | `auth`, `replay` | NIP-98: who signed what; each event once |
 //! | `edge`, `quota` | who gets room when there is little |
 //! | `tokens`, `document`, `introspection` | the size and kind of a query, before parser and executor |
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
-//! | `lobby`, `serve` | connections: how many, and who gives way |
 //! | `sign`, `client`, `evidence`, `posting`, `acceptance` | the client's half |
 //!
 //! # Invariants
@@ -39,12 +37,10 @@ mod error;
 mod evidence;
 mod http;
 mod introspection;
-mod lobby;
 mod posting;
 mod quota;
 mod replay;
 mod schema;
-mod serve;
 pub mod sign;
 mod tokens;
 mod ws;
@@ -55,4 +51,5 @@ pub use error::{EdgeError, codes};
 pub use http::router;
 pub use posting::Posting;
 pub use schema::sdl;
-pub use serve::{ServeLimits, serve};
+/// How connections are served.
+pub use tallystick_http::{ServeLimits, serve};

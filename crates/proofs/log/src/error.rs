@@ -103,6 +103,12 @@ pub enum LogError {
         /// Size that the witness knows.
         known: u64,
     },
+    /// The log signed two trees of one size: that proves two histories.
+    #[error("the log signed two different trees of {size} leaves")]
+    TwoTrees {
+        /// Leaves in both.
+        size: u64,
+    },
     /// The text is not a `tlog-proof` bundle.
     #[error("the text is not a proof bundle")]
     BadBundle,
@@ -143,6 +149,7 @@ impl LogError {
             Self::TooFewWitnesses { .. } => "log.too_few_witnesses",
             Self::BadRequest => "log.bad_request",
             Self::OldSize { .. } => "log.old_size",
+            Self::TwoTrees { .. } => "log.two_trees",
             Self::BadBundle => "log.bad_bundle",
             Self::TooLarge { .. } => "log.too_large",
         }

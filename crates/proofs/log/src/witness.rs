@@ -40,15 +40,14 @@ impl AddCheckpoint {
     /// A request to cosign `checkpoint` on top of the tree of `old_size` leaves.
     ///
     /// # Errors
-    /// [`LogError::BadRequest`] if the proof has more than 63 hashes, or has any where there is nothing to prove;
-    /// [`LogError::SizesOutOfOrder`] if the old size is above the checkpoint's.
+    /// [`LogError::BadRequest`] if the proof has more than 63 hashes; [`LogError::SizesOutOfOrder`] if the old size is
+    /// above the checkpoint's.
     pub fn try_new(old_size: u64, proof: Vec<Hash>, checkpoint: SignedCheckpoint) -> Result<Self, LogError> {
         let new_size = checkpoint.unverified().size();
         if old_size > new_size {
             return Err(LogError::SizesOutOfOrder { old: old_size, new: new_size });
         }
-        let nothing_to_prove = old_size == 0 || old_size == new_size;
-        if proof.len() > REQUEST_HASHES_MAX || (nothing_to_prove && !proof.is_empty()) {
+        if proof.len() > REQUEST_HASHES_MAX {
             return Err(LogError::BadRequest);
         }
         Ok(Self { old_size, proof, checkpoint })
@@ -85,15 +84,18 @@ impl AddCheckpoint {
     ///
     /// # Errors
     /// Those of [`SignedCheckpoint::verify`] (HTTP status 403), [`LogError::OldSize`] (409; the body tells the known
-    /// size), [`LogError::ProofLength`] and [`LogError::RootMismatch`] (422; with equal sizes 409).
+    /// size), [`LogError::TwoTrees`] (409), [`LogError::ProofLength`] and [`LogError::RootMismatch`] (422).
     pub fn verify(&self, log: &VerifierKey, last: TreeHead) -> Result<&Checkpoint, LogError> {
         let checkpoint = self.checkpoint.verify(log)?;
         if self.old_size != last.size {
             return Err(LogError::OldSize { old: self.old_size, known: last.size });
         }
         if last.size == 0 {
-            // The first tree of a log needs no proof; the request has none (see `try_new`).
-            return Ok(checkpoint);
+            // From nothing there is nothing to prove, and a proof of nothing is wrong.
+            return if self.proof.is_empty() { Ok(checkpoint) } else { Err(LogError::ProofLength) };
+        }
+        if last.size == checkpoint.size() && last.root != *checkpoint.root() {
+            return Err(LogError::TwoTrees { size: last.size });
         }
         verify_consistency(last.size, checkpoint.size(), &self.proof, &last.root, checkpoint.root())?;
         Ok(checkpoint)

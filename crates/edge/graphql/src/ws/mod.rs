@@ -25,9 +25,10 @@ use axum::{
 use futures::{SinkExt, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tallystick_core::Coded;
+use tallystick_http::Guest;
 use tokio::time::timeout;
 
-use crate::{edge::Edge, error::EdgeError, lobby::Guest};
+use crate::{edge::Edge, error::EdgeError};
 use subscriber::Subscriber;
 
 const PROTOCOL: &str = "graphql-transport-ws";

@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// A room with a limit.
-pub(crate) struct Lobby {
+pub struct Lobby {
     guests_max: usize,
     state: Mutex<State>,
     /// Somebody left, or is not kept any more.
@@ -41,6 +41,7 @@ impl State {
 }
 
 impl Lobby {
+    /// An empty room for so many.
     pub fn new(guests_max: usize) -> Arc<Self> {
         Arc::new(Self { guests_max, state: Mutex::default(), changed: Notify::new() })
     }
@@ -75,7 +76,7 @@ impl Lobby {
 
 /// Somebody who is in. It leaves when the last clone is dropped.
 #[derive(Clone)]
-pub(crate) struct Guest(Arc<Seat>);
+pub struct Guest(Arc<Seat>);
 
 struct Seat {
     lobby: Arc<Lobby>,
@@ -107,7 +108,7 @@ impl Drop for Seat {
 }
 
 /// As long as it lives, its guest stays.
-pub(crate) struct Kept(Guest);
+pub struct Kept(Guest);
 
 impl Drop for Kept {
     fn drop(&mut self) {
