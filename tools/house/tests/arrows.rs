@@ -10,9 +10,11 @@ fn may_use(room: &str, other: &str) -> bool {
         "core" => false,
         "domain" | "proofs" => other == "core",
         "app" => ["core", "domain", "proofs"].contains(&other),
-        "store" | "nostr" | "edge" => ["core", "domain", "proofs", "app"].contains(&other),
+        "postgres" | "nostr" | "edge" => ["core", "domain", "proofs", "app"].contains(&other),
+        // The journal and the Lightning node keep their tables in one database.
+        "store" => ["core", "domain", "proofs", "app", "postgres"].contains(&other),
         // Rails may stand on one another: Lightning on Bitcoin.
-        "rails" => ["core", "domain", "proofs", "app", "rails"].contains(&other),
+        "rails" => ["core", "domain", "proofs", "app", "postgres", "rails"].contains(&other),
         "testkit" => ["core", "domain", "proofs", "app", "rails"].contains(&other),
         "devnet" => ["core", "domain", "proofs", "app", "rails", "testkit"].contains(&other),
         "tally" => true,
@@ -60,6 +62,7 @@ fn the_rule_itself_refuses_wrong_arrows() {
     assert!(!may_use("app", "store"));
     assert!(!may_use("app", "rails/lightning"));
     assert!(!may_use("edge/graphql", "store"));
+    assert!(!may_use("rails/lightning", "store"));
     assert!(may_use("edge/graphql", "app"));
     assert!(may_use("rails/lightning", "rails/bitcoin"));
 }

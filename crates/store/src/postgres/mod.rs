@@ -3,7 +3,7 @@
 mod batch;
 mod error;
 mod facts;
-mod options;
+mod heads;
 mod outbox;
 mod plan;
 mod readers;
@@ -16,5 +16,7 @@ mod verify;
 mod write;
 mod writer;
 
-pub use options::PostgresOptions;
+pub(crate) use error::{digest, unsigned};
+pub use heads::{PostgresHeads, Turn};
+pub(crate) use schema::migrations;
 pub use store::PostgresStore;
