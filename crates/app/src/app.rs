@@ -6,14 +6,14 @@ use std::sync::{
 };
 use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
 use tallystick_escrow::{Event, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
     change::{read_view, stream_of},
     clock::Clock,
     error::AppError,
     port::{
-        journal::{Journal, StoreError},
+        journal::{Heads, Journal, StoreError},
         rail::{HoldRail, InvoiceReader},
         tasks::{TaskQuery, TaskReader},
     },
@@ -48,6 +48,10 @@ pub struct App(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub parts: Parts,
     rail: OnceLock<Rail>,
+    /// Reads invoices while there is no rail here.
+    reader: OnceLock<Arc<dyn InvoiceReader>>,
+    /// How far the journal has been told of, if others write it as well.
+    pub told: OnceLock<Told>,
     height: AtomicU32,
     /// Whether the disk has room to begin something.
     room: AtomicBool,
@@ -57,6 +61,8 @@ pub(crate) struct Inner {
     pub wakes_changed: Notify,
 }
 
+/// How far a journal that others write as well has been told of, and how far it has come.
+type Told = (watch::Receiver<u64>, Arc<dyn Heads>);
 /// The rail, and the reader of its invoices.
 type Rail = (Arc<dyn HoldRail>, Arc<dyn InvoiceReader>);
 
@@ -84,6 +90,8 @@ impl App {
         Self(Arc::new(Inner {
             parts,
             rail: OnceLock::new(),
+            reader: OnceLock::new(),
+            told: OnceLock::new(),
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
             cache: Cache::new(),
@@ -93,15 +101,22 @@ impl App {
         }))
     }
 
-    /// Gives the road its rail, once, and the height that the rail knows if none was heard yet. A second call changes
+    /// Gives the road its rail, once, and the height that the rail knows if it is above the one that was heard. A second call changes
     /// nothing.
     pub fn connect(&self, rail: Arc<dyn HoldRail>, invoices: Arc<dyn InvoiceReader>) {
         let height = rail.height();
         if self.0.rail.set((rail, invoices)).is_ok() {
-            // A height that was heard meanwhile is newer than the one asked for: it stays.
-            let _ = self.0.height.compare_exchange(0, height.0, Ordering::AcqRel, Ordering::Acquire);
+            // A height that was heard meanwhile is newer than the one asked for: it stays, unless it is lower.
+            self.0.height.fetch_max(height.0, Ordering::AcqRel);
             self.0.wakes_changed.notify_one();
         }
+    }
+
+    /// Gives the road what reads invoices as long as it has no rail: on a replica whose Lightning node runs elsewhere. A
+    /// second call changes nothing.
+    pub fn read_invoices_with(&self, reader: Arc<dyn InvoiceReader>) {
+        // The first one is as good.
+        let _ = self.0.reader.set(reader);
     }
 
     /// Tells whether the disk has room. Without it, commands that begin something (post a task, take it, ask for its
@@ -164,7 +179,7 @@ impl App {
         invoices: Vec<String>,
         request: SignedRequest,
     ) -> Result<Answer, AppError> {
-        let (_, reader) = self.rail()?;
+        let reader = self.invoices()?;
         let (State::Present(task), _) = self.load(id).await? else { return Err(Rejection::NotFound.into()) };
         let tranches = task.terms.payouts.len();
         if invoices.len() > tranches {
@@ -193,9 +208,9 @@ impl App {
         let wait = async {
             while !ready(&answer.view) {
                 match updates.recv().await {
-                    Ok(update) if update.view.id == id => answer.view = update.view,
-                    Ok(_) => {}
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                    Ok(update) if update.view.id != id => {}
+                    // What is told may be older than the answer: the task is looked at as it stands.
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
                         answer.view = Arc::new(self.task(id).await?.ok_or(Rejection::NotFound)?);
                     }
                     Err(broadcast::error::RecvError::Closed) => return Err(AppError::Pending),
@@ -212,7 +227,7 @@ impl App {
     /// # Errors
     /// [`Rejection::HashReused`], or an invoice that cannot be read.
     pub async fn refuse_tasks_invoice(&self, bolt11: &str) -> Result<(), AppError> {
-        let (_, reader) = self.rail()?;
+        let reader = self.invoices()?;
         let hash = reader.read(bolt11)?.hash;
         match self.task_with(hash).await? {
             Some(_) => Err(Rejection::HashReused.into()),
@@ -297,6 +312,13 @@ impl App {
 
     pub(crate) fn rail(&self) -> Result<Rail, AppError> {
         self.0.rail.get().cloned().ok_or(AppError::Starting)
+    }
+
+    fn invoices(&self) -> Result<Arc<dyn InvoiceReader>, AppError> {
+        match self.0.rail.get() {
+            Some((_, reader)) => Ok(Arc::clone(reader)),
+            None => self.0.reader.get().cloned().ok_or(AppError::Starting),
+        }
     }
 
     /// The rules count blocks: without a height nothing can be decided.

@@ -1,7 +1,7 @@
 //! Erasing what a task's facts say, while what they prove stays.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{Authority, Body, Id, SignedRequest, canonical};
+use tallystick_core::{Authority, Body, Fact, Id, SignedRequest, canonical};
 use tallystick_escrow::{Phase, State, Task};
 
 use crate::{
@@ -25,6 +25,14 @@ pub struct Erased {
     pub stream: String,
     /// Its last version then.
     pub version: u64,
+}
+
+impl Erased {
+    /// What a fact says of an erasure; nothing if it is another fact.
+    pub fn of(fact: &Fact) -> Option<Self> {
+        let ours = fact.stream == STREAM && fact.kind == ERASED;
+        ours.then_some(fact.body.content()).flatten().and_then(|content| canonical::decode("erasure", content).ok())
+    }
 }
 
 impl App {

@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | [`app`] | the use cases: commands, queries, updates |
 //! | `road` | what every command goes through: load, decide, append, tell |
+//! | `follow` | tells of facts that another replica wrote |
 //! | `rebuild` | makes the read model again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
@@ -30,6 +31,7 @@ mod change;
 pub mod clock;
 pub mod erase;
 pub mod error;
+mod follow;
 mod listen;
 pub mod log;
 pub mod outbox;

@@ -4,7 +4,10 @@ use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
 };
 use tallystick_core::{BlockHeight, Coded, Duration, Id, Timestamp, canonical};
@@ -28,6 +31,8 @@ const CONCURRENT_MAX: usize = 256;
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long an effect is this worker's, unless it is done before.
+const CLAIM: Duration = Duration::from_secs(30);
 /// How long to wait for a notice before asking the rail again how a payment stands.
 const NOTICE_WAIT: Duration = Duration::from_secs(30);
 /// The shortest pause when a try cannot even be written down.
@@ -45,12 +50,24 @@ pub struct Outbox {
     running: Arc<Mutex<HashSet<String>>>,
     /// Ends the pauses of effects that keep their key.
     stopping: Arc<watch::Sender<bool>>,
+    /// What its claims are made in: see [`Journal::claim_effects`](crate::port::journal::Journal::claim_effects).
+    epoch: u64,
 }
 
 impl Outbox {
-    /// A worker for this app's outbox.
+    /// A worker for this app's outbox, and the only one: what another has claimed, in this process or an earlier one,
+    /// is taken over.
     pub fn new(app: App) -> Self {
-        Self { app, running: Arc::default(), stopping: Arc::default() }
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let now = app.clock().now().as_millis();
+        let later = |last: u64| Some(now.max(last.saturating_add(1)));
+        let last = LAST.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).unwrap_or_default();
+        Self::in_epoch(app, later(last).unwrap_or(now))
+    }
+
+    /// A worker for this app's outbox that takes over what was claimed in earlier epochs only.
+    pub fn in_epoch(app: App, epoch: u64) -> Self {
+        Self { app, running: Arc::default(), stopping: Arc::default(), epoch }
     }
 
     /// Works until `stop` resolves; effects under way are finished first.
@@ -91,12 +108,14 @@ impl Outbox {
     /// Starts what is due, and tells when to look again.
     async fn start_due(&self, jobs: &mut JoinSet<()>) -> Result<Option<Timestamp>, StoreError> {
         let journal = &self.app.0.parts.journal;
-        let room = CONCURRENT_MAX.saturating_sub(jobs.len());
-        // Running effects are still due: ask for as many more as may be running.
-        let limit = u32::try_from(room + self.running().len()).unwrap_or(u32::MAX);
-        let due = journal.due_effects(self.app.clock().now(), limit).await?;
-        for effect in due {
-            if jobs.len() < CONCURRENT_MAX && self.running().insert(effect.key.clone()) {
+        let room = u32::try_from(CONCURRENT_MAX.saturating_sub(jobs.len())).unwrap_or_default();
+        if room == 0 {
+            return Ok(Some(self.soon()));
+        }
+        let now = self.app.clock().now();
+        for effect in journal.claim_effects(now, now.after(CLAIM), self.epoch, room).await? {
+            // One that takes longer than its claim is given again, and is running.
+            if self.running().insert(effect.key.clone()) {
                 let worker = self.clone();
                 jobs.spawn(async move {
                     let _running = Running { worker: worker.clone(), key: effect.key.clone() };
@@ -104,7 +123,11 @@ impl Outbox {
                 });
             }
         }
-        if self.running().is_empty() { journal.next_effect_due().await } else { Ok(Some(self.soon())) }
+        if !self.running().is_empty() {
+            return Ok(Some(self.soon()));
+        }
+        // What was due before, and not given, is somebody else's.
+        Ok(journal.next_effect_due().await?.map(|due| if due <= now { self.soon() } else { due }))
     }
 
     /// While effects run, their end wakes the worker; this is the fallback.
@@ -116,22 +139,26 @@ impl Outbox {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tries an effect until its outcome is a fact, or it is put off.
     async fn perform(&self, pending: PendingEffect) {
-        let until = match unpanicked(self.attempt(&pending)).await {
-            Ok(Progress::Done) => return,
-            Ok(Progress::Waiting) => self.app.clock().now().after(NOTICE_WAIT),
-            Err(error) => {
-                tracing::warn!(effect = pending.key, code = %error.code(), "an effect failed, and is tried again: {error}");
-                self.app.clock().now().after(pause_after(pending.attempts))
-            }
-        };
-        if let Err(error) = self.app.0.parts.journal.defer_effect(&pending.key, until).await {
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            let until = match unpanicked(self.attempt(&pending)).await {
+                Ok(Progress::Done) => return,
+                Ok(Progress::Waiting) => self.app.clock().now().after(NOTICE_WAIT),
+                Err(error) => {
+                    let code = error.code();
+                    tracing::warn!(effect = pending.key, %code, "an effect failed, and is tried again: {error}");
+                    self.app.clock().now().after(pause_after(pending.attempts))
+                }
+            };
+            let Err(error) = self.app.0.parts.journal.defer_effect(&pending.key, until).await else { return };
             tracing::error!(effect = pending.key, code = %error.code(), "an effect cannot be put off: {error}");
-            // It is still due. As long as its key is held here it is not started again.
-            let mut stopping = self.stopping.subscribe();
+            // It is still claimed: nobody else tries it meanwhile.
             let pause = pause_after(pending.attempts).max(UNWRITTEN_PAUSE_MIN);
-            // Either way the pause is over.
-            let _ = tokio::time::timeout(real(pause), stopping.wait_for(|stop| *stop)).await;
+            if tokio::time::timeout(real(pause), stopping.wait_for(|stop| *stop)).await.is_ok() {
+                return;
+            }
         }
     }
 

@@ -152,8 +152,10 @@ impl App {
         };
         let view = Arc::new(view);
         self.0.cache.put(*id, &after, appended.version);
-        // Nobody listening is fine.
-        let _ = self.0.updates.send(TaskUpdate { seq: appended.seq, view: Arc::clone(&view) });
+        if self.0.told.get().is_none() {
+            // Nobody listening is fine.
+            let _ = self.0.updates.send(TaskUpdate { seq: appended.seq, view: Arc::clone(&view) });
+        }
         if !effects.is_empty() {
             self.0.effects_added.notify_one();
         }

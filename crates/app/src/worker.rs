@@ -1,8 +1,15 @@
 //! Starts and stops the workers of a node.
 
+use std::sync::Arc;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{app::App, outbox::Outbox, timers::Timers};
+use crate::{
+    app::App,
+    follow::Follower,
+    outbox::Outbox,
+    port::journal::{Heads, StoreError},
+    timers::Timers,
+};
 
 /// The workers of a node.
 #[derive(Debug)]
@@ -17,11 +24,33 @@ pub struct WorkerHandle {
 }
 
 impl Workers {
-    /// Starts outbox and timers.
+    /// Starts outbox and timers, of which there are no others.
     pub fn start(app: &App) -> WorkerHandle {
+        Self::run(app, Outbox::new(app.clone()))
+    }
+
+    /// Starts outbox and timers of one of several replicas; `epoch` grows with each that takes over.
+    pub fn start_in_epoch(app: &App, epoch: u64) -> WorkerHandle {
+        Self::run(app, Outbox::in_epoch(app.clone(), epoch))
+    }
+
+    /// From now on tells of facts as the journal has them, whoever wrote them: for a replica, before it serves anybody.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the journal does not answer, or is followed already.
+    pub async fn follow(app: &App, heads: Arc<dyn Heads>) -> Result<WorkerHandle, StoreError> {
+        let follower = Follower::new(app.clone(), heads).await?;
         let (stop, stopped) = watch::channel(false);
         let (alarm, failed) = watch::channel(false);
-        let (outbox, timers) = (Outbox::new(app.clone()), Timers::new(app.clone()));
+        let end = until(stopped.clone());
+        let jobs = vec![watched("follower", async move { follower.run(end).await }, stopped, alarm)];
+        Ok(WorkerHandle { stop, failed, jobs })
+    }
+
+    fn run(app: &App, outbox: Outbox) -> WorkerHandle {
+        let (stop, stopped) = watch::channel(false);
+        let (alarm, failed) = watch::channel(false);
+        let timers = Timers::new(app.clone());
         let (first, second) = (until(stopped.clone()), until(stopped.clone()));
         let jobs = vec![
             watched("outbox", async move { outbox.run(first).await }, stopped.clone(), alarm.clone()),

@@ -11,8 +11,10 @@
 //! | `columns` | a fact's body as columns |
 //! | `prepared` | an append whose turn has not come yet |
 //! | `error` | what both answer alike |
+//! | `copy` | copies SQLite into PostgreSQL |
+//! | `status` | a store at a glance |
 //! | `sqlite` | [`SqliteStore`] |
-//! | `postgres` | [`PostgresStore`], [`PostgresOptions`] |
+//! | `postgres` | [`PostgresStore`]; how to reach it is [`PostgresOptions`] of `tallystick-postgres` |
 //!
 //! | in `sqlite` | what it does |
 //! | --- | --- |
@@ -37,12 +39,12 @@
 //! | in `postgres` | what it does |
 //! | --- | --- |
 //! | `store` | [`PostgresStore`]: open, close, and the ports |
-//! | `options` | the connection string, and TLS |
 //! | `schema` | what is asked of the server, and the numbered migrations in `migrations/postgres` |
 //! | `writer` | the one writing task of a process: everything that waits goes into one transaction |
 //! | `session` | the writer's connection: tries, and what came of a COMMIT that was not answered |
 //! | `batch`, `plan`, `write`, `statements` | one transaction: read what it asks for, decide in memory, write it |
-//! | `readers` | the pool of read-only connections |
+//! | `readers` | the pools of connections that only read, and of those that claim effects |
+//! | `heads` | hears of what other processes write |
 //! | `facts`, `outbox`, `tasks`, `log` | queries; the tree |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `error` | PostgreSQL's errors in the port's words |
@@ -80,10 +82,15 @@
 
 mod chain;
 mod columns;
+mod copy;
 mod error;
 mod postgres;
 mod prepared;
 mod sqlite;
+mod status;
 
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use copy::{Beside, Copied, copy};
+pub use postgres::{PostgresHeads, PostgresStore, Turn};
 pub use sqlite::SqliteStore;
+pub use status::StoreStatus;
+pub use tallystick_postgres::PostgresOptions;

@@ -102,6 +102,16 @@ impl Journal for CrashingJournal {
         self.inner.due_effects(now, limit).await
     }
 
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        self.inner.claim_effects(now, until, epoch, limit).await
+    }
+
     async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.next_effect_due().await
     }

@@ -36,6 +36,8 @@ struct State {
 struct Effect {
     pending: PendingEffect,
     finished: bool,
+    /// The epoch of the worker that has it, and until when.
+    claim: (u64, Timestamp),
 }
 
 impl MemoryStore {
@@ -93,7 +95,7 @@ impl State {
             if !self.effects.iter().any(|effect| effect.pending.key == new.key) {
                 let stream = append.stream.clone();
                 let pending = PendingEffect { key: new.key, stream, body: new.body, attempts: 0, due: new.due };
-                self.effects.push(Effect { pending, finished: false });
+                self.effects.push(Effect { pending, finished: false, claim: (0, Timestamp::from_millis(0)) });
             }
         }
         for key in &append.finishes {
@@ -189,6 +191,29 @@ impl Journal for MemoryStore {
         Ok(due.into_iter().take(page(limit)).cloned().collect())
     }
 
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        check_time(until)?;
+        let (horizon, mut state) = (now.after(EFFECT_PAUSE_MAX), self.state());
+        let mut due: Vec<&mut Effect> = state.effects.iter_mut().filter(|effect| !effect.finished).collect();
+        due.retain(|effect| effect.pending.due <= now || effect.pending.due > horizon);
+        due.retain(|effect| {
+            let (by, ends) = effect.claim;
+            by < epoch || ends <= now || ends > horizon
+        });
+        due.sort_by_key(|effect| effect.pending.due);
+        let claimed = due.into_iter().take(page(limit)).map(|effect| {
+            effect.claim = (epoch, until);
+            effect.pending.clone()
+        });
+        Ok(claimed.collect())
+    }
+
     async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let state = self.state();
         Ok(state.effects.iter().filter(|effect| !effect.finished).map(|effect| effect.pending.due).min())
@@ -199,6 +224,7 @@ impl Journal for MemoryStore {
         if let Some(effect) = self.state().pending(key) {
             effect.pending.due = until;
             effect.pending.attempts = effect.pending.attempts.saturating_add(1);
+            effect.claim = (0, Timestamp::from_millis(0));
         }
         Ok(())
     }

@@ -10,11 +10,13 @@ fn may_use(room: &str, other: &str) -> bool {
         "core" => false,
         "domain" | "proofs" => other == "core",
         "app" => ["core", "domain", "proofs"].contains(&other),
-        "store" | "nostr" => ["core", "domain", "proofs", "app"].contains(&other),
+        "postgres" | "nostr" => ["core", "domain", "proofs", "app"].contains(&other),
+        // The journal and the Lightning node keep their tables in one database.
+        "store" => ["core", "domain", "proofs", "app", "postgres"].contains(&other),
         // Edges may stand on one another: all on the HTTP server.
         "edge" => ["core", "domain", "proofs", "app", "edge"].contains(&other),
         // Rails as well: Lightning on Bitcoin.
-        "rails" => ["core", "domain", "proofs", "app", "rails"].contains(&other),
+        "rails" => ["core", "domain", "proofs", "app", "postgres", "rails"].contains(&other),
         "testkit" => ["core", "domain", "proofs", "app", "rails"].contains(&other),
         "devnet" => ["core", "domain", "proofs", "app", "rails", "testkit"].contains(&other),
         "tally" => true,
@@ -62,6 +64,7 @@ fn the_rule_itself_refuses_wrong_arrows() {
     assert!(!may_use("app", "store"));
     assert!(!may_use("app", "rails/lightning"));
     assert!(!may_use("edge/graphql", "store"));
+    assert!(!may_use("rails/lightning", "store"));
     assert!(may_use("edge/graphql", "app"));
     assert!(!may_use("edge/witness", "rails/witness"));
     assert!(may_use("edge/witness", "edge/http"));

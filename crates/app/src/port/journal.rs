@@ -160,6 +160,20 @@ impl Coded for StoreError {
     }
 }
 
+/// Tells how far a journal has come that others write as well.
+#[async_trait]
+pub trait Heads: Send + Sync {
+    /// The number of the last fact; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn head(&self) -> Result<u64, StoreError>;
+
+    /// Waits until there are facts after `seq`, as far as is known. It may know late, or wait on when there are some:
+    /// who waits should look by itself from time to time.
+    async fn beyond(&self, seq: u64);
+}
+
 /// The journal, the outbox and the register of seen requests.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -201,7 +215,23 @@ pub trait Journal: Send + Sync {
     /// [`StoreError`].
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError>;
 
-    /// When the next unfinished effect is due, as it was written down.
+    /// Takes effects that are due ([`Journal::due_effects`]) for one worker, the longest due first. Until `until` nobody
+    /// else of this `epoch` is given them, in this process or another; a claim that ran out, and one that seems to last
+    /// more than [`super::limits::EFFECT_PAUSE_MAX`] from now, count for nothing, and neither do those of an earlier
+    /// epoch: whoever begins a new one knows that the worker before is gone. A claim ends when its effect is put off or
+    /// finished. It need not survive power loss: who is given an effect twice does it once, by its key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError>;
+
+    /// When the next unfinished effect is due, claimed or not, as it was written down.
     ///
     /// # Errors
     /// [`StoreError`].

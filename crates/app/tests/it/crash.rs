@@ -87,6 +87,15 @@ impl Journal for WiredJournal {
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
         self.0.due_effects(now, limit).await
     }
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        self.1.cross(self.0.claim_effects(now, until, epoch, limit)).await
+    }
     async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.0.next_effect_due().await
     }

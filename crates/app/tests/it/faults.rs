@@ -125,8 +125,17 @@ impl Journal for Troubled {
         self.store.holder(space, name).await
     }
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
-        assert!(!self.trouble.outbox_cursed.load(Ordering::Acquire), "whoever asks for effects panics");
         self.store.due_effects(now, limit).await
+    }
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        assert!(!self.trouble.outbox_cursed.load(Ordering::Acquire), "whoever asks for effects panics");
+        self.store.claim_effects(now, until, epoch, limit).await
     }
     async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.store.next_effect_due().await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bitcoin::Network;
 use tallystick_bitcoin::RpcClient;
+use tallystick_postgres::{Lease, PostgresOptions};
 
 use crate::LightningError;
 
@@ -14,11 +15,28 @@ const ALIAS_BYTES_MAX: usize = 32;
 /// Addresses that a node tells the network; LDK panics on more than 100.
 const ADDRESSES_MAX: usize = 16;
 
+/// Where channels and payments are kept.
+#[derive(Clone, Debug, Default)]
+pub enum Database {
+    /// In a SQLite file in the node's directory.
+    #[default]
+    Sqlite,
+    /// In a PostgreSQL database. The node writes as long as it holds the lease, and stops when it finds that it does not.
+    Postgres {
+        /// Which database.
+        options: PostgresOptions,
+        /// The lease, taken before.
+        lease: Lease,
+    },
+}
+
 /// How a Lightning node is set up.
 #[derive(Clone, Debug)]
 pub struct LightningConfig {
-    /// Where seed and database lie. One node, one directory.
+    /// Where the seed lies, and the database if it is a file. One node, one directory.
     pub data_dir: PathBuf,
+    /// Where channels and payments are kept.
+    pub database: Database,
     /// The Bitcoin network; the chain source must be on the same.
     pub network: Network,
     /// The chain source.
@@ -52,6 +70,7 @@ impl LightningConfig {
         };
         Self {
             data_dir,
+            database: Database::Sqlite,
             network,
             rpc,
             listen: Vec::new(),

@@ -9,7 +9,7 @@
 //! | `node` | starts, stops, and answers calls; `node/holds.rs` and `node/payouts.rs` have the state diagrams |
 //! | `events` | what follows from each of LDK's events |
 //! | `courier` | tells the listener: at least once, in order per hash |
-//! | `store` | one SQLite file; its module has the rule that keeps disk and network in step |
+//! | `store` | a SQLite file, or tables in PostgreSQL; its module has the rule that keeps disk and network in step |
 //! | `secret` | seed, derived keys, sealing of preimages |
 //! | `chain` | blocks, fee rates, broadcasts |
 //! | `wallet` | the on-chain wallet (BIP 86) |
@@ -39,8 +39,9 @@ mod secret;
 mod store;
 mod wallet;
 
-pub use config::LightningConfig;
+pub use config::{Database, LightningConfig};
 pub use error::LightningError;
-pub use node::{LightningNode, OpenedNode};
+pub use node::{LightningNode, OpenedNode, PaidReader};
 pub use peers::{INBOUND_MAX, PEERS_MAX};
 pub use secret::{PaymentProof, payment_proofs};
+pub use store::SQLITE_FILE;

@@ -1,34 +1,11 @@
 //! PostgreSQL's errors in the port's words.
 
-use std::error::Error as _;
 use tallystick_app::port::journal::StoreError;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::FromSql;
 use tokio_postgres::{Error, Row};
 
 pub(crate) use crate::error::{Result, closed};
-
-/// Translates. The text has the server's message and code, never its detail, which may quote a value that was bound.
-pub(crate) fn store_error(error: &Error) -> StoreError {
-    let Some(answer) = error.as_db_error() else {
-        let mut text = format!("PostgreSQL: {error}");
-        let mut source = error.source();
-        while let Some(why) = source {
-            text += &format!(": {why}");
-            source = why.source();
-        }
-        return StoreError::Unavailable(text);
-    };
-    let text = format!("PostgreSQL: {} ({})", answer.message(), answer.code().code());
-    let code = answer.code();
-    if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED {
-        StoreError::Corrupt(text)
-    } else if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE || *code == SqlState::PROGRAM_LIMIT_EXCEEDED {
-        StoreError::Limit(text)
-    } else {
-        StoreError::Unavailable(text)
-    }
-}
+pub(crate) use tallystick_postgres::{OrStore, column, store_error};
 
 /// Whether going on after this error would build on what may be damaged.
 pub(crate) fn is_fatal(error: &Error) -> bool {
@@ -49,23 +26,6 @@ pub(crate) fn is_passing(error: &Error) -> bool {
 /// Whether the server refused what one job brought: data of a wrong form, a constraint, a limit of the server.
 pub(crate) fn is_bad_value(error: &Error) -> bool {
     error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class)))
-}
-
-/// `?` for PostgreSQL's errors where the port's are asked for.
-pub(crate) trait OrStore<T> {
-    /// Translates the error.
-    fn or_store(self) -> Result<T>;
-}
-
-impl<T> OrStore<T> for Result<T, Error> {
-    fn or_store(self) -> Result<T> {
-        self.map_err(|error| store_error(&error))
-    }
-}
-
-/// A column's value; one of another type than the schema says is damage.
-pub(crate) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T> {
-    row.try_get(index).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 /// A number that is never negative.

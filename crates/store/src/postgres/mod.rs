@@ -3,8 +3,8 @@
 mod batch;
 mod error;
 mod facts;
+mod heads;
 mod log;
-mod options;
 mod outbox;
 mod plan;
 mod readers;
@@ -17,5 +17,7 @@ mod verify;
 mod write;
 mod writer;
 
-pub use options::PostgresOptions;
+pub(crate) use error::{digest, unsigned};
+pub use heads::{PostgresHeads, Turn};
+pub(crate) use schema::migrations;
 pub use store::PostgresStore;

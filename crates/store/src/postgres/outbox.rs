@@ -1,4 +1,4 @@
-//! Reading the outbox. What changes it goes through the writer.
+//! Reading the outbox, and claiming effects. What changes anything else in it goes through the writer.
 
 use deadpool_postgres::Object;
 use tallystick_app::port::journal::PendingEffect;
@@ -11,6 +11,12 @@ use crate::postgres::facts::page;
 
 const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
     WHERE NOT finished AND (due <= $1 OR due > $3) ORDER BY due, id LIMIT $2";
+/// No claimer waits for another, nor for the writer: rows that somebody has locked are passed over.
+const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5 WHERE id = ANY (ARRAY(
+        SELECT id FROM outbox WHERE NOT finished AND (due <= $1 OR due > $3)
+            AND (claim_epoch < $4 OR claimed_until <= $1 OR claimed_until > $3)
+        ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED))
+    RETURNING key, stream, body, attempts, due, id";
 const NEXT_DUE: &str = "SELECT due FROM outbox WHERE NOT finished ORDER BY due LIMIT 1";
 
 /// Unfinished effects that are due, the longest due first; those that only a clock that was ahead can have put off so
@@ -20,6 +26,24 @@ pub(crate) async fn due(conn: &Object, now: Timestamp, limit: u32) -> Result<Vec
     let statement = conn.prepare_cached(DUE).await.or_store()?;
     let rows = conn.query(&statement, &[&signed(now.as_millis()), &page(limit), &horizon]).await.or_store()?;
     rows.iter().map(pending).collect()
+}
+
+/// Takes what is due for a worker, the longest due first.
+pub(crate) async fn claim(
+    conn: &Object,
+    now: Timestamp,
+    until: Timestamp,
+    epoch: u64,
+    limit: u32,
+) -> Result<Vec<PendingEffect>> {
+    let (horizon, epoch) = (signed(now.after(EFFECT_PAUSE_MAX).as_millis()), signed(epoch));
+    let (now, until) = (signed(now.as_millis()), signed(until.as_millis()));
+    let statement = conn.prepare_cached(CLAIM).await.or_store()?;
+    let rows = conn.query(&statement, &[&now, &page(limit), &horizon, &epoch, &until]).await.or_store()?;
+    let mut claimed = rows.iter().map(|row| Ok((column::<i64>(row, 5)?, pending(row)?))).collect::<Result<Vec<_>>>()?;
+    // What an update answers comes in no order.
+    claimed.sort_by_key(|(id, effect)| (effect.due, *id));
+    Ok(claimed.into_iter().map(|(_, effect)| effect).collect())
 }
 
 /// When the next unfinished effect is due.

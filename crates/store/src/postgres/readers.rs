@@ -3,9 +3,9 @@
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType};
 use std::time::Duration;
 use tallystick_app::port::journal::StoreError;
+use tallystick_postgres::PostgresOptions;
 
 use crate::postgres::error::{Result, closed, store_error};
-use crate::postgres::options::PostgresOptions;
 
 /// Connections in the pool.
 const READERS: usize = 8;
@@ -13,6 +13,13 @@ const READERS: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Settings of the sessions. A reader that hangs holds nothing up, and ends.
 const SETTINGS: &str = "-c default_transaction_read_only=on -c statement_timeout=30s -c jit=off";
+
+/// Settings of the sessions that claim effects. A claim that a crash of the server forgets was never needed: nobody
+/// waits for the disk. They pass over what the writer has locked, and so never wait for it either.
+const CLAIMER_SETTINGS: &str = "-c synchronous_commit=off -c statement_timeout=10s -c lock_timeout=5s -c jit=off \
+    -c enable_seqscan=off";
+/// Connections that claim.
+const CLAIMERS: usize = 2;
 
 /// Connections that cannot write, each used by one reader at a time.
 pub(crate) struct Readers {
@@ -22,13 +29,22 @@ pub(crate) struct Readers {
 impl Readers {
     /// A pool without connections: they are made as they are needed, and made again when they were lost.
     pub(crate) fn new(options: &PostgresOptions) -> Result<Self> {
+        Self::with(options, SETTINGS, READERS)
+    }
+
+    /// The same of connections that claim effects, and write nothing else.
+    pub(crate) fn claimers(options: &PostgresOptions) -> Result<Self> {
+        Self::with(options, CLAIMER_SETTINGS, CLAIMERS)
+    }
+
+    fn with(options: &PostgresOptions, settings: &str, connections: usize) -> Result<Self> {
         let manager = Manager::from_config(
-            options.config_with(SETTINGS),
+            options.config_with(settings),
             options.tls(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
-            .max_size(READERS)
+            .max_size(connections)
             .wait_timeout(Some(WAIT_MAX))
             .create_timeout(Some(WAIT_MAX))
             .recycle_timeout(Some(WAIT_MAX))

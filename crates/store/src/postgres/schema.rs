@@ -1,14 +1,22 @@
 //! The writer's connection: what it asks of the server, and the migrations.
 
 use tallystick_app::port::journal::StoreError;
+use tallystick_postgres::{PostgresOptions, connect};
 use tokio_postgres::{Client, Row};
 
-use crate::postgres::error::{OrStore, Result, column, store_error};
-use crate::postgres::options::PostgresOptions;
+use crate::postgres::error::{OrStore, Result, column};
 
 /// All migrations, in order; the table `tallystick_schema` counts those that the database has. A released one never
 /// changes.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_journal.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_journal.sql"),
+    include_str!("../../migrations/postgres/0002_replicas.sql"),
+];
+
+/// How many there are.
+pub(crate) fn migrations() -> u64 {
+    u64::try_from(MIGRATIONS.len()).unwrap_or(u64::MAX)
+}
 
 /// The oldest version that is supported, as `server_version_num` has it.
 const SERVER_MIN: i32 = 150_000;
@@ -31,18 +39,6 @@ const SESSION: &str = "SELECT set_config('synchronous_commit', current_setting('
 const SERVER: &str = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
     current_setting('server_encoding'), current_setting('fsync'), current_setting('full_page_writes'),
     current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_schema()::text";
-
-/// Connects.
-pub(crate) async fn connect(options: &PostgresOptions) -> Result<Client> {
-    let (client, connection) = options.config().connect(options.tls()).await.or_store()?;
-    tokio::spawn(async move {
-        // Whoever waits for an answer on it is told as well.
-        if let Err(error) = connection.await {
-            tracing::warn!(error = %store_error(&error), "a connection to PostgreSQL ended");
-        }
-    });
-    Ok(client)
-}
 
 /// Connects, checks that the server keeps what it acknowledges, and brings the schema up to date.
 pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Client> {

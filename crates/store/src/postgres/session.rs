@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 use tallystick_app::port::journal::{AppendError, StoreError};
+use tallystick_postgres::PostgresOptions;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::{Client, Error};
 
 use crate::chain::Head;
 use crate::postgres::error::{OrStore, Result, is_bad_value, is_fatal, is_passing, store_error};
-use crate::postgres::options::PostgresOptions;
 use crate::postgres::plan::{Answer, Plan, Work};
 use crate::postgres::statements::Statements;
 use crate::postgres::{batch, facts, schema, write};

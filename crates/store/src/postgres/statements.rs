@@ -44,7 +44,8 @@ statements! {
         SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[])";
     add_effects = "INSERT INTO outbox (key, stream, body, due, attempts, finished)
         SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::boolean[])";
-    change_effects = "UPDATE outbox SET due = c.due, attempts = c.attempts, finished = c.finished
+    change_effects = "UPDATE outbox SET due = c.due, attempts = c.attempts, finished = c.finished,
+        claimed_until = 0
         FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::boolean[]) AS c (key, due, attempts, finished)
         WHERE outbox.key = c.key";
     see = "INSERT INTO seen_requests (id, forget_after) SELECT * FROM unnest($1::bytea[], $2::bigint[])

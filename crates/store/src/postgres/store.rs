@@ -6,16 +6,17 @@ use tallystick_app::port::journal::{Append, AppendError, Appended, Journal, Pend
 use tallystick_app::port::limits::{check_rows, check_time};
 use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, NostrKey, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_log::Tile;
+use tallystick_postgres::PostgresOptions;
 
 use crate::chain::{Head, Kept};
 use crate::postgres::error::{Result, closed};
 use crate::postgres::{
-    facts, log,
-    options::PostgresOptions,
-    outbox,
+    facts,
+    heads::{self, PostgresHeads, Turn},
+    log, outbox,
     plan::{Answer, Work},
     readers::Readers,
     session::Session,
@@ -23,6 +24,9 @@ use crate::postgres::{
     writer::Writer,
 };
 use crate::prepared::Prepared;
+
+/// The key of the advisory lock for what one process at a time may do (`TLYR`).
+const REBUILD_LOCK: i64 = 0x544c_5952;
 
 /// The store on one PostgreSQL database (15 or later). Several processes may have it open at once. A clone is the same
 /// store.
@@ -37,6 +41,7 @@ struct Inner {
     options: PostgresOptions,
     writer: Writer,
     readers: Readers,
+    claimers: Readers,
 }
 
 impl PostgresStore {
@@ -47,9 +52,9 @@ impl PostgresStore {
     /// acknowledged, or if the database belongs to another program or was written by a newer version of this one;
     /// [`StoreError::Corrupt`] if the last fact does not match its hash, or is not the one that was written last.
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
-        let readers = Readers::new(&options)?;
+        let (readers, claimers) = (Readers::new(&options)?, Readers::claimers(&options)?);
         let writer = Writer::start(Session::open(options.clone()).await?);
-        Ok(Self { inner: Arc::new(Inner { options, writer, readers }) })
+        Ok(Self { inner: Arc::new(Inner { options, writer, readers, claimers }) })
     }
 
     /// Waits until the store can write no more, because the database is damaged, tells another history than before, or
@@ -59,10 +64,38 @@ impl PostgresStore {
         self.inner.writer.failed().await;
     }
 
+    /// Hears of what other processes write to the journal, from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if no connection can be made.
+    pub fn heads(&self) -> Result<PostgresHeads, StoreError> {
+        let options = &self.inner.options;
+        Ok(PostgresHeads::open(options.clone(), Readers::new(options)?))
+    }
+
+    /// Waits until no other process has its turn, and has it until the answer is dropped: for what one at a time may do,
+    /// such as making the read models again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer.
+    pub async fn turn(&self) -> Result<Turn, StoreError> {
+        Turn::take(&self.inner.options, REBUILD_LOCK).await
+    }
+
+    /// Remembers the key that the node signs with, the first time; compares it from then on. All processes on one
+    /// database are one node.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database belongs to another node.
+    pub async fn claim_key(&self, key: NostrKey) -> Result<(), StoreError> {
+        heads::claim_key(&self.inner.options, &key.to_bytes()).await
+    }
+
     /// Writes what was accepted, and closes all connections. All clones answer [`StoreError::Unavailable`] from then
     /// on. Without it the same happens after the last clone is dropped, but nobody can wait for it.
     pub async fn close(&self) {
         self.inner.readers.close();
+        self.inner.claimers.close();
         self.inner.writer.close().await;
     }
 
@@ -139,6 +172,17 @@ impl Journal for PostgresStore {
 
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
         outbox::due(&self.inner.readers.get().await?, now, limit).await
+    }
+
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        check_time(until)?;
+        outbox::claim(&self.inner.claimers.get().await?, now, until, epoch, limit).await
     }
 
     async fn next_effect_due(&self) -> Result<Option<Timestamp>> {

@@ -17,4 +17,10 @@ mod tasks;
 mod verify;
 mod writer;
 
+pub(crate) use schema::{migrations, open_reader as reader};
 pub use store::SqliteStore;
+
+/// Translates SQLite's errors for what reads its files beside the store.
+pub(crate) fn or_store<T>(result: rusqlite::Result<T>) -> error::Result<T> {
+    error::OrStore::or_store(result)
+}

@@ -11,10 +11,14 @@ use crate::sqlite::facts::bound;
 const ADD: &str = "INSERT INTO outbox (key, stream, body, due) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
 const FINISH: &str = "UPDATE outbox SET finished = 1 WHERE key = ?1 AND finished = 0";
 // The count of attempts stops at the largest that the port can say.
-const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 4294967295)
+const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 4294967295), claimed_until = 0
     WHERE key = ?1 AND finished = 0";
 const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
     WHERE finished = 0 AND (due <= ?1 OR due > ?3) ORDER BY due, id LIMIT ?2";
+const CLAIM: &str = "UPDATE outbox SET claim_epoch = ?4, claimed_until = ?5 WHERE id IN (
+        SELECT id FROM outbox WHERE finished = 0 AND (due <= ?1 OR due > ?3)
+            AND (claim_epoch < ?4 OR claimed_until <= ?1 OR claimed_until > ?3) ORDER BY due, id LIMIT ?2)
+    RETURNING key, stream, body, attempts, due, id";
 const NEXT_DUE: &str = "SELECT due FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
 
 /// Adds an effect; one with this key stays as it is, finished or not.
@@ -39,6 +43,26 @@ pub(crate) fn due(conn: &Connection, now: Timestamp, limit: u32) -> Result<Vec<P
     let (now, horizon) = (bound(now.as_millis()), bound(now.after(EFFECT_PAUSE_MAX).as_millis()));
     let rows = statement.query_map(params![now, limit.min(PAGE_MAX), horizon], pending).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Takes what is due for a worker, the longest due first.
+pub(crate) fn claim(
+    conn: &Connection,
+    now: Timestamp,
+    until: Timestamp,
+    epoch: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<PendingEffect>> {
+    let mut statement = conn.prepare_cached(CLAIM)?;
+    let (now, horizon) = (bound(now.as_millis()), bound(now.after(EFFECT_PAUSE_MAX).as_millis()));
+    let rows = statement
+        .query_map(params![now, limit.min(PAGE_MAX), horizon, bound(epoch), bound(until.as_millis())], |row| {
+            Ok((row.get::<_, i64>(5)?, pending(row)?))
+        })?;
+    let mut claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    // What an update answers comes in no order.
+    claimed.sort_by_key(|(id, effect)| (effect.due, *id));
+    Ok(claimed.into_iter().map(|(_, effect)| effect).collect())
 }
 
 /// When the next unfinished effect is due.

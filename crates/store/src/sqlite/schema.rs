@@ -7,7 +7,15 @@ use tallystick_app::port::journal::StoreError;
 use crate::sqlite::error::{OrStore, Result};
 
 /// All migrations, in order; the database's `user_version` counts those that it has. A released one never changes.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_journal.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_journal.sql"),
+    include_str!("../../migrations/sqlite/0002_claims.sql"),
+];
+
+/// How many there are.
+pub(crate) fn migrations() -> u64 {
+    u64::try_from(MIGRATIONS.len()).unwrap_or(u64::MAX)
+}
 
 /// `application_id` of our databases (`TLYS`), so that a wrong path cannot make a journal out of somebody else's file.
 const APPLICATION_ID: i64 = 0x544c_5953;

@@ -135,6 +135,18 @@ impl Journal for SqliteStore {
         self.inner.readers.read(move |conn| outbox::due(conn, now, limit)).await
     }
 
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        check_time(until)?;
+        let claim = move |ledger: &mut Ledger| ledger.note(outbox::claim(&ledger.conn, now, until, epoch, limit));
+        self.inner.writer.write(claim).await
+    }
+
     async fn next_effect_due(&self) -> Result<Option<Timestamp>> {
         self.inner.readers.read(outbox::next_due).await
     }

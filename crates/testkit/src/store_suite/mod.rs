@@ -46,7 +46,9 @@ macro_rules! store_suite {
             outbox {
                 an_effect_lives_until_it_is_finished, a_key_is_unique_for_ever, facts_finish_effects,
                 effects_come_by_due_time, a_clock_that_jumps_back_delays_nothing, unknown_keys_are_passed_over,
-                times_beyond_the_largest_are_refused,
+                times_beyond_the_largest_are_refused, a_claimed_effect_is_nobody_elses,
+                a_claim_that_ran_out_is_taken_again, a_later_epoch_takes_over,
+                claimers_at_once_share_what_is_due,
             }
             requests { a_replay_is_refused, a_request_is_forgotten_after_its_time, other_requests_do_not_disturb }
             tasks {

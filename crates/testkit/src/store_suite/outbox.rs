@@ -118,3 +118,73 @@ pub async fn times_beyond_the_largest_are_refused<S: Store>(store: Arc<S>) {
     store.defer_effect("pay", TIME_MAX).await.expect("exactly at the limit");
     assert_eq!(store.next_effect_due().await.expect("an answer"), Some(TIME_MAX));
 }
+
+async fn claim<S: Store>(store: &S, secs: u64, until: u64, epoch: u64, limit: u32) -> Vec<String> {
+    let claimed = store.claim_effects(later(secs), later(until), epoch, limit).await.expect("effects");
+    claimed.into_iter().map(|effect| effect.key).collect()
+}
+
+/// What is claimed is given to nobody else of the epoch, in the order of due times, until it is put off or finished.
+pub async fn a_claimed_effect_is_nobody_elses<S: Store>(store: Arc<S>) {
+    let effects = vec![effect("c", 3), effect("a", 1), effect("b", 2), effect("late", 50)];
+    store.append(Append { effects, ..append(1, 0) }).await.expect("a new stream");
+    assert_eq!(claim(&*store, 10, 40, 1, 0).await, [""; 0]);
+    assert_eq!(claim(&*store, 10, 40, 1, 2).await, ["a", "b"]);
+    assert_eq!(claim(&*store, 10, 40, 1, 10).await, ["c"]);
+    assert_eq!(claim(&*store, 39, 60, 1, 10).await, [""; 0]);
+    // It is due all the same, for whoever only looks.
+    assert_eq!(due(&*store, later(10)).await.len(), 3);
+    assert_eq!(store.next_effect_due().await.expect("an answer"), Some(later(1)));
+
+    store.defer_effect("a", later(12)).await.expect("put off");
+    store.finish_effect("b").await.expect("finished");
+    store.append(Append { finishes: vec!["c".to_owned()], ..append(1, 1) }).await.expect("the next version");
+    assert_eq!(claim(&*store, 11, 40, 1, 10).await, [""; 0]);
+    let again = store.claim_effects(later(12), later(40), 1, 10).await.expect("effects");
+    assert_eq!(again.iter().map(|effect| (effect.key.as_str(), effect.attempts)).collect::<Vec<_>>(), [("a", 1)]);
+    assert_eq!(again[0].body, b"do a");
+    let late = Timestamp::from_millis(TIME_MAX.as_millis() + 1);
+    assert!(matches!(store.claim_effects(later(60), late, 1, 10).await, Err(StoreError::Limit(_))));
+}
+
+/// A claim ends by itself, and one that a clock far ahead made counts for nothing.
+pub async fn a_claim_that_ran_out_is_taken_again<S: Store>(store: Arc<S>) {
+    store.append(Append { effects: vec![effect("pay", 0)], ..append(1, 0) }).await.expect("a new stream");
+    assert_eq!(claim(&*store, 0, 30, 1, 10).await, ["pay"]);
+    assert_eq!(claim(&*store, 29, 60, 1, 10).await, [""; 0]);
+    assert_eq!(claim(&*store, 30, 60, 1, 10).await, ["pay"]);
+    assert_eq!(claim(&*store, 31, 90, 1, 10).await, [""; 0]);
+    assert_eq!(claim(&*store, 60, 100_000, 1, 10).await, ["pay"]);
+    assert_eq!(claim(&*store, 61, 90, 1, 10).await, ["pay"]);
+}
+
+/// Whoever begins a new epoch need not wait for the claims of the one before; the other is given nothing of his.
+pub async fn a_later_epoch_takes_over<S: Store>(store: Arc<S>) {
+    store.append(Append { effects: vec![effect("pay", 0)], ..append(1, 0) }).await.expect("a new stream");
+    assert_eq!(claim(&*store, 0, 30, 1, 10).await, ["pay"]);
+    assert_eq!(claim(&*store, 1, 30, 2, 10).await, ["pay"]);
+    assert_eq!(claim(&*store, 2, 30, 2, 10).await, [""; 0]);
+    assert_eq!(claim(&*store, 2, 30, 1, 10).await, [""; 0]);
+}
+
+/// Many who claim at once never hold the same effect, and miss none.
+pub async fn claimers_at_once_share_what_is_due<S: Store>(store: Arc<S>) {
+    const EFFECTS: usize = 60;
+    let effects = (0..EFFECTS).map(|n| effect(&format!("{n:03}"), 0)).collect();
+    store.append(Append { effects, ..append(1, 0) }).await.expect("a new stream");
+    let mut set = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let store = Arc::clone(&store);
+        set.spawn(async move {
+            let mut mine = Vec::new();
+            // What another has locked is passed over: nothing for one look is no end.
+            for _ in 0..EFFECTS {
+                mine.extend(claim(&*store, 1, 30, 1, 3).await);
+            }
+            mine
+        });
+    }
+    let mut all: Vec<String> = set.join_all().await.into_iter().flatten().collect();
+    all.sort();
+    assert_eq!(all, (0..EFFECTS).map(|n| format!("{n:03}")).collect::<Vec<_>>());
+}

@@ -82,6 +82,8 @@ impl Watch {
         loop {
             let view = self.app.task(id).await.map_err(Failure::from)?;
             let view = view.ok_or_else(|| Failure::from(AppError::from(Rejection::NotFound)))?;
+            // What this view shows may have been written elsewhere, and not have been told here yet.
+            self.app.caught_up().await.map_err(Failure::from)?;
             if !self.skip_waiting() {
                 return Ok(Arc::new(view));
             }

@@ -6,6 +6,7 @@ mod crew;
 pub(crate) mod engine;
 mod holds;
 mod operator;
+mod paid;
 mod payouts;
 mod rail;
 mod reserve;
@@ -19,14 +20,16 @@ use std::sync::Arc;
 use bitcoin::secp256k1::PublicKey;
 use tallystick_app::port::rail::{RailError, RailListener};
 use tallystick_core::{BlockHeight, Blocks, Duration, Msat, NodeKey};
+use tallystick_postgres::PostgresOptions;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::ldk::types::PeerManager;
 use crate::peers::Peers;
 use crate::secret::{self, RootKeys, Seed};
-use crate::{LightningConfig, LightningError};
+use crate::{Database, LightningConfig, LightningError};
 use engine::Engine;
+pub use paid::PaidReader;
 use tasks::Tasks;
 
 /// A running Lightning node. Clones are handles to the same node.
@@ -63,6 +66,22 @@ impl OpenedNode {
     #[must_use]
     pub fn node_key(&self) -> NodeKey {
         self.root.node_key()
+    }
+
+    /// Keeps channels and payments here instead of where the configuration says: for a database whose lease is taken
+    /// after the seed was opened.
+    #[must_use]
+    pub fn on(mut self, database: Database) -> Self {
+        self.config.database = database;
+        self
+    }
+
+    /// Reads invoices without a running node, as any replica can; what was paid is read from the database.
+    ///
+    /// # Errors
+    /// [`LightningError::Store`] if the database does not answer.
+    pub async fn paid_reader(&self, options: &PostgresOptions) -> Result<PaidReader, LightningError> {
+        PaidReader::open(&self.root, self.config.network, options).await
     }
 
     /// Starts: opens the database, catches up with the chain, claims what an earlier run could not any more, and begins

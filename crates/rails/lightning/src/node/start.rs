@@ -42,8 +42,8 @@ pub(super) async fn start(
     let best = best_block(&config).await?;
     let birth = birth_block(&config, birth, best).await?;
     let (store, notices) = {
-        let (dir, vault) = (config.data_dir.clone(), root.vault()?);
-        blocking(move || Store::open(&dir, vault)).await?
+        let (dir, database, vault) = (config.data_dir.clone(), config.database.clone(), root.vault()?);
+        blocking(move || Store::open(&dir, &database, vault)).await?
     };
     let start = Start { config, best, birth };
     match run(start, &root, Arc::clone(&store), notices, listener).await {
@@ -144,7 +144,7 @@ async fn birth_block(
     Ok((height, hash.map_err(|error| LightningError::Chain(error.to_string()))?))
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LightningError> + Send + 'static,
 ) -> Result<T, LightningError> {
     let done = tokio::task::spawn_blocking(work).await;

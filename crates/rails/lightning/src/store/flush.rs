@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lightning::ln::types::ChannelId;
-use rusqlite::{Connection, Transaction, params};
-use tallystick_app::port::rail::RailNotice;
 
+use super::backend::{Flush, MonitorUpdate, WholeMonitor, Writer};
 use super::queue::MonitorWork;
-use super::{MANAGER, Store, Write, lock_of, monitor_place, rows, update_place};
+use super::{MANAGER, Store, Write, lock_of, monitor_place, update_place};
+use crate::LightningError;
 use crate::secret::Vault;
 
 pub(super) struct Flusher {
     store: Arc<Store>,
-    connection: Connection,
+    writer: Box<dyn Writer>,
     closed: bool,
 }
 
@@ -27,12 +27,9 @@ impl Drop for Flusher {
     }
 }
 
-/// A whole monitor: its name, its bytes, and the newest update in it.
-type WholeMonitor = (String, Vec<u8>, u64);
-
 impl Flusher {
-    pub(super) fn new(store: Arc<Store>, connection: Connection) -> Self {
-        Self { store, connection, closed: false }
+    pub(super) fn new(store: Arc<Store>, writer: Box<dyn Writer>) -> Self {
+        Self { store, writer, closed: false }
     }
 
     pub(super) fn run(mut self) {
@@ -54,7 +51,7 @@ impl Flusher {
         }
     }
 
-    fn flush(&mut self) -> Result<(), rusqlite::Error> {
+    fn flush(&mut self) -> Result<(), LightningError> {
         let state = lock_of(&self.store.state).clone();
         let state = state.as_deref();
         let before = lock_of(&self.store.queue).take_before(state.is_some());
@@ -68,19 +65,8 @@ impl Flusher {
         // After the manager: whatever it has handled has its rows in here.
         let writes = lock_of(&self.store.queue).take_writes();
 
-        let vault = &self.store.vault;
-        let transaction = self.connection.transaction()?;
-        if let Some(manager) = manager {
-            transaction
-                .prepare_cached("INSERT INTO manager VALUES (0, ?1) ON CONFLICT DO UPDATE SET body = excluded.body")?
-                .execute([vault.seal(MANAGER, &manager)])?;
-        }
-        write_monitors(&transaction, vault, &whole, &before.monitors)?;
-        let mut notices = Vec::new();
-        for write in writes {
-            notices.extend(write_row(&transaction, write)?);
-        }
-        transaction.commit()?;
+        let flush = seal(&self.store.vault, manager, whole, &before.monitors, writes);
+        self.writer.write(&flush)?;
 
         lock_of(&self.store.queue).written();
         let acks: Vec<_> = (before.monitors.iter())
@@ -95,75 +81,39 @@ impl Flusher {
             // Whoever waited may have gone.
             let _ = waiter.send(());
         }
-        for notice in notices {
-            // The courier is gone only when the node stops; the notice is on the disk for the next run.
-            let _ = self.store.notices.send(notice);
+        for write in flush.writes {
+            if let Write::Notice(number, notice) = write {
+                // The courier is gone only when the node stops; the notice is on the disk for the next run.
+                let _ = self.store.notices.send((number, notice));
+            }
         }
         Ok(())
     }
 }
 
-fn write_monitors(
-    transaction: &Transaction<'_>,
+/// Everything that is written, sealed where it must be.
+fn seal(
     vault: &Vault,
-    whole: &[WholeMonitor],
+    manager: Option<Vec<u8>>,
+    whole: Vec<(String, Vec<u8>, u64)>,
     work: &BTreeMap<[u8; 32], MonitorWork>,
-) -> Result<(), rusqlite::Error> {
-    for (name, body, newest) in whole {
-        transaction
-            .prepare_cached(
-                "INSERT INTO monitors (name, body) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = excluded.body",
-            )?
-            .execute(params![name, vault.seal(&monitor_place(name), body)])?;
-        transaction
-            .prepare_cached("DELETE FROM monitor_updates WHERE name = ?1 AND number <= ?2")?
-            .execute(params![name, rows::signed(*newest)])?;
+    writes: Vec<Write>,
+) -> Flush {
+    let whole = whole.into_iter().map(|(name, body, newest)| {
+        let body = vault.seal(&monitor_place(&name), &body);
+        WholeMonitor { name, body, newest }
+    });
+    let updates = work.values().filter(|work| !work.whole).flat_map(|work| {
+        work.updates.iter().map(|(number, body)| MonitorUpdate {
+            name: work.name.clone(),
+            number: *number,
+            body: vault.seal(&update_place(&work.name, *number), body),
+        })
+    });
+    Flush {
+        manager: manager.map(|manager| vault.seal(MANAGER, &manager)),
+        whole: whole.collect(),
+        updates: updates.collect(),
+        writes,
     }
-    for work in work.values().filter(|work| !work.whole) {
-        for (number, body) in &work.updates {
-            transaction.prepare_cached("INSERT OR REPLACE INTO monitor_updates VALUES (?1, ?2, ?3)")?.execute(
-                params![work.name, rows::signed(*number), vault.seal(&update_place(&work.name, *number), body)],
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn write_row(transaction: &Transaction<'_>, write: Write) -> Result<Option<(u64, RailNotice)>, rusqlite::Error> {
-    match write {
-        Write::Kv { address, value: Some(value) } => {
-            transaction.prepare_cached("INSERT OR REPLACE INTO kv VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-                address.primary,
-                address.secondary,
-                address.key,
-                value
-            ])?;
-        }
-        Write::Kv { address, value: None } => {
-            transaction
-                .prepare_cached("DELETE FROM kv WHERE spot1 = ?1 AND spot2 = ?2 AND key = ?3")?
-                .execute(params![address.primary, address.secondary, address.key])?;
-        }
-        Write::Payment(row) => rows::write_payment(transaction, &row)?,
-        Write::Notice(number, notice) => {
-            rows::write_notice(transaction, number, &notice)?;
-            return Ok(Some((number, notice)));
-        }
-        Write::Heard(number) => {
-            transaction.prepare_cached("DELETE FROM notices WHERE number = ?1")?.execute([rows::signed(number)])?;
-        }
-        Write::Wallet(body) => {
-            transaction.prepare_cached("INSERT INTO wallet (body) VALUES (?1)")?.execute([body])?;
-        }
-        Write::WholeWallet(body) => {
-            transaction.execute("DELETE FROM wallet", [])?;
-            transaction.execute("INSERT INTO wallet (body) VALUES (?1)", [body])?;
-        }
-        Write::Archive(name) => {
-            // The monitor stays, for whoever must look into it; what led to it does not.
-            transaction.prepare_cached("UPDATE monitors SET archived = 1 WHERE name = ?1")?.execute([&name])?;
-            transaction.prepare_cached("DELETE FROM monitor_updates WHERE name = ?1")?.execute([&name])?;
-        }
-    }
-    Ok(None)
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use lightning::io;
 use lightning::util::persist::{CHANNEL_MANAGER_PERSISTENCE_KEY, KVStore};
-use rusqlite::OptionalExtension;
 
 use super::{KvAddress, Store, Write, lock_of};
 use crate::LightningError;
@@ -19,18 +18,12 @@ pub(crate) struct LdkStore(pub(crate) Arc<Store>);
 impl Store {
     /// A value from one of LDK's namespaces.
     pub(crate) fn kv(&self, primary: &str, secondary: &str, key: &str) -> Result<Option<Vec<u8>>, LightningError> {
-        let reader = lock_of(&self.reader);
-        let mut statement =
-            reader.prepare_cached("SELECT body FROM kv WHERE spot1 = ?1 AND spot2 = ?2 AND key = ?3")?;
-        Ok(statement.query_row([primary, secondary, key], |row| row.get(0)).optional()?)
+        lock_of(&self.reader).kv(primary, secondary, key)
     }
 
     /// The keys in one of LDK's namespaces.
     pub(crate) fn kv_keys(&self, primary: &str, secondary: &str) -> Result<Vec<String>, LightningError> {
-        let reader = lock_of(&self.reader);
-        let mut statement = reader.prepare_cached("SELECT key FROM kv WHERE spot1 = ?1 AND spot2 = ?2")?;
-        let keys = statement.query_map([primary, secondary], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        Ok(keys)
+        lock_of(&self.reader).kv_keys(primary, secondary)
     }
 }
 

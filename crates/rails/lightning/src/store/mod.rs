@@ -1,4 +1,4 @@
-//! The node's own store: one SQLite file, one writer.
+//! The node's own store: one SQLite file, or tables in a PostgreSQL database; one writer.
 //!
 //! # The rule that everything here serves
 //! The disk never holds a channel monitor that is newer than the channel manager, and never a manager that has handled
@@ -18,15 +18,21 @@
 //!
 //! Manager, monitors and their updates hold preimages: they are sealed ([`Vault`]).
 //!
+//! On PostgreSQL several replicas share the database, and one of them has the node: the one that holds the lease. Each
+//! flush locks the lease's row and finds its own token there, or writes nothing: a node that lost the lease can
+//! acknowledge nothing any more, so that nothing new leaves it.
+//!
 //! When a write fails, the store is down for good: nothing more is acknowledged, and the node stops.
 
+mod backend;
 mod flush;
 mod kv;
 mod monitors;
+mod postgres;
 mod queue;
 mod read;
 mod rows;
-mod schema;
+mod sqlite;
 
 use std::fs::File;
 use std::path::Path;
@@ -34,20 +40,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use lightning::ln::types::ChannelId;
-use rusqlite::Connection;
 use tallystick_app::port::rail::RailNotice;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::LightningError;
+use crate::config::Database;
 use crate::secret::Vault;
 pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
+pub(crate) use postgres::PaidHashes;
 pub(crate) use queue::MonitorChange;
 use queue::Queue;
-pub(crate) use read::sealed_preimages;
 pub(crate) use rows::{Kind, PaymentRow};
+pub use sqlite::FILE_NAME as SQLITE_FILE;
+pub(crate) use sqlite::sealed_preimages;
 
-const FILE_NAME: &str = "lightning.sqlite";
 const LOCK_NAME: &str = "lightning.lock";
 /// Where a sealed body stands: it opens there only.
 const MANAGER: &str = "manager";
@@ -108,7 +115,7 @@ pub(crate) struct StoreDown;
 pub(crate) struct Store {
     queue: Mutex<Queue>,
     wake: Condvar,
-    reader: Mutex<Connection>,
+    reader: Mutex<Box<dyn backend::Reader>>,
     state: Mutex<Option<Arc<dyn NodeState>>>,
     notices: mpsc::UnboundedSender<(u64, RailNotice)>,
     /// Becomes true once, when a write failed.
@@ -122,7 +129,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store, makes it if there is none, and starts its writer. Notices come out of the receiver once they
     /// are durable; those of an earlier run first.
-    pub(crate) fn open(dir: &Path, vault: Vault) -> Result<(Arc<Self>, Notices), LightningError> {
+    pub(crate) fn open(dir: &Path, database: &Database, vault: Vault) -> Result<(Arc<Self>, Notices), LightningError> {
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -130,13 +137,12 @@ impl Store {
             .open(dir.join(LOCK_NAME))
             .map_err(LightningError::io("the lock file cannot be opened"))?;
         lock.try_lock().map_err(|_| LightningError::Locked)?;
-        let path = dir.join(FILE_NAME);
-        let mut writer = Connection::open(&path)?;
-        schema::prepare(&writer)?;
-        schema::migrate(&mut writer)?;
-        let reader = open_reader(&path)?;
+        let (writer, mut reader) = match database {
+            Database::Sqlite => sqlite::open(dir)?,
+            Database::Postgres { options, lease } => postgres::open(options, *lease)?,
+        };
         let (notices, receiver) = mpsc::unbounded_channel();
-        let unheard = read::notices(&reader)?;
+        let unheard = reader.notices()?;
         let next_notice = unheard.last().map_or(0, |(number, _)| number + 1);
         for notice in unheard {
             // The receiver is ours, and alive.
@@ -219,14 +225,6 @@ impl Store {
             tracing::warn!(%error, "the data directory cannot be unlocked");
         }
     }
-}
-
-/// A connection that only reads.
-fn open_reader(path: &Path) -> Result<Connection, LightningError> {
-    let reader = Connection::open(path)?;
-    reader.pragma_update(None, "query_only", true)?;
-    reader.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(reader)
 }
 
 /// Takes a lock. A thread that panicked while holding it left whole values: every holder only moves them.

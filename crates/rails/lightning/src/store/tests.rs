@@ -9,10 +9,12 @@ use tallystick_app::port::rail::PayFailure;
 use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
 
 use super::*;
+use place::{Place, Snapshot};
+
+mod place;
 
 /// LDK as the store sees it: per channel the newest update that manager and monitor know, and the number of events that
 /// were handled.
-#[derive(Default)]
 struct Numbers {
     /// LDK's consistency lock: held for reading by whoever changes something, for writing by the encoder.
     whole: RwLock<()>,
@@ -20,10 +22,8 @@ struct Numbers {
     monitors: Mutex<BTreeMap<u8, u64>>,
     handled: Mutex<u64>,
     acked: Mutex<Vec<(u8, u64)>>,
-    disk: OnceLock<Mutex<Connection>>,
+    disk: Arc<Place>,
 }
-
-use std::sync::OnceLock;
 
 /// What is on the disk: manager's and monitors' numbers, and the rows of handled events.
 struct OnDisk {
@@ -38,10 +38,15 @@ fn channel(number: u8) -> ChannelId {
 }
 
 impl Numbers {
-    fn watching(dir: &Path) -> Arc<Self> {
-        let numbers = Self::default();
-        assert!(numbers.disk.set(Mutex::new(open_reader(&dir.join(FILE_NAME)).unwrap())).is_ok());
-        Arc::new(numbers)
+    fn watching(disk: &Arc<Place>) -> Arc<Self> {
+        Arc::new(Self {
+            whole: RwLock::default(),
+            manager: Mutex::default(),
+            monitors: Mutex::default(),
+            handled: Mutex::default(),
+            acked: Mutex::default(),
+            disk: Arc::clone(disk),
+        })
     }
 
     /// What LDK does when a channel moves.
@@ -68,36 +73,24 @@ impl Numbers {
     }
 
     fn on_disk(&self) -> OnDisk {
-        let mut disk = self.disk.get().unwrap().lock().unwrap();
-        // One snapshot.
-        let snapshot = disk.transaction().unwrap();
         let vault = vault();
-        let sealed: Option<Vec<u8>> =
-            rusqlite::OptionalExtension::optional(snapshot.query_row("SELECT body FROM manager", [], |row| row.get(0)))
-                .unwrap();
-        let body = sealed.map(|sealed| vault.open("manager", MANAGER, &sealed).unwrap());
+        let Snapshot { manager, monitors: whole, updates, rows } = self.disk.snapshot();
+        let body = manager.map(|sealed| vault.open("manager", MANAGER, &sealed).unwrap());
         let (handled, manager) = serde_json::from_slice(&body.unwrap_or_else(|| b"[0, {}]".to_vec())).unwrap();
         let mut monitors = BTreeMap::new();
         let mut newest = |name: &str, number: u64| {
             let of = name.strip_prefix("channel ").unwrap().parse().unwrap();
             monitors.entry(of).and_modify(|known: &mut u64| *known = number.max(*known)).or_insert(number);
         };
-        let mut whole = snapshot.prepare("SELECT name, body FROM monitors").unwrap();
-        let mut rows = whole.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let (name, sealed): (String, Vec<u8>) = (row.get(0).unwrap(), row.get(1).unwrap());
+        for (name, sealed) in whole {
             let body = vault.open("monitor", &monitor_place(&name), &sealed).unwrap();
             newest(&name, String::from_utf8(body).unwrap().parse().unwrap());
         }
-        let mut updates = snapshot.prepare("SELECT name, number, body FROM monitor_updates").unwrap();
-        let mut rows = updates.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let (name, number, sealed): (String, u64, Vec<u8>) =
-                (row.get(0).unwrap(), rows::unsigned(row, 1).unwrap(), row.get(2).unwrap());
+        for (name, number, sealed) in updates {
+            let number = number.unsigned_abs();
             assert!(vault.open("update", &update_place(&name, number), &sealed).is_ok());
             newest(&name, number);
         }
-        let rows: i64 = snapshot.query_row("SELECT COUNT(*) FROM payments", [], |row| row.get(0)).unwrap();
         OnDisk { manager, handled, monitors, rows: rows.unsigned_abs() }
     }
 
@@ -153,12 +146,10 @@ fn row(number: u64, status: PaymentStatus) -> PaymentRow {
     }
 }
 
-#[test]
-fn no_monitor_on_the_disk_is_newer_than_the_manager() {
+fn no_monitor_on_the_disk_is_newer_than_the_manager(place: Arc<Place>) {
     const UPDATES: u64 = 250;
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
-    let numbers = Numbers::watching(dir.path());
+    let (store, _notices) = place.open().unwrap();
+    let numbers = Numbers::watching(&place);
     store.attach(numbers.clone());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -196,26 +187,21 @@ fn no_monitor_on_the_disk_is_newer_than_the_manager() {
     assert_eq!(acked, wanted, "each update is acknowledged once");
 }
 
-#[tokio::test]
-async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, mut notices) = Store::open(dir.path(), vault()).unwrap();
-    let numbers = Numbers::watching(dir.path());
+async fn a_failing_disk_stops_everything_at_the_last_whole_state(place: Arc<Place>) {
+    let (store, mut notices) = place.open().unwrap();
+    let numbers = Numbers::watching(&place);
     store.attach(numbers.clone());
     numbers.update(&store, 1);
     store.flush().await.unwrap();
     // The last statement of the transaction fails, after manager and monitors were written.
-    let saboteur = Connection::open(dir.path().join(FILE_NAME)).unwrap();
-    saboteur
-        .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON notices BEGIN SELECT RAISE(ABORT, 'broken'); END")
-        .unwrap();
+    place.break_notices();
     numbers.update(&store, 1);
     store.write(Write::Payment(row(1, PaymentStatus::Pending)));
     store.notify(RailNotice::HoldLost { hash: PaymentHash([1; 32]) });
     assert_eq!(store.flush().await, Err(StoreDown));
     store.down().wait_for(|down| *down).await.unwrap();
     // It stays down, even when the disk is back.
-    saboteur.execute_batch("DROP TRIGGER broken").unwrap();
+    place.mend_notices();
     numbers.update(&store, 1);
     assert_eq!(store.flush().await, Err(StoreDown));
     let disk = numbers.on_disk();
@@ -225,10 +211,8 @@ async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
     store.close();
 }
 
-#[tokio::test]
-async fn what_is_queued_is_read_before_what_is_stored() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
+async fn what_is_queued_is_read_before_what_is_stored(place: Arc<Place>) {
+    let (store, _notices) = place.open().unwrap();
     let (one, two) = (row(1, PaymentStatus::Pending), row(2, PaymentStatus::Pending));
     store.write(Write::Payment(one.clone()));
     store.flush().await.unwrap();
@@ -249,9 +233,7 @@ async fn what_is_queued_is_read_before_what_is_stored() {
     store.close();
 }
 
-#[tokio::test]
-async fn notices_come_again_until_they_are_heard() {
-    let dir = tempfile::tempdir().unwrap();
+async fn notices_come_again_until_they_are_heard(place: Arc<Place>) {
     let hash = PaymentHash([1; 32]);
     let amount = Msat::try_new(5).unwrap();
     let id = Digest32([2; 32]);
@@ -264,7 +246,7 @@ async fn notices_come_again_until_they_are_heard() {
     ];
     let mut wanted: Vec<_> = (0..).zip(all.clone()).collect();
     {
-        let (store, mut notices) = Store::open(dir.path(), vault()).unwrap();
+        let (store, mut notices) = place.open().unwrap();
         for notice in all {
             store.notify(notice);
         }
@@ -276,7 +258,7 @@ async fn notices_come_again_until_they_are_heard() {
         store.close();
     }
     wanted.remove(1);
-    let (store, mut notices) = Store::open(dir.path(), vault()).unwrap();
+    let (store, mut notices) = place.open().unwrap();
     for notice in &wanted {
         assert_eq!(notices.recv().await.as_ref(), Some(notice));
     }
@@ -287,15 +269,98 @@ async fn notices_come_again_until_they_are_heard() {
     store.close();
 }
 
-#[test]
-fn a_second_store_and_newer_tables_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
-    assert!(matches!(Store::open(dir.path(), vault()), Err(LightningError::Locked)));
+fn a_second_store_and_newer_tables_are_refused(place: Arc<Place>) {
+    let (store, _notices) = place.open().unwrap();
+    assert!(matches!(place.open(), Err(LightningError::Locked)));
     store.close();
-    let (store, _notices) = Store::open(dir.path(), vault()).unwrap();
+    let (store, _notices) = place.open().unwrap();
     store.close();
-    let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
-    connection.pragma_update(None, "user_version", 1_000).unwrap();
-    assert!(matches!(Store::open(dir.path(), vault()), Err(LightningError::Corrupt(_))));
+    place.age();
+    let refused = place.open().map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("newer"), "{refused}");
+}
+
+/// What only PostgreSQL can see: another process takes the lease, and nothing of the old holder is written any more.
+async fn who_lost_the_lease_writes_nothing(place: Arc<Place>) {
+    let (store, mut notices) = place.open().unwrap();
+    let numbers = Numbers::watching(&place);
+    store.attach(numbers.clone());
+    numbers.update(&store, 1);
+    store.flush().await.unwrap();
+    place.take_lease();
+    numbers.update(&store, 1);
+    store.write(Write::Payment(row(1, PaymentStatus::Pending)));
+    store.notify(RailNotice::HoldLost { hash: PaymentHash([1; 32]) });
+    assert_eq!(store.flush().await, Err(StoreDown));
+    store.down().wait_for(|down| *down).await.unwrap();
+    let disk = numbers.on_disk();
+    assert_eq!((disk.manager[&1], disk.monitors[&1], disk.rows), (1, 1, 0));
+    assert_eq!(*numbers.acked.lock().unwrap(), [(1, 1)]);
+    assert!(notices.try_recv().is_err(), "a notice that is not durable is not told");
+    store.close();
+    // Nor does a node begin with a lease that is not its own.
+    assert!(matches!(place.open_with_old_lease(), Err(LightningError::Store(_))));
+}
+
+mod on_sqlite {
+    use super::*;
+
+    #[test]
+    fn no_monitor_on_the_disk_is_newer_than_the_manager() {
+        super::no_monitor_on_the_disk_is_newer_than_the_manager(Place::sqlite());
+    }
+
+    #[tokio::test]
+    async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
+        super::a_failing_disk_stops_everything_at_the_last_whole_state(Place::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_is_read_before_what_is_stored() {
+        super::what_is_queued_is_read_before_what_is_stored(Place::sqlite()).await;
+    }
+
+    #[tokio::test]
+    async fn notices_come_again_until_they_are_heard() {
+        super::notices_come_again_until_they_are_heard(Place::sqlite()).await;
+    }
+
+    #[test]
+    fn a_second_store_and_newer_tables_are_refused() {
+        super::a_second_store_and_newer_tables_are_refused(Place::sqlite());
+    }
+}
+
+mod on_postgres {
+    use super::*;
+
+    #[test]
+    fn no_monitor_on_the_disk_is_newer_than_the_manager() {
+        super::no_monitor_on_the_disk_is_newer_than_the_manager(Place::postgres());
+    }
+
+    #[tokio::test]
+    async fn a_failing_disk_stops_everything_at_the_last_whole_state() {
+        super::a_failing_disk_stops_everything_at_the_last_whole_state(Place::postgres()).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_is_read_before_what_is_stored() {
+        super::what_is_queued_is_read_before_what_is_stored(Place::postgres()).await;
+    }
+
+    #[tokio::test]
+    async fn notices_come_again_until_they_are_heard() {
+        super::notices_come_again_until_they_are_heard(Place::postgres()).await;
+    }
+
+    #[test]
+    fn a_second_store_and_newer_tables_are_refused() {
+        super::a_second_store_and_newer_tables_are_refused(Place::postgres());
+    }
+
+    #[tokio::test]
+    async fn who_lost_the_lease_writes_nothing() {
+        super::who_lost_the_lease_writes_nothing(Place::postgres()).await;
+    }
 }

@@ -11,7 +11,7 @@ const RATE: FeeRate = FeeRate::from_sat_per_kwu(500);
 
 fn open(dir: &std::path::Path) -> (Arc<Store>, OnchainWallet) {
     let vault = crate::secret::Vault::try_new(zeroize::Zeroizing::new([1; 32])).unwrap();
-    let (store, _notices) = Store::open(dir, vault).unwrap();
+    let (store, _notices) = Store::open(dir, &crate::Database::Sqlite, vault).unwrap();
     let root = Xpriv::new_master(Network::Regtest, &[7; 32]).unwrap();
     let wallet = OnchainWallet::open(store.clone(), root, Network::Regtest, (0, BlockHash::all_zeros())).unwrap();
     (store, wallet)

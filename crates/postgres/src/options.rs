@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::postgres::error::Result;
+use crate::error::Result;
 
 /// How long a connection may take to be made, if the connection string does not say.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -59,19 +59,37 @@ impl PostgresOptions {
         Ok(Self { config, tls })
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    /// The same with this password, from a file perhaps, in the place of any that the string has.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.config.password(password);
+        self
+    }
+
+    /// Whether it has a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
+    /// What the driver connects with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The same with settings that every session begins with, in the form of the command line: `-c name=value`.
-    pub(crate) fn config_with(&self, settings: &str) -> Config {
+    /// [`Self::config`] with settings that every session begins with, in the form of the command line: `-c name=value`.
+    #[must_use]
+    pub fn config_with(&self, settings: &str) -> Config {
         let mut config = self.config.clone();
         let all = config.get_options().map_or(settings.to_owned(), |own| format!("{own} {settings}"));
         config.options(all);
         config
     }
 
-    pub(crate) fn tls(&self) -> MakeRustlsConnect {
+    /// How to encrypt.
+    #[must_use]
+    pub fn tls(&self) -> MakeRustlsConnect {
         self.tls.clone()
     }
 }

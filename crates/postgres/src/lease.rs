@@ -1,0 +1,137 @@
+//! Leases: one of several processes has the turn, for a time that the database measures.
+
+use std::time::Duration;
+use tallystick_app::port::journal::StoreError;
+use tokio_postgres::Client;
+
+use crate::connect::connect_with;
+use crate::error::{OrStore, Result, column};
+use crate::options::PostgresOptions;
+use crate::parts::Part;
+
+const PART: Part = Part {
+    name: "leases",
+    migrations: &["CREATE TABLE leases (
+        name  text COLLATE \"C\" PRIMARY KEY,
+        owner text NOT NULL,
+        token bigint NOT NULL CHECK (token > 0),
+        until timestamptz NOT NULL
+    )"],
+};
+
+/// Locks a lease's row and answers a row if the token is still the newest: for a transaction that writes under the
+/// lease, as its first statement. `$1` is the lease's name, `$2` its token. As long as the transaction runs nobody can
+/// take the lease; whoever takes it afterwards sees what it wrote.
+pub const FENCE: &str = "SELECT 1 FROM leases WHERE name = $1 AND token = $2 FOR UPDATE";
+
+const TAKE: &str = "INSERT INTO leases (name, owner, token, until)
+    VALUES ($1, $2, 1, clock_timestamp() + $3::bigint * interval '1 millisecond')
+    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, token = leases.token + 1, until = excluded.until
+    WHERE leases.until <= clock_timestamp() RETURNING token";
+const RENEW: &str = "UPDATE leases SET until = clock_timestamp() + $3::bigint * interval '1 millisecond'
+    WHERE name = $1 AND token = $2";
+const RELEASE: &str = "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND token = $2";
+const READ: &str = "SELECT name, owner, token,
+    (extract(epoch FROM until - clock_timestamp()) * 1000)::bigint FROM leases ORDER BY name";
+/// A lease that was renewed and then lost in a crash of the server would be taken by somebody else: so it waits for the
+/// disk like everything.
+const SETTINGS: &str = "-c statement_timeout=5s -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
+
+/// A lease that this process took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Its name.
+    pub name: &'static str,
+    /// Larger than the token of every holder before.
+    pub token: i64,
+}
+
+/// A lease as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseRow {
+    /// Its name.
+    pub name: String,
+    /// Who took it last, in words for people.
+    pub owner: String,
+    /// Grows with every holder.
+    pub token: i64,
+    /// Milliseconds that it lasts, not renewed; not above zero if it can be taken.
+    pub left_ms: i64,
+}
+
+/// Takes, renews and gives back leases, on a connection of its own.
+pub struct Leases {
+    options: PostgresOptions,
+    owner: String,
+    client: Option<Client>,
+}
+
+impl Leases {
+    /// Makes the table if it is not there. `owner` tells people who holds a lease.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer.
+    pub async fn open(options: PostgresOptions, owner: String) -> Result<Self> {
+        let client = connect_with(&options, SETTINGS).await?;
+        PART.migrate(&client).await?;
+        Ok(Self { options, owner, client: Some(client) })
+    }
+
+    /// Takes the lease if nobody holds it. A holder that was not heard of since its time is over has lost it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer; the lease may be taken or not then.
+    pub async fn take(&mut self, name: &'static str, lasts: Duration) -> Result<Option<Lease>> {
+        let owner = self.owner.clone();
+        let client = self.client().await?;
+        let row = client.query_opt(TAKE, &[&name, &owner, &millis(lasts)]).await.or_store()?;
+        row.map(|row| Ok(Lease { name, token: column(&row, 0)? })).transpose()
+    }
+
+    /// Renews the lease: it lasts so long from now on. False if somebody else has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer; ask again while there is time.
+    pub async fn renew(&mut self, lease: Lease, lasts: Duration) -> Result<bool> {
+        let client = self.client().await?;
+        let renewed = client.execute(RENEW, &[&lease.name, &lease.token, &millis(lasts)]).await.or_store()?;
+        Ok(renewed == 1)
+    }
+
+    /// Gives the lease back, so that the next one need not wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer; the lease ends by itself then.
+    pub async fn release(&mut self, lease: Lease) -> Result<()> {
+        self.client().await?.execute(RELEASE, &[&lease.name, &lease.token]).await.or_store()?;
+        Ok(())
+    }
+
+    /// All leases.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer.
+    pub async fn all(&mut self) -> Result<Vec<LeaseRow>> {
+        let rows = self.client().await?.query(READ, &[]).await.or_store()?;
+        let read = |row: &tokio_postgres::Row| {
+            Ok(LeaseRow {
+                name: column(row, 0)?,
+                owner: column(row, 1)?,
+                token: column(row, 2)?,
+                left_ms: column(row, 3)?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn client(&mut self) -> Result<&Client> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            self.client = Some(connect_with(&self.options, SETTINGS).await?);
+        }
+        self.client.as_ref().ok_or_else(|| StoreError::Unavailable("no connection".into()))
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,30 @@
+//! What everything on PostgreSQL shares: the journal's store and the Lightning node's keep their tables in one database.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `options` | the connection string, and TLS |
+//! | `connect` | connections, and what is asked of the server |
+//! | `parts` | numbered migrations of a part of the database that has its own numbers |
+//! | `lease` | one of several processes has the turn, for a time that the database measures |
+//! | `error` | PostgreSQL's errors in the port's words |
+//!
+//! # Invariants
+//! * A lease has one holder at a time, and its token grows with every new holder. Whoever writes under a lease locks
+//!   its row in the same transaction and finds its own token there, or writes nothing ([`FENCE`]).
+//! * Times of leases are the database's own; no clock of a process decides who may take one.
+
+#![forbid(unsafe_code)]
+
+mod connect;
+mod error;
+mod lease;
+mod options;
+mod parts;
+
+pub use connect::{connect, connect_with};
+pub use error::{OrStore, Result, column, store_error};
+pub use lease::{FENCE, Lease, LeaseRow, Leases};
+pub use options::PostgresOptions;
+pub use parts::Part;
+/// The driver, so that all use one version of it.
+pub use tokio_postgres;

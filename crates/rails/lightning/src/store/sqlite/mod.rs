@@ -1,0 +1,34 @@
+//! The store's tables in one SQLite file.
+
+mod read;
+mod rows;
+mod schema;
+mod write;
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::backend::{Reader, Writer};
+use crate::LightningError;
+pub(crate) use read::sealed_preimages;
+
+/// The file's name in the node's directory.
+pub const FILE_NAME: &str = "lightning.sqlite";
+
+/// Opens the file, makes it if there is none, and brings its tables to the newest version.
+pub(super) fn open(dir: &Path) -> Result<(Box<dyn Writer>, Box<dyn Reader>), LightningError> {
+    let path = dir.join(FILE_NAME);
+    let mut writer = Connection::open(&path)?;
+    schema::prepare(&writer)?;
+    schema::migrate(&mut writer)?;
+    Ok((Box::new(write::SqliteWriter(writer)), Box::new(read::SqliteReader(open_reader(&path)?))))
+}
+
+/// A connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, LightningError> {
+    let reader = Connection::open(path)?;
+    reader.pragma_update(None, "query_only", true)?;
+    reader.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(reader)
+}
