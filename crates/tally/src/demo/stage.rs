@@ -72,7 +72,20 @@ impl Stage {
     /// # Errors
     /// If any part does not start.
     pub async fn start(chain: RegtestChain, binary: &Path, dir: &Path, env: &[(&str, String)]) -> Result<Self> {
-        let mut platform = Platform::init(binary, dir, &chain.rpc_config())?;
+        let platform = Platform::init(binary, dir, &chain.rpc_config())?;
+        Box::pin(Self::start_with(chain, platform, dir, env)).await
+    }
+
+    /// The same with a node whose directory is made already.
+    ///
+    /// # Errors
+    /// If any part does not start.
+    pub async fn start_with(
+        chain: RegtestChain,
+        mut platform: Platform,
+        dir: &Path,
+        env: &[(&str, String)],
+    ) -> Result<Self> {
         let (requester, worker) = tokio::try_join!(
             Box::pin(actor("requester", dir, &chain, &platform)),
             Box::pin(actor("worker", dir, &chain, &platform))
