@@ -5,6 +5,7 @@ mod again;
 mod cache;
 mod crash;
 mod faults;
+mod follow;
 mod golden;
 mod losses;
 mod node;

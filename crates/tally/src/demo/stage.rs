@@ -111,6 +111,9 @@ impl Stage {
     }
 
     async fn open_channels(&self) -> Result<()> {
+        // A node on a database serves before it has the lease of its Lightning node.
+        let up = async || Ok(self.platform.info().await?["lightning"]["listen"][0].is_string());
+        self.until("the Lightning node is up", up).await?;
         let new_address = "mutation { nodeNewAddress }";
         let for_platform = self.platform.operator().ask("nodeNewAddress", new_address, json!({})).await?;
         let for_requester = self.requester.party.node().await?.new_address().await?;
