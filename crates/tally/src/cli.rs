@@ -26,6 +26,9 @@ pub enum Command {
     Serve(Serve),
     /// Show the node's seed, to be written down on paper. Keep the output private: whoever reads it owns the node's money
     Seed(Seed),
+    /// Look at a journal, bring its tables up to date, or move it from SQLite to PostgreSQL
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Make or show a user's key
     #[command(subcommand)]
     Key(KeyCommand),
@@ -88,6 +91,12 @@ pub struct Init {
     /// The key of an operator: 64 hexadecimal digits; may be given more than once
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,
+    /// Keep everything in this PostgreSQL database (15 or later) instead of in SQLite files; the same for all replicas
+    #[arg(long)]
+    pub store_url: Option<String>,
+    /// With --store-url: a file with the database's password
+    #[arg(long, requires = "store_url")]
+    pub store_password_file: Option<PathBuf>,
     /// A file with the seed of an earlier node, 64 hexadecimal digits; absent: a fresh one
     #[arg(long)]
     pub seed_file: Option<PathBuf>,
@@ -97,6 +106,39 @@ pub struct Init {
     /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// What `tally store` does.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Bring the database's tables up to date; `tally serve` does it as well
+    Migrate(StorePlace),
+    /// Tell what the store is and holds, also while the node runs
+    Status(StorePlace),
+    /// Move a stopped node from the SQLite files of its directory into an empty PostgreSQL database, and verify the copy
+    Copy(StoreCopy),
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StorePlace {
+    /// The node's directory: its configuration tells where the store is
+    #[arg(long, default_value = "tally-data")]
+    pub data_dir: PathBuf,
+}
+
+/// Arguments of `tally store copy`.
+#[derive(Debug, Args)]
+pub struct StoreCopy {
+    /// The directory of the node on SQLite; it must not be running
+    #[arg(long, default_value = "tally-data")]
+    pub from: PathBuf,
+    /// The empty PostgreSQL database
+    #[arg(long)]
+    pub to: String,
+    /// A file with the database's password
+    #[arg(long)]
+    pub to_password_file: Option<PathBuf>,
 }
 
 /// Arguments of `tally seed`.

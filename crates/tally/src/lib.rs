@@ -8,6 +8,10 @@
 //! | [`init`] | `tally init` |
 //! | [`descriptors`] | as many files open as all connections may need |
 //! | [`disk`] | nothing new is begun when the disk is almost full |
+//! | [`store`] | where everything is kept; `tally store` |
+//! | [`owner`] | what runs where the Lightning node is |
+//! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
+//! | [`standby`] | what a replica without the node can do |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
@@ -24,6 +28,10 @@ pub mod demo;
 pub mod descriptors;
 pub mod disk;
 pub mod init;
+pub mod owner;
+pub mod replica;
 pub mod secret;
 pub mod serve;
 pub mod signal;
+pub mod standby;
+pub mod store;

@@ -92,6 +92,18 @@ impl Cluster {
         self.run("pg_ctl", &["-D", "data", "-m", "immediate", "-w", "-t", "120", "stop"]);
     }
 
+    /// The next start, after [`Cluster::halt`], is that of a standby: it answers, and writes nothing.
+    ///
+    /// # Panics
+    /// If the server's folder cannot be written to.
+    pub fn become_standby(&self) {
+        let signal = self.folder.join("data/standby.signal");
+        fs::write(&signal, "").expect("the server's folder");
+        if let Some((uid, gid)) = self.user {
+            chown(&signal, Some(uid), Some(gid)).expect("root may give its file away");
+        }
+    }
+
     /// Makes an empty database, and answers its connection string.
     ///
     /// # Panics

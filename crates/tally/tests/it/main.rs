@@ -9,6 +9,7 @@ mod driver;
 mod foreign;
 mod kills;
 mod mortal;
+mod replicas;
 mod secrets;
 mod stories;
 mod support;

@@ -9,7 +9,7 @@ mod rows;
 mod session;
 mod write;
 
-use tallystick_postgres::{Lease, Part, PostgresOptions};
+use tallystick_postgres::{Lease, Part, PostgresOptions, connect_with};
 
 use super::backend::{Reader, Writer};
 use crate::LightningError;
@@ -32,6 +32,15 @@ pub(super) fn open(
     let writer = write::PostgresWriter::open(options, lease)?;
     let reader = read::PostgresReader::open(options)?;
     Ok((Box::new(writer), Box::new(reader)))
+}
+
+/// Makes the node's tables in a database, or brings them to the newest version.
+///
+/// # Errors
+/// [`LightningError::Store`] if the database does not answer, or a later program wrote them.
+pub async fn prepare(options: &PostgresOptions) -> Result<(), LightningError> {
+    let client = connect_with(options, SETTINGS).await.map_err(|error| failed(&error))?;
+    PART.migrate(&client).await.map_err(|error| failed(&error))
 }
 
 fn failed(error: &tallystick_app::port::journal::StoreError) -> LightningError {

@@ -1,0 +1,185 @@
+//! The one process that has the Lightning node: the node, the outbox and the timers.
+
+use anyhow::{Error, Result, anyhow};
+use std::sync::{Arc, OnceLock};
+use tallystick_app::{
+    App, WorkerHandle, Workers,
+    port::{
+        journal::Journal,
+        operator::{NodeInfo, NodeOperator},
+        rail::HoldRail,
+    },
+};
+use tallystick_bitcoin::RpcClient;
+use tallystick_lightning::{Database, LightningNode, OpenedNode};
+use tallystick_postgres::PostgresOptions;
+use tallystick_store::PostgresStore;
+
+use crate::{
+    config::Config,
+    replica::{Keeper, Waiting},
+    standby::{Door, follow_height},
+};
+
+/// How often a replica without the node looks for a new block: as often as the node would.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_REGTEST: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What runs where the Lightning node is, from the moment that it is.
+pub struct Owner {
+    app: App,
+    crash: Crash,
+    door: Arc<Door>,
+    running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
+    keeper: OnceLock<Keeper>,
+}
+
+/// What waits for its turn.
+pub struct Turn {
+    sealed: OpenedNode,
+    waiting: Waiting,
+    options: PostgresOptions,
+    rpc: RpcClient,
+    network: bitcoin::Network,
+}
+
+/// A process on a database that it shares.
+pub struct Replica {
+    follower: WorkerHandle,
+    turn: Turn,
+}
+
+impl Replica {
+    /// Makes everything ready that a replica without the node needs: the same key as the others, invoices, the facts
+    /// that others write.
+    ///
+    /// # Errors
+    /// If the database does not answer, or belongs to a node with another seed.
+    pub async fn open(
+        config: &Config,
+        app: &App,
+        sealed: OpenedNode,
+        (store, options): (&PostgresStore, &PostgresOptions),
+    ) -> Result<Self> {
+        store.claim_key(app.key()).await?;
+        app.read_invoices_with(Arc::new(sealed.paid_reader(options).await?));
+        let follower = Workers::follow(app, Arc::new(store.heads()?)).await?;
+        let waiting = Waiting::open(options.clone(), config.store.lease()).await?;
+        let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
+        let turn = Turn { sealed, waiting, options: options.clone(), rpc, network: config.network };
+        Ok(Self { follower, turn })
+    }
+
+    /// What tells of facts, and what waits for the node.
+    pub fn split(self) -> (WorkerHandle, Turn) {
+        (self.follower, self.turn)
+    }
+}
+
+impl Owner {
+    /// Without a node yet; `known` is what is told of it meanwhile.
+    pub fn new(app: App, crash: Crash, known: NodeInfo) -> Self {
+        let door = Arc::new(Door::new(app.clone(), known));
+        Self { app, crash, door, running: OnceLock::new(), keeper: OnceLock::new() }
+    }
+
+    /// The operator's side of the node, wherever that runs.
+    pub fn operator(&self) -> Arc<dyn NodeOperator> {
+        Arc::clone(&self.door) as _
+    }
+
+    /// Starts the node, connects its rail, and starts outbox and timers. `epoch` is the lease's token, if there is one.
+    ///
+    /// # Errors
+    /// If the node does not start.
+    pub async fn start(&self, sealed: OpenedNode, epoch: Option<u64>) -> Result<()> {
+        let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
+        self.app.connect(self.crash.rail(node.clone()), node.clone());
+        let workers = match epoch {
+            None => Workers::start(&self.app),
+            Some(epoch) => Workers::start_in_epoch(&self.app, epoch),
+        };
+        self.door.open(node.clone());
+        tracing::info!(node_id = %node.node_id(), height = self.app.height().0, "the Lightning node is up");
+        // It is started once.
+        let _ = self.running.set((node, workers));
+        Ok(())
+    }
+
+    /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails.
+    pub async fn work(&self, turn: Option<Turn>) -> Error {
+        if let Some(turn) = turn
+            && let Err(error) = self.take_over(turn).await
+        {
+            return error.context("the Lightning node cannot be taken over");
+        }
+        let Some((node, workers)) = self.running.get() else { return anyhow!("there is no Lightning node") };
+        tokio::select! {
+            () = node.failed() => anyhow!("the Lightning node's database failed; nothing leaves the node any more"),
+            () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
+        }
+    }
+
+    async fn take_over(&self, turn: Turn) -> Result<()> {
+        let Turn { sealed, waiting, options, rpc, network } = turn;
+        let look = if network == bitcoin::Network::Regtest { LOOK_REGTEST } else { LOOK };
+        let keeper = tokio::select! {
+            keeper = waiting.take() => keeper?,
+            never = follow_height(&self.app, &rpc, network, look) => match never {},
+        };
+        let lease = keeper.lease();
+        // Kept from here on, whatever becomes of the start.
+        let _ = self.keeper.set(keeper);
+        self.start(sealed.on(Database::Postgres { options, lease }), Some(lease.token.unsigned_abs())).await
+    }
+
+    /// Stops what runs, and gives the lease back.
+    pub async fn stop(self) {
+        if let Some((node, workers)) = self.running.into_inner() {
+            workers.stop().await;
+            node.shutdown().await;
+            if let Some(keeper) = self.keeper.into_inner() {
+                keeper.release().await;
+            }
+        }
+        // A start that was cut short may still be at work: its lease ends by itself, and with this process.
+    }
+}
+
+/// Crash points where the harness wants them, and nothing at all in a release.
+#[derive(Default)]
+pub struct Crash {
+    #[cfg(feature = "crash-points")]
+    points: OnceLock<crate::crash::CrashPoints>,
+}
+
+impl Crash {
+    #[cfg(feature = "crash-points")]
+    fn points(&self) -> crate::crash::CrashPoints {
+        self.points.get_or_init(crate::crash::CrashPoints::from_env).clone()
+    }
+
+    /// The journal, with crash points.
+    #[cfg(feature = "crash-points")]
+    pub fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        Arc::new(crate::crash::CrashingJournal::new(journal, self.points()))
+    }
+
+    /// The rail, with crash points.
+    #[cfg(feature = "crash-points")]
+    pub fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+        Arc::new(crate::crash::CrashingRail::new(rail, self.points()))
+    }
+
+    /// The journal as it is.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        journal
+    }
+
+    /// The rail as it is.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+        rail
+    }
+}
