@@ -11,6 +11,8 @@ use std::{
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
 use tallystick_escrow::Policy;
+
+use crate::log::LogSection;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
 
@@ -41,6 +43,9 @@ pub struct Config {
     /// The API.
     #[serde(default)]
     pub api: ApiConfig,
+    /// The journal as a log that anyone can check.
+    #[serde(default)]
+    pub log: LogSection,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -293,6 +298,7 @@ impl Config {
         config.data_dir = data_dir.to_owned();
         config.policy.policy()?;
         config.api.check()?;
+        config.log.check()?;
         config.store.check()?;
         Ok(config)
     }

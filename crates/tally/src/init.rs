@@ -191,6 +191,19 @@ public_urls = {public_urls}
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
 operators = {operators}
 
+[log]
+# The journal as a log that anyone can check, at /log/ beside the API.
+# Its name for ever, as clients and witnesses know it: a URL without a scheme. Absent: tallystick/<the node's key>.
+# origin = "tally.example/log"
+# How often a checkpoint is signed, if there is something new.
+# interval_ms = 1000
+# Who is asked to cosign each checkpoint (`tally witness` runs one), and how many must before it is published: more than
+# half of them if absent.
+# witnesses_needed = 2
+# [[log.witnesses]]
+# url = "https://witness.example"
+# vkey = "witness.example+…"
+
 [policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.

@@ -12,6 +12,7 @@
 //! | [`owner`] | what runs where the Lightning node is |
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
+//! | [`log`] | the journal as a log: its configuration and its worker |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
@@ -28,6 +29,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod disk;
 pub mod init;
+pub mod log;
 pub mod owner;
 pub mod replica;
 pub mod secret;

@@ -1,9 +1,10 @@
 //! The one process that has the Lightning node: the node, the outbox and the timers.
 
 use anyhow::{Error, Result, anyhow};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tallystick_app::{
     App, WorkerHandle, Workers,
+    log::LogWorker,
     port::{
         journal::Journal,
         operator::{NodeInfo, NodeOperator},
@@ -31,6 +32,7 @@ pub struct Owner {
     crash: Crash,
     door: Arc<Door>,
     running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
+    log: Mutex<Option<LogWorker>>,
     keeper: OnceLock<Keeper>,
 }
 
@@ -77,10 +79,10 @@ impl Replica {
 }
 
 impl Owner {
-    /// Without a node yet; `known` is what is told of it meanwhile.
-    pub fn new(app: App, crash: Crash, known: NodeInfo) -> Self {
+    /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does.
+    pub fn new(app: App, crash: Crash, known: NodeInfo, log: LogWorker) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
-        Self { app, crash, door, running: OnceLock::new(), keeper: OnceLock::new() }
+        Self { app, crash, door, running: OnceLock::new(), log: Mutex::new(Some(log)), keeper: OnceLock::new() }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -114,9 +116,12 @@ impl Owner {
             return error.context("the Lightning node cannot be taken over");
         }
         let Some((node, workers)) = self.running.get() else { return anyhow!("there is no Lightning node") };
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(log) = log else { return anyhow!("there is no log") };
         tokio::select! {
             () = node.failed() => anyhow!("the Lightning node's database failed; nothing leaves the node any more"),
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
+            error = log.run() => anyhow!(error).context("the journal's log must not go on"),
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     io::{IsTerminal, Read},
     sync::Arc,
 };
-use tallystick_app::{App, Parts, SystemClock, WorkerHandle};
+use tallystick_app::{App, Parts, SystemClock, WorkerHandle, log::LogReader};
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
@@ -61,7 +61,10 @@ pub async fn run(args: Serve) -> Result<()> {
         policy: config.policy.policy()?,
     });
     store.refresh(&app).await?;
-    let owner = Owner::new(app.clone(), crash, sealed.info());
+    let log_key = config.log.key(app.key(), &sealed.log_seed())?;
+    tracing::info!(vkey = log_key.verifier().to_vkey(), "the log");
+    let log = config.log.worker(log_key, store.journal(), store.log())?;
+    let owner = Owner::new(app.clone(), crash, sealed.info(), log);
     let replica = match &store {
         NodeStore::Sqlite(_) => {
             owner.start(sealed, None).await?;
@@ -76,7 +79,8 @@ pub async fn run(args: Serve) -> Result<()> {
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
     let api_stopping = async move { drop(api_stopping.await) };
-    let router = router(edge, app.clone(), owner.operator());
+    let log = tallystick_log_edge::router(LogReader::new(store.journal(), store.log()));
+    let router = router(edge, app.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let (follower, waiting) = replica.map(Replica::split).unzip();
     let outcome = tokio::select! {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::{fs, path::Path, sync::Arc};
 use tallystick_app::{
     App,
-    port::{journal::Journal, tasks::TaskReader},
+    port::{journal::Journal, log::LogStore, tasks::TaskReader},
 };
 use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
@@ -53,6 +53,14 @@ impl NodeStore {
 
     /// The journal.
     pub fn journal(&self) -> Arc<dyn Journal> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store, _) => Arc::new(store.clone()),
+        }
+    }
+
+    /// The tree beside it.
+    pub fn log(&self) -> Arc<dyn LogStore> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),

@@ -69,6 +69,12 @@ impl OpenedNode {
         self.root.node_key()
     }
 
+    /// The 32 bytes that the key of the node's log is made from (Ed25519), from the same seed.
+    #[must_use]
+    pub fn log_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.root.log_seed()
+    }
+
     /// What can be told of the node before it starts: its key, its name, its network.
     #[must_use]
     pub fn info(&self) -> NodeInfo {

@@ -15,6 +15,7 @@ const LDK: u32 = 0;
 const NODE_KEY: u32 = 1;
 const SEALER: u32 = 2;
 const VAULT: u32 = 3;
+const LOG: u32 = 4;
 
 /// Derives every key that the node needs.
 pub(crate) struct RootKeys(Xpriv);
@@ -48,6 +49,11 @@ impl RootKeys {
     /// What seals LDK's own state, for one run.
     pub(crate) fn vault(&self) -> Result<Vault, LightningError> {
         Vault::try_new(self.child(VAULT))
+    }
+
+    /// The 32 bytes that the log's key is made from.
+    pub(crate) fn log_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.child(LOG)
     }
 
     fn child(&self, index: u32) -> Zeroizing<[u8; 32]> {
