@@ -17,6 +17,7 @@
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
+//! | [`prove`] | a task's facts with what proves them |
 //! | [`port`] | what the use cases need of the world |
 //!
 //! # Invariants
@@ -36,6 +37,7 @@ mod listen;
 pub mod log;
 pub mod outbox;
 pub mod port;
+pub mod prove;
 mod rebuild;
 mod road;
 pub mod timers;

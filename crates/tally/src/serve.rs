@@ -6,7 +6,7 @@ use std::{
     io::{IsTerminal, Read},
     sync::Arc,
 };
-use tallystick_app::{App, Parts, SystemClock, WorkerHandle, log::LogReader};
+use tallystick_app::{App, Parts, SystemClock, WorkerHandle};
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
@@ -55,6 +55,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let crash = Crash::default();
     let app = App::new(Parts {
         journal: crash.journal(store.journal()),
+        log: store.log(),
         tasks: store.tasks(),
         clock: Arc::new(SystemClock),
         key: sealed.node_key(),
@@ -79,7 +80,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
     let api_stopping = async move { drop(api_stopping.await) };
-    let log = tallystick_log_edge::router(LogReader::new(store.journal(), store.log()));
+    let log = tallystick_log_edge::router(app.log());
     let router = router(edge, app.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let (follower, waiting) = replica.map(Replica::split).unzip();
