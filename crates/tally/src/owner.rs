@@ -130,7 +130,11 @@ impl Owner {
         let lease = keeper.lease();
         // Kept from here on, whatever becomes of the start.
         let _ = self.keeper.set(keeper);
-        self.start(sealed.on(Database::Postgres { options, lease }), Some(lease.token.unsigned_abs())).await
+        self.start(
+            sealed.on(Database::Postgres { options: Box::new(options), lease }),
+            Some(lease.token.unsigned_abs()),
+        )
+        .await
     }
 
     /// Stops what runs, and gives the lease back.

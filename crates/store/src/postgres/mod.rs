@@ -6,6 +6,8 @@ mod facts;
 mod heads;
 mod outbox;
 mod plan;
+#[cfg(test)]
+mod plans;
 mod readers;
 mod schema;
 mod session;

@@ -207,6 +207,11 @@ impl Platform {
         }
     }
 
+    /// The process, if one was started.
+    pub fn pid(&self) -> Option<i32> {
+        self.child.as_ref().and_then(Child::id).map(u32::cast_signed)
+    }
+
     /// How the process ended, if it did.
     ///
     /// # Errors
