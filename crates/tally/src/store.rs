@@ -126,7 +126,7 @@ async fn migrate(config: &Config) -> Result<()> {
     let store = NodeStore::open(config).await?;
     if let NodeStore::Postgres(_, options) = &store {
         prepare_postgres(options).await?;
-        Leases::open(options.clone(), String::new()).await?;
+        Leases::open(PostgresOptions::clone(options), String::new()).await?;
     }
     store.close().await;
     status(config).await

@@ -51,6 +51,9 @@ fn check(sql: &str, plan: &str) {
 #[tokio::test]
 async fn what_readers_ask_goes_through_an_index() {
     let client = filled().await;
+    // What has no index is found out.
+    let bad = plan(&client, "SELECT seq FROM facts WHERE kind = $1", 1).await;
+    assert!(bad.contains("Seq Scan on facts"), "{bad}");
     let asked = facts::STATEMENTS.iter().chain(outbox::STATEMENTS).chain(tasks::STATEMENTS);
     for (sql, values) in asked {
         check(sql, &plan(&client, sql, *values).await);

@@ -30,7 +30,7 @@ impl Pair {
         let cluster = Cluster::start(&[]);
         let url = cluster.database();
         let theatre = Box::pin(Theatre::open_on_database(&url)).await?;
-        let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config())?;
+        let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config(), None)?;
         other.start(&[]).await.context("the second replica")?;
         Ok(Self { theatre, other, _cluster: cluster, url })
     }

@@ -1,6 +1,7 @@
 //! `tally store`, with the real binary.
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -9,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tally::demo::{LOOK, Platform, STEP_MAX};
+use tallystick_app::port::operator::NodeOperator;
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_testkit::Cluster;
 
@@ -27,6 +29,13 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// RFC 7468.
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
 /// A chain source that nobody asks.
 fn nowhere() -> RpcConfig {
     let auth = RpcAuth::UserPass { user: "u".to_owned(), password: "p".to_owned() };
@@ -37,12 +46,16 @@ fn nowhere() -> RpcConfig {
 #[test]
 fn a_database_over_tls() -> Result<()> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let cluster = Cluster::start_with_tls(&made.cert.pem(), &made.signing_key.serialize_pem());
+    let cluster = Cluster::start_with_tls(
+        &pem("CERTIFICATE", made.cert.der()),
+        &pem("PRIVATE KEY", &made.signing_key.serialize_der()),
+    );
     cluster.create("journal", &[]);
     let dir = tempfile::tempdir()?;
     let (right, wrong) = (dir.path().join("right.pem"), dir.path().join("wrong.pem"));
-    fs::write(&right, made.cert.pem())?;
-    fs::write(&wrong, rcgen::generate_simple_self_signed(["localhost".to_owned()])?.cert.pem())?;
+    fs::write(&right, pem("CERTIFICATE", made.cert.der()))?;
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    fs::write(&wrong, pem("CERTIFICATE", other.cert.der()))?;
     let url = |host: &str| {
         let port = cluster.port();
         format!("host={host} hostaddr=127.0.0.1 port={port} user=tallystick dbname=journal sslmode=require")
@@ -110,15 +123,14 @@ async fn an_owner_that_sleeps_through_its_lease_ends() -> Result<()> {
     let cluster = Cluster::start(&[]);
     let url = cluster.database();
     let mut theatre = Box::pin(Theatre::open_on_database(&url)).await?;
-    let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config())?;
+    // The one that sleeps keeps its port.
+    let (rpc, elsewhere) = (theatre.stage.chain.rpc_config(), Some("127.0.0.1:0".parse()?));
+    let mut other = theatre.stage.platform.replica("platform-2", &rpc, elsewhere)?;
     other.start(&[]).await?;
     let pid = theatre.stage.platform.pid().and_then(Pid::from_raw).context("the node runs")?;
     kill_process(pid, Signal::STOP)?;
-    let start = Instant::now();
-    while other.info().await?["lightning"]["usableChannels"] != 2 {
-        anyhow::ensure!(start.elapsed() < STEP_MAX, "nobody took the node over");
-        tokio::time::sleep(LOOK).await;
-    }
+    let up = async || Ok(other.info().await?["lightning"]["listen"][0].is_string());
+    theatre.stage.until("the other has the node", up).await?;
     kill_process(pid, Signal::CONT)?;
     let woken = Instant::now();
     let status = loop {
@@ -129,11 +141,17 @@ async fn an_owner_that_sleeps_through_its_lease_ends() -> Result<()> {
         tokio::time::sleep(LOOK).await;
     };
     assert_eq!(status.code(), Some(75), "{status}");
+    // Peers held on to the one that slept. The requester goes where the other listens.
+    let stage = &theatre.stage;
+    let node = other.info().await?["lightning"].clone();
+    let (id, address) = (node["nodeId"].as_str().context("text")?, node["listen"][0].as_str().context("text")?);
+    let requester = stage.requester.party.node().await?;
+    stage.until("the requester is there", async || Ok(requester.connect(id, address).await.is_ok())).await?;
+    let both = async || Ok(other.info().await?["lightning"]["usableChannels"] == 2);
+    stage.until("the other has both channels", both).await?;
     // The channels were not harmed by it.
     let driver = Driver::new(&theatre.stage).at(&other.url())?;
     Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await?;
-    theatre.stage.platform.start(&[]).await?;
     other.stop().await?;
-    theatre.stage.until_usable().await?;
     theatre.close().await
 }
