@@ -85,7 +85,7 @@ async fn both_replicas_serve_and_one_has_the_node() -> Result<()> {
 
 async fn both_story() -> Result<()> {
     let pair = Box::pin(Pair::open()).await?;
-    let elsewhere = pair.other.node("balances { channelsMsat }").await.unwrap_err().to_string();
+    let elsewhere = pair.other.node("balances { channelsMsat }").await.expect_err("it is elsewhere").to_string();
     assert!(elsewhere.contains("another replica"), "{elsewhere}");
     let (one, two) = (pair.theatre.stage.platform.info().await?, pair.other.info().await?);
     assert_eq!(one["lightning"]["nodeId"], two["lightning"]["nodeId"]);
