@@ -1,7 +1,7 @@
 //! The one process that has the Lightning node: the node, the outbox and the timers.
 
 use anyhow::{Error, Result, anyhow};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tallystick_app::{
     App, WorkerHandle, Workers,
     log::LogWorker,
@@ -33,7 +33,7 @@ pub struct Owner {
     door: Arc<Door>,
     running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
     log: Mutex<Option<LogWorker>>,
-    keeper: OnceLock<Keeper>,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 /// What waits for its turn.
@@ -82,7 +82,7 @@ impl Owner {
     /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does.
     pub fn new(app: App, crash: Crash, known: NodeInfo, log: LogWorker) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
-        Self { app, crash, door, running: OnceLock::new(), log: Mutex::new(Some(log)), keeper: OnceLock::new() }
+        Self { app, crash, door, running: OnceLock::new(), log: Mutex::new(Some(log)), keeper: Mutex::default() }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -134,18 +134,33 @@ impl Owner {
         };
         let lease = keeper.lease();
         // Kept from here on, whatever becomes of the start.
-        let _ = self.keeper.set(keeper);
-        self.start(sealed.on(Database::Postgres { options, lease }), Some(lease.token.unsigned_abs())).await
+        *self.keeper() = Some(keeper);
+        let sealed = sealed.on(Database::Postgres { options: Box::new(options), lease });
+        let started = self.start(sealed, Some(lease.token.unsigned_abs())).await;
+        if started.is_err() {
+            // Nothing runs: another replica, or this one when it is started again, need not wait.
+            self.release().await;
+        }
+        started
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn release(&self) {
+        let keeper = self.keeper().take();
+        if let Some(keeper) = keeper {
+            keeper.release().await;
+        }
     }
 
     /// Stops what runs, and gives the lease back.
-    pub async fn stop(self) {
-        if let Some((node, workers)) = self.running.into_inner() {
+    pub async fn stop(mut self) {
+        if let Some((node, workers)) = self.running.take() {
             workers.stop().await;
             node.shutdown().await;
-            if let Some(keeper) = self.keeper.into_inner() {
-                keeper.release().await;
-            }
+            self.release().await;
         }
         // A start that was cut short may still be at work: its lease ends by itself, and with this process.
     }

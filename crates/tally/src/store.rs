@@ -28,7 +28,7 @@ pub enum NodeStore {
     /// In the node's directory.
     Sqlite(SqliteStore),
     /// In a database that several replicas share.
-    Postgres(PostgresStore, PostgresOptions),
+    Postgres(PostgresStore, Box<PostgresOptions>),
 }
 
 impl NodeStore {
@@ -44,7 +44,7 @@ impl NodeStore {
                 "{} has channels, but [store] url names a database: move them with `tally store copy`, or leave the url out",
                 lightning.join(SQLITE_FILE).display()
             );
-            return Ok(Self::Postgres(PostgresStore::open(options.clone()).await?, options));
+            return Ok(Self::Postgres(PostgresStore::open(options.clone()).await?, Box::new(options)));
         }
         let moved = lightning.join(format!("{SQLITE_FILE}{MOVED}"));
         ensure!(!moved.exists(), "this node was moved to PostgreSQL ({}): [store] url must name it", moved.display());
@@ -134,7 +134,7 @@ async fn migrate(config: &Config) -> Result<()> {
     let store = NodeStore::open(config).await?;
     if let NodeStore::Postgres(_, options) = &store {
         prepare_postgres(options).await?;
-        Leases::open(options.clone(), String::new()).await?;
+        Leases::open(PostgresOptions::clone(options), String::new()).await?;
     }
     store.close().await;
     status(config).await

@@ -22,6 +22,18 @@ const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= $1 ORDER 
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= $1 ORDER BY wake_at, id LIMIT $2";
 const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
 
+/// What is asked often, with the number of its values.
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, usize)] =
+    &[(FORMAT, 0), (ONE, 1), (DUE_BY_HEIGHT, 2), (DUE_BY_TIME, 2), (NEXT_WAKE, 0)];
+
+/// A query's statement, with the number of its values.
+#[cfg(test)]
+pub(crate) fn statement(query: &TaskQuery) -> (String, usize) {
+    let Select { sql, params } = Select::of(query);
+    (sql, params.len())
+}
+
 /// The format of the rows; 0 while they are not complete.
 pub(crate) async fn format(conn: &Object) -> Result<u32> {
     let statement = conn.prepare_cached(FORMAT).await.or_store()?;

@@ -68,15 +68,16 @@ impl Platform {
         Self::init_at(binary, place, rpc, Keys::generate())
     }
 
-    /// Makes the directory of another replica of this node beside its own: the same seed, database, operator and port
-    /// for peers, another port for clients.
+    /// Makes the directory of another replica of this node beside its own: the same seed, database and operator, another
+    /// port for clients, and the same port for peers unless another is given.
     ///
     /// # Errors
     /// If it is not on a database, or the directory cannot be made.
-    pub fn replica(&self, name: &str, rpc: &RpcConfig) -> Result<Self> {
+    pub fn replica(&self, name: &str, rpc: &RpcConfig, peer_listen: Option<SocketAddr>) -> Result<Self> {
         let config = Config::read(&self.dir)?;
         let store_url = Some(config.store.url.context("replicas share a database")?.0);
-        let peer_listen = *config.lightning.listen.first().context("the node listens")?;
+        let own = config.lightning.listen.first().copied();
+        let peer_listen = peer_listen.or(own).context("the node listens")?;
         let dir = self.dir.with_file_name(name);
         let seed = LightningNode::reveal_seed(&init::lightning_dir(&self.dir), PASSPHRASE)?;
         secret::make_private_dir(&dir)?;
@@ -205,6 +206,11 @@ impl Platform {
             ensure!(start.elapsed() < START_MAX, "the node does not start");
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// The process, if one was started.
+    pub fn pid(&self) -> Option<i32> {
+        self.child.as_ref().and_then(Child::id).map(u32::cast_signed)
     }
 
     /// How the process ended, if it did.

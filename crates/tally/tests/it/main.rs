@@ -11,5 +11,6 @@ mod kills;
 mod mortal;
 mod replicas;
 mod secrets;
+mod store;
 mod stories;
 mod support;

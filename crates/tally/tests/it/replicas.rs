@@ -30,7 +30,7 @@ impl Pair {
         let cluster = Cluster::start(&[]);
         let url = cluster.database();
         let theatre = Box::pin(Theatre::open_on_database(&url)).await?;
-        let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config())?;
+        let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config(), None)?;
         other.start(&[]).await.context("the second replica")?;
         Ok(Self { theatre, other, _cluster: cluster, url })
     }
@@ -85,7 +85,7 @@ async fn both_replicas_serve_and_one_has_the_node() -> Result<()> {
 
 async fn both_story() -> Result<()> {
     let pair = Box::pin(Pair::open()).await?;
-    let elsewhere = pair.other.node("balances { channelsMsat }").await.unwrap_err().to_string();
+    let elsewhere = pair.other.node("balances { channelsMsat }").await.expect_err("it is elsewhere").to_string();
     assert!(elsewhere.contains("another replica"), "{elsewhere}");
     let (one, two) = (pair.theatre.stage.platform.info().await?, pair.other.info().await?);
     assert_eq!(one["lightning"]["nodeId"], two["lightning"]["nodeId"]);

@@ -11,7 +11,7 @@ mod write;
 
 use tallystick_postgres::{Lease, Part, PostgresOptions, connect_with};
 
-use super::backend::{Reader, Writer};
+use super::backend::Pair;
 use crate::LightningError;
 pub(crate) use paid::PaidHashes;
 use session::Session;
@@ -25,10 +25,7 @@ const SETTINGS: &str = "-c statement_timeout=30s -c lock_timeout=15s -c idle_in_
     -c jit=off -c enable_seqscan=off";
 
 /// Opens the tables, makes them if there are none. Everything is written under `lease`. Blocks.
-pub(super) fn open(
-    options: &PostgresOptions,
-    lease: Lease,
-) -> Result<(Box<dyn Writer>, Box<dyn Reader>), LightningError> {
+pub(super) fn open(options: &PostgresOptions, lease: Lease) -> Result<Pair, LightningError> {
     let writer = write::PostgresWriter::open(options, lease)?;
     let reader = read::PostgresReader::open(options)?;
     Ok((Box::new(writer), Box::new(reader)))
