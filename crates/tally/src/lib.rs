@@ -11,6 +11,7 @@
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
+//! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`demo`] | `tally demo`: the five stories, through the public API |
 
 #![forbid(unsafe_code)]
@@ -27,3 +28,4 @@ pub mod init;
 pub mod secret;
 pub mod serve;
 pub mod signal;
+pub mod witness;
