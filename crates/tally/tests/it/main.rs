@@ -12,3 +12,4 @@ mod mortal;
 mod secrets;
 mod stories;
 mod support;
+mod witness;
