@@ -1,12 +1,14 @@
 //! The command line.
 
 mod client;
+mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
+pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
 #[derive(Debug, Parser)]
@@ -50,6 +52,9 @@ pub enum Command {
         #[command(subcommand)]
         command: NodeCommand,
     },
+    /// Cosign checkpoints of logs, as a witness that no log can show two histories
+    #[command(subcommand)]
+    Witness(WitnessCommand),
     /// Play the five stories of escrow on a private Bitcoin and Lightning network
     Demo {
         /// Leave everything running afterwards, and print addresses, keys and example calls

@@ -16,6 +16,7 @@
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
+//! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`demo`] | `tally demo`: the five stories, through the public API |
 
 #![forbid(unsafe_code)]
@@ -37,3 +38,4 @@ pub mod serve;
 pub mod signal;
 pub mod standby;
 pub mod store;
+pub mod witness;

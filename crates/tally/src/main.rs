@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),
+        Command::Witness(command) => tally::witness::run(command),
         Command::Demo { keep } => block_on(tally::demo::run(keep)),
     };
     match result {

@@ -142,8 +142,8 @@ async fn told_to_stop(signals: &mut StopSignals, or_stdin_closes: bool) {
     }
 }
 
-/// However far the orderly stop has come: a node that is killed loses nothing either.
-async fn exit_when_told_again(mut signals: StopSignals) {
+/// However far the orderly stop has come: what is killed loses nothing either.
+pub(crate) async fn exit_when_told_again(mut signals: StopSignals) {
     signals.heard().await;
     std::process::exit(INTERRUPTED);
 }
@@ -161,7 +161,11 @@ fn stdin_closes() -> oneshot::Receiver<()> {
     receiver
 }
 
-fn log_to_stderr(format: LogFormat) -> Result<()> {
+/// Begins to log.
+///
+/// # Errors
+/// If `TALLY_LOG` is no filter.
+pub(crate) fn log_to_stderr(format: LogFormat) -> Result<()> {
     let filter = match std::env::var(LOG_VAR) {
         Ok(text) => EnvFilter::try_new(&text).with_context(|| format!("{LOG_VAR} is no filter: {text}"))?,
         Err(VarError::NotPresent) => EnvFilter::new("info"),

@@ -14,3 +14,4 @@ mod secrets;
 mod store;
 mod stories;
 mod support;
+mod witness;
