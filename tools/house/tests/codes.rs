@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
+    "anchor",
     "amount",
     "app",
     "auth",

@@ -10,6 +10,7 @@
 //! | [`policy`] | which witnesses count, and how many are needed | |
 //! | [`witness`] | the call with which a witness is asked | C2SP tlog-witness |
 //! | [`bundle`] | an entry's proof in one text | C2SP tlog-proof |
+//! | [`anchor`] | checkpoints that Bitcoin vouches for | OpenTimestamps |
 //!
 //! # Invariants
 //! * No std, no IO, no clock, no randomness: all comes in as arguments.
@@ -22,6 +23,7 @@
 
 extern crate alloc;
 
+pub mod anchor;
 pub mod bundle;
 pub mod checkpoint;
 pub mod error;
