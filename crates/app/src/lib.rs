@@ -16,6 +16,7 @@
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
+//! | [`fsck`] | recomputes everything from the first fact |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`prove`] | a task's facts with what proves them |
 //! | [`port`] | what the use cases need of the world |
@@ -33,6 +34,7 @@ pub mod clock;
 pub mod erase;
 pub mod error;
 mod follow;
+pub mod fsck;
 mod listen;
 pub mod log;
 pub mod outbox;

@@ -3,14 +3,16 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 15] = [
-    "anchor",
+const ROOMS: [&str; 17] = [
     "amount",
+    "anchor",
     "app",
     "auth",
     "bitcoin",
+    "bundle",
     "config",
     "escrow",
+    "fsck",
     "graphql",
     "invoice",
     "lightning",
