@@ -42,6 +42,10 @@ async fn fsck_finds_a_changed_value_in_every_column() {
             "uuid" => format!("overlay({column}::text placing 'f' from 1 for 1)::uuid"),
             _ => format!("{column} + 1000"),
         };
+        let filled = format!("SELECT count(*) FROM {table} WHERE {rows} AND {column} IS NOT NULL");
+        if client.query_one(&filled, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            continue;
+        }
         // The constraints as well: an intruder would not stop at them.
         let one =
             format!("ctid = (SELECT ctid FROM {table} WHERE {rows} AND {column} IS NOT NULL ORDER BY ctid LIMIT 1)");
