@@ -17,6 +17,7 @@
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
+//! | [`anchor`] | the log's checkpoints in Bitcoin |
 //! | [`port`] | what the use cases need of the world |
 //!
 //! # Invariants
@@ -26,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod anchor;
 pub mod app;
 mod change;
 pub mod clock;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Sealer, Seed, Vault};
 use crate::LightningError;
+use crate::anchor::SealKey;
 
 /// Our own branch below the root: `m/7435'`. No standard claims the number.
 const PURPOSE: u32 = 7_435;
@@ -15,6 +16,7 @@ const LDK: u32 = 0;
 const NODE_KEY: u32 = 1;
 const SEALER: u32 = 2;
 const VAULT: u32 = 3;
+const SEAL: u32 = 4;
 
 /// Derives every key that the node needs.
 pub(crate) struct RootKeys(Xpriv);
@@ -48,6 +50,11 @@ impl RootKeys {
     /// What seals LDK's own state, for one run.
     pub(crate) fn vault(&self) -> Result<Vault, LightningError> {
         Vault::try_new(self.child(VAULT))
+    }
+
+    /// The key that anchors' seals are paid to.
+    pub(crate) fn seal_key(&self) -> SealKey {
+        SealKey::new(&self.child(SEAL))
     }
 
     fn child(&self, index: u32) -> Zeroizing<[u8; 32]> {
