@@ -14,6 +14,7 @@ use crate::{
     error::AppError,
     port::{
         journal::{Heads, Journal, StoreError},
+        log::LogStore,
         rail::{HoldRail, InvoiceReader},
         tasks::{TaskQuery, TaskReader},
     },
@@ -31,6 +32,8 @@ const FUNDING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct Parts {
     /// The journal.
     pub journal: Arc<dyn Journal>,
+    /// The tree beside the journal.
+    pub log: Arc<dyn LogStore>,
     /// The read model.
     pub tasks: Arc<dyn TaskReader>,
     /// The clock.

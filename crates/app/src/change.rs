@@ -64,7 +64,7 @@ pub(crate) fn row(id: Id<Task>, version: u64, state: &State) -> Result<TaskRow, 
     Ok(TaskRow {
         id,
         version,
-        state: task.phase.name(),
+        state: task.phase.name().into(),
         requester: task.requester,
         worker: task.phase.job().map(|job| job.worker),
         wake_at: wake.at,

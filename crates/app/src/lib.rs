@@ -18,6 +18,7 @@
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`anchor`] | the log's checkpoints in Bitcoin |
+//! | [`prove`] | a task's facts with what proves them |
 //! | [`port`] | what the use cases need of the world |
 //!
 //! # Invariants
@@ -38,6 +39,7 @@ mod listen;
 pub mod log;
 pub mod outbox;
 pub mod port;
+pub mod prove;
 mod rebuild;
 mod road;
 pub mod timers;

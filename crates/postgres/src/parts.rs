@@ -9,7 +9,7 @@ use crate::error::{OrStore, Result, column};
 const LOCK: i64 = 0x544c_5950;
 /// A sleeping session that holds the lock would keep all others from starting.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-    SET LOCAL idle_in_transaction_session_timeout = '10s'";
+    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL client_min_messages = warning";
 const MAKE: &str = "CREATE TABLE IF NOT EXISTS tallystick_parts (part text PRIMARY KEY, version bigint NOT NULL)";
 
 /// A part of the database.

@@ -130,7 +130,7 @@ fn append(task: u64, version: u64) -> Append {
     if version == 1 {
         append.reservations = vec![Reservation { space: "payment_hash", name: id.0.to_vec() }];
     }
-    fixture::row_mut(&mut append).state = if version < 4 { "open" } else { "held" };
+    fixture::row_mut(&mut append).state = if version < 4 { "open" } else { "held" }.into();
     fixture::row_mut(&mut append).wake_height = Some(BlockHeight(800_000));
     fixture::row_mut(&mut append).view = words + &"v".repeat(800);
     append

@@ -2,7 +2,7 @@
 
 use tallystick_app::port::journal::StoreError;
 use tallystick_core::fact::{CHAIN_START, authority_digest};
-use tallystick_core::{Authority, Body, Digest32, Fact, canonical};
+use tallystick_core::{Authority, Body, Digest32, Fact, NostrKey, canonical};
 
 use crate::error::Result;
 
@@ -77,6 +77,11 @@ impl Head {
         }
         Ok(Self { seq: fact.seq, hash: fact.hash })
     }
+}
+
+/// A key in a row.
+pub(crate) fn key(bytes: [u8; 32]) -> Result<NostrKey> {
+    NostrKey::try_new(bytes).map_err(|_| StoreError::Corrupt("a key that is none".into()))
 }
 
 /// The head is not there at all.

@@ -1,12 +1,16 @@
 //! The command line.
 
+mod anchor;
 mod client;
+mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
+pub use anchor::{AnchorCommand, AnchorExport};
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
+pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
 #[derive(Debug, Parser)]
@@ -26,6 +30,12 @@ pub enum Command {
     Serve(Serve),
     /// Show the node's seed, to be written down on paper. Keep the output private: whoever reads it owns the node's money
     Seed(Seed),
+    /// Look at a journal, bring its tables up to date, or move it from SQLite to PostgreSQL
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// See the log's anchors in Bitcoin, and write their proofs
+    #[command(subcommand)]
+    Anchor(AnchorCommand),
     /// Make or show a user's key
     #[command(subcommand)]
     Key(KeyCommand),
@@ -47,6 +57,9 @@ pub enum Command {
         #[command(subcommand)]
         command: NodeCommand,
     },
+    /// Cosign checkpoints of logs, as a witness that no log can show two histories
+    #[command(subcommand)]
+    Witness(WitnessCommand),
     /// Play the five stories of escrow on a private Bitcoin and Lightning network
     Demo {
         /// Leave everything running afterwards, and print addresses, keys and example calls
@@ -88,6 +101,12 @@ pub struct Init {
     /// The key of an operator: 64 hexadecimal digits; may be given more than once
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,
+    /// Keep everything in this PostgreSQL database (15 or later) instead of in SQLite files; the same for all replicas
+    #[arg(long)]
+    pub store_url: Option<String>,
+    /// With --store-url: a file with the database's password
+    #[arg(long, requires = "store_url")]
+    pub store_password_file: Option<PathBuf>,
     /// A file with the seed of an earlier node, 64 hexadecimal digits; absent: a fresh one
     #[arg(long)]
     pub seed_file: Option<PathBuf>,
@@ -97,6 +116,39 @@ pub struct Init {
     /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// What `tally store` does.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Bring the database's tables up to date; `tally serve` does it as well
+    Migrate(StorePlace),
+    /// Tell what the store is and holds, also while the node runs
+    Status(StorePlace),
+    /// Move a stopped node from the SQLite files of its directory into an empty PostgreSQL database, and verify the copy
+    Copy(StoreCopy),
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StorePlace {
+    /// The node's directory: its configuration tells where the store is
+    #[arg(long, default_value = "tally-data")]
+    pub data_dir: PathBuf,
+}
+
+/// Arguments of `tally store copy`.
+#[derive(Debug, Args)]
+pub struct StoreCopy {
+    /// The directory of the node on SQLite; it must not be running
+    #[arg(long, default_value = "tally-data")]
+    pub from: PathBuf,
+    /// The empty PostgreSQL database
+    #[arg(long)]
+    pub to: String,
+    /// A file with the database's password
+    #[arg(long)]
+    pub to_password_file: Option<PathBuf>,
 }
 
 /// Arguments of `tally seed`.

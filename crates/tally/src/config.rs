@@ -12,8 +12,20 @@ use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
 use tallystick_escrow::Policy;
 
+use crate::anchor::{AnchorSection, Anchoring};
+use crate::log::LogSection;
+use tallystick_store::PostgresOptions;
+use zeroize::Zeroizing;
+
 /// The file's name in the data directory.
 pub const FILE: &str = "tally.toml";
+
+/// How long a replica may be silent, unless told otherwise.
+const LEASE_SECS: u64 = 5;
+/// A server that writes to a slow disk for this long must not cost the node.
+const LEASE_SECS_MIN: u64 = 2;
+/// Longer than this no channel should be without its node.
+const LEASE_SECS_MAX: u64 = 300;
 
 /// The configuration of `tally serve`.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,18 +35,90 @@ pub struct Config {
     pub network: bitcoin::Network,
     /// The chain source.
     pub bitcoin: BitcoinConfig,
+    /// Where the journal is.
+    #[serde(default)]
+    pub store: StoreConfig,
     /// The Lightning node.
     #[serde(default)]
     pub lightning: LightningSection,
     /// The API.
     #[serde(default)]
     pub api: ApiConfig,
+    /// The journal as a log that anyone can check.
+    #[serde(default)]
+    pub log: LogSection,
+    /// The log's checkpoints in Bitcoin. Absent: none.
+    pub anchor: Option<AnchorSection>,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
     /// Where everything is kept; the file's own directory.
     #[serde(skip)]
     pub data_dir: PathBuf,
+}
+
+/// Where the journal is, and with it all that the Lightning node keeps: in the data directory, on SQLite, unless told
+/// otherwise.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// A PostgreSQL database (15 or later): `postgres://user:password@host/database`, or `host=… user=… dbname=…`. All
+    /// replicas of a node have the same.
+    pub url: Option<Secret>,
+    /// The password, in a file of its own instead of in the URL.
+    pub password_file: Option<PathBuf>,
+    /// How long a replica may be silent before another takes the Lightning node over.
+    pub lease_secs: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { url: None, password_file: None, lease_secs: LEASE_SECS }
+    }
+}
+
+impl StoreConfig {
+    /// The PostgreSQL database, if there is one.
+    ///
+    /// # Errors
+    /// If the URL makes no sense, the password's file cannot be read, or there are two passwords.
+    pub fn postgres(&self, data_dir: &Path) -> Result<Option<PostgresOptions>> {
+        let Some(url) = &self.url else {
+            ensure!(self.password_file.is_none(), "[store] password_file needs url");
+            return Ok(None);
+        };
+        let options = PostgresOptions::try_new(&url.0).context("[store] url")?;
+        let Some(file) = &self.password_file else { return Ok(Some(options)) };
+        ensure!(!options.has_password(), "[store] has a password in the url, and a password_file: keep one");
+        let file = data_dir.join(file);
+        let password = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Some(options.with_password(Zeroizing::new(password).trim_end())))
+    }
+
+    /// [`Self::lease_secs`].
+    pub fn lease(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.lease_secs)
+    }
+
+    fn check(&self) -> Result<()> {
+        let secs = self.lease_secs;
+        ensure!((LEASE_SECS_MIN..=LEASE_SECS_MAX).contains(&secs), "[store] lease_secs: {secs} is not 2 to 300");
+        if let Some(url) = &self.url {
+            PostgresOptions::try_new(&url.0).context("[store] url")?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Where Bitcoin Core is.
@@ -208,6 +292,11 @@ impl Config {
         Self::parse(&text, data_dir).with_context(|| format!("in {}", path.display()))
     }
 
+    /// How the node anchors, if it does.
+    pub fn anchoring(&self) -> Option<Anchoring> {
+        self.anchor.as_ref().and_then(|section| section.anchoring(self.network))
+    }
+
     /// Checks the text of a configuration for this data directory.
     ///
     /// # Errors
@@ -217,6 +306,9 @@ impl Config {
         config.data_dir = data_dir.to_owned();
         config.policy.policy()?;
         config.api.check()?;
+        config.log.check()?;
+        config.anchor.iter().try_for_each(AnchorSection::check)?;
+        config.store.check()?;
         Ok(config)
     }
 }
@@ -236,6 +328,28 @@ mod tests {
         assert!(
             matches!(config.bitcoin.rpc(Path::new("/x")).unwrap().auth, RpcAuth::CookieFile(path) if path == Path::new("/x/c"))
         );
+    }
+
+    #[test]
+    fn the_store_is_sqlite_unless_told_otherwise_and_passwords_stay_secret() {
+        let config: Config = toml::from_str(LEAST).unwrap();
+        assert!(config.store.postgres(Path::new("/x")).unwrap().is_none());
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("word"), "hunter2\n").unwrap();
+        let with = |store: &str| Config::parse(&format!("{LEAST}[store]\n{store}\n"), dir.path());
+        let url = "url = \"postgres://tally@127.0.0.1/journal\"";
+        let config = with(&format!("{url}\npassword_file = \"word\"")).unwrap();
+        let options = config.store.postgres(dir.path()).unwrap().unwrap();
+        assert!(options.has_password() && !format!("{options:?} {config:?}").contains("hunter2"));
+        let shown = with("url = \"postgres://tally:hunter2@127.0.0.1/journal\"").unwrap();
+        assert!(!format!("{shown:?}").contains("hunter2"));
+        let two = with("url = \"postgres://tally:hunter2@127.0.0.1/journal\"\npassword_file = \"word\"").unwrap();
+        assert!(two.store.postgres(dir.path()).is_err());
+        let file_alone = with("password_file = \"word\"").unwrap();
+        assert!(file_alone.store.postgres(dir.path()).is_err());
+        for wrong in ["lease_secs = 1", "lease_secs = 301", "url = \"mysql://a\"", "uri = \"x\""] {
+            assert!(with(wrong).is_err(), "{wrong}");
+        }
     }
 
     fn api(listen: &str, public_urls: &[&str]) -> ApiConfig {

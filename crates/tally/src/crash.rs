@@ -1,4 +1,5 @@
-//! Crash points: every write to the journal and every call into the rail, before and after.
+//! Crash points: every write to the journal, every call into the rail and every step of a witness's write, before and
+//! after.
 //!
 //! Built only with the feature `crash-points`, for the harness in `tests/`. The process counts the points that it
 //! passes and dies at the one that the environment tells, without cleaning up, as a power cut would have it.
@@ -6,7 +7,7 @@
 use async_trait::async_trait;
 use std::{
     fs::OpenOptions,
-    io::Write,
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +18,7 @@ use tallystick_app::port::{
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
 use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
+use tallystick_witness::Folder;
 
 /// Die at this point: a number, counted from 1, or a name. Absent or empty: never.
 pub const AT_VAR: &str = "TALLY_CRASH_AT";
@@ -166,5 +168,48 @@ impl HoldRail for CrashingRail {
 
     fn height(&self) -> BlockHeight {
         self.inner.height()
+    }
+}
+
+/// A witness's folder with crash points around every step of a write.
+pub struct CrashingFolder {
+    inner: Arc<dyn Folder>,
+    points: CrashPoints,
+    what: &'static str,
+}
+
+impl CrashingFolder {
+    /// Wraps a folder; `what` is in the names of its points.
+    pub fn new(inner: Arc<dyn Folder>, points: &CrashPoints, what: &'static str) -> Self {
+        Self { inner, points: points.clone(), what }
+    }
+
+    fn around<T>(&self, step: &str, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.points.pass(&format!("before {step} {}", self.what));
+        let result = call();
+        self.points.pass(&format!("after {step} {}", self.what));
+        result
+    }
+}
+
+impl Folder for CrashingFolder {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.inner.read(name)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.inner.names()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.around("write", || self.inner.write(name, bytes))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.around("rename", || self.inner.rename(from, to))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.around("sync", || self.inner.sync_names())
     }
 }

@@ -23,6 +23,9 @@ const FILE_NEW: &str = "tally.toml.new";
 pub fn run(args: &Init) -> Result<()> {
     let path = args.data_dir.join(FILE);
     ensure!(!path.exists(), "{} exists: this directory is a node's already", path.display());
+    if args.store_url.is_some() && args.seed_file.is_none() {
+        tell("replicas of this node need the same seed: `tally seed` here, then --seed-file there");
+    }
     // Before anything is on disk: what is refused leaves nothing behind.
     let text = render(args)?;
     Config::parse(&text, &args.data_dir)?;
@@ -134,6 +137,19 @@ fn login(args: &Init) -> Result<String> {
     }
 }
 
+/// Where the store is.
+fn store(args: &Init) -> Result<String> {
+    let url = args.store_url.as_ref().map_or_else(
+        || "# url = \"postgres://tally@db.example/journal\"".to_owned(),
+        |url| format!("url = {}", quoted(url)),
+    );
+    let file = match &args.store_password_file {
+        Some(file) => format!("password_file = {}", absolute(file)?),
+        None => "# password_file = \"store-password\"".to_owned(),
+    };
+    Ok(format!("{url}\n{file}"))
+}
+
 fn render(args: &Init) -> Result<String> {
     let rpc_url = args.rpc_url.clone().unwrap_or_else(|| usual_rpc_url(args.network));
     Ok(format!(
@@ -148,6 +164,13 @@ network = {network}
 rpc_url = {rpc_url}
 # How to log in: its cookie file, or a user and a file with that user's password. One of them is required.
 {login}
+
+[store]
+# Where the journal and the Lightning node's state are kept: SQLite files in this directory, or a PostgreSQL database (15
+# or later) that several replicas share.
+{store}
+# How long a replica may be silent before another takes the Lightning node over.
+# lease_secs = 5
 
 [lightning]
 # Where peers may connect.
@@ -168,6 +191,19 @@ public_urls = {public_urls}
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
 operators = {operators}
 
+[log]
+# The journal as a log that anyone can check, at /log/ beside the API.
+# Its name for ever, as clients and witnesses know it: a URL without a scheme. Absent: tallystick/<the node's key>.
+# origin = "tally.example/log"
+# How often a checkpoint is signed, if there is something new.
+# interval_ms = 1000
+# Who is asked to cosign each checkpoint (`tally witness` runs one), and how many must before it is published: more than
+# half of them if absent.
+# witnesses_needed = 2
+# [[log.witnesses]]
+# url = "https://witness.example"
+# vkey = "witness.example+…"
+
 [policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
@@ -186,6 +222,7 @@ operators = {operators}
         network = quoted(args.network),
         rpc_url = quoted(rpc_url),
         login = login(args)?,
+        store = store(args)?,
         peer_listen = quoted(args.peer_listen),
         api_listen = quoted(args.api_listen),
         public_urls = toml::Value::Array(args.public_urls.iter().map(quoted).collect()),

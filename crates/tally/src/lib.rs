@@ -8,13 +8,20 @@
 //! | [`init`] | `tally init` |
 //! | [`descriptors`] | as many files open as all connections may need |
 //! | [`disk`] | nothing new is begun when the disk is almost full |
+//! | [`store`] | where everything is kept; `tally store` |
+//! | [`owner`] | what runs where the Lightning node is |
+//! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
+//! | [`standby`] | what a replica without the node can do |
+//! | [`log`] | the journal as a log: its configuration and its worker |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
+//! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`demo`] | `tally demo`: the five stories, through the public API |
 
 #![forbid(unsafe_code)]
 
+pub mod anchor;
 pub mod ask;
 pub mod cli;
 pub mod config;
@@ -24,6 +31,12 @@ pub mod demo;
 pub mod descriptors;
 pub mod disk;
 pub mod init;
+pub mod log;
+pub mod owner;
+pub mod replica;
 pub mod secret;
 pub mod serve;
 pub mod signal;
+pub mod standby;
+pub mod store;
+pub mod witness;

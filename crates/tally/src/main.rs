@@ -12,10 +12,13 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Init(args) => tally::init::run(&args),
         Command::Seed(args) => tally::init::show_seed(&args),
+        Command::Store(command) => block_on(tally::store::run(command)),
+        Command::Anchor(command) => block_on(tally::anchor::run(command)),
         Command::Key(command) => tally::ask::key(command),
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),
+        Command::Witness(command) => tally::witness::run(command),
         Command::Demo { keep } => block_on(tally::demo::run(keep)),
     };
     match result {

@@ -6,14 +6,10 @@ use std::{
     io::{IsTerminal, Read},
     sync::Arc,
 };
-use tallystick_app::{
-    App, Parts, SystemClock, Workers,
-    port::{journal::Journal, rail::HoldRail},
-};
+use tallystick_app::{App, Parts, SystemClock, WorkerHandle};
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
-use tallystick_store::SqliteStore;
 use tokio::{net::TcpListener, sync::oneshot};
 use tracing_subscriber::EnvFilter;
 
@@ -22,8 +18,10 @@ use crate::{
     config::Config,
     descriptors, disk,
     init::lightning_dir,
+    owner::{Crash, Owner, Replica},
     secret,
     signal::StopSignals,
+    store::NodeStore,
 };
 
 /// How many of the newest facts are checked before the node starts.
@@ -49,38 +47,50 @@ pub async fn run(args: Serve) -> Result<()> {
     let mut edge = EdgeConfig::new(config.api.signed_urls(address));
     edge.operators.clone_from(&config.api.operators);
     descriptors::make_room(connections_max(&config, &edge))?;
-    let store = SqliteStore::open(config.data_dir.join("journal.sqlite"))?;
+    let store = NodeStore::open(&config).await?;
     store.verify_tail(FACTS_CHECKED).await?;
 
     let sealed = LightningNode::open(lightning_config(&config)?, &passphrase).await?;
     drop(passphrase);
     let crash = Crash::default();
     let app = App::new(Parts {
-        journal: crash.journal(Arc::new(store.clone())),
-        tasks: Arc::new(store.clone()),
+        journal: crash.journal(store.journal()),
+        log: store.log(),
+        tasks: store.tasks(),
         clock: Arc::new(SystemClock),
         key: sealed.node_key(),
         policy: config.policy.policy()?,
     });
-    app.refresh_tasks(&store).await?;
-    let node = Arc::new(sealed.start(Arc::new(app.clone())).await?);
-    app.connect(crash.rail(node.clone()), node.clone());
-    let workers = Workers::start(&app);
-
-    tracing::info!(%address, node_id = %node.node_id(), height = app.height().0, "the node is up");
+    store.refresh(&app).await?;
+    let log_key = config.log.key(app.key(), &sealed.log_seed())?;
+    tracing::info!(vkey = log_key.verifier().to_vkey(), "the log");
+    let log = config.log.worker(log_key, store.journal(), store.log())?;
+    let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring());
+    let replica = match &store {
+        NodeStore::Sqlite(_) => {
+            owner.start(sealed, None).await?;
+            None
+        }
+        NodeStore::Postgres(store, options) => {
+            Some(Box::pin(Replica::open(&config, &app, sealed, (store, options))).await?)
+        }
+    };
+    tracing::info!(%address, height = app.height().0, "the node is up");
     // Until here a signal simply ends the process, as any crash would.
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
     let api_stopping = async move { drop(api_stopping.await) };
-    let router = router(edge, app.clone(), node.clone());
+    let log = tallystick_log_edge::router(app.log());
+    let router = router(edge, app.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
+    let (follower, waiting) = replica.map(Replica::split).unzip();
     let outcome = tokio::select! {
         ended = &mut api => Err(anyhow!("the API stopped: {ended:?}")),
         never = disk::watch(&app, config.data_dir.clone()) => match never {},
         () = told_to_stop(&mut signals, args.until_stdin_closes) => Ok(()),
-        () = node.failed() => Err(anyhow!("the Lightning node's database failed; nothing leaves the node any more")),
+        error = Box::pin(owner.work(waiting)) => Err(error),
         () = store.failed() => Err(anyhow!("the journal takes no more writes")),
-        () = workers.failed() => Err(anyhow!("a worker broke off: payouts and refunds would stand still")),
+        () = failed(follower.as_ref()) => Err(anyhow!("the journal is not followed any more: subscribers would hear nothing")),
     };
     tracing::info!("stopping");
     tokio::spawn(exit_when_told_again(signals));
@@ -88,10 +98,20 @@ pub async fn run(args: Serve) -> Result<()> {
     if !api.is_finished() && api.await.is_err() {
         tracing::error!("the API did not stop in order");
     }
-    workers.stop().await;
-    node.shutdown().await;
+    owner.stop().await;
+    if let Some(follower) = follower {
+        follower.stop().await;
+    }
     store.close().await;
     outcome
+}
+
+/// Waits until the workers fail, if there are any.
+async fn failed(workers: Option<&WorkerHandle>) {
+    match workers {
+        Some(workers) => workers.failed().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn lightning_config(config: &Config) -> Result<LightningConfig> {
@@ -122,8 +142,8 @@ async fn told_to_stop(signals: &mut StopSignals, or_stdin_closes: bool) {
     }
 }
 
-/// However far the orderly stop has come: a node that is killed loses nothing either.
-async fn exit_when_told_again(mut signals: StopSignals) {
+/// However far the orderly stop has come: what is killed loses nothing either.
+pub(crate) async fn exit_when_told_again(mut signals: StopSignals) {
     signals.heard().await;
     std::process::exit(INTERRUPTED);
 }
@@ -141,7 +161,11 @@ fn stdin_closes() -> oneshot::Receiver<()> {
     receiver
 }
 
-fn log_to_stderr(format: LogFormat) -> Result<()> {
+/// Begins to log.
+///
+/// # Errors
+/// If `TALLY_LOG` is no filter.
+pub(crate) fn log_to_stderr(format: LogFormat) -> Result<()> {
     let filter = match std::env::var(LOG_VAR) {
         Ok(text) => EnvFilter::try_new(&text).with_context(|| format!("{LOG_VAR} is no filter: {text}"))?,
         Err(VarError::NotPresent) => EnvFilter::new("info"),
@@ -155,38 +179,4 @@ fn log_to_stderr(format: LogFormat) -> Result<()> {
         LogFormat::Json => builder.json().init(),
     }
     Ok(())
-}
-
-/// Crash points where the harness wants them, and nothing at all in a release.
-#[derive(Default)]
-struct Crash {
-    #[cfg(feature = "crash-points")]
-    points: std::sync::OnceLock<crate::crash::CrashPoints>,
-}
-
-impl Crash {
-    #[cfg(feature = "crash-points")]
-    fn points(&self) -> crate::crash::CrashPoints {
-        self.points.get_or_init(crate::crash::CrashPoints::from_env).clone()
-    }
-
-    #[cfg(feature = "crash-points")]
-    fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
-        Arc::new(crate::crash::CrashingJournal::new(journal, self.points()))
-    }
-
-    #[cfg(feature = "crash-points")]
-    fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
-        Arc::new(crate::crash::CrashingRail::new(rail, self.points()))
-    }
-
-    #[cfg(not(feature = "crash-points"))]
-    fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
-        journal
-    }
-
-    #[cfg(not(feature = "crash-points"))]
-    fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
-        rail
-    }
 }

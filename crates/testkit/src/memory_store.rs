@@ -291,7 +291,7 @@ impl TaskReader for MemoryStore {
         }
         let state = self.state();
         let rows = state.rows.values().rev().filter(|row| {
-            (query.states.is_empty() || query.states.iter().any(|state| state == row.state))
+            (query.states.is_empty() || query.states.iter().any(|state| *state == row.state))
                 && query.requester.is_none_or(|requester| requester == row.requester)
                 && query.worker.is_none_or(|worker| Some(worker) == row.worker)
                 && query.before.is_none_or(|before| row.id < before)
@@ -326,6 +326,12 @@ impl TaskReader for MemoryStore {
 impl TaskRebuild for MemoryStore {
     async fn rows_format(&self) -> Result<u32, StoreError> {
         Ok(self.state().rows_format)
+    }
+
+    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        let state = self.state();
+        let rows = state.rows.values().filter(|row| after.is_none_or(|after| row.id > after));
+        Ok(rows.take(page(limit)).cloned().collect())
     }
 
     async fn clear_rows(&self) -> Result<(), StoreError> {

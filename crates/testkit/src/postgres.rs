@@ -6,7 +6,7 @@
 //! ```
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,13 +20,17 @@ const ROLE: &str = "tallystick";
 /// What the keeper runs: `$1` is `pg_ctl`, `$2` the folder.
 const KEEPER: &str = "cat >/dev/null; \"$1\" -D \"$2/data\" -m immediate -w stop >/dev/null 2>&1; rm -rf \"$2\"";
 
-/// A running server. It listens on a socket in its own folder, and nowhere else.
+/// The port that names the socket, unless the server listens on the network as well.
+const PORT: u16 = 5432;
+
+/// A running server. It listens on a socket in its own folder, and nowhere else unless told to.
 pub struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
     /// Who runs the server: the server refuses to be run by root.
     user: Option<(u32, u32)>,
     databases: AtomicU32,
+    port: u16,
     keeper: Child,
 }
 
@@ -54,6 +58,29 @@ impl Cluster {
     /// # Panics
     /// As [`Cluster::start`].
     pub fn start_in(place: &Path, settings: &[&str]) -> Self {
+        Self::make(place, settings, PORT, &[])
+    }
+
+    /// Makes and starts a server that also listens on a port of 127.0.0.1, where it speaks TLS with this certificate and
+    /// this key, in PEM.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        let files = [("server.crt", certificate), ("server.key", key)];
+        let settings = ["listen_addresses = '127.0.0.1'", "ssl = on", "ssl_cert_file = '../server.crt'"];
+        let settings = [&settings[..], &["ssl_key_file = '../server.key'"]].concat();
+        Self::make(Path::new("/tmp"), &settings, port, &files)
+    }
+
+    /// The port of 127.0.0.1, of a server that listens there.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn make(place: &Path, settings: &[&str], port: u16, files: &[(&str, &str)]) -> Self {
         let programs = programs().unwrap_or_else(|| {
             panic!("the programs of PostgreSQL {VERSION_MIN} or later are missing: run `make postgres`")
         });
@@ -64,14 +91,17 @@ impl Cluster {
         // A group of its own: an interrupt from the keyboard ends the test, and not its keeper.
         keeper.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let keeper = as_user(&mut keeper, user).spawn().expect("a shell");
-        let cluster = Self { programs, folder, user, databases: AtomicU32::new(0), keeper };
+        let cluster = Self { programs, folder, user, databases: AtomicU32::new(0), port, keeper };
         cluster.run("initdb", &["-D", "data", "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
         let conf = cluster.folder.join("data/postgresql.conf");
         let mut lines = fs::read_to_string(&conf).expect("the server's settings");
         lines += &format!("listen_addresses = ''\nunix_socket_directories = '{}'\n", cluster.folder.display());
-        lines += "max_connections = 300\n";
+        lines += &format!("max_connections = 300\nport = {port}\n");
         lines += &settings.join("\n");
         fs::write(&conf, lines + "\n").expect("the server's settings");
+        for (name, text) in files {
+            cluster.give(name, text);
+        }
         cluster.go();
         cluster
     }
@@ -92,6 +122,24 @@ impl Cluster {
         self.run("pg_ctl", &["-D", "data", "-m", "immediate", "-w", "-t", "120", "stop"]);
     }
 
+    /// The next start, after [`Cluster::halt`], is that of a standby: it answers, and writes nothing.
+    ///
+    /// # Panics
+    /// If the server's folder cannot be written to.
+    pub fn become_standby(&self) {
+        self.give("data/standby.signal", "");
+    }
+
+    /// Writes a file that only the server's user can read.
+    fn give(&self, name: &str, text: &str) {
+        let path = self.folder.join(name);
+        fs::write(&path, text).expect("the server's folder");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        if let Some((uid, gid)) = self.user {
+            chown(&path, Some(uid), Some(gid)).expect("root may give its file away");
+        }
+    }
+
     /// Makes an empty database, and answers its connection string.
     ///
     /// # Panics
@@ -107,13 +155,13 @@ impl Cluster {
     /// # Panics
     /// If it cannot be made.
     pub fn create(&self, name: &str, words: &[&str]) {
-        let host = self.folder.display().to_string();
-        self.run("createdb", &[&["-h", &host, "-U", ROLE], words, &[name]].concat());
+        let (host, port) = (self.folder.display().to_string(), self.port.to_string());
+        self.run("createdb", &[&["-h", &host, "-p", &port, "-U", ROLE], words, &[name]].concat());
     }
 
     /// A database's connection string.
     pub fn address(&self, database: &str) -> String {
-        format!("host={} user={ROLE} dbname={database}", self.folder.display())
+        format!("host={} port={} user={ROLE} dbname={database}", self.folder.display(), self.port)
     }
 
     fn run(&self, program: &str, words: &[&str]) {

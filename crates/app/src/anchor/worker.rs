@@ -1,12 +1,11 @@
 //! Looks, decides, does it, again and again.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 use tallystick_core::{Authority, BlockHeight, Body, Code, Coded, Digest32, Duration, NodeWord, canonical};
 use tallystick_log::{
     SignedCheckpoint,
     anchor::{Txid, commitment},
 };
-use tokio::sync::watch;
 
 use super::{
     decide::{AnchorPolicy, Latest, Sight, Step, decide},
@@ -19,7 +18,6 @@ use crate::{
     port::{
         anchor::{AnchorOrder, AnchorRail, AnchorRailError, Place, Sent},
         journal::{Append, AppendError, NewFact, StoreError},
-        log::LogStore,
     },
 };
 
@@ -56,7 +54,6 @@ impl From<StoreError> for AnchorFault {
 /// The worker that anchors. Of several replicas, the one that has the wallet runs it.
 pub struct AnchorWorker {
     app: App,
-    log: Arc<dyn LogStore>,
     rail: Arc<dyn AnchorRail>,
     policy: AnchorPolicy,
     pause: Duration,
@@ -65,31 +62,21 @@ pub struct AnchorWorker {
 
 impl AnchorWorker {
     /// A worker that looks again after every `pause`.
-    pub fn new(
-        app: App,
-        log: Arc<dyn LogStore>,
-        rail: Arc<dyn AnchorRail>,
-        policy: AnchorPolicy,
-        pause: Duration,
-    ) -> Self {
-        Self { app, log, rail, policy, pause, anchors: Anchors::default() }
+    pub fn new(app: App, rail: Arc<dyn AnchorRail>, policy: AnchorPolicy, pause: Duration) -> Self {
+        Self { app, rail, policy, pause, anchors: Anchors::default() }
     }
 
-    /// Works until `stopped` tells so.
-    pub async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    /// Works until it is dropped, which may be at any point: what was begun is gone on with from the facts.
+    pub async fn run(mut self) -> Infallible {
         let mut last = None;
         loop {
             let outcome = self.run_once().await.err();
+            // Each fault is told once, not at every look.
             if let Some(fault) = outcome.as_ref().filter(|fault| last.as_ref() != Some(*fault)) {
                 tracing::warn!(code = %fault.code(), "anchoring waits: {fault}");
             }
             last = outcome;
-            let pause = tokio::time::sleep(std::time::Duration::from_millis(self.pause.as_millis().max(1)));
-            tokio::select! {
-                // An error means that nobody can stop it any more: that is a stop as well.
-                _ = stopped.wait_for(|stop| *stop) => return,
-                () = pause => {}
-            }
+            tokio::time::sleep(std::time::Duration::from_millis(self.pause.as_millis().max(1))).await;
         }
     }
 
@@ -115,7 +102,7 @@ impl AnchorWorker {
     }
 
     async fn look(&self) -> Result<Sight, AnchorFault> {
-        let published = self.log.log_state().await?.published;
+        let published = self.app.0.parts.log.log_state().await?.published;
         let latest = published.map(|published| {
             let note = SignedCheckpoint::parse(&published.note);
             let note = note.map_err(|error| StoreError::Corrupt(format!("the published checkpoint: {error}")))?;

@@ -2,6 +2,7 @@
 //! away and made again from the journal.
 
 use async_trait::async_trait;
+use std::borrow::Cow;
 use tallystick_core::{BlockHeight, Id, NostrKey, Timestamp};
 use tallystick_escrow::Task;
 
@@ -15,7 +16,7 @@ pub struct TaskRow {
     /// The stream's version that this row shows.
     pub version: u64,
     /// The state's name, such as `held`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// Who pays.
     pub requester: NostrKey,
     /// Who works, once assigned.
@@ -81,6 +82,12 @@ pub trait TaskRebuild: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn rows_format(&self) -> Result<u32, StoreError>;
+
+    /// Rows as they are stored, the oldest task's first: those after a task, or from the first. For checks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
 
     /// Deletes every row, and sets the format to 0.
     ///

@@ -6,6 +6,7 @@ mod cache;
 mod crash;
 mod erase;
 mod faults;
+mod follow;
 mod golden;
 mod log;
 mod losses;

@@ -56,7 +56,8 @@ impl World {
         let clock: Arc<ManualClock> = Arc::clone(&self.clock);
         let tasks: Arc<dyn TaskReader> = Arc::clone(&self.store) as _;
         let key = NodeKey::try_new(&[8; 32]).unwrap();
-        App::new(Parts { journal, tasks, clock, key, policy: escrow::policy() })
+        let log = Arc::clone(&self.store) as _;
+        App::new(Parts { journal, log, tasks, clock, key, policy: escrow::policy() })
     }
 
     pub fn start_with(&self, journal: Arc<dyn Journal>, rail: Arc<dyn HoldRail>) -> Node {

@@ -4,6 +4,7 @@ use async_graphql::{ErrorExtensionValues, ErrorExtensions, ServerError};
 use axum::http::StatusCode;
 use tallystick_app::{
     AppError,
+    log::TreeError,
     port::{journal::StoreError, rail::RailError},
 };
 use tallystick_core::{Code, Coded};
@@ -268,6 +269,19 @@ impl From<AppError> for Failure {
             told => told.to_string(),
         };
         Self { code, sentence }
+    }
+}
+
+impl From<TreeError> for Failure {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Store(error) => AppError::Store(error).into(),
+            other => {
+                let code = other.code();
+                tracing::error!(%code, "the log failed a request: {other}");
+                Self { code, sentence: "the node's log does not answer; try again later".to_owned() }
+            }
+        }
     }
 }
 

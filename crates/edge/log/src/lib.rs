@@ -87,8 +87,13 @@ impl File {
         let tag = format!("\"{}\"", canonical::sha256(&self.bytes));
         let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let known = known.flat_map(|value| value.split(',')).any(|value| value.trim() == tag);
-        let headers =
-            [(header::CONTENT_TYPE, self.content_type), (header::CACHE_CONTROL, self.cache), (header::ETAG, &tag)];
+        let headers = [
+            (header::CONTENT_TYPE, self.content_type),
+            (header::CACHE_CONTROL, self.cache),
+            (header::ETAG, &tag),
+            // Public for whatever page wants to check it.
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        ];
         if known {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }

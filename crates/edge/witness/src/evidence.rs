@@ -12,6 +12,9 @@ use crate::{
 /// Most pieces that are kept of one log. One proves it.
 pub const PIECES_MAX: usize = 16;
 
+/// A file's name, and what it holds.
+pub type Kept = (String, Result<Evidence, StateError>);
+
 /// One piece: a file of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +83,7 @@ impl Evidence {
     ///
     /// # Errors
     /// [`StateError::Io`] if the folder cannot be read.
-    pub fn all(folder: &dyn Folder) -> Result<Vec<(String, Result<Self, StateError>)>, StateError> {
+    pub fn all(folder: &dyn Folder) -> Result<Vec<Kept>, StateError> {
         let names = folder.names().map_err(StateError::io("the folder of evidence"))?;
         let whole = names.into_iter().filter(|name| !is_unfinished(name));
         Ok(whole.map(|name| (name.clone(), Self::read(folder, &name))).collect())

@@ -134,3 +134,39 @@ impl Folder for OsFolder {
         File::open(&self.path)?.sync_all()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StateError, WitnessLock};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("above/records");
+        let folder = OsFolder::create(&path).unwrap();
+        assert_eq!(folder.read("a").unwrap(), None);
+        // What an interrupted run left is in nobody's way.
+        fs::write(path.join("a.new"), "something longer, left behind").unwrap();
+        for text in ["one", "two"] {
+            replace(&folder, "a", text.as_bytes()).unwrap();
+            assert_eq!(folder.read("a").unwrap().unwrap(), text.as_bytes());
+            assert_eq!(folder.names().unwrap(), ["a"]);
+        }
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o077;
+        assert_eq!((mode(&path), mode(&path.join("a"))), (0, 0));
+        fs::write(path.join("long"), vec![0; 1024 * 1024 + 1]).unwrap();
+        assert_eq!(folder.read("long").unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = WitnessLock::take(dir.path()).unwrap();
+        assert!(matches!(WitnessLock::take(dir.path()), Err(StateError::Locked(_))));
+        drop(lock);
+        WitnessLock::take(dir.path()).unwrap();
+        assert!(matches!(WitnessLock::take(&dir.path().join("none")), Err(StateError::Io { .. })));
+    }
+}

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// Most bytes of extra data.
-pub const EXTRA_BYTES_MAX: usize = 64 * 1024;
+pub const EXTRA_BYTES_MAX: usize = 256 * 1024;
 /// Most bytes of a bundle.
 pub const BUNDLE_BYTES_MAX: usize = NOTE_BYTES_MAX + 2 * EXTRA_BYTES_MAX;
 
@@ -61,6 +61,13 @@ impl ProofBundle {
         }
         self.extra = Some(extra);
         Ok(self)
+    }
+
+    /// Takes the extra data away.
+    #[must_use]
+    pub fn without_extra(mut self) -> Self {
+        self.extra = None;
+        self
     }
 
     /// Reads a bundle, at most [`BUNDLE_BYTES_MAX`] bytes. What is read prints as the same bytes.

@@ -24,7 +24,7 @@ pub enum Database {
     /// In a PostgreSQL database. The node writes as long as it holds the lease, and stops when it finds that it does not.
     Postgres {
         /// Which database.
-        options: PostgresOptions,
+        options: Box<PostgresOptions>,
         /// The lease, taken before.
         lease: Lease,
     },

@@ -47,4 +47,4 @@ pub use error::LightningError;
 pub use node::{LightningNode, OpenedNode, PaidReader};
 pub use peers::{INBOUND_MAX, PEERS_MAX};
 pub use secret::{PaymentProof, payment_proofs};
-pub use store::SQLITE_FILE;
+pub use store::{SQLITE_FILE, StoppedDatabase, prepare_postgres};

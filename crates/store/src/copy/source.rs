@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tallystick_app::port::journal::StoreError;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -51,7 +51,7 @@ impl Source {
         let (columns, count) = apart(move || {
             let conn = open(&describe)?;
             let statement = or_store(conn.prepare(&format!("SELECT * FROM \"{name}\" LIMIT 0")))?;
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let count = or_store(conn.query_row(&format!("SELECT count(*) FROM \"{name}\""), [], |row| row.get(0)))?;
             Ok((columns, count))
         })
@@ -72,7 +72,7 @@ impl Source {
     }
 }
 
-fn read(path: &PathBuf, table: &str, batch: usize, sender: &mpsc::Sender<Result<Vec<Vec<Value>>>>) -> Result<()> {
+fn read(path: &Path, table: &str, batch: usize, sender: &mpsc::Sender<Result<Vec<Vec<Value>>>>) -> Result<()> {
     let conn = open(path)?;
     let mut statement = or_store(conn.prepare(&format!("SELECT * FROM \"{table}\"")))?;
     let width = statement.column_count();

@@ -23,6 +23,11 @@ const HEAD: &str = "SELECT seq, hash FROM head";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = $1";
 const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name = $2";
 
+/// What is asked often, with the number of its values.
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, usize)] =
+    &[(AFTER, 2), (OF_STREAM, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (HOLDER, 2)];
+
 /// A page's size as SQL has it.
 pub(crate) fn page(limit: u32) -> i64 {
     i64::from(limit.min(PAGE_MAX))

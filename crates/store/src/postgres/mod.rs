@@ -7,6 +7,8 @@ mod heads;
 mod log;
 mod outbox;
 mod plan;
+#[cfg(test)]
+mod plans;
 mod readers;
 mod schema;
 mod session;

@@ -19,6 +19,13 @@ const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5 WHER
     RETURNING key, stream, body, attempts, due, id";
 const NEXT_DUE: &str = "SELECT due FROM outbox WHERE NOT finished ORDER BY due LIMIT 1";
 
+/// What is asked often, with the number of its values.
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, usize)] = &[(DUE, 3), (NEXT_DUE, 0)];
+/// The same for a claim.
+#[cfg(test)]
+pub(crate) const CLAIM_STATEMENT: (&str, usize) = (CLAIM, 5);
+
 /// Unfinished effects that are due, the longest due first; those that only a clock that was ahead can have put off so
 /// far come last.
 pub(crate) async fn due(conn: &Object, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {

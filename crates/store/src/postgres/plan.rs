@@ -59,7 +59,7 @@ impl Work {
         let sound = match self {
             Self::Append(prepared) => {
                 let Append { stream, facts, effects, finishes, reservations, row, erases, .. } = &prepared.append;
-                let row = row.iter().flat_map(|row| [row.state, row.view.as_str()]);
+                let row = row.iter().flat_map(|row| [&*row.state, row.view.as_str()]);
                 let streams = erases.iter().map(|erasure| erasure.stream.as_str()).chain([stream.as_str()]);
                 let keys = effects.iter().map(|effect| effect.key.as_str()).chain(finishes.iter().map(String::as_str));
                 keys.chain(facts.iter().map(|fact| fact.kind))
@@ -69,7 +69,7 @@ impl Work {
                     .all(storable)
             }
             Self::Defer { key, .. } | Self::Finish { key } => storable(key),
-            Self::Show(rows) => rows.iter().all(|row| storable(row.state) && storable(&row.view)),
+            Self::Show(rows) => rows.iter().all(|row| storable(&row.state) && storable(&row.view)),
             Self::Admit { .. } | Self::Clear | Self::SetFormat(_) => true,
         };
         if sound { Ok(()) } else { Err(StoreError::Limit("text with the character 0 in it".into())) }

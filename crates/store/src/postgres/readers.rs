@@ -16,7 +16,7 @@ const SETTINGS: &str = "-c default_transaction_read_only=on -c statement_timeout
 
 /// Settings of the sessions that claim effects. A claim that a crash of the server forgets was never needed: nobody
 /// waits for the disk. They pass over what the writer has locked, and so never wait for it either.
-const CLAIMER_SETTINGS: &str = "-c synchronous_commit=off -c statement_timeout=10s -c lock_timeout=5s -c jit=off \
+pub(crate) const CLAIMER_SETTINGS: &str = "-c synchronous_commit=off -c statement_timeout=10s -c lock_timeout=5s -c jit=off \
     -c enable_seqscan=off";
 /// Connections that claim.
 const CLAIMERS: usize = 2;

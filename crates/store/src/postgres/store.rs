@@ -248,6 +248,10 @@ impl TaskRebuild for PostgresStore {
         tasks::format(&self.inner.readers.get().await?).await
     }
 
+    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
+        tasks::rows(&self.inner.readers.get().await?, after, limit).await
+    }
+
     async fn clear_rows(&self) -> Result<()> {
         self.write(Work::Clear).await.map(|_| ())
     }

@@ -3,27 +3,68 @@
 use deadpool_postgres::Object;
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::limits::STATES_MAX;
-use tallystick_app::port::tasks::TaskQuery;
+use tallystick_app::port::tasks::{TaskQuery, TaskRow};
 use tallystick_core::{BlockHeight, Id, Timestamp};
 use tallystick_escrow::Task;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use crate::postgres::error::{OrStore, Result, column, signed, unsigned, unsigned_32};
+use crate::chain;
+use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned, unsigned_32};
 use crate::postgres::facts::page;
 use crate::postgres::plan::storable;
 
 const FORMAT: &str = "SELECT format FROM read_models WHERE name = 'tasks'";
+const ROWS: &str = "SELECT id, version, state, requester, worker, wake_at, wake_height, view FROM tasks
+    WHERE id > $1 ORDER BY id LIMIT $2";
 const ONE: &str = "SELECT view FROM tasks WHERE id = $1";
 const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= $1 ORDER BY wake_height, id LIMIT $2";
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= $1 ORDER BY wake_at, id LIMIT $2";
 const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
+
+/// What is asked often, with the number of its values.
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[(&str, usize)] =
+    &[(FORMAT, 0), (ONE, 1), (DUE_BY_HEIGHT, 2), (DUE_BY_TIME, 2), (NEXT_WAKE, 0)];
+
+/// A query's statement, with the number of its values.
+#[cfg(test)]
+pub(crate) fn statement(query: &TaskQuery) -> (String, usize) {
+    let Select { sql, params } = Select::of(query);
+    (sql, params.len())
+}
 
 /// The format of the rows; 0 while they are not complete.
 pub(crate) async fn format(conn: &Object) -> Result<u32> {
     let statement = conn.prepare_cached(FORMAT).await.or_store()?;
     let row = conn.query_opt(&statement, &[]).await.or_store()?;
     row.map_or(Ok(0), |row| unsigned_32(&row, 0))
+}
+
+/// Rows as they are stored, after a task.
+pub(crate) async fn rows(conn: &Object, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
+    let after = after.map_or_else(Uuid::nil, |id| Uuid::from_bytes(*id.as_bytes()));
+    let statement = conn.prepare_cached(ROWS).await.or_store()?;
+    let rows = conn.query(&statement, &[&after, &page(limit)]).await.or_store()?;
+    rows.iter().map(task_row).collect()
+}
+
+fn task_row(row: &Row) -> Result<TaskRow> {
+    let (wake_at, wake_height): (Option<i64>, Option<i64>) = (column(row, 5)?, column(row, 6)?);
+    Ok(TaskRow {
+        id: task_id(column(row, 0)?)?,
+        version: unsigned(row, 1)?,
+        state: column::<String>(row, 2)?.into(),
+        requester: chain::key(digest(row, 3)?.0)?,
+        worker: bytes_32(row, 4)?.map(chain::key).transpose()?,
+        wake_at: wake_at.map(|_| unsigned(row, 5)).transpose()?.map(Timestamp::from_millis),
+        wake_height: wake_height.map(|_| unsigned_32(row, 6)).transpose()?.map(BlockHeight),
+        view: column(row, 7)?,
+    })
+}
+
+fn task_id(id: Uuid) -> Result<Id<Task>> {
+    Id::try_new(id).map_err(|error| StoreError::Corrupt(format!("task {id}: {error}")))
 }
 
 /// A task's view.
@@ -68,8 +109,7 @@ pub(crate) async fn next_wake(conn: &Object) -> Result<Option<Timestamp>> {
 async fn ids(conn: &Object, sql: &str, until: i64, limit: i64) -> Result<Vec<Id<Task>>> {
     let statement = conn.prepare_cached(sql).await.or_store()?;
     let rows = conn.query(&statement, &[&until, &limit]).await.or_store()?;
-    let id = |id: Uuid| Id::try_new(id).map_err(|error| StoreError::Corrupt(format!("task {id}: {error}")));
-    rows.iter().map(|row| id(column(row, 0)?)).collect()
+    rows.iter().map(|row| task_id(column(row, 0)?)).collect()
 }
 
 /// A query with its values.

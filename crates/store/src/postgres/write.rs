@@ -163,7 +163,7 @@ async fn read_models(Connected { client, statements }: &Connected, plan: &Plan<'
     let rows: Vec<_> = plan.rows.values().collect();
     let ids: Vec<Uuid> = rows.iter().map(|row| Uuid::from_bytes(*row.id.as_bytes())).collect();
     let versions: Vec<i64> = rows.iter().map(|row| signed(row.version)).collect();
-    let states: Vec<&str> = rows.iter().map(|row| row.state).collect();
+    let states: Vec<&str> = rows.iter().map(|row| &*row.state).collect();
     let requesters: Vec<Vec<u8>> = rows.iter().map(|row| row.requester.to_bytes().to_vec()).collect();
     let workers: Vec<Option<Vec<u8>>> = rows.iter().map(|row| row.worker.map(|key| key.to_bytes().to_vec())).collect();
     let times: Vec<Option<i64>> = rows.iter().map(|row| row.wake_at.map(|time| signed(time.as_millis()))).collect();

@@ -216,6 +216,10 @@ impl TaskRebuild for SqliteStore {
         self.inner.readers.read(tasks::format).await
     }
 
+    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
+        self.inner.readers.read(move |conn| tasks::rows(conn, after, limit)).await
+    }
+
     async fn clear_rows(&self) -> Result<()> {
         self.inner.writer.write(|ledger| ledger.note(tasks::clear(&ledger.conn))).await
     }

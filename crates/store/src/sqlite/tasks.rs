@@ -7,6 +7,7 @@ use tallystick_app::port::tasks::{TaskQuery, TaskRow};
 use tallystick_core::{BlockHeight, Id, Timestamp};
 use tallystick_escrow::Task;
 
+use crate::chain;
 use crate::sqlite::error::{OrStore, Result};
 use crate::sqlite::facts::bound;
 
@@ -20,6 +21,8 @@ const CLEAR: &str = "DELETE FROM tasks";
 const FORMAT: &str = "SELECT format FROM read_models WHERE name = 'tasks'";
 const SET_FORMAT: &str = "INSERT INTO read_models (name, format) VALUES ('tasks', ?1)
     ON CONFLICT (name) DO UPDATE SET format = excluded.format";
+const ROWS: &str = "SELECT id, version, state, requester, worker, wake_at, wake_height, view FROM tasks
+    WHERE id > ?1 ORDER BY id LIMIT ?2";
 const ONE: &str = "SELECT view FROM tasks WHERE id = ?1";
 const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= ?1 ORDER BY wake_height, id LIMIT ?2";
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= ?1 ORDER BY wake_at, id LIMIT ?2";
@@ -30,7 +33,7 @@ pub(crate) fn show(conn: &Connection, row: &TaskRow) -> rusqlite::Result<()> {
     conn.prepare_cached(SHOW)?.execute(params![
         row.id.as_bytes(),
         row.version,
-        row.state,
+        &*row.state,
         row.requester.to_bytes(),
         row.worker.map(|worker| worker.to_bytes()),
         row.wake_at.map(|time| time.as_millis()),
@@ -59,6 +62,29 @@ pub(crate) fn format(conn: &Connection) -> Result<u32> {
 pub(crate) fn set_format(conn: &Connection, format: u32) -> rusqlite::Result<()> {
     conn.prepare_cached(SET_FORMAT)?.execute([format])?;
     Ok(())
+}
+
+/// Rows as they are stored, after a task.
+pub(crate) fn rows(conn: &Connection, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
+    let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    let mut statement = conn.prepare_cached(ROWS).or_store()?;
+    let mut rows = statement.query(params![after, limit.min(PAGE_MAX)]).or_store()?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().or_store()? {
+        let worker: Option<[u8; 32]> = row.get(4).or_store()?;
+        let state: String = row.get(2).or_store()?;
+        found.push(TaskRow {
+            id: task_id(row.get(0).or_store()?)?,
+            version: row.get(1).or_store()?,
+            state: state.into(),
+            requester: chain::key(row.get(3).or_store()?)?,
+            worker: worker.map(chain::key).transpose()?,
+            wake_at: row.get::<_, Option<u64>>(5).or_store()?.map(Timestamp::from_millis),
+            wake_height: row.get::<_, Option<u32>>(6).or_store()?.map(BlockHeight),
+            view: row.get(7).or_store()?,
+        });
+    }
+    Ok(found)
 }
 
 /// A task's view.
@@ -104,11 +130,12 @@ pub(crate) fn next_wake(conn: &Connection) -> Result<Option<Timestamp>> {
 fn ids(conn: &Connection, sql: &str, until: u64, limit: u32) -> Result<Vec<Id<Task>>> {
     let mut statement = conn.prepare_cached(sql).or_store()?;
     let rows = statement.query_map(params![until, limit], |row| row.get::<_, [u8; 16]>(0)).or_store()?;
-    rows.map(|bytes| {
-        let id = uuid::Uuid::from_bytes(bytes.or_store()?);
-        Id::try_new(id).map_err(|error| StoreError::Corrupt(format!("task {id}: {error}")))
-    })
-    .collect()
+    rows.map(|bytes| task_id(bytes.or_store()?)).collect()
+}
+
+fn task_id(bytes: [u8; 16]) -> Result<Id<Task>> {
+    let id = uuid::Uuid::from_bytes(bytes);
+    Id::try_new(id).map_err(|error| StoreError::Corrupt(format!("task {id}: {error}")))
 }
 
 /// A query with its values.

@@ -5,7 +5,7 @@ pub mod documents;
 mod funding;
 mod key;
 mod node;
-mod print;
+pub(crate) mod print;
 mod task;
 mod terms;
 

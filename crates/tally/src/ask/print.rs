@@ -11,7 +11,7 @@ use std::{
 ///
 /// # Errors
 /// If nobody reads it.
-pub(super) fn line(text: impl Display) -> Result<()> {
+pub(crate) fn line(text: impl Display) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
@@ -21,7 +21,7 @@ pub(super) fn line(text: impl Display) -> Result<()> {
 ///
 /// # Errors
 /// As [`line()`].
-pub(super) fn pretty(answer: &Value) -> Result<()> {
+pub(crate) fn pretty(answer: &Value) -> Result<()> {
     line(serde_json::to_string_pretty(answer)?)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn pretty(answer: &Value) -> Result<()> {
 ///
 /// # Errors
 /// Any other error.
-pub(super) fn until_closed(result: Result<()>) -> Result<()> {
+pub(crate) fn until_closed(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == ErrorKind::BrokenPipe) => Ok(()),
         result => result,

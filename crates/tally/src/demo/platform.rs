@@ -14,9 +14,10 @@ use std::{
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_graphql::client::Tap;
+use tallystick_lightning::LightningNode;
 use tokio::process::{Child, Command};
 
-use crate::{ask::Api, cli::Init, init, secret};
+use crate::{ask::Api, cli::Init, config::Config, init, secret};
 
 /// The longest that a node may take to start.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -27,6 +28,14 @@ pub const LOOK: Duration = Duration::from_millis(25);
 
 /// The node lives for one run: its passphrase is no secret.
 pub const PASSPHRASE: &str = "a passphrase for one run";
+
+/// Where a node is to be, and what it begins with.
+struct Place {
+    dir: PathBuf,
+    peer_listen: SocketAddr,
+    store_url: Option<String>,
+    seed_file: Option<PathBuf>,
+}
 
 /// A node in a process of its own.
 pub struct Platform {
@@ -45,7 +54,41 @@ impl Platform {
     /// # Errors
     /// If the directory cannot be made.
     pub fn init(binary: &Path, dir: &Path, rpc: &RpcConfig) -> Result<Self> {
-        let dir = dir.join("platform");
+        let place = Place { dir: dir.join("platform"), peer_listen: free_port()?, store_url: None, seed_file: None };
+        Self::init_at(binary, place, rpc, Keys::generate())
+    }
+
+    /// The same with everything in a PostgreSQL database, for several replicas.
+    ///
+    /// # Errors
+    /// If the directory cannot be made.
+    pub fn init_on(binary: &Path, dir: &Path, rpc: &RpcConfig, store_url: &str) -> Result<Self> {
+        let store_url = Some(store_url.to_owned());
+        let place = Place { dir: dir.join("platform"), peer_listen: free_port()?, store_url, seed_file: None };
+        Self::init_at(binary, place, rpc, Keys::generate())
+    }
+
+    /// Makes the directory of another replica of this node beside its own: the same seed, database and operator, another
+    /// port for clients, and the same port for peers unless another is given.
+    ///
+    /// # Errors
+    /// If it is not on a database, or the directory cannot be made.
+    pub fn replica(&self, name: &str, rpc: &RpcConfig, peer_listen: Option<SocketAddr>) -> Result<Self> {
+        let config = Config::read(&self.dir)?;
+        let store_url = Some(config.store.url.context("replicas share a database")?.0);
+        let own = config.lightning.listen.first().copied();
+        let peer_listen = peer_listen.or(own).context("the node listens")?;
+        let dir = self.dir.with_file_name(name);
+        let seed = LightningNode::reveal_seed(&init::lightning_dir(&self.dir), PASSPHRASE)?;
+        secret::make_private_dir(&dir)?;
+        let seed_file = dir.join("seed");
+        secret::write_private(&seed_file, &tallystick_core::Digest32(*seed).to_string())?;
+        let place = Place { dir, peer_listen, store_url, seed_file: Some(seed_file) };
+        Self::init_at(&self.binary, place, rpc, self.operator_keys.clone())
+    }
+
+    fn init_at(binary: &Path, place: Place, rpc: &RpcConfig, operator_keys: Keys) -> Result<Self> {
+        let Place { dir, peer_listen, store_url, seed_file } = place;
         secret::make_private_dir(&dir)?;
         let cookie = match &rpc.auth {
             RpcAuth::UserPass { user, password } => {
@@ -57,7 +100,6 @@ impl Platform {
         };
         let passphrase = dir.join("passphrase");
         secret::write_private(&passphrase, PASSPHRASE)?;
-        let operator_keys = Keys::generate();
         let api_listen = free_port()?;
         init::run(&Init {
             data_dir: dir.clone(),
@@ -68,9 +110,11 @@ impl Platform {
             rpc_password_file: None,
             api_listen,
             public_urls: Vec::new(),
-            peer_listen: free_port()?,
+            peer_listen,
+            store_url,
+            store_password_file: None,
             operators: vec![operator_keys.public_key().to_hex().parse()?],
-            seed_file: None,
+            seed_file,
             birth_height: 0,
             passphrase_file: Some(passphrase),
         })?;
@@ -162,6 +206,11 @@ impl Platform {
             ensure!(start.elapsed() < START_MAX, "the node does not start");
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// The process, if one was started.
+    pub fn pid(&self) -> Option<i32> {
+        self.child.as_ref().and_then(Child::id).map(u32::cast_signed)
     }
 
     /// How the process ended, if it did.

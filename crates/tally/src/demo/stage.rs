@@ -72,7 +72,20 @@ impl Stage {
     /// # Errors
     /// If any part does not start.
     pub async fn start(chain: RegtestChain, binary: &Path, dir: &Path, env: &[(&str, String)]) -> Result<Self> {
-        let mut platform = Platform::init(binary, dir, &chain.rpc_config())?;
+        let platform = Platform::init(binary, dir, &chain.rpc_config())?;
+        Box::pin(Self::start_with(chain, platform, dir, env)).await
+    }
+
+    /// The same with a node whose directory is made already.
+    ///
+    /// # Errors
+    /// If any part does not start.
+    pub async fn start_with(
+        chain: RegtestChain,
+        mut platform: Platform,
+        dir: &Path,
+        env: &[(&str, String)],
+    ) -> Result<Self> {
         let (requester, worker) = tokio::try_join!(
             Box::pin(actor("requester", dir, &chain, &platform)),
             Box::pin(actor("worker", dir, &chain, &platform))
@@ -98,6 +111,9 @@ impl Stage {
     }
 
     async fn open_channels(&self) -> Result<()> {
+        // A node on a database serves before it has the lease of its Lightning node.
+        let up = async || Ok(self.platform.info().await?["lightning"]["listen"][0].is_string());
+        self.until("the Lightning node is up", up).await?;
         let new_address = "mutation { nodeNewAddress }";
         let for_platform = self.platform.operator().ask("nodeNewAddress", new_address, json!({})).await?;
         let for_requester = self.requester.party.node().await?.new_address().await?;

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use tally::ask::Api;
 use tally::demo::{Actor, LOOK, Stage};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
@@ -68,6 +69,12 @@ type Paying = JoinHandle<Result<tallystick_app::port::operator::Payment, tallyst
 impl Driver {
     pub fn new(stage: &Stage) -> Self {
         Self { requester: stage.requester.clone(), worker: stage.worker.clone(), gate: None }
+    }
+
+    /// The same, speaking to another replica of the node.
+    pub fn at(&self, url: &str) -> Result<Self> {
+        let moved = |actor: &Actor| anyhow::Ok(Actor { api: Api::new(url, actor.keys.clone())?, ..actor.clone() });
+        Ok(Self { requester: moved(&self.requester)?, worker: moved(&self.worker)?, gate: self.gate.clone() })
     }
 
     /// The same, waiting for others at a gate.

@@ -44,6 +44,15 @@ impl Theatre {
         Ok(Self { stage, report: Report::quiet(), folder })
     }
 
+    /// The same with a node whose journal and channels are in a PostgreSQL database.
+    pub async fn open_on_database(url: &str) -> Result<Self> {
+        let folder = Folder { dir: tempfile::tempdir()?, closed: false };
+        let chain = RegtestChain::start().await?;
+        let platform = Platform::init_on(Path::new(BINARY), folder.dir.path(), &chain.rpc_config(), url)?;
+        let stage = Box::pin(Stage::start_with(chain, platform, folder.dir.path(), &[])).await?;
+        Ok(Self { stage, report: Report::quiet(), folder })
+    }
+
     pub fn teller(&mut self) -> Teller<'_> {
         Teller::new(&mut self.stage, &mut self.report)
     }

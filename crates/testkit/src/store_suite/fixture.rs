@@ -69,7 +69,7 @@ pub fn row(n: u64, version: u64) -> TaskRow {
     TaskRow {
         id: task_id(n),
         version: version + 1,
-        state: "open",
+        state: "open".into(),
         requester: *USER,
         worker: None,
         wake_at: None,

@@ -39,6 +39,10 @@ pub async fn rows_are_cleared_and_shown_again<S: Store>(store: Arc<S>) {
     let views = store.tasks(&all()).await.expect("views");
     assert_eq!(views, [row(2, 1).view, row(1, 0).view]);
     store.show_rows(Vec::new()).await.expect("nothing to show");
+    let all = store.rows(None, 10).await.expect("rows");
+    assert_eq!(all, [row(1, 0), row(2, 1)], "as they were shown, the oldest first");
+    assert_eq!(store.rows(Some(task_id(1)), 10).await.expect("rows"), all[1..]);
+    assert_eq!(store.rows(None, 1).await.expect("rows"), all[..1]);
     let many = vec![row(1, 0); ITEMS_MAX + 1];
     assert!(matches!(store.show_rows(many).await, Err(StoreError::Limit(_))));
 }
@@ -50,6 +54,7 @@ pub async fn the_read_model_is_made_again_from_the_facts<S: Store>(store: Arc<S>
     rail.add_wallet("payee", 0);
     let app = App::new(Parts {
         journal: Arc::clone(&store) as _,
+        log: Arc::clone(&store) as _,
         tasks: Arc::clone(&store) as _,
         clock: Arc::clone(&clock) as _,
         key: NodeKey::try_new(&[8; 32]).expect("a valid key"),
@@ -67,7 +72,7 @@ pub async fn the_read_model_is_made_again_from_the_facts<S: Store>(store: Arc<S>
     assert_eq!(before.0.len(), 5);
 
     store.clear_rows().await.expect("cleared");
-    let wrong = TaskRow { id: id(3), state: "held", version: 99, ..row(1, 0) };
+    let wrong = TaskRow { id: id(3), state: "held".into(), version: 99, ..row(1, 0) };
     store.show_rows(vec![row(9, 0), wrong]).await.expect("shown");
     assert_ne!(shown(&*store).await, before);
     assert_eq!(app.refresh_tasks(&*store).await, Ok(true));

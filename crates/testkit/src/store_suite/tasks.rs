@@ -14,7 +14,7 @@ async fn six_tasks<S: Store>(store: &S) {
     let states = ["open", "held", "open", "held", "settled", "open"];
     for (n, state) in (1u8..).zip(states) {
         let mut task = append(n.into(), 0);
-        row_mut(&mut task).state = state;
+        row_mut(&mut task).state = state.into();
         row_mut(&mut task).requester = key(2 - n % 2);
         row_mut(&mut task).worker = (n > 3).then(|| key(3));
         row_mut(&mut task).view = n.to_string();
@@ -68,7 +68,7 @@ pub async fn queries_filter<S: Store>(store: Arc<S>) {
     assert_eq!(views(&*store, TaskQuery { requester: Some(key(2)), worker: Some(key(3)), ..two }).await, ["4"]);
 
     let mut change = append(6, 1);
-    row_mut(&mut change).state = "held";
+    row_mut(&mut change).state = "held".into();
     row_mut(&mut change).view = "6, held".to_owned();
     store.append(change).await.expect("the next version");
     assert_eq!(views(&*store, open).await, ["3", "1"]);

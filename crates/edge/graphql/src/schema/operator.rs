@@ -8,7 +8,7 @@ use super::{
     Result, app,
     node::Payment,
     operator,
-    scalar::{Msat, Sat},
+    scalar::{Msat, Sat, Uuid},
     signed,
 };
 use crate::error::Failure;
@@ -95,6 +95,14 @@ impl NodeMutation {
         app(ctx).refuse_tasks_invoice(&invoice).await.map_err(Failure::from)?;
         let payment = operator.pay_invoice(&invoice, fee_limit_msat.0, timeout).await;
         Ok(payment.map_err(Failure::from)?.into())
+    }
+
+    /// Erases the contents of a task that has ended: what its parties wrote and signed. What proves that it happened
+    /// stays, and so does the fact that you erased it; operators only. Answers that fact's number, null if it had been
+    /// erased before.
+    async fn erase_task(&self, ctx: &Context<'_>, id: Uuid) -> Result<Option<u64>> {
+        operator(ctx)?;
+        Ok(app(ctx).erase(id.0, signed(ctx)?).await.map_err(Failure::from)?)
     }
 
     /// Makes an invoice (BOLT 11) that the node settles by itself; operators only.

@@ -139,6 +139,7 @@ mod tests {
             let store = Arc::new(MemoryStore::new());
             let app = App::new(Parts {
                 journal: Arc::clone(&store) as _,
+                log: Arc::clone(&store) as _,
                 tasks: store,
                 clock: Arc::clone(&clock) as _,
                 key: NodeKey::try_new(&[9; 32]).unwrap(),

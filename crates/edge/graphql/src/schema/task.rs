@@ -3,13 +3,14 @@
 use async_graphql::{Context, Enum, Object, SimpleObject};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use std::sync::Arc;
-use tallystick_app::App;
+use tallystick_app::{App, prove::ProvenFact};
 use tallystick_core::{self as core, BlockHeight, Blocks, Duration};
 use tallystick_escrow::{self as escrow, TaskView, TrancheView, plan};
 
 use super::{
     Result, Session, app, internal,
     scalar::{Hex32, Msat, NostrKey, Sat, Timestamp, Uuid},
+    session,
 };
 use crate::error::Failure;
 
@@ -18,6 +19,9 @@ const TRANCHES_USUAL: usize = 8;
 
 /// What a signed request is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
 const EVIDENCE_COST: usize = 500;
+
+/// What a task's proofs are counted as: each has its signed request, and takes a walk through the tree.
+const PROOFS_COST: usize = 4_000;
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
@@ -321,12 +325,42 @@ impl Task {
         request.map(SignedRequest::try_new).transpose()
     }
 
+    /// What proves the task's facts to anyone, contents and signed requests included; for requester, worker and operators
+    /// only, null to others. 256 facts at most.
+    #[graphql(complexity = "PROOFS_COST")]
+    async fn proofs(&self, ctx: &Context<'_>) -> Result<Option<Vec<FactProof>>> {
+        if !self.is_party && !session(ctx).is_operator {
+            return Ok(None);
+        }
+        let proven = app(ctx).prove(self.view.id).await.map_err(Failure::from)?;
+        Ok(Some(proven.into_iter().map(FactProof::from).collect()))
+    }
+
     /// The parts of the payout, each with a hold of its own.
     #[graphql(complexity = "child_complexity.saturating_mul(TRANCHES_USUAL)")]
     async fn tranches(&self) -> Result<Vec<Tranche<'_>>> {
         let has_ended = named::<TaskState>(&self.view.state)?.has_ended();
         let tranche = |view| Tranche { view, is_party: self.is_party, has_ended };
         Ok(self.view.tranches.iter().map(tranche).collect())
+    }
+}
+
+/// A fact of a task, and what proves it.
+#[derive(SimpleObject)]
+pub(crate) struct FactProof {
+    /// The fact's number in the journal.
+    seq: u64,
+    /// What kind of fact, such as `escrow.task_created`.
+    kind: String,
+    /// The proof as a file for `tally verify` (C2SP tlog-proof): the fact, its contents, who signed, and that it is under
+    /// a checkpoint. Null until a checkpoint that holds it is published.
+    bundle: Option<String>,
+}
+
+impl From<ProvenFact> for FactProof {
+    fn from(proven: ProvenFact) -> Self {
+        let ProvenFact { fact, bundle } = proven;
+        Self { seq: fact.seq, kind: fact.kind, bundle: bundle.map(|bundle| bundle.to_string()) }
     }
 }
 

@@ -95,6 +95,7 @@ impl World {
         rail.add_wallet("payee", 0);
         let app = App::new(Parts {
             journal: Arc::clone(&store) as Arc<dyn Journal>,
+            log: Arc::clone(&store) as _,
             tasks: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as _,
             key: NodeKey::try_new(&[9; 32]).unwrap(),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use bitcoin::secp256k1::PublicKey;
 use tallystick_app::port::anchor::AnchorRail;
+use tallystick_app::port::operator::NodeInfo;
 use tallystick_app::port::rail::{RailError, RailListener};
 use tallystick_core::{BlockHeight, Blocks, Duration, Msat, NodeKey};
 use tallystick_postgres::PostgresOptions;
@@ -69,6 +70,28 @@ impl OpenedNode {
     #[must_use]
     pub fn node_key(&self) -> NodeKey {
         self.root.node_key()
+    }
+
+    /// The 32 bytes that the key of the node's log is made from (Ed25519), from the same seed.
+    #[must_use]
+    pub fn log_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.root.log_seed()
+    }
+
+    /// What can be told of the node before it starts: its key, its name, its network.
+    #[must_use]
+    pub fn info(&self) -> NodeInfo {
+        let node_id = paid::node_id(&self.root).map(|key| key.to_string()).unwrap_or_default();
+        NodeInfo {
+            node_id,
+            alias: self.config.alias.clone(),
+            network: operator::network_name(self.config.network),
+            height: BlockHeight(0),
+            block_hash: String::new(),
+            listen: Vec::new(),
+            peers: 0,
+            usable_channels: 0,
+        }
     }
 
     /// Keeps channels and payments here instead of where the configuration says: for a database whose lease is taken

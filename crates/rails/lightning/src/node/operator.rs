@@ -14,6 +14,14 @@ use crate::peers::parse_peer;
 /// One answer holds no more payments.
 const PAYMENTS_MAX: u32 = 1_000;
 
+/// `bitcoin`, `testnet`, `testnet4`, `signet` or `regtest`.
+pub(super) fn network_name(network: bitcoin::Network) -> String {
+    match network {
+        bitcoin::Network::Bitcoin => "bitcoin".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 #[async_trait]
 impl NodeOperator for LightningNode {
     fn info(&self) -> NodeInfo {
@@ -23,10 +31,7 @@ impl NodeOperator for LightningNode {
         NodeInfo {
             node_id: self.node_id().to_string(),
             alias: self.inner.alias.clone(),
-            network: match self.inner.engine.network {
-                bitcoin::Network::Bitcoin => "bitcoin".to_owned(),
-                other => other.to_string(),
-            },
+            network: network_name(self.inner.engine.network),
             height: BlockHeight(best.height),
             block_hash: best.block_hash.to_string(),
             listen: self.inner.listen.iter().map(ToString::to_string).collect(),

@@ -11,6 +11,13 @@ use crate::LightningError;
 use crate::secret::RootKeys;
 use crate::store::PaidHashes;
 
+/// The Lightning node's public key.
+pub(super) fn node_id(root: &RootKeys) -> Result<PublicKey, LightningError> {
+    // Ephemeral keys are not used: the time that makes them does not matter.
+    let keys = KeysManager::new(&root.ldk_seed(), 0, 0, true);
+    keys.get_node_id(Recipient::Node).map_err(|()| LightningError::Config("the seed gives no key".to_owned()))
+}
+
 /// Reads payees' invoices as the running node would. It sees a payment once it is on the disk, which is before its
 /// preimage can come back.
 pub struct PaidReader {
@@ -25,10 +32,7 @@ impl PaidReader {
         network: Network,
         options: &PostgresOptions,
     ) -> Result<Self, LightningError> {
-        // Ephemeral keys are not used: the time that makes them does not matter.
-        let keys = KeysManager::new(&root.ldk_seed(), 0, 0, true);
-        let own = keys.get_node_id(Recipient::Node);
-        let own = own.map_err(|()| LightningError::Config("the seed gives no key".to_owned()))?;
+        let own = node_id(root)?;
         let options = options.clone();
         let paid = blocking(move || PaidHashes::open(&options)).await?;
         Ok(Self { network, own, paid })

@@ -16,7 +16,8 @@ const LDK: u32 = 0;
 const NODE_KEY: u32 = 1;
 const SEALER: u32 = 2;
 const VAULT: u32 = 3;
-const SEAL: u32 = 4;
+const LOG: u32 = 4;
+const SEAL: u32 = 5;
 
 /// Derives every key that the node needs.
 pub(crate) struct RootKeys(Xpriv);
@@ -50,6 +51,11 @@ impl RootKeys {
     /// What seals LDK's own state, for one run.
     pub(crate) fn vault(&self) -> Result<Vault, LightningError> {
         Vault::try_new(self.child(VAULT))
+    }
+
+    /// The 32 bytes that the log's key is made from.
+    pub(crate) fn log_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.child(LOG)
     }
 
     /// The key that anchors' seals are paid to.

@@ -66,6 +66,9 @@ impl Which {
     }
 }
 
+/// An open database: who writes, and who reads.
+pub(super) type Pair = (Box<dyn Writer>, Box<dyn Reader>);
+
 /// A connection that reads what is written. It may block for as long as a query takes.
 pub(super) trait Reader: Send {
     fn manager(&mut self) -> Result<Option<Vec<u8>>, LightningError>;

@@ -35,7 +35,7 @@ mod rows;
 mod sqlite;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -49,6 +49,7 @@ use crate::secret::Vault;
 pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
 pub(crate) use postgres::PaidHashes;
+pub use postgres::prepare as prepare_postgres;
 pub(crate) use queue::MonitorChange;
 use queue::Queue;
 pub(crate) use rows::{Kind, PaymentRow};
@@ -130,13 +131,7 @@ impl Store {
     /// Opens the store, makes it if there is none, and starts its writer. Notices come out of the receiver once they
     /// are durable; those of an earlier run first.
     pub(crate) fn open(dir: &Path, database: &Database, vault: Vault) -> Result<(Arc<Self>, Notices), LightningError> {
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.join(LOCK_NAME))
-            .map_err(LightningError::io("the lock file cannot be opened"))?;
-        lock.try_lock().map_err(|_| LightningError::Locked)?;
+        let lock = lock(dir)?;
         let (writer, mut reader) = match database {
             Database::Sqlite => sqlite::open(dir)?,
             Database::Postgres { options, lease } => postgres::open(options, *lease)?,
@@ -224,6 +219,48 @@ impl Store {
         if let Err(error) = self.lock.unlock() {
             tracing::warn!(%error, "the data directory cannot be unlocked");
         }
+    }
+}
+
+/// Takes the directory's lock: held as long as the file is open.
+fn lock(dir: &Path) -> Result<File, LightningError> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join(LOCK_NAME))
+        .map_err(LightningError::io("the lock file cannot be opened"))?;
+    lock.try_lock().map_err(|_| LightningError::Locked)?;
+    Ok(lock)
+}
+
+/// The SQLite file of a node that does not run, and cannot be started as long as this lives.
+#[derive(Debug)]
+pub struct StoppedDatabase {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StoppedDatabase {
+    /// Takes the directory's lock, and brings the tables to the newest version; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`LightningError::Locked`] if the node runs; others if the file cannot be used.
+    pub fn open(dir: &Path) -> Result<Option<Self>, LightningError> {
+        let path = dir.join(SQLITE_FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let lock = lock(dir)?;
+        // Closed again: what stands beside the file is written back into it.
+        drop(sqlite::open(dir)?);
+        Ok(Some(Self { path, _lock: lock }))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

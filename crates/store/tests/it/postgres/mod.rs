@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod lost;
 mod open;
+mod replicas;
 mod several;
 
 use tallystick_app::port::journal::StoreError;

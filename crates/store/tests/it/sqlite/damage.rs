@@ -174,7 +174,14 @@ fn app(store: &SqliteStore) -> App {
     let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
     let store = Arc::new(store.clone());
     let key = NodeKey::try_new(&[8; 32]).unwrap();
-    let app = App::new(Parts { journal: Arc::clone(&store) as _, tasks: store, clock, key, policy: Policy::default() });
+    let app = App::new(Parts {
+        journal: Arc::clone(&store) as _,
+        log: Arc::clone(&store) as _,
+        tasks: store,
+        clock,
+        key,
+        policy: Policy::default(),
+    });
     app.connect(Arc::clone(&rail) as _, rail);
     app
 }

@@ -9,9 +9,9 @@ mod rows;
 mod session;
 mod write;
 
-use tallystick_postgres::{Lease, Part, PostgresOptions};
+use tallystick_postgres::{Lease, Part, PostgresOptions, connect_with};
 
-use super::backend::{Reader, Writer};
+use super::backend::Pair;
 use crate::LightningError;
 pub(crate) use paid::PaidHashes;
 use session::Session;
@@ -25,13 +25,19 @@ const SETTINGS: &str = "-c statement_timeout=30s -c lock_timeout=15s -c idle_in_
     -c jit=off -c enable_seqscan=off";
 
 /// Opens the tables, makes them if there are none. Everything is written under `lease`. Blocks.
-pub(super) fn open(
-    options: &PostgresOptions,
-    lease: Lease,
-) -> Result<(Box<dyn Writer>, Box<dyn Reader>), LightningError> {
+pub(super) fn open(options: &PostgresOptions, lease: Lease) -> Result<Pair, LightningError> {
     let writer = write::PostgresWriter::open(options, lease)?;
     let reader = read::PostgresReader::open(options)?;
     Ok((Box::new(writer), Box::new(reader)))
+}
+
+/// Makes the node's tables in a database, or brings them to the newest version.
+///
+/// # Errors
+/// [`LightningError::Store`] if the database does not answer, or a later program wrote them.
+pub async fn prepare(options: &PostgresOptions) -> Result<(), LightningError> {
+    let client = connect_with(options, SETTINGS).await.map_err(|error| failed(&error))?;
+    PART.migrate(&client).await.map_err(|error| failed(&error))
 }
 
 fn failed(error: &tallystick_app::port::journal::StoreError) -> LightningError {

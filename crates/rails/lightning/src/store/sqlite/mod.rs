@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::backend::{Reader, Writer};
+use super::backend::Pair;
 use crate::LightningError;
 pub(crate) use read::sealed_preimages;
 
@@ -17,7 +17,7 @@ pub(crate) use read::sealed_preimages;
 pub const FILE_NAME: &str = "lightning.sqlite";
 
 /// Opens the file, makes it if there is none, and brings its tables to the newest version.
-pub(super) fn open(dir: &Path) -> Result<(Box<dyn Writer>, Box<dyn Reader>), LightningError> {
+pub(super) fn open(dir: &Path) -> Result<Pair, LightningError> {
     let path = dir.join(FILE_NAME);
     let mut writer = Connection::open(&path)?;
     schema::prepare(&writer)?;

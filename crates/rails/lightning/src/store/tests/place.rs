@@ -75,7 +75,7 @@ impl Place {
 
     pub(super) fn open(&self) -> Result<(Arc<Store>, Notices), LightningError> {
         let database = self.postgres.as_ref().map_or(Database::Sqlite, |server| Database::Postgres {
-            options: server.options.clone(),
+            options: Box::new(server.options.clone()),
             lease: *server.lease.lock().unwrap(),
         });
         Store::open(self.dir.path(), &database, super::vault())
@@ -85,7 +85,7 @@ impl Place {
     pub(super) fn open_with_old_lease(&self) -> Result<(), LightningError> {
         let server = self.postgres.as_ref().unwrap();
         let lease = Lease { name: "lightning", token: server.lease.lock().unwrap().token - 1 };
-        let database = Database::Postgres { options: server.options.clone(), lease };
+        let database = Database::Postgres { options: Box::new(server.options.clone()), lease };
         Store::open(self.dir.path(), &database, super::vault()).map(|_| ())
     }
 

@@ -1,0 +1,145 @@
+//! Two replicas on one journal: what one writes the other tells of, in order, once.
+
+use async_trait::async_trait;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tallystick_app::{
+    App, TaskUpdate, Workers,
+    port::journal::{Heads, Journal, StoreError},
+};
+use tallystick_testkit::{
+    MemoryStore,
+    escrow::{requester, worker},
+};
+use tokio::sync::{Notify, broadcast::Receiver};
+
+use crate::node::{PAYEE, World, task};
+
+/// The head of a journal in memory. It may be deaf: then it tells of nothing.
+struct Told {
+    store: Arc<MemoryStore>,
+    deaf: AtomicBool,
+    written: Notify,
+}
+
+impl Told {
+    fn new(world: &World) -> Arc<Self> {
+        Arc::new(Self { store: Arc::clone(&world.store), deaf: AtomicBool::new(false), written: Notify::new() })
+    }
+}
+
+#[async_trait]
+impl Heads for Told {
+    async fn head(&self) -> Result<u64, StoreError> {
+        let mut head = 0;
+        while let Some(last) = self.store.facts(head, 1_000).await?.last() {
+            head = last.seq;
+        }
+        Ok(head)
+    }
+
+    async fn beyond(&self, seq: u64) {
+        loop {
+            let written = self.written.notified();
+            if !self.deaf.load(Ordering::Acquire) && self.head().await.is_ok_and(|head| head > seq) {
+                return;
+            }
+            written.await;
+        }
+    }
+}
+
+async fn next(updates: &mut Receiver<TaskUpdate>) -> TaskUpdate {
+    tokio::time::timeout(Duration::from_secs(60), updates.recv()).await.expect("an update").unwrap()
+}
+
+/// Has five updates written by `one` and `two` in turn, and answers the states that they lead through.
+async fn write_both(world: &World, one: &App, two: &App, heads: &Told, n: u64) -> [&'static str; 3] {
+    use tallystick_escrow::UserCommand;
+    let terms = tallystick_testkit::escrow::terms(&[20_000]);
+    one.create(task(n), terms, world.signed(requester())).await.unwrap();
+    heads.written.notify_waiters();
+    two.accept(task(n), vec![world.rail.invoice(PAYEE, 20_000)], world.signed(worker())).await.unwrap();
+    heads.written.notify_waiters();
+    one.ask(task(n), UserCommand::CancelTask, world.signed(requester())).await.unwrap();
+    heads.written.notify_waiters();
+    ["open", "assigned", "cancelled"]
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_replica_tells_of_everything_in_order_and_once() {
+    let world = World::new();
+    let (one, two) = (world.start(), world.start());
+    let heads = Told::new(&world);
+    // What is there already is not told.
+    one.task_at(task(9), &[20_000], "open").await;
+    let followers = [
+        Workers::follow(&one.app, Arc::clone(&heads) as _).await.unwrap(),
+        Workers::follow(&two.app, Arc::clone(&heads) as _).await.unwrap(),
+    ];
+    assert!(Workers::follow(&one.app, Arc::clone(&heads) as _).await.is_err(), "twice would tell everything twice");
+    let mut listeners = [one.app.updates(), two.app.updates()];
+    for n in 0..4 {
+        // A replica that hears of nothing for a while looks by itself.
+        heads.deaf.store(n % 2 == 1, Ordering::Release);
+        let states = write_both(&world, &one.app, &two.app, &heads, n).await;
+        for updates in &mut listeners {
+            for state in states {
+                let update = next(updates).await;
+                assert_eq!((update.view.id, &*update.view.state), (task(n), state));
+            }
+        }
+    }
+    for app in [&one.app, &two.app] {
+        app.caught_up().await.unwrap();
+    }
+    for updates in &mut listeners {
+        assert!(updates.try_recv().is_err(), "something was told twice");
+    }
+    for follower in followers {
+        follower.stop().await;
+    }
+    world.check().await;
+}
+
+/// The outbox and the timers of the replica that has the rail are woken by what another wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn effects_that_another_replica_asks_for_are_performed_here() {
+    let world = World::new();
+    let owner = world.start();
+    // The other one has no rail: only a height, and a reader of invoices.
+    let other = world.app(Arc::clone(&world.store) as _);
+    let height = tallystick_testkit::rail::HEIGHT_START;
+    assert!(world.rail.tell(&other, tallystick_app::port::rail::RailNotice::Block { height }).await);
+    other.read_invoices_with(Arc::new(world.rail.clone()));
+    let heads = Told::new(&world);
+    let followers = [
+        Workers::follow(&owner.app, Arc::clone(&heads) as _).await.unwrap(),
+        Workers::follow(&other, Arc::clone(&heads) as _).await.unwrap(),
+    ];
+    let workers = Workers::start_in_epoch(&owner.app, 1);
+    let tell = {
+        let heads = Arc::clone(&heads);
+        tokio::spawn(async move {
+            loop {
+                heads.written.notify_waiters();
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let terms = tallystick_testkit::escrow::terms(&[20_000]);
+    other.create(task(0), terms, world.signed(requester())).await.unwrap();
+    other.accept(task(0), vec![world.rail.invoice(PAYEE, 20_000)], world.signed(worker())).await.unwrap();
+    let answer = other.request_funding(task(0), world.signed(requester())).await.unwrap();
+    assert!(answer.view.tranches[0].funding_invoice.is_some(), "the owner's outcome is in the other's answer");
+    tell.abort();
+    workers.stop().await;
+    for follower in followers {
+        follower.stop().await;
+    }
+}

@@ -1,0 +1,220 @@
+//! The one process that has the Lightning node: the node, the outbox and the timers.
+
+use anyhow::{Error, Result, anyhow};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tallystick_app::{
+    App, WorkerHandle, Workers,
+    anchor::AnchorWorker,
+    log::LogWorker,
+    port::{
+        journal::Journal,
+        operator::{NodeInfo, NodeOperator},
+        rail::HoldRail,
+    },
+};
+use tallystick_bitcoin::RpcClient;
+use tallystick_lightning::{Database, LightningNode, OpenedNode};
+use tallystick_postgres::PostgresOptions;
+use tallystick_store::PostgresStore;
+
+use crate::{
+    anchor::Anchoring,
+    config::Config,
+    replica::{Keeper, Waiting},
+    standby::{Door, follow_height},
+};
+
+/// How often a replica without the node looks for a new block: as often as the node would.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_REGTEST: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What runs where the Lightning node is, from the moment that it is.
+pub struct Owner {
+    app: App,
+    crash: Crash,
+    door: Arc<Door>,
+    running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
+    log: Mutex<Option<LogWorker>>,
+    anchors: Option<Anchoring>,
+    keeper: Mutex<Option<Keeper>>,
+}
+
+/// What waits for its turn.
+pub struct Turn {
+    sealed: OpenedNode,
+    waiting: Waiting,
+    options: PostgresOptions,
+    rpc: RpcClient,
+    network: bitcoin::Network,
+}
+
+/// A process on a database that it shares.
+pub struct Replica {
+    follower: WorkerHandle,
+    turn: Turn,
+}
+
+impl Replica {
+    /// Makes everything ready that a replica without the node needs: the same key as the others, invoices, the facts
+    /// that others write.
+    ///
+    /// # Errors
+    /// If the database does not answer, or belongs to a node with another seed.
+    pub async fn open(
+        config: &Config,
+        app: &App,
+        sealed: OpenedNode,
+        (store, options): (&PostgresStore, &PostgresOptions),
+    ) -> Result<Self> {
+        store.claim_key(app.key()).await?;
+        app.read_invoices_with(Arc::new(sealed.paid_reader(options).await?));
+        let follower = Workers::follow(app, Arc::new(store.heads()?)).await?;
+        let waiting = Waiting::open(options.clone(), config.store.lease()).await?;
+        let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
+        let turn = Turn { sealed, waiting, options: options.clone(), rpc, network: config.network };
+        Ok(Self { follower, turn })
+    }
+
+    /// What tells of facts, and what waits for the node.
+    pub fn split(self) -> (WorkerHandle, Turn) {
+        (self.follower, self.turn)
+    }
+}
+
+impl Owner {
+    /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does, and so does
+    /// anchoring, if it is wanted.
+    pub fn new(app: App, crash: Crash, known: NodeInfo, log: LogWorker, anchors: Option<Anchoring>) -> Self {
+        let door = Arc::new(Door::new(app.clone(), known));
+        let (running, log, keeper) = (OnceLock::new(), Mutex::new(Some(log)), Mutex::default());
+        Self { app, crash, door, running, log, anchors, keeper }
+    }
+
+    /// The operator's side of the node, wherever that runs.
+    pub fn operator(&self) -> Arc<dyn NodeOperator> {
+        Arc::clone(&self.door) as _
+    }
+
+    /// Starts the node, connects its rail, and starts outbox and timers. `epoch` is the lease's token, if there is one.
+    ///
+    /// # Errors
+    /// If the node does not start.
+    pub async fn start(&self, sealed: OpenedNode, epoch: Option<u64>) -> Result<()> {
+        let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
+        self.app.connect(self.crash.rail(node.clone()), node.clone());
+        let workers = match epoch {
+            None => Workers::start(&self.app),
+            Some(epoch) => Workers::start_in_epoch(&self.app, epoch),
+        };
+        self.door.open(node.clone());
+        tracing::info!(node_id = %node.node_id(), height = self.app.height().0, "the Lightning node is up");
+        // It is started once.
+        let _ = self.running.set((node, workers));
+        Ok(())
+    }
+
+    /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails.
+    pub async fn work(&self, turn: Option<Turn>) -> Error {
+        if let Some(turn) = turn
+            && let Err(error) = self.take_over(turn).await
+        {
+            return error.context("the Lightning node cannot be taken over");
+        }
+        let Some((node, workers)) = self.running.get() else { return anyhow!("there is no Lightning node") };
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(log) = log else { return anyhow!("there is no log") };
+        tokio::select! {
+            () = node.failed() => anyhow!("the Lightning node's database failed; nothing leaves the node any more"),
+            () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
+            error = log.run() => anyhow!(error).context("the journal's log must not go on"),
+            never = anchor(&self.app, node, self.anchors) => match never {},
+        }
+    }
+
+    async fn take_over(&self, turn: Turn) -> Result<()> {
+        let Turn { sealed, waiting, options, rpc, network } = turn;
+        let look = if network == bitcoin::Network::Regtest { LOOK_REGTEST } else { LOOK };
+        let keeper = tokio::select! {
+            keeper = waiting.take() => keeper?,
+            never = follow_height(&self.app, &rpc, network, look) => match never {},
+        };
+        let lease = keeper.lease();
+        // Kept from here on, whatever becomes of the start.
+        *self.keeper() = Some(keeper);
+        let sealed = sealed.on(Database::Postgres { options: Box::new(options), lease });
+        let started = self.start(sealed, Some(lease.token.unsigned_abs())).await;
+        if started.is_err() {
+            // Nothing runs: another replica, or this one when it is started again, need not wait.
+            self.release().await;
+        }
+        started
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn release(&self) {
+        let keeper = self.keeper().take();
+        if let Some(keeper) = keeper {
+            keeper.release().await;
+        }
+    }
+
+    /// Stops what runs, and gives the lease back.
+    pub async fn stop(mut self) {
+        if let Some((node, workers)) = self.running.take() {
+            workers.stop().await;
+            node.shutdown().await;
+            self.release().await;
+        }
+        // A start that was cut short may still be at work: its lease ends by itself, and with this process.
+    }
+}
+
+/// Anchors in Bitcoin as long as it is polled, if that is wanted.
+async fn anchor(app: &App, node: &LightningNode, anchoring: Option<Anchoring>) -> Infallible {
+    match anchoring {
+        Some(Anchoring { policy, look }) => AnchorWorker::new(app.clone(), node.anchors(), policy, look).run().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Crash points where the harness wants them, and nothing at all in a release.
+#[derive(Default)]
+pub struct Crash {
+    #[cfg(feature = "crash-points")]
+    points: OnceLock<crate::crash::CrashPoints>,
+}
+
+impl Crash {
+    #[cfg(feature = "crash-points")]
+    fn points(&self) -> crate::crash::CrashPoints {
+        self.points.get_or_init(crate::crash::CrashPoints::from_env).clone()
+    }
+
+    /// The journal, with crash points.
+    #[cfg(feature = "crash-points")]
+    pub fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        Arc::new(crate::crash::CrashingJournal::new(journal, self.points()))
+    }
+
+    /// The rail, with crash points.
+    #[cfg(feature = "crash-points")]
+    pub fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+        Arc::new(crate::crash::CrashingRail::new(rail, self.points()))
+    }
+
+    /// The journal as it is.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        journal
+    }
+
+    /// The rail as it is.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+        rail
+    }
+}

@@ -1,0 +1,215 @@
+//! Where everything is kept, and `tally store`.
+#![allow(clippy::print_stdout, reason = "`tally store` tells what it found")]
+
+use anyhow::{Context, Result, bail, ensure};
+use std::{fs, path::Path, sync::Arc};
+use tallystick_app::{
+    App,
+    port::{journal::Journal, log::LogStore, tasks::TaskReader},
+};
+use tallystick_core::Fact;
+use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
+use tallystick_postgres::{Leases, PostgresOptions};
+use tallystick_store::{Beside, PostgresStore, SqliteStore, StoreStatus, copy, peek_stream};
+
+use crate::{
+    cli::{StoreCommand, StoreCopy},
+    config::Config,
+    init::lightning_dir,
+};
+
+/// The journal's file in a node's directory.
+const JOURNAL: &str = "journal.sqlite";
+/// What is added to the names of files whose content is in PostgreSQL now.
+const MOVED: &str = ".moved";
+
+/// The journal, wherever it is.
+#[derive(Clone)]
+pub enum NodeStore {
+    /// In the node's directory.
+    Sqlite(SqliteStore),
+    /// In a database that several replicas share.
+    Postgres(PostgresStore, Box<PostgresOptions>),
+}
+
+impl NodeStore {
+    /// Opens the store that the configuration names, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or the node's money is in the other one.
+    pub async fn open(config: &Config) -> Result<Self> {
+        let (dir, lightning) = (&config.data_dir, lightning_dir(&config.data_dir));
+        if let Some(options) = config.store.postgres(dir)? {
+            ensure!(
+                !lightning.join(SQLITE_FILE).exists(),
+                "{} has channels, but [store] url names a database: move them with `tally store copy`, or leave the url out",
+                lightning.join(SQLITE_FILE).display()
+            );
+            return Ok(Self::Postgres(PostgresStore::open(options.clone()).await?, Box::new(options)));
+        }
+        let moved = lightning.join(format!("{SQLITE_FILE}{MOVED}"));
+        ensure!(!moved.exists(), "this node was moved to PostgreSQL ({}): [store] url must name it", moved.display());
+        Ok(Self::Sqlite(SqliteStore::open(dir.join(JOURNAL))?))
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store, _) => Arc::new(store.clone()),
+        }
+    }
+
+    /// The tree beside it.
+    pub fn log(&self) -> Arc<dyn LogStore> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store, _) => Arc::new(store.clone()),
+        }
+    }
+
+    /// The read model.
+    pub fn tasks(&self) -> Arc<dyn TaskReader> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store, _) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Checks the last facts.
+    ///
+    /// # Errors
+    /// If one of them is damaged.
+    pub async fn verify_tail(&self, facts: u64) -> Result<u64> {
+        Ok(match self {
+            Self::Sqlite(store) => store.verify_tail(facts).await?,
+            Self::Postgres(store, _) => store.verify_tail(facts).await?,
+        })
+    }
+
+    /// Makes the read model again if it must be: one replica at a time.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn refresh(&self, app: &App) -> Result<()> {
+        match self {
+            Self::Sqlite(store) => app.refresh_tasks(store).await?,
+            Self::Postgres(store, _) => {
+                let _turn = store.turn().await?;
+                app.refresh_tasks(store).await?
+            }
+        };
+        Ok(())
+    }
+
+    /// Waits until the store takes no more writes.
+    pub async fn failed(&self) {
+        match self {
+            Self::Sqlite(store) => store.failed().await,
+            Self::Postgres(store, _) => store.failed().await,
+        }
+    }
+
+    /// Writes what was accepted, and closes the store.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store, _) => store.close().await,
+        }
+    }
+}
+
+/// The facts of a stream, read without the store's lock: also while the node runs.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn stream(config: &Config, stream: &str) -> Result<Vec<Fact>> {
+    if let Some(options) = config.store.postgres(&config.data_dir)? {
+        let store = PostgresStore::open(options).await?;
+        let facts = store.stream(stream, 0).await;
+        store.close().await;
+        return Ok(facts?);
+    }
+    let (path, stream) = (config.data_dir.join(JOURNAL), stream.to_owned());
+    Ok(tokio::task::spawn_blocking(move || peek_stream(&path, &stream)).await??)
+}
+
+/// `tally store`.
+///
+/// # Errors
+/// If the store cannot be opened, read or copied.
+pub async fn run(command: StoreCommand) -> Result<()> {
+    match command {
+        StoreCommand::Migrate(place) => migrate(&Config::read(&place.data_dir)?).await,
+        StoreCommand::Status(place) => status(&Config::read(&place.data_dir)?).await,
+        StoreCommand::Copy(args) => move_to_postgres(&args).await,
+    }
+}
+
+async fn migrate(config: &Config) -> Result<()> {
+    let store = NodeStore::open(config).await?;
+    if let NodeStore::Postgres(_, options) = &store {
+        prepare_postgres(options).await?;
+        Leases::open(PostgresOptions::clone(options), String::new()).await?;
+    }
+    store.close().await;
+    status(config).await
+}
+
+async fn status(config: &Config) -> Result<()> {
+    let options = config.store.postgres(&config.data_dir)?;
+    let status = match &options {
+        None => StoreStatus::of_sqlite(&config.data_dir.join(JOURNAL))?,
+        Some(options) => StoreStatus::of_postgres(options).await?,
+    };
+    println!("{}", status.program);
+    println!("schema   {} of {}", status.schema, status.schema_known);
+    println!("facts    {}", status.facts);
+    println!("head     {}", status.head);
+    println!("effects  {} unfinished, {} claimed", status.effects, status.effects_claimed);
+    if let Some(options) = options {
+        for lease in Leases::read(&options).await? {
+            let left = match lease.left_ms {
+                left @ 1.. => format!("for {left} ms more"),
+                _ => "no more".to_owned(),
+            };
+            println!("lease    {}: {} has it {left} (token {})", lease.name, lease.owner, lease.token);
+        }
+    }
+    Ok(())
+}
+
+async fn move_to_postgres(args: &StoreCopy) -> Result<()> {
+    let mut options = PostgresOptions::try_new(&args.to)?;
+    if let Some(file) = &args.to_password_file {
+        let password = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        options = options.with_password(zeroize::Zeroizing::new(password).trim_end());
+    }
+    let journal = args.from.join(JOURNAL);
+    ensure!(journal.is_file(), "{} has no {JOURNAL}", args.from.display());
+    // Held until the files have their new names: nobody starts the node on them meanwhile.
+    let stopped = StoppedDatabase::open(&lightning_dir(&args.from))?;
+    let beside: Vec<Beside> =
+        stopped.iter().map(|stopped| Beside { path: stopped.path().to_owned(), prefix: "lightning_" }).collect();
+    // The journal's tables first: they show that the database is nobody else's.
+    PostgresStore::open(options.clone()).await?.close().await;
+    prepare_postgres(&options).await?;
+    let copied = copy(&journal, &beside, &options, |table, done, all| println!("{table}: {done} of {all}")).await?;
+    println!("{} facts are there, and verified on both sides", copied.facts);
+    for path in beside.iter().map(|beside| beside.path.as_path()).chain([journal.as_path()]) {
+        retire(path)?;
+    }
+    println!(
+        "The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money."
+    );
+    println!("Now name the database in [store] url of {}", args.from.join(crate::config::FILE).display());
+    Ok(())
+}
+
+/// Gives a file another name, so that no node starts on it. What SQLite has beside it was written back when it closed.
+fn retire(path: &Path) -> Result<()> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { bail!("{} has no name", path.display()) };
+    let moved = path.with_file_name(format!("{name}{MOVED}"));
+    ensure!(!moved.exists(), "{} is there already", moved.display());
+    fs::rename(path, &moved).with_context(|| format!("cannot rename {}", path.display()))
+}

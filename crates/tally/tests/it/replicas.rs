@@ -1,0 +1,173 @@
+//! Two replicas of one node on one PostgreSQL database, one of them killed.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tally::demo::{LOOK, Platform, STEP_MAX};
+use tallystick_app::port::journal::Journal;
+use tallystick_store::{PostgresOptions, PostgresStore};
+use tallystick_testkit::Cluster;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::driver::{Driver, End, Gate, GateAt};
+use crate::support::Theatre;
+
+const PAYOUT_SAT: u64 = 20_000;
+/// Whoever takes over has both channels again within this time: the lease, a start, and the peers' reconnecting.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(30);
+
+/// A node as two processes.
+struct Pair {
+    theatre: Theatre,
+    other: Platform,
+    _cluster: Cluster,
+    url: String,
+}
+
+impl Pair {
+    /// The theatre's platform has the Lightning node at first.
+    async fn open() -> Result<Self> {
+        let cluster = Cluster::start(&[]);
+        let url = cluster.database();
+        let theatre = Box::pin(Theatre::open_on_database(&url)).await?;
+        let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config(), None)?;
+        other.start(&[]).await.context("the second replica")?;
+        Ok(Self { theatre, other, _cluster: cluster, url })
+    }
+
+    fn drivers(&self) -> Result<[Driver; 2]> {
+        let driver = Driver::new(&self.theatre.stage);
+        let other = driver.at(&self.other.url())?;
+        Ok([driver, other])
+    }
+
+    /// Stops both, and checks the journal: no gap, no double, every task ended as it should.
+    async fn close(mut self, facts_min: u64) -> Result<()> {
+        self.other.stop().await.context("the second replica")?;
+        self.theatre.close().await?;
+        let store = PostgresStore::open(PostgresOptions::try_new(&self.url)?).await?;
+        let facts = store.verify_chain().await?;
+        ensure!(facts >= facts_min, "only {facts} facts");
+        ensure!(store.next_effect_due().await?.is_none(), "an effect has no end");
+        store.close().await;
+        Ok(())
+    }
+}
+
+/// Waits until this replica has the Lightning node, with both channels usable.
+async fn until_owner(platform: &Platform) -> Result<Duration> {
+    let start = Instant::now();
+    loop {
+        if let Ok(info) = platform.info().await
+            && info["lightning"]["usableChannels"] == 2
+        {
+            return Ok(start.elapsed());
+        }
+        ensure!(start.elapsed() < TAKE_OVER_MAX, "nobody took the Lightning node over in time");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn all(mut tasks: JoinSet<Result<Value>>) -> Result<usize> {
+    let mut count = 0;
+    while let Some(ended) = tasks.join_next().await {
+        ended?.context("a task")?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Both take requests; what one writes the other shows and tells of; only one has the node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_replicas_serve_and_one_has_the_node() -> Result<()> {
+    LocalSet::new().run_until(Box::pin(both_story())).await
+}
+
+async fn both_story() -> Result<()> {
+    let pair = Box::pin(Pair::open()).await?;
+    let elsewhere = pair.other.node("balances { channelsMsat }").await.expect_err("it is elsewhere").to_string();
+    assert!(elsewhere.contains("another replica"), "{elsewhere}");
+    let (one, two) = (pair.theatre.stage.platform.info().await?, pair.other.info().await?);
+    assert_eq!(one["lightning"]["nodeId"], two["lightning"]["nodeId"]);
+    assert_eq!((&one["lightning"]["usableChannels"], &two["lightning"]["usableChannels"]), (&2.into(), &0.into()));
+    let mut tasks = JoinSet::new();
+    for driver in pair.drivers()? {
+        for end in [End::Paid, End::Cancelled, End::Rejected] {
+            let driver = driver.clone();
+            tasks.spawn_local(async move { Box::pin(driver.run(end, &[PAYOUT_SAT])).await });
+        }
+    }
+    assert_eq!(all(tasks).await?, 6);
+    // A block that only the chain tells of is known to both.
+    let height = pair.theatre.stage.mine(1).await?;
+    let seen = async || Ok(pair.other.info().await?["height"].as_u64() == Some(u64::from(height)));
+    pair.theatre.stage.until("the second replica sees the block", seen).await?;
+    pair.close(40).await
+}
+
+/// The owner is killed with money held: the other goes on within seconds, and what was funded settles. Then that one is
+/// killed in the middle of everything, and the first, which is back, takes over again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_the_other_goes_on() -> Result<()> {
+    LocalSet::new().run_until(Box::pin(whoever_story())).await
+}
+
+async fn whoever_story() -> Result<()> {
+    let mut pair = Box::pin(Pair::open()).await?;
+    let before = pair.theatre.stage.purses().await?;
+    let gate = Gate::new(GateAt::Held, 5);
+    let mut tasks = JoinSet::new();
+    for driver in pair.drivers()? {
+        for _ in 0..2 {
+            let driver = driver.with_gate(gate.clone());
+            tasks.spawn_local(async move { Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await });
+        }
+    }
+    tokio::time::timeout(STEP_MAX, gate.barrier.wait()).await.context("the money is held")?;
+    pair.theatre.stage.platform.kill().await?;
+    println!("the other had the node {:?} after the owner was killed", until_owner(&pair.other).await?);
+    // The killed one comes back, as under any supervisor, and waits.
+    pair.theatre.stage.platform.start(&[]).await?;
+    assert_eq!(all(tasks).await?, 4);
+
+    let mut tasks = JoinSet::new();
+    for driver in pair.drivers()? {
+        for end in [End::Paid, End::Paid, End::Rejected] {
+            let driver = driver.clone();
+            tasks.spawn_local(async move { Box::pin(driver.run(end, &[PAYOUT_SAT])).await });
+        }
+    }
+    // Some are posted, some funded, some paid: whatever has come of the first one to end.
+    let first = tasks.join_next().await.context("a task")?;
+    first?.context("a task")?;
+    pair.other.kill().await?;
+    let took = until_owner(&pair.theatre.stage.platform).await?;
+    println!("the first had it again {took:?} after the other was killed");
+    pair.other.start(&[]).await?;
+    assert_eq!(all(tasks).await?, 5);
+
+    let after = pair.theatre.stage.purses().await?;
+    assert_eq!(before.sum(), after.sum(), "money appeared or vanished");
+    assert_eq!(after.worker - before.worker, 8 * PAYOUT_SAT * 1_000, "eight tasks were paid, each once");
+    // A replica that only waits is missed by nobody.
+    pair.other.kill().await?;
+    let [driver, _] = pair.drivers()?;
+    Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await?;
+    pair.close(100).await
+}
+
+/// An owner that was stopped in order gives the lease back: the other need not wait for its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_stops_hands_over() -> Result<()> {
+    LocalSet::new().run_until(Box::pin(an_story())).await
+}
+
+async fn an_story() -> Result<()> {
+    let mut pair = Box::pin(Pair::open()).await?;
+    pair.theatre.stage.platform.stop().await?;
+    until_owner(&pair.other).await?;
+    pair.theatre.stage.platform.start(&[]).await?;
+    let [driver, _] = pair.drivers()?;
+    Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await?;
+    pair.close(8).await
+}
