@@ -18,6 +18,7 @@
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
 //! | [`fsck`] | recomputes everything from the first fact |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
+//! | [`anchor`] | the log's checkpoints in Bitcoin |
 //! | [`prove`] | a task's facts with what proves them |
 //! | [`port`] | what the use cases need of the world |
 //!
@@ -28,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod anchor;
 pub mod app;
 mod change;
 pub mod clock;

@@ -92,5 +92,5 @@ mod status;
 pub use copy::{Beside, Copied, copy};
 pub use postgres::{PostgresHeads, PostgresStore, Turn};
 pub use sqlite::SqliteStore;
-pub use status::StoreStatus;
+pub use status::{StoreStatus, peek_stream};
 pub use tallystick_postgres::PostgresOptions;

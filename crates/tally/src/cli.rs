@@ -1,5 +1,6 @@
 //! The command line.
 
+mod anchor;
 mod client;
 mod witness;
 
@@ -7,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
+pub use anchor::{AnchorCommand, AnchorExport};
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
@@ -31,6 +33,9 @@ pub enum Command {
     /// Look at a journal, bring its tables up to date, or move it from SQLite to PostgreSQL
     #[command(subcommand)]
     Store(StoreCommand),
+    /// See the log's anchors in Bitcoin, and write their proofs
+    #[command(subcommand)]
+    Anchor(AnchorCommand),
     /// Make or show a user's key
     #[command(subcommand)]
     Key(KeyCommand),

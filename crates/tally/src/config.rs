@@ -12,6 +12,7 @@ use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
 use tallystick_escrow::Policy;
 
+use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
@@ -46,6 +47,8 @@ pub struct Config {
     /// The journal as a log that anyone can check.
     #[serde(default)]
     pub log: LogSection,
+    /// The log's checkpoints in Bitcoin. Absent: none.
+    pub anchor: Option<AnchorSection>,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -289,6 +292,11 @@ impl Config {
         Self::parse(&text, data_dir).with_context(|| format!("in {}", path.display()))
     }
 
+    /// How the node anchors, if it does.
+    pub fn anchoring(&self) -> Option<Anchoring> {
+        self.anchor.as_ref().and_then(|section| section.anchoring(self.network))
+    }
+
     /// Checks the text of a configuration for this data directory.
     ///
     /// # Errors
@@ -299,6 +307,7 @@ impl Config {
         config.policy.policy()?;
         config.api.check()?;
         config.log.check()?;
+        config.anchor.iter().try_for_each(AnchorSection::check)?;
         config.store.check()?;
         Ok(config)
     }

@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod anchor;
 pub mod ask;
 pub mod cli;
 pub mod config;

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Init(args) => tally::init::run(&args),
         Command::Seed(args) => tally::init::show_seed(&args),
         Command::Store(command) => block_on(tally::store::run(command)),
+        Command::Anchor(command) => block_on(tally::anchor::run(command)),
         Command::Key(command) => tally::ask::key(command),
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),

@@ -1,9 +1,11 @@
 //! The one process that has the Lightning node: the node, the outbox and the timers.
 
 use anyhow::{Error, Result, anyhow};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tallystick_app::{
     App, WorkerHandle, Workers,
+    anchor::AnchorWorker,
     log::LogWorker,
     port::{
         journal::Journal,
@@ -17,6 +19,7 @@ use tallystick_postgres::PostgresOptions;
 use tallystick_store::PostgresStore;
 
 use crate::{
+    anchor::Anchoring,
     config::Config,
     replica::{Keeper, Waiting},
     standby::{Door, follow_height},
@@ -33,6 +36,7 @@ pub struct Owner {
     door: Arc<Door>,
     running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
     log: Mutex<Option<LogWorker>>,
+    anchors: Option<Anchoring>,
     keeper: Mutex<Option<Keeper>>,
 }
 
@@ -79,10 +83,12 @@ impl Replica {
 }
 
 impl Owner {
-    /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does.
-    pub fn new(app: App, crash: Crash, known: NodeInfo, log: LogWorker) -> Self {
+    /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does, and so does
+    /// anchoring, if it is wanted.
+    pub fn new(app: App, crash: Crash, known: NodeInfo, log: LogWorker, anchors: Option<Anchoring>) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
-        Self { app, crash, door, running: OnceLock::new(), log: Mutex::new(Some(log)), keeper: Mutex::default() }
+        let (running, log, keeper) = (OnceLock::new(), Mutex::new(Some(log)), Mutex::default());
+        Self { app, crash, door, running, log, anchors, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -122,6 +128,7 @@ impl Owner {
             () = node.failed() => anyhow!("the Lightning node's database failed; nothing leaves the node any more"),
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
             error = log.run() => anyhow!(error).context("the journal's log must not go on"),
+            never = anchor(&self.app, node, self.anchors) => match never {},
         }
     }
 
@@ -163,6 +170,14 @@ impl Owner {
             self.release().await;
         }
         // A start that was cut short may still be at work: its lease ends by itself, and with this process.
+    }
+}
+
+/// Anchors in Bitcoin as long as it is polled, if that is wanted.
+async fn anchor(app: &App, node: &LightningNode, anchoring: Option<Anchoring>) -> Infallible {
+    match anchoring {
+        Some(Anchoring { policy, look }) => AnchorWorker::new(app.clone(), node.anchors(), policy, look).run().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
     tracing::info!(vkey = log_key.verifier().to_vkey(), "the log");
     let log = config.log.worker(log_key, store.journal(), store.log())?;
-    let owner = Owner::new(app.clone(), crash, sealed.info(), log);
+    let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring());
     let replica = match &store {
         NodeStore::Sqlite(_) => {
             owner.start(sealed, None).await?;

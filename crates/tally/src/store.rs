@@ -7,9 +7,10 @@ use tallystick_app::{
     App,
     port::{journal::Journal, log::LogStore, tasks::TaskReader},
 };
+use tallystick_core::Fact;
 use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
-use tallystick_store::{Beside, PostgresStore, SqliteStore, StoreStatus, copy};
+use tallystick_store::{Beside, PostgresStore, SqliteStore, StoreStatus, copy, peek_stream};
 
 use crate::{
     cli::{StoreCommand, StoreCopy},
@@ -116,6 +117,21 @@ impl NodeStore {
             Self::Postgres(store, _) => store.close().await,
         }
     }
+}
+
+/// The facts of a stream, read without the store's lock: also while the node runs.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn stream(config: &Config, stream: &str) -> Result<Vec<Fact>> {
+    if let Some(options) = config.store.postgres(&config.data_dir)? {
+        let store = PostgresStore::open(options).await?;
+        let facts = store.stream(stream, 0).await;
+        store.close().await;
+        return Ok(facts?);
+    }
+    let (path, stream) = (config.data_dir.join(JOURNAL), stream.to_owned());
+    Ok(tokio::task::spawn_blocking(move || peek_stream(&path, &stream)).await??)
 }
 
 /// `tally store`.

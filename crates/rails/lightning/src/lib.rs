@@ -2,7 +2,8 @@
 //!
 //! [`LightningNode`] implements the app's ports: [`HoldRail`](tallystick_app::port::rail::HoldRail) and
 //! [`InvoiceReader`](tallystick_app::port::rail::InvoiceReader) for products,
-//! [`NodeOperator`](tallystick_app::port::operator::NodeOperator) for whoever runs it.
+//! [`NodeOperator`](tallystick_app::port::operator::NodeOperator) for whoever runs it; [`LightningNode::anchors`] is an
+//! [`AnchorRail`](tallystick_app::port::anchor::AnchorRail).
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -13,6 +14,7 @@
 //! | `secret` | seed, derived keys, sealing of preimages |
 //! | `chain` | blocks, fee rates, broadcasts |
 //! | `wallet` | the on-chain wallet (BIP 86) |
+//! | `anchor` | anchors in Bitcoin: signed with their own key, paid by the wallet |
 //! | `peers` | connections, kept up |
 //! | `ldk` | LDK's types and hooks, filled in; no other crate compiles them |
 //!
@@ -25,6 +27,7 @@
 //! * No preimage, seed or key is in a log line, an error, a `Debug` output or an answer.
 //! * When the database fails, nothing leaves the node any more.
 
+mod anchor;
 mod chain;
 mod clock;
 mod config;

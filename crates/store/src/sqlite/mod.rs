@@ -3,7 +3,7 @@
 mod append;
 mod erase;
 mod error;
-mod facts;
+pub(crate) mod facts;
 mod file;
 mod ledger;
 mod lock;

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::secp256k1::PublicKey;
+use tallystick_app::port::anchor::AnchorRail;
 use tallystick_app::port::operator::NodeInfo;
 use tallystick_app::port::rail::{RailError, RailListener};
 use tallystick_core::{BlockHeight, Blocks, Duration, Msat, NodeKey};
@@ -25,6 +26,7 @@ use tallystick_postgres::PostgresOptions;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::anchor::AnchorWallet;
 use crate::ldk::types::PeerManager;
 use crate::peers::Peers;
 use crate::secret::{self, RootKeys, Seed};
@@ -48,6 +50,7 @@ struct Inner {
     peers: Arc<Peers>,
     tasks: Tasks,
     node_key: NodeKey,
+    anchors: Arc<AnchorWallet>,
     alias: String,
     listen: Vec<SocketAddr>,
     /// The height that everyone in the node has seen.
@@ -193,6 +196,12 @@ impl LightningNode {
     #[must_use]
     pub fn node_key(&self) -> &NodeKey {
         &self.inner.node_key
+    }
+
+    /// What anchors the log in Bitcoin, with the node's wallet and its chain source.
+    #[must_use]
+    pub fn anchors(&self) -> Arc<dyn AnchorRail> {
+        Arc::clone(&self.inner.anchors) as _
     }
 
     /// Makes an invoice that the node settles by itself, and that asks for `final_cltv_delta` blocks.

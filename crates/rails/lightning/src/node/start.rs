@@ -17,6 +17,7 @@ use super::crew::Crew;
 use super::engine::Engine;
 use super::tasks::Tasks;
 use super::{Inner, LightningNode, OpenedNode};
+use crate::anchor::AnchorWallet;
 use crate::chain::Spawner;
 use crate::clock::now;
 use crate::ldk::persist::RunningState;
@@ -97,8 +98,10 @@ async fn run(
     crew.notices(listener, notices, heights.clone());
     crew.connections(listeners);
     crew.guard();
+    let anchors = Arc::new(AnchorWallet::new(Arc::clone(&crew.engine), config.rpc.clone(), root.seal_key()));
     Ok(LightningNode {
         inner: Arc::new(Inner {
+            anchors,
             failed: crew.tasks.failed(),
             engine: crew.engine,
             peer_manager: crew.peer_manager,

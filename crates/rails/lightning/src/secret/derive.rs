@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Sealer, Seed, Vault};
 use crate::LightningError;
+use crate::anchor::SealKey;
 
 /// Our own branch below the root: `m/7435'`. No standard claims the number.
 const PURPOSE: u32 = 7_435;
@@ -16,6 +17,7 @@ const NODE_KEY: u32 = 1;
 const SEALER: u32 = 2;
 const VAULT: u32 = 3;
 const LOG: u32 = 4;
+const SEAL: u32 = 5;
 
 /// Derives every key that the node needs.
 pub(crate) struct RootKeys(Xpriv);
@@ -54,6 +56,11 @@ impl RootKeys {
     /// The 32 bytes that the log's key is made from.
     pub(crate) fn log_seed(&self) -> Zeroizing<[u8; 32]> {
         self.child(LOG)
+    }
+
+    /// The key that anchors' seals are paid to.
+    pub(crate) fn seal_key(&self) -> SealKey {
+        SealKey::new(&self.child(SEAL))
     }
 
     fn child(&self, index: u32) -> Zeroizing<[u8; 32]> {

@@ -2,6 +2,7 @@
 //!
 //! It sees whole blocks only: an incoming payment is known once it is in a block, our own transactions at once.
 
+mod anchor;
 mod ldk;
 #[cfg(test)]
 mod tests;
@@ -121,7 +122,8 @@ impl OnchainWallet {
         Ok(script)
     }
 
-    /// What can be spent: confirmed coins and our own change, less what a funding that is under way takes.
+    /// What can be spent: confirmed coins and our own change, less what a funding that is under way takes and what an anchor
+    /// that is under way gives back.
     pub(crate) fn spendable(&self) -> Amount {
         let wallet = self.lock();
         spendable(&wallet, &self.reserved())
@@ -144,8 +146,9 @@ impl OnchainWallet {
         let mut wallet = self.lock();
         let mut reserved = self.reserved();
         leaves(spendable(&wallet, &reserved), amount, keep)?;
+        let taken = &*reserved | &anchor::uncertain(&wallet);
         let mut builder = wallet.build_tx();
-        builder.add_recipient(script, amount).fee_rate(rate).unspendable(reserved.iter().copied().collect());
+        builder.add_recipient(script, amount).fee_rate(rate).unspendable(taken.into_iter().collect());
         let mut psbt = builder.finish().map_err(|error| build(&error))?;
         let whole = self.sign(&wallet, &mut psbt, SignOptions::default()).map_err(|error| build(&error))?;
         if !whole {
@@ -253,7 +256,8 @@ fn keychain(
 }
 
 fn spendable(wallet: &Wallet, reserved: &HashSet<OutPoint>) -> Amount {
-    let taken: Amount = reserved.iter().filter_map(|coin| wallet.get_utxo(*coin)).map(|coin| coin.txout.value).sum();
+    let taken = reserved | &anchor::uncertain(wallet);
+    let taken: Amount = taken.iter().filter_map(|coin| wallet.get_utxo(*coin)).map(|coin| coin.txout.value).sum();
     wallet.balance().trusted_spendable().checked_sub(taken).unwrap_or(Amount::ZERO)
 }
 
