@@ -1,6 +1,7 @@
 //! The command line.
 
 mod anchor;
+mod check;
 mod client;
 mod witness;
 
@@ -9,6 +10,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
 pub use anchor::{AnchorCommand, AnchorExport};
+pub use check::{FsckArgs, JournalCommand, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
@@ -33,6 +35,19 @@ pub enum Command {
     /// Look at a journal, bring its tables up to date, or move it from SQLite to PostgreSQL
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Check a journal from its first fact: chain, signatures, tree, read models. Names the first bad fact
+    Fsck(FsckArgs),
+    /// Check a bundle, as `tally task prove` writes it: needs no node and no network
+    Verify(VerifyArgs),
+    /// Erase what a journal says, while what it proves stays
+    Journal {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
     /// See the log's anchors in Bitcoin, and write their proofs
     #[command(subcommand)]
     Anchor(AnchorCommand),

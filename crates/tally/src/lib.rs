@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`cli`] | the command line |
+//! | [`check`] | `tally fsck` and `tally verify` |
 //! | [`config`] | the node's configuration file |
 //! | [`secret`] | passphrases and users' keys |
 //! | [`init`] | `tally init` |
@@ -23,6 +24,7 @@
 
 pub mod anchor;
 pub mod ask;
+pub mod check;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "crash-points")]

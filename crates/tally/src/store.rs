@@ -5,7 +5,11 @@ use anyhow::{Context, Result, bail, ensure};
 use std::{fs, path::Path, sync::Arc};
 use tallystick_app::{
     App,
-    port::{journal::Journal, log::LogStore, tasks::TaskReader},
+    port::{
+        journal::Journal,
+        log::LogStore,
+        tasks::{TaskReader, TaskRebuild},
+    },
 };
 use tallystick_core::Fact;
 use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
@@ -54,6 +58,14 @@ impl NodeStore {
 
     /// The journal.
     pub fn journal(&self) -> Arc<dyn Journal> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store, _) => Arc::new(store.clone()),
+        }
+    }
+
+    /// The read model as it is stored.
+    pub fn rows(&self) -> Arc<dyn TaskRebuild> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),

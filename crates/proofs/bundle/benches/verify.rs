@@ -19,7 +19,7 @@ fn verify(c: &mut Criterion) {
     c.bench_function("parse and verify a bundle: log, 3 witnesses, 1 user", |b| {
         b.iter(|| {
             let bundle = FactBundle::parse(black_box(text.as_bytes())).unwrap();
-            bundle.verify(&log, &policy).unwrap().fact.seq
+            bundle.verify(&log, &policy, None).unwrap().fact.seq
         });
     });
     let authority = bundle.authority().unwrap().clone();

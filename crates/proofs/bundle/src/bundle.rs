@@ -2,20 +2,22 @@
 
 use std::fmt;
 use tallystick_core::{Authority, Body, Fact, NostrKey, Opening, canonical};
+use tallystick_log::anchor::{Anchored, Headers};
 use tallystick_log::{Checkpoint, Cosigned, LogError, ProofBundle, VerifierKey, WitnessPolicy};
 
-use crate::{BundleError, check_authority};
+use crate::{BundleAnchor, BundleError, check_authority};
 
 const EXTRA_TAG: &str = "tallystick/bundle/v1";
 
 /// A fact with its proof. The file is a C2SP tlog-proof; its `extra` holds, framed, the fact's entry, the salt and the
-/// content that open a private body, the authority's canonical bytes, and the SHA-256 of the proof without `extra`. What
+/// content that open a private body, the authority's canonical bytes, the anchor in Bitcoin, and the SHA-256 of the proof without `extra`. What
 /// is not told is empty. The last makes a file that was damaged differ from a whole one even in what a verifier may pass
 /// over: the signature of a witness that it does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FactBundle {
     fact: Fact,
     authority: Option<Authority>,
+    anchor: Option<BundleAnchor>,
     proof: ProofBundle,
 }
 
@@ -30,17 +32,24 @@ pub struct Proven<'a> {
     pub checkpoint: &'a Checkpoint,
     /// Which witnesses have cosigned that, and when.
     pub cosigned: Vec<Cosigned>,
+    /// Where it is in Bitcoin, if the bundle has an anchor and there were headers to check it against.
+    pub anchored: Option<Anchored>,
 }
 
 impl FactBundle {
-    /// A bundle of these. Without an authority, or without the body's opening, it tells less, and proves the rest.
+    /// A bundle of these. Without an authority, an anchor, or the body's opening, it tells less, and proves the rest.
     ///
     /// # Errors
     /// [`BundleError::Log`] with [`LogError::TooLarge`] if it does not fit.
-    pub fn try_new(fact: Fact, authority: Option<Authority>, proof: ProofBundle) -> Result<Self, BundleError> {
-        let extra = extra(&fact, authority.as_ref(), &proof);
+    pub fn try_new(
+        fact: Fact,
+        authority: Option<Authority>,
+        anchor: Option<BundleAnchor>,
+        proof: ProofBundle,
+    ) -> Result<Self, BundleError> {
+        let extra = extra(&fact, authority.as_ref(), anchor.as_ref(), &proof);
         let proof = proof.with_extra(extra)?;
-        Ok(Self { fact, authority, proof })
+        Ok(Self { fact, authority, anchor, proof })
     }
 
     /// Reads a bundle. Nothing in it is checked yet, but that it has this form. What is read prints as the same bytes.
@@ -49,8 +58,8 @@ impl FactBundle {
     /// [`BundleError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
         let proof = ProofBundle::parse(bytes)?;
-        let framed = proof.extra().and_then(|extra| canonical::unframe::<5>(EXTRA_TAG, extra));
-        let [entry, salt, content, authority, _] = framed.ok_or(BundleError::NoFact)?;
+        let framed = proof.extra().and_then(|extra| canonical::unframe::<6>(EXTRA_TAG, extra));
+        let [entry, salt, content, authority, anchor, _] = framed.ok_or(BundleError::NoFact)?;
         let mut fact = Fact::from_entry(entry)?;
         if let Body::Private { opening, .. } = &mut fact.body {
             *opening = match <[u8; 32]>::try_from(salt) {
@@ -62,20 +71,26 @@ impl FactBundle {
             [] => None,
             bytes => Some(canonical::decode("authority", bytes).map_err(|_| BundleError::OtherAuthority)?),
         };
-        let right = extra(&fact, authority.as_ref(), &proof);
+        let anchor = if anchor.is_empty() { None } else { Some(BundleAnchor::parse(anchor)?) };
+        let right = extra(&fact, authority.as_ref(), anchor.as_ref(), &proof);
         // Whatever else could be written in its place, such as a salt where there is nothing to open, is refused.
         match proof.extra() == Some(&right) {
-            true => Ok(Self { fact, authority, proof }),
+            true => Ok(Self { fact, authority, anchor, proof }),
             false => Err(LogError::BadBundle.into()),
         }
     }
 
     /// Checks everything: the log's signature and the witnesses', that the fact is under the checkpoint, that its body is
-    /// the one that it commits to, and that its author signed it.
+    /// the one that it commits to, that its author signed it, and, against `headers`, that Bitcoin vouches for it.
     ///
     /// # Errors
     /// [`BundleError`]; the bundle proves nothing then.
-    pub fn verify(&self, log: &VerifierKey, policy: &WitnessPolicy) -> Result<Proven<'_>, BundleError> {
+    pub fn verify(
+        &self,
+        log: &VerifierKey,
+        policy: &WitnessPolicy,
+        headers: Option<&Headers>,
+    ) -> Result<Proven<'_>, BundleError> {
         let verified = self.proof.verify(&self.fact.entry(), log, policy)?;
         let proven = verified.index.saturating_add(1);
         if proven != self.fact.seq {
@@ -85,7 +100,18 @@ impl FactBundle {
             return Err(BundleError::OtherContents);
         }
         let author = self.authority.as_ref().map(|authority| check_authority(&self.fact, authority)).transpose()?;
-        Ok(Proven { fact: &self.fact, author, checkpoint: verified.checkpoint, cosigned: verified.cosigned })
+        let checkpoint = verified.checkpoint;
+        let anchored = match (&self.anchor, headers) {
+            (Some(anchor), Some(headers)) => Some(anchor.verify(self.fact.seq, checkpoint, headers)?),
+            (Some(anchor), None) => anchor.check(self.fact.seq, checkpoint).map(|_| None)?,
+            (None, _) => None,
+        };
+        Ok(Proven { fact: &self.fact, author, checkpoint, cosigned: verified.cosigned, anchored })
+    }
+
+    /// Whether it has an anchor; not checked.
+    pub const fn has_anchor(&self) -> bool {
+        self.anchor.is_some()
     }
 
     /// The fact; not checked.
@@ -105,12 +131,13 @@ impl fmt::Display for FactBundle {
     }
 }
 
-fn extra(fact: &Fact, authority: Option<&Authority>, proof: &ProofBundle) -> Vec<u8> {
+fn extra(fact: &Fact, authority: Option<&Authority>, anchor: Option<&BundleAnchor>, proof: &ProofBundle) -> Vec<u8> {
     let (salt, content): (&[u8], &[u8]) = match &fact.body {
         Body::Private { opening: Some(Opening { salt, content }), .. } => (salt, content),
         Body::Public(_) | Body::Private { opening: None, .. } => (&[], &[]),
     };
     let authority = authority.map(canonical::encode).unwrap_or_default();
+    let anchor = anchor.map(BundleAnchor::to_bytes).unwrap_or_default();
     let rest = canonical::sha256(proof.clone().without_extra().to_string().as_bytes());
-    canonical::frame(EXTRA_TAG, &[&fact.entry(), salt, content, &authority, &rest.0])
+    canonical::frame(EXTRA_TAG, &[&fact.entry(), salt, content, &authority, &anchor, &rest.0])
 }

@@ -1,7 +1,7 @@
 //! Why a bundle is refused.
 
 use tallystick_core::{Code, Coded, fact::EntryError};
-use tallystick_log::LogError;
+use tallystick_log::{LogError, anchor::AnchorError};
 
 /// Why a bundle proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,12 @@ pub enum BundleError {
     /// It holds no fact.
     #[error("the bundle holds no fact: it is a bare proof, or one of another kind")]
     NoFact,
+    /// The anchor is wrong, or the headers are not its.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The anchor is of another log, or of a tree that does not hold the fact.
+    #[error("the anchor in Bitcoin is not one of this fact")]
+    OtherAnchor,
     /// The entry is not a fact's.
     #[error(transparent)]
     Entry(#[from] EntryError),
@@ -39,6 +45,8 @@ impl Coded for BundleError {
     fn code(&self) -> Code {
         match self {
             Self::Log(error) => Code(error.code()),
+            Self::Anchor(error) => Code(error.code()),
+            Self::OtherAnchor => Code("bundle.other_anchor"),
             Self::NoFact => Code("bundle.no_fact"),
             Self::Entry(_) => Code("bundle.bad_entry"),
             Self::OtherFact { .. } => Code("bundle.other_fact"),

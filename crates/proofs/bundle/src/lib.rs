@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`bundle`] | the file: a C2SP tlog-proof whose `extra` holds the fact, its opening and who stands behind it |
+//! | `anchored` | the part of it that is in Bitcoin |
 //! | [`authority`] | whether an authority really stands behind a fact: BIP-340, NIP-01, NIP-98 |
 //! | [`error`] | why a bundle is refused |
 //!
@@ -13,10 +14,12 @@
 
 #![forbid(unsafe_code)]
 
+mod anchored;
 pub mod authority;
 pub mod bundle;
 pub mod error;
 
+pub use anchored::BundleAnchor;
 pub use authority::check_authority;
 pub use bundle::{FactBundle, Proven};
 pub use error::BundleError;

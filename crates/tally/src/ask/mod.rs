@@ -3,9 +3,11 @@
 mod api;
 pub mod documents;
 mod funding;
+mod journal;
 mod key;
 mod node;
 pub(crate) mod print;
+mod prove;
 mod task;
 mod terms;
 
@@ -14,6 +16,7 @@ use tallystick_graphql::client::Options;
 
 pub use api::Api;
 pub use funding::{Known, check as check_funding};
+pub use journal::run as journal;
 pub use key::run as key;
 pub use node::run as node;
 pub use task::run as task;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 
-use super::{Api, Known, check_funding, check_terms, connect, documents, print};
+use super::{Api, Known, check_funding, check_terms, connect, documents, print, prove::prove};
 use crate::cli::{Access, OnSilence, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
@@ -43,6 +43,7 @@ async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
         TaskCommand::Reject { id, reason_hash } => api.reject(&id, &reason_hash.to_string()).await?,
         TaskCommand::Cancel { id } => api.cancel(&id).await?,
         TaskCommand::Show { id } => show(api, &id).await?,
+        TaskCommand::Prove { id, out } => prove(api, &id, &out).await?,
         TaskCommand::List { states, requester, worker, first, after } => {
             let mut filter = Map::new();
             if !states.is_empty() {

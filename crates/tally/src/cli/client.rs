@@ -134,6 +134,14 @@ pub enum TaskCommand {
         /// The task
         id: String,
     },
+    /// Write what proves a task's facts to anyone, a file each for `tally verify`; for its requester, worker and operators
+    Prove {
+        /// The task
+        id: String,
+        /// The folder for the files
+        #[arg(long, default_value = ".")]
+        out: PathBuf,
+    },
     /// List tasks, the newest first
     List {
         /// Only tasks in this state, such as open or held

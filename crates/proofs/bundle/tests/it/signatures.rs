@@ -12,13 +12,13 @@ fn users_and_nodes_words_are_checked_and_named() {
     let (log, policy) = policy();
     for (index, authority) in [user, node].into_iter().enumerate() {
         let proof = prove(&facts, index);
-        let bundle = FactBundle::try_new(facts[index].clone(), Some(authority.clone()), proof.clone()).unwrap();
-        let proven = bundle.verify(&log, &policy).unwrap();
+        let bundle = FactBundle::try_new(facts[index].clone(), Some(authority.clone()), None, proof.clone()).unwrap();
+        let proven = bundle.verify(&log, &policy, None).unwrap();
         assert_eq!((proven.author, proven.cosigned.len()), (Some(authority.author()), 3));
         assert_eq!(proven.fact, &facts[index]);
         // Told without it, the fact is proven all the same, and nobody named.
-        let bare = FactBundle::try_new(facts[index].clone(), None, proof).unwrap();
-        assert_eq!(bare.verify(&log, &policy).unwrap().author, None);
+        let bare = FactBundle::try_new(facts[index].clone(), None, None, proof).unwrap();
+        assert_eq!(bare.verify(&log, &policy, None).unwrap().author, None);
     }
 }
 

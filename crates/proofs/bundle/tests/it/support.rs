@@ -105,5 +105,5 @@ pub fn bundle() -> FactBundle {
     let authority = request(b"create a task");
     let bodies: Vec<_> = (0..200).map(|n: u8| (Body::private([n; 32], vec![n; 100]), &authority)).collect();
     let facts = facts(&bodies);
-    FactBundle::try_new(facts[77].clone(), Some(authority), prove(&facts, 77)).unwrap()
+    FactBundle::try_new(facts[77].clone(), Some(authority), None, prove(&facts, 77)).unwrap()
 }

@@ -12,7 +12,7 @@ static BUNDLE: LazyLock<String> = LazyLock::new(|| bundle().to_string());
 
 fn proves(bytes: &[u8]) -> bool {
     let (log, policy) = policy();
-    FactBundle::parse(bytes).is_ok_and(|bundle| bundle.verify(&log, &policy).is_ok())
+    FactBundle::parse(bytes).is_ok_and(|bundle| bundle.verify(&log, &policy, None).is_ok())
 }
 
 #[test]
@@ -29,8 +29,8 @@ fn another_opening_or_fact_proves_nothing() {
     let facts = facts(&[0, 1, 2].map(|n| (Body::private([n; 32], vec![n]), &authority)));
     let (log, policy) = policy();
     let verify = |fact, index| {
-        let bundle = FactBundle::try_new(fact, Some(authority.clone()), prove(&facts, index)).unwrap();
-        bundle.verify(&log, &policy).map(|_| ())
+        let bundle = FactBundle::try_new(fact, Some(authority.clone()), None, prove(&facts, index)).unwrap();
+        bundle.verify(&log, &policy, None).map(|_| ())
     };
     assert_eq!(verify(facts[1].clone(), 1), Ok(()));
     let mut forged = facts[1].clone();
@@ -41,8 +41,8 @@ fn another_opening_or_fact_proves_nothing() {
     // A fact whose number is not its leaf's was logged in the wrong place.
     let mut wrong = facts.clone();
     wrong[1].seq = 7;
-    let bundle = FactBundle::try_new(wrong[1].clone(), None, prove(&wrong, 1)).unwrap();
-    assert_eq!(bundle.verify(&log, &policy), Err(BundleError::OtherFact { proven: 2, fact: 7 }));
+    let bundle = FactBundle::try_new(wrong[1].clone(), None, None, prove(&wrong, 1)).unwrap();
+    assert_eq!(bundle.verify(&log, &policy, None), Err(BundleError::OtherFact { proven: 2, fact: 7 }));
 }
 
 #[test]
