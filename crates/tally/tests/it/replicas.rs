@@ -24,7 +24,7 @@ const TAKE_OVER_MAX: Duration = Duration::from_secs(30);
 struct Pair {
     theatre: Theatre,
     other: Platform,
-    _cluster: Cluster,
+    cluster: Cluster,
     url: String,
 }
 
@@ -36,7 +36,7 @@ impl Pair {
         let theatre = Box::pin(Theatre::open_on_database(&url)).await?;
         let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config(), None)?;
         other.start(&[]).await.context("the second replica")?;
-        Ok(Self { theatre, other, _cluster: cluster, url })
+        Ok(Self { theatre, other, cluster, url })
     }
 
     fn drivers(&self) -> Result<[Driver; 2]> {
@@ -210,6 +210,45 @@ async fn random_kills_of_either_lose_nothing() -> Result<()> {
     }
     println!("{kills} kills, {} escrows, seed {}", u64::from(kills) * 6, random.seed);
     pair.close(u64::from(kills) * 36).await
+}
+
+/// The database's server crashes and comes back: whoever ends because of it is started again, and tasks go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_is_enough() -> Result<()> {
+    let mut pair = Box::pin(Pair::open()).await?;
+    let gate = Gate::new(GateAt::Held, 3);
+    let driving = pair.drivers()?.map(|driver| {
+        let driver = driver.with_gate(gate.clone());
+        async move { Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await }
+    });
+    let mut driving = Box::pin(try_join_all(driving));
+    let mut held = Box::pin(gate.barrier.wait());
+    let mut crashed = false;
+    loop {
+        tokio::select! {
+            ended = &mut driving => {
+                ended?;
+                break;
+            }
+            _ = &mut held, if !crashed => {
+                crashed = true;
+                pair.cluster.halt();
+                pair.cluster.go();
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        for replica in [&mut pair.theatre.stage.platform, &mut pair.other] {
+            if replica.ended()?.is_some() {
+                replica.spawn(&[])?;
+            }
+        }
+    }
+    drop(driving);
+    pair.look_for_owner().await?;
+    for replica in [&mut pair.theatre.stage.platform, &mut pair.other] {
+        replica.wait_until_ready().await?;
+    }
+    pair.close(16).await
 }
 
 /// An owner that was stopped in order gives the lease back: the other need not wait for its end.
