@@ -10,6 +10,8 @@ export RUST_TEST_THREADS ?= 6
 TOOLS := $(HOME)/.cache/tallystick/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
+# A target without std, on which the proofs must build.
+BARE := thumbv7em-none-eabi
 CARGO_DENY := 0.20.2
 CARGO_MACHETE := 0.9.2
 
@@ -53,7 +55,7 @@ demo: setup ## play the five stories of escrow on a private Bitcoin and Lightnin
 	"$(CARGO_TARGET_DIR)/release/tally" demo
 
 .PHONY: test
-test: setup fmt house clippy deny docs check-tests ## everything that must hold; what CI runs
+test: setup fmt house clippy no-std deny docs check-tests ## everything that must hold; what CI runs
 
 .PHONY: fmt
 fmt: components ## check the formatting
@@ -67,6 +69,11 @@ house: ## check the arrows between crates and the sizes of files
 clippy: components ## lint
 	cargo clippy --locked --workspace --all-targets --features tally/crash-points -- -D warnings
 	cargo clippy --locked -p tally -- -D warnings
+
+.PHONY: no-std
+no-std: setup ## build the log's verifier for a machine without an operating system
+	@scripts/setup --target $(BARE)
+	cargo build --locked -p tallystick-log --target $(BARE)
 
 .PHONY: deny
 deny: tools ## check licences, sources and duplicates of dependencies, and find unused ones
@@ -89,6 +96,7 @@ soak: postgres bitcoind ## ten times as many kills and random stories as `make t
 
 .PHONY: bench
 bench: postgres ## measure what docs/benchmarks.md tells
+	cargo bench --locked -p tallystick-log
 	cargo bench --locked -p tallystick-store
 	cargo bench --locked -p tallystick-lightning
 	cargo bench --locked -p tally

@@ -98,7 +98,8 @@ fn new_effect(effect: &Effect) -> NewEffect {
     NewEffect { key: effect.key(), body: canonical::encode(effect), due: effect.not_before() }
 }
 
-fn hashes(event: &Event) -> impl Iterator<Item = PaymentHash> {
+/// The payment hashes that an event takes for its task.
+pub(crate) fn hashes(event: &Event) -> impl Iterator<Item = PaymentHash> {
     let invoices = match event {
         Event::TaskAccepted { invoices, .. } => invoices.as_slice(),
         _ => &[],

@@ -85,14 +85,15 @@ impl Follower {
             let whole = page.len() - page.chunk_by(together).next_back().map_or(0, <[Fact]>::len);
             page.truncate(if whole == 0 { page.len() } else { whole });
         }
-        for append in page.chunk_by(together) {
-            self.tell(append).await?;
-        }
         if page.is_empty() {
             return Ok(false);
         }
+        // First, so that payouts do not wait for a fact that cannot be told.
         self.app.0.effects_added.notify_one();
         self.app.0.wakes_changed.notify_one();
+        for append in page.chunk_by(together) {
+            self.tell(append).await?;
+        }
         Ok(true)
     }
 

@@ -16,6 +16,7 @@
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
+//! | [`fsck`] | recomputes everything from the first fact |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`anchor`] | the log's checkpoints in Bitcoin |
 //! | [`prove`] | a task's facts with what proves them |
@@ -35,6 +36,7 @@ pub mod clock;
 pub mod erase;
 pub mod error;
 mod follow;
+pub mod fsck;
 mod listen;
 pub mod log;
 pub mod outbox;

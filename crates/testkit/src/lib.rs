@@ -19,6 +19,7 @@ pub mod escrow;
 pub mod memory_store;
 pub mod postgres;
 pub mod rail;
+mod signed;
 pub mod store_suite;
 pub mod witness;
 
@@ -27,4 +28,5 @@ pub use clock::ManualClock;
 pub use memory_store::MemoryStore;
 pub use postgres::Cluster;
 pub use rail::SimRail;
+pub use signed::signed_request;
 pub use witness::SimWitness;

@@ -3,14 +3,16 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 15] = [
-    "anchor",
+const ROOMS: [&str; 17] = [
     "amount",
+    "anchor",
     "app",
     "auth",
     "bitcoin",
+    "bundle",
     "config",
     "escrow",
+    "fsck",
     "graphql",
     "invoice",
     "lightning",
@@ -23,7 +25,8 @@ const ROOMS: [&str; 15] = [
 
 #[test]
 fn the_table_of_codes_is_complete() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // At run time: two checkouts may share one folder of built tests.
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo tells it")).join("../..");
     let mut in_code = BTreeSet::new();
     collect(&root.join("crates"), &mut in_code);
     assert!(in_code.len() > 40, "only {} codes seen: the test looks in the wrong place", in_code.len());

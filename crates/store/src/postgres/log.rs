@@ -9,7 +9,7 @@ use tallystick_log::Tile;
 
 use crate::postgres::error::{OrStore, Result, column, signed, unsigned};
 
-const STATE: &str = "SELECT size, published_size, published FROM log_state";
+const STATE: &str = "SELECT size, published_size, published FROM log_state WHERE one = 1";
 const TILE: &str = "SELECT hashes FROM log_tiles WHERE level = $1 AND idx = $2";
 const GROW: &str = "UPDATE log_state SET size = $2 WHERE size = $1";
 const SET_TILES: &str = "INSERT INTO log_tiles (level, idx, hashes)

@@ -56,6 +56,15 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
+/// Writes the write-ahead log into the database, and cuts it to nothing. Waits for readers.
+pub(crate) fn cut_log(path: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).or_store()?;
+    settings(&conn)?;
+    let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).or_store()?;
+    if busy { Err(StoreError::Unavailable("the write-ahead log is being read".into())) } else { Ok(()) }
+}
+
 fn settings(conn: &Connection) -> Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT).or_store()?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);

@@ -87,6 +87,16 @@ impl SqliteStore {
         self.verify_after(head).await
     }
 
+    /// Has what was erased leave the disk: until a checkpoint cuts it, the write-ahead log still holds it. If that fails
+    /// now, it happens as the journal goes on.
+    async fn forget(&self) {
+        let path = self.inner.path.clone();
+        let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
+        if let Ok(Err(error)) = cut {
+            tracing::warn!(%error, "what was erased stays in the write-ahead log for a while");
+        }
+    }
+
     async fn verify_after(&self, start: Head) -> Result<u64> {
         let mut head = start;
         loop {
@@ -108,8 +118,13 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl Journal for SqliteStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let erases = append.erases.is_some();
         let prepared = Prepared::try_new(append)?;
-        self.inner.writer.write(move |ledger| ledger.append(prepared)).await
+        let appended = self.inner.writer.write(move |ledger| ledger.append(prepared)).await?;
+        if erases {
+            self.forget().await;
+        }
+        Ok(appended)
     }
 
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>> {

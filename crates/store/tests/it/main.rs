@@ -5,4 +5,5 @@ mod copy;
 mod damaging;
 mod postgres;
 mod sqlite;
+mod tampering;
 mod writing;

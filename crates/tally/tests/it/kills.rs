@@ -12,15 +12,15 @@ use crate::{
     support::{Theatre, assert_conserved},
 };
 
-const KILLS: u32 = 50;
-const KILLS_VAR: &str = "TALLY_KILLS";
+pub const KILLS: u32 = 50;
+pub const KILLS_VAR: &str = "TALLY_KILLS";
 /// How long after the gate a kill comes, at most: at the beginning, and how far the harness may go to find escrows in
 /// flight on machines that are faster or slower.
 const PAUSE_MAX_MILLIS: u64 = 600;
 const PAUSE_LIMITS_MILLIS: [u64; 2] = [40, 4_000];
 
 /// What the six escrows of a round are: payouts in sats, and how they end.
-const ROUND: [(End, &[u64]); 6] = [
+pub const ROUND: [(End, &[u64]); 6] = [
     (End::Paid, &[11_000]),
     (End::Paid, &[12_000, 3_000]),
     (End::Paid, &[1_000]),
@@ -92,7 +92,7 @@ fn next_pause_max(millis: u64, in_flight: usize) -> u64 {
 }
 
 /// What a round moves, in msat: paid by the requester, earned by the worker. The fee is 1 %, rounded up.
-fn expected() -> (u64, u64) {
+pub fn expected() -> (u64, u64) {
     let paid_out = ROUND.iter().filter(|(end, _)| *end == End::Paid).flat_map(|(_, payouts)| payouts.iter());
     paid_out.fold((0, 0), |(paid, earned), payout| {
         (paid + (payout + payout.div_ceil(100)) * 1_000, earned + payout * 1_000)
@@ -100,19 +100,19 @@ fn expected() -> (u64, u64) {
 }
 
 /// Marsaglia's xorshift64: when the kills come must be told, and played again.
-struct Random {
-    seed: u64,
+pub struct Random {
+    pub seed: u64,
     state: u64,
 }
 
 impl Random {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let given = std::env::var("TALLY_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | (1 << 40));
         Self { seed, state: seed }
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;

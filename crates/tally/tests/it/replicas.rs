@@ -1,6 +1,7 @@
 //! Two replicas of one node on one PostgreSQL database, one of them killed.
 
 use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tally::demo::{LOOK, Platform, STEP_MAX};
@@ -10,9 +11,12 @@ use tallystick_testkit::Cluster;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::driver::{Driver, End, Gate, GateAt};
-use crate::support::Theatre;
+use crate::kills::{KILLS, KILLS_VAR, ROUND, Random, expected};
+use crate::support::{Theatre, assert_conserved};
 
 const PAYOUT_SAT: u64 = 20_000;
+/// How long after the gate a kill comes, at most.
+const PAUSE_MAX_MILLIS: u64 = 600;
 /// Whoever takes over has both channels again within this time: the lease, a start, and the peers' reconnecting.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(30);
 
@@ -41,6 +45,20 @@ impl Pair {
         Ok([driver, other])
     }
 
+    /// Waits until one of the two has the node, whichever: the stage asks that one from now on.
+    async fn look_for_owner(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while !has_node(&self.theatre.stage.platform).await {
+            if has_node(&self.other).await {
+                std::mem::swap(&mut self.theatre.stage.platform, &mut self.other);
+                return Ok(());
+            }
+            ensure!(start.elapsed() < TAKE_OVER_MAX, "nobody has the Lightning node");
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Stops both, and checks the journal: no gap, no double, every task ended as it should.
     async fn close(mut self, facts_min: u64) -> Result<()> {
         self.other.stop().await.context("the second replica")?;
@@ -54,13 +72,16 @@ impl Pair {
     }
 }
 
+/// Whether this replica has the Lightning node, with both channels usable.
+async fn has_node(platform: &Platform) -> bool {
+    platform.info().await.is_ok_and(|info| info["lightning"]["usableChannels"] == 2)
+}
+
 /// Waits until this replica has the Lightning node, with both channels usable.
 async fn until_owner(platform: &Platform) -> Result<Duration> {
     let start = Instant::now();
     loop {
-        if let Ok(info) = platform.info().await
-            && info["lightning"]["usableChannels"] == 2
-        {
+        if has_node(platform).await {
             return Ok(start.elapsed());
         }
         ensure!(start.elapsed() < TAKE_OVER_MAX, "nobody took the Lightning node over in time");
@@ -154,6 +175,41 @@ async fn whoever_story() -> Result<()> {
     let [driver, _] = pair.drivers()?;
     Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await?;
     pair.close(100).await
+}
+
+/// One of the two, whichever, is killed at some moment under load, and started again, time after time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_kills_of_either_lose_nothing() -> Result<()> {
+    let mut pair = Box::pin(Pair::open()).await?;
+    let kills = std::env::var(KILLS_VAR).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS) / 10;
+    let mut random = Random::new();
+    let drivers = pair.drivers()?;
+    let channels = pair.theatre.channels().await?;
+    for kill in 1..=kills {
+        let before = pair.theatre.stage.purses().await?;
+        let at = if kill % 2 == 0 { GateAt::Held } else { GateAt::Funding };
+        let gate = Gate::new(at, ROUND.len() + 1);
+        let tasks = (0..).zip(ROUND).map(|(n, (end, payouts))| {
+            let driver = drivers[n % 2].with_gate(gate.clone());
+            async move { Box::pin(driver.run(end, payouts)).await }
+        });
+        let (pause, owner) = (Duration::from_millis(random.below(PAUSE_MAX_MILLIS)), random.below(3) > 0);
+        let killed = if owner { &mut pair.theatre.stage.platform } else { &mut pair.other };
+        let killing = async {
+            gate.barrier.wait().await;
+            tokio::time::sleep(pause).await;
+            killed.kill().await?;
+            killed.start(&[]).await
+        };
+        let told = || format!("kill {kill}, owner: {owner}, after {pause:?} (seed {})", random.seed);
+        tokio::try_join!(try_join_all(tasks), killing).with_context(told)?;
+        pair.look_for_owner().await.with_context(told)?;
+        let (paid, earned) = expected();
+        assert_conserved(&before, &pair.theatre.stage.purses().await?, paid, earned);
+        assert_eq!(pair.theatre.channels().await?, channels, "{}", told());
+    }
+    println!("{kills} kills, {} escrows, seed {}", u64::from(kills) * 6, random.seed);
+    pair.close(u64::from(kills) * 36).await
 }
 
 /// An owner that was stopped in order gives the lease back: the other need not wait for its end.

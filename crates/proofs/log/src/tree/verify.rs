@@ -25,25 +25,63 @@ pub fn root_from_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash]) -
     if index >= size {
         return Err(LogError::IndexOutOfRange { index, size });
     }
-    let (mut node, mut last, mut hash) = (index, size - 1, *leaf);
+    let (mut climb, mut hash) = (Climb { first: index, edge: index, last: size - 1 }, *leaf);
     for sibling in proof {
-        if last == 0 {
-            return Err(LogError::ProofLength);
-        }
-        if node & 1 == 1 || node == last {
-            hash = node_hash(sibling, &hash);
-            // The right edge skips the levels on which it has no sibling.
-            while node & 1 == 0 && node != 0 {
-                node >>= 1;
-                last >>= 1;
-            }
-        } else {
-            hash = node_hash(&hash, sibling);
-        }
-        node >>= 1;
-        last >>= 1;
+        hash = match climb.side()? {
+            Side::Left => node_hash(sibling, &hash),
+            Side::Right => node_hash(&hash, sibling),
+        };
+        climb.pass();
     }
-    if last == 0 { Ok(hash) } else { Err(LogError::ProofLength) }
+    climb.end()?;
+    Ok(hash)
+}
+
+/// The way up from what is proved to the root: where its ends and the tree's last node stand on one level.
+struct Climb {
+    first: u64,
+    edge: u64,
+    last: u64,
+}
+
+/// Where the next hash of a proof stands.
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
+}
+
+impl Climb {
+    /// Where the edge's sibling stands. The root has none.
+    const fn side(&self) -> Result<Side, LogError> {
+        match self.last {
+            0 => Err(LogError::ProofLength),
+            _ if self.edge & 1 == 1 || self.edge == self.last => Ok(Side::Left),
+            _ => Ok(Side::Right),
+        }
+    }
+
+    /// Goes up past the sibling.
+    const fn pass(&mut self) {
+        if self.edge == self.last {
+            // The right edge skips the levels on which it has no sibling.
+            while self.edge & 1 == 0 && self.edge != 0 {
+                self.up();
+            }
+        }
+        self.up();
+    }
+
+    const fn up(&mut self) {
+        self.first >>= 1;
+        self.edge >>= 1;
+        self.last >>= 1;
+    }
+
+    /// A proof has led to the root, or is too short.
+    const fn end(&self) -> Result<(), LogError> {
+        if self.last == 0 { Ok(()) } else { Err(LogError::ProofLength) }
+    }
 }
 
 /// Checks that the tree of `new_size` leaves begins with the tree of `old_size`.
@@ -130,41 +168,28 @@ pub fn verify_subtree_consistency(
     if end > size {
         return Err(LogError::BadSubtree { start, end });
     }
-    // `first` and `end` are the ends of the subtree on the level that is looked at, `last` is the tree's.
-    let (mut first, mut edge, mut last) = (start, end - 1, size - 1);
-    let whole = edge == last;
-    while first != edge && (whole || edge & 1 == 1) {
-        first >>= 1;
-        edge >>= 1;
-        last >>= 1;
+    let mut climb = Climb { first: start, edge: end - 1, last: size - 1 };
+    let whole = climb.edge == climb.last;
+    while climb.first != climb.edge && (whole || climb.edge & 1 == 1) {
+        climb.up();
     }
     let mut hashes = proof.iter();
     // A subtree that is one node of the tree starts from its own root, any other from its last full node.
-    let seed = if first == edge { *subtree_root } else { *hashes.next().ok_or(LogError::ProofLength)? };
+    let one_node = climb.first == climb.edge;
+    let seed = if one_node { *subtree_root } else { *hashes.next().ok_or(LogError::ProofLength)? };
     let (mut inner, mut outer) = (seed, seed);
     for sibling in hashes {
-        if last == 0 {
-            return Err(LogError::ProofLength);
-        }
-        if edge & 1 == 1 || edge == last {
-            if first < edge {
-                inner = node_hash(sibling, &inner);
+        match climb.side()? {
+            Side::Left => {
+                if climb.first < climb.edge {
+                    inner = node_hash(sibling, &inner);
+                }
+                outer = node_hash(sibling, &outer);
             }
-            outer = node_hash(sibling, &outer);
-            while edge & 1 == 0 && edge != 0 {
-                first >>= 1;
-                edge >>= 1;
-                last >>= 1;
-            }
-        } else {
-            outer = node_hash(&outer, sibling);
+            Side::Right => outer = node_hash(&outer, sibling),
         }
-        first >>= 1;
-        edge >>= 1;
-        last >>= 1;
+        climb.pass();
     }
-    if last != 0 {
-        return Err(LogError::ProofLength);
-    }
+    climb.end()?;
     if inner == *subtree_root && outer == *root { Ok(()) } else { Err(LogError::RootMismatch) }
 }

@@ -7,6 +7,7 @@ mod lost;
 mod open;
 mod replicas;
 mod several;
+mod tampering;
 
 use tallystick_app::port::journal::StoreError;
 use tallystick_store::{PostgresOptions, PostgresStore};

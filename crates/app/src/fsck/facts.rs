@@ -1,0 +1,165 @@
+//! The chain, and what stands behind each fact.
+
+use std::collections::BTreeMap;
+use tallystick_bundle::check_authority;
+use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
+
+use super::{Damage, Sound};
+use crate::{
+    erase::{ERASED, Erased, STREAM},
+    port::journal::Journal,
+};
+
+/// A stream, as far as its facts were seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// The version of its last fact.
+    pub(super) version: u64,
+    /// The first fact whose body is erased, and its version.
+    first_erased: Option<u64>,
+    /// The last version with a private body that is whole.
+    last_whole: u64,
+    /// The last version with a body that is erased.
+    last_erased: u64,
+}
+
+impl Seen {
+    /// Whether there is nothing left to replay.
+    pub(super) fn is_erased(self) -> bool {
+        self.first_erased.is_some()
+    }
+}
+
+/// Facts that were checked.
+#[derive(Debug)]
+pub(super) struct Facts {
+    seq: u64,
+    head: Digest32,
+    erased: u64,
+    signatures: u64,
+    /// Each stream with what was seen of it.
+    pub(super) streams: BTreeMap<String, Seen>,
+    /// Erasures that were told: the stream's last version then, and the fact that tells.
+    told: BTreeMap<String, (u64, u64)>,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        let (streams, told) = (BTreeMap::new(), BTreeMap::new());
+        Self { seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, told }
+    }
+}
+
+impl Facts {
+    /// Checks facts that follow those before.
+    pub(super) async fn check(&mut self, journal: &dyn Journal, page: &[Fact]) -> Result<(), Damage> {
+        let mut signed = Vec::new();
+        for fact in page {
+            self.link(fact)?;
+            signed.push((fact.clone(), journal.authority(fact.authority).await?));
+        }
+        self.signatures += verify(signed).await?;
+        Ok(())
+    }
+
+    fn link(&mut self, fact: &Fact) -> Result<(), Damage> {
+        let bad = |what: &str| Err(Damage::fact(fact.seq, what));
+        if fact.seq != self.seq + 1 {
+            return Err(Damage::fact(self.seq + 1, "is missing"));
+        }
+        if fact.prev != self.head {
+            return bad("does not follow the fact before it");
+        }
+        if fact.link() != fact.hash {
+            return bad("does not match its hash");
+        }
+        if !fact.body.is_sound() {
+            return bad("has a body that does not open its commitment");
+        }
+        let seen = self.streams.entry(fact.stream.clone()).or_default();
+        if fact.version != seen.version + 1 {
+            return bad("skips a version of its stream");
+        }
+        seen.version = fact.version;
+        match &fact.body {
+            Body::Private { opening: None, .. } => {
+                seen.first_erased.get_or_insert(fact.seq);
+                seen.last_erased = fact.version;
+                self.erased += 1;
+            }
+            Body::Private { opening: Some(_), .. } => seen.last_whole = fact.version,
+            Body::Public(_) => {}
+        }
+        (self.seq, self.head) = (fact.seq, fact.hash);
+        if fact.stream == STREAM && fact.kind == ERASED {
+            let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
+            let told = self.told.entry(erased.stream).or_default();
+            if told.0 <= erased.version {
+                *told = (erased.version, fact.seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is erased was told to be, and what was told to be erased is.
+    pub(super) fn check_erasures(&self) -> Result<(), Damage> {
+        let none = (0, 0);
+        let untold = self.streams.iter().filter_map(|(stream, seen)| {
+            let first = seen.first_erased?;
+            (self.told.get(stream).unwrap_or(&none).0 < seen.last_erased).then_some(first)
+        });
+        if let Some(first) = untold.min() {
+            return Err(Damage::fact(first, "lost its body, and no fact tells that it was erased"));
+        }
+        for (stream, (version, seq)) in &self.told {
+            let seen = self.streams.get(stream).copied().unwrap_or_default();
+            if seen.version < *version {
+                return Err(Damage::fact(*seq, "tells that more was erased than there is"));
+            }
+            if seen.last_whole > 0 && seen.last_whole <= *version {
+                return Err(Damage::fact(*seq, format!("tells that {stream} was erased, and it is still there")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn sound(&self) -> Sound {
+        Sound { facts: self.seq, erased: self.erased, signatures: self.signatures, ..Sound::default() }
+    }
+}
+
+/// Checks who stands behind each fact, on all cores. Answers how many signatures there were.
+async fn verify(facts: Vec<(Fact, Option<Authority>)>) -> Result<u64, Damage> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let size = facts.len().div_ceil(cores).max(1);
+    let mut facts = facts.into_iter();
+    let mut parts = Vec::new();
+    loop {
+        let part: Vec<_> = facts.by_ref().take(size).collect();
+        if part.is_empty() {
+            break;
+        }
+        parts.push(tokio::task::spawn_blocking(move || verify_some(&part)));
+    }
+    let mut signatures = 0;
+    // In their order: the first bad one is named.
+    for part in parts {
+        signatures += part.await.map_err(|_| Damage::Log("a check ended in a panic".into()))??;
+    }
+    Ok(signatures)
+}
+
+fn verify_some(facts: &[(Fact, Option<Authority>)]) -> Result<u64, Damage> {
+    let mut signatures = 0;
+    for (fact, authority) in facts {
+        match authority {
+            Some(authority) => {
+                check_authority(fact, authority).map_err(|error| Damage::fact(fact.seq, format!(": {error}")))?;
+                signatures += 1;
+            }
+            None if matches!(fact.body, Body::Private { opening: None, .. }) => {}
+            None => return Err(Damage::fact(fact.seq, "has nobody behind it")),
+        }
+    }
+    Ok(signatures)
+}

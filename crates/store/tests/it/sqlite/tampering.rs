@@ -1,0 +1,117 @@
+//! Every value of every row in turn.
+
+use rusqlite::{Connection, types::Value};
+use tallystick_store::SqliteStore;
+
+use crate::tampering::{LIES, SOUND, TABLES, fsck, live};
+
+#[tokio::test]
+async fn fsck_finds_every_changed_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    assert_eq!(fsck(&store).await, Ok(SOUND));
+    let conn = unguarded(&path);
+    let mut tried = 0;
+    for (table, rows) in TABLES {
+        for (rowid, column, value) in values(&conn, table, rows) {
+            let changed = changed(&value, tried);
+            let set = format!("UPDATE {table} SET {column} = ?1 WHERE rowid = ?2");
+            // A row that is told by its own number moves with it.
+            let moved = match (column.as_str(), &changed) {
+                ("seq", Value::Integer(seq)) | ("one", Value::Integer(seq)) => *seq,
+                _ => rowid,
+            };
+            conn.execute(&set, rusqlite::params![changed, rowid]).unwrap();
+            let found = fsck(&store).await;
+            assert!(found.is_err(), "{table}.{column} of row {rowid}: {value:?} became {changed:?}");
+            conn.execute(&set, rusqlite::params![value, moved]).unwrap();
+            tried += 1;
+        }
+    }
+    assert!(tried > 140, "only {tried} values");
+    assert_eq!(fsck(&store).await, Ok(SOUND), "all is as it was");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn fsck_finds_lies() {
+    for (lie, wanted) in LIES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let store = SqliteStore::open(&path).unwrap();
+        live(&store).await;
+        unguarded(&path).execute_batch(lie).unwrap();
+        let found = fsck(&store).await.unwrap_err().to_string();
+        assert!(found.starts_with(wanted), "{lie}: {found}");
+    }
+}
+
+/// Nothing of what was erased is in any file.
+#[tokio::test]
+async fn what_was_erased_is_gone_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for (words, there) in [("create 1", true), ("create 2", false), ("cancel 2", false)] {
+            let found = bytes.windows(words.len()).any(|window| window == words.as_bytes());
+            assert!(there || !found, "{words}");
+        }
+    }
+    store.close().await;
+}
+
+/// The database without its guards, as an intruder would have it.
+fn unguarded(path: &std::path::Path) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
+    let names: Vec<String> = (conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap())
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for name in names {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    conn
+}
+
+fn values(conn: &Connection, table: &str, rows: &str) -> Vec<(i64, String, Value)> {
+    let mut statement = conn.prepare(&format!("SELECT rowid, * FROM {table} WHERE {rows}")).unwrap();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut rows = statement.query([]).unwrap();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        for (index, name) in names.iter().enumerate().skip(1) {
+            let value: Value = row.get(index).unwrap();
+            if value != Value::Null {
+                found.push((row.get(0).unwrap(), name.clone(), value));
+            }
+        }
+    }
+    found
+}
+
+/// A value of the same type, changed in one place: another place each time.
+fn changed(value: &Value, turn: usize) -> Value {
+    match value {
+        Value::Integer(number) => Value::Integer(number + 1_000),
+        Value::Text(text) => {
+            let mut bytes = text.clone().into_bytes();
+            let at = (turn * 7) % bytes.len();
+            bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
+            Value::Text(String::from_utf8(bytes).unwrap())
+        }
+        Value::Blob(bytes) => {
+            let mut bytes = bytes.clone();
+            let at = (turn * 13) % bytes.len();
+            bytes[at] ^= 1 << (turn % 8);
+            Value::Blob(bytes)
+        }
+        other => panic!("{other:?} is in no table"),
+    }
+}
