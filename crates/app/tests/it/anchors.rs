@@ -19,7 +19,10 @@ use std::{
 };
 use tallystick_app::{
     App, Parts,
-    anchor::{AnchorPolicy, AnchorWorker, Anchors, event::STREAM},
+    anchor::{
+        AnchorPolicy, AnchorWorker, Anchors,
+        event::{AnchorEvent, Confirmed, Dropped, Made, STREAM},
+    },
     log::{LogConfig, LogWorker},
     port::{
         anchor::{AnchorOrder, AnchorRail, AnchorRailError, Place, Sent, SignedAnchor},
@@ -400,6 +403,35 @@ async fn two_processes_at_once_make_one_anchor() {
     assert_eq!((one, two), (Ok(()), Ok(())));
     assert_eq!(world.kinds().await, ["anchor.made"]);
     world.settle().await;
+}
+
+/// The facts are kept for ever: these bytes change for no reason. Written by hand, after Borsh.
+#[test]
+fn golden_bytes_of_the_facts() {
+    let made = Made { number: 1, checkpoint: "a\n".to_owned(), tx: vec![1, 2], seal_sat: 3, fee_sat: 4 };
+    let numbers = "0300000000000000".to_owned() + "0400000000000000";
+    let body = "0100000000000000".to_owned() + "02000000610a" + "020000000102" + &numbers;
+    let two = "0200000000000000";
+    let (txid, block, sibling) = ("01".repeat(32), "02".repeat(32), "04".repeat(32));
+    let confirmed =
+        Confirmed { number: 2, txid: [1; 32], height: 7, block: [2; 32], index: 3, siblings: vec![[4; 32]] };
+    let cases = [
+        (AnchorEvent::Made(made.clone()), "anchor.made", body.clone()),
+        (AnchorEvent::Replaced(made), "anchor.replaced", body),
+        (
+            AnchorEvent::Confirmed(confirmed),
+            "anchor.confirmed",
+            format!("{two}{txid}07000000{block}0300000001000000{sibling}"),
+        ),
+        (
+            AnchorEvent::Dropped(Dropped { number: 2, block: [2; 32], height: 7 }),
+            "anchor.dropped",
+            format!("{two}{block}07000000"),
+        ),
+    ];
+    for (event, kind, body) in cases {
+        assert_eq!((event.kind(), hex::encode(event.body())), (kind, body));
+    }
 }
 
 #[derive(Clone, Debug)]
