@@ -10,6 +10,7 @@ mod driver;
 mod foreign;
 mod kills;
 mod mortal;
+mod proofs;
 mod replicas;
 mod secrets;
 mod store;
