@@ -2,13 +2,11 @@
 //! Under canonical bytes they differ in every way in which they could enter a journal.
 
 use serde_json::Value;
-use std::{fs, path::PathBuf};
 use tallystick_core::{Body, Opening, canonical};
 
-fn file(name: &str) -> Vec<u8> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
-    fs::read(root.join("tests/vectors/epcis-hash/collision").join(name)).unwrap()
-}
+const A: &[u8] = include_bytes!("../vectors/epcis-hash/collision/a.jsonld");
+const B: &[u8] = include_bytes!("../vectors/epcis-hash/collision/b.jsonld");
+const HASH_OF_BOTH: &str = include_str!("../vectors/epcis-hash/collision/both.hash");
 
 /// An event's own fields: the two that make the collision, name and value.
 fn own_fields(document: &[u8]) -> Vec<(String, String)> {
@@ -20,8 +18,8 @@ fn own_fields(document: &[u8]) -> Vec<(String, String)> {
 
 #[test]
 fn events_that_gs1_cannot_tell_apart_differ_here() {
-    let (a, b) = (file("a.jsonld"), file("b.jsonld"));
-    assert!(file("both.hash").starts_with(b"ni:///sha-256;abeea2898f60"), "one hash for both");
+    let (a, b) = (A.to_vec(), B.to_vec());
+    assert!(HASH_OF_BOTH.starts_with("ni:///sha-256;abeea2898f60"), "one hash for both");
     assert_ne!(a, b);
     let (fields_a, fields_b) = (own_fields(&a), own_fields(&b));
     assert_eq!((fields_a.len(), fields_b.len()), (2, 1));
