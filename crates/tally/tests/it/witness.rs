@@ -51,13 +51,15 @@ impl Log {
 }
 
 /// A witness's directory.
-struct Home {
+pub struct Home {
     dir: TempDir,
-    vkey: VerifierKey,
+    pub vkey: VerifierKey,
 }
 
 /// A witness that runs. It is killed when this is dropped.
-struct Running {
+pub struct Running {
+    /// Where it takes checkpoints.
+    pub prefix: String,
     child: Child,
     words: Lines<BufReader<ChildStderr>>,
     client: HttpWitness,
@@ -65,6 +67,11 @@ struct Running {
 
 impl Home {
     async fn make() -> Result<Self> {
+        Self::of(Log::new("x")?.key.verifier()).await
+    }
+
+    /// A witness of this log.
+    pub async fn of(log: &VerifierKey) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         fs::write(dir.path().join("passphrase"), "correct horse\n")?;
         let init = ["init", "--name", "witness.example/w1", "--listen", "127.0.0.1:0", "--data-dir"];
@@ -72,8 +79,8 @@ impl Home {
         ensure!(made.status.success(), "{made:?}");
         let vkey = VerifierKey::parse(String::from_utf8(made.stdout)?.trim())?;
         let home = Self { dir, vkey };
-        let log = Log::new("x")?.key.verifier().to_vkey();
-        let added = home.tally(&["add-log", "--origin", ORIGIN, "--vkey", &log, "--data-dir"], false).await?;
+        let (origin, log) = (log.name().as_str(), log.to_vkey());
+        let added = home.tally(&["add-log", "--origin", origin, "--vkey", &log, "--data-dir"], false).await?;
         ensure!(added.status.success() && added.stdout.is_empty(), "{added:?}");
         Ok(home)
     }
@@ -94,12 +101,13 @@ impl Home {
         Ok(status["logs"][0].clone())
     }
 
-    async fn size(&self) -> Result<u64> {
+    /// What it last cosigned.
+    pub async fn size(&self) -> Result<u64> {
         self.status().await?["size"].as_u64().context("a log has a size")
     }
 
     /// Starts it, to die at this point; none if it died before it was up.
-    async fn start(&self, crash_at: &str) -> Result<Option<Running>> {
+    pub async fn start(&self, crash_at: &str) -> Result<Option<Running>> {
         let mut command = command(self.dir.path(), &["serve", "--log-format", "json", "--data-dir"], true);
         command.env("TALLY_CRASH_AT", crash_at).env("TALLY_LOG", "info").stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn()?;
@@ -109,7 +117,7 @@ impl Home {
             if line["fields"]["message"] == "the witness is up" {
                 let prefix = line["fields"]["submission_prefix"].as_str().context("it tells its address")?;
                 let client = HttpWitness::try_new(HttpWitnessConfig::new(prefix, self.vkey.clone()))?;
-                return Ok(Some(Running { child, words, client }));
+                return Ok(Some(Running { prefix: prefix.to_owned(), child, words, client }));
             }
         }
         let status = timeout(PATIENCE, child.wait()).await??;
@@ -126,7 +134,7 @@ impl Running {
         Ok(timeout(PATIENCE, self.child.wait()).await??)
     }
 
-    async fn stop(self) -> Result<()> {
+    pub async fn stop(self) -> Result<()> {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.context("it runs")?, rustix::process::Signal::TERM)?;
         let status = self.ended().await?;
