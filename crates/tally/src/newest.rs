@@ -107,9 +107,9 @@ impl Held {
         let mut asked = JoinSet::new();
         for witness in witnesses {
             let request = request.clone();
-            asked.spawn(async move {
-                (witness.key().name().as_str().to_owned(), witness.add_checkpoint(&request).await)
-            });
+            asked.spawn(
+                async move { (witness.key().name().as_str().to_owned(), witness.add_checkpoint(&request).await) },
+            );
         }
         while let Some(answer) = asked.join_next().await {
             match answer? {

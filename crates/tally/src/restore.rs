@@ -80,13 +80,7 @@ fn take<'a>(enclosed: &'a [Enclosed], name: &str) -> Result<&'a [u8]> {
 }
 
 /// Opens the seed, and seals it again as that of an earlier node: the wallet looks for its coins. Answers the log's key.
-fn reseal(
-    stage: &TempDir,
-    passphrase: &str,
-    enclosed: &[Enclosed],
-    birth: u32,
-    config: &Config,
-) -> Result<SigningKey> {
+fn reseal(stage: &TempDir, passphrase: &str, enclosed: &[Enclosed], birth: u32, config: &Config) -> Result<SigningKey> {
     let (old, new) = (stage.path().join("seed"), lightning_dir(stage.path()));
     secret::make_private_dir(&old)?;
     fs::write(old.join(SEED_FILE), take(enclosed, SEED_FILE)?)?;
@@ -162,12 +156,16 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Makes everything durable, and gives it its name: only an empty directory makes room for it.
 fn settle(stage: TempDir, data_dir: &Path) -> Result<()> {
     for path in [stage.path().join(JOURNAL), lightning_dir(stage.path()), stage.path().to_owned()] {
-        File::open(&path).and_then(|file| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     fs::rename(stage.path(), data_dir)
         .with_context(|| format!("cannot make {} of {}", data_dir.display(), stage.path().display()))?;
     // It has another name now.
     drop(stage.keep());
     let parent = data_dir.parent().context("the root is no node's directory")?;
-    File::open(parent).and_then(|folder| folder.sync_all()).with_context(|| format!("cannot write {}", parent.display()))
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("cannot write {}", parent.display()))
 }

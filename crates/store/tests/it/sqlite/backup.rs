@@ -36,7 +36,11 @@ async fn is_prefix(store: &SqliteStore, backup: &Path, journal: &Path) -> u64 {
     let copy = SqliteStore::open(journal).unwrap();
     let count = copy.verify_chain().await.unwrap();
     let last = copy.facts(count.saturating_sub(1), 1).await.unwrap();
-    assert_eq!(last, store.facts(count.saturating_sub(1), 1).await.unwrap()[..last.len()], "the chain holds all before");
+    assert_eq!(
+        last,
+        store.facts(count.saturating_sub(1), 1).await.unwrap()[..last.len()],
+        "the chain holds all before"
+    );
     fill(&copy, 1_000, 1).await;
     copy.close().await;
     count
@@ -173,7 +177,10 @@ async fn damage_is_found_or_does_not_matter() {
         fs::write(&bent, &whole).unwrap();
         rusqlite::Connection::open(&bent).unwrap().execute_batch(change).unwrap();
         let refused = unpack(&bent, &copy).unwrap_err();
-        assert!(matches!(&refused, StoreError::Corrupt(why) if why.contains("what was backed up")), "{change}: {refused}");
+        assert!(
+            matches!(&refused, StoreError::Corrupt(why) if why.contains("what was backed up")),
+            "{change}: {refused}"
+        );
         fs::remove_file(&copy).unwrap();
     }
     store.close().await;
