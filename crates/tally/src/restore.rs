@@ -13,7 +13,10 @@ use std::{
     path::Path,
     sync::Arc,
 };
-use tallystick_app::fsck::Fsck;
+use tallystick_app::{
+    fsck::{Damage, Fsck},
+    port::tasks::TaskRebuild as _,
+};
 use tallystick_core::Coded;
 use tallystick_lightning::{LightningNode, SEED_FILE};
 use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, SigningKey, WitnessPolicy};
@@ -115,7 +118,15 @@ async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, arg
     let policy = WitnessPolicy::try_new(0, Vec::new())?;
     let log = key.verifier();
     let fsck = Fsck { journal: shared.clone(), log: shared.clone(), rows: shared, key: Some(log.clone()), policy };
-    let sound = fsck.run(|_| ()).await.map_err(|damage| anyhow!("the backup: {damage} ({})", damage.code()))?;
+    match fsck.run(|_| ()).await {
+        Ok(_) => {}
+        // It was being made, or an older program made it: it is thrown away, and the first start makes it from the facts.
+        Err(Damage::Rows(why)) => {
+            eprintln!("note: the read model is made again at the first start: {why}");
+            store.clear_rows().await?;
+        }
+        Err(damage) => return Err(anyhow!("the backup: {damage} ({})", damage.code())),
+    }
 
     let checkpoints = args.checkpoints.iter().map(|path| {
         let name = path.display().to_string();
@@ -142,7 +153,7 @@ async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, arg
         ),
         Err(why) => return Err(why.context("not restored; --force-rollback would go on all the same")),
     }
-    Ok(sound.facts)
+    Ok(held.size())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

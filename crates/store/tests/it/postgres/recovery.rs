@@ -7,8 +7,11 @@ use tokio_postgres::NoTls;
 
 const ARCHIVING: [&str; 2] =
     ["archive_mode = on", "archive_command = 'mkdir -p ../archive && test ! -f ../archive/%f && cp %p ../archive/%f'"];
-const RECOVERING: [&str; 3] =
-    ["restore_command = 'cp ../archive/%f %p'", "recovery_target_name = 'before'", "recovery_target_action = 'promote'"];
+const RECOVERING: [&str; 3] = [
+    "restore_command = 'cp ../archive/%f %p'",
+    "recovery_target_name = 'before'",
+    "recovery_target_action = 'promote'",
+];
 
 async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(address: &str, sql: &str) -> T {
     let (client, connection) = tokio_postgres::connect(address, NoTls).await.unwrap();
