@@ -8,7 +8,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `make` | [`back_up`] |
-//! | `unpack` | [`unpack`] |
+//! | `unpack` | [`unpack()`] |
 //! | `seal` | a digest of every value in the file |
 //! | `place` | the file beside its place: one writer, never half a backup |
 //!

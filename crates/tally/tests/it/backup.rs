@@ -11,11 +11,12 @@ use std::{
 };
 use tally::{
     config::{Config, FILE},
-    demo::PASSPHRASE,
+    demo::{PASSPHRASE, Platform},
     init::lightning_dir,
     restore::log_key,
     store::JOURNAL,
 };
+use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_lightning::{LightningNode, SQLITE_FILE};
 use tallystick_log::{Checkpoint, SignedCheckpoint, SigningKey};
 use tallystick_store::StoreStatus;
@@ -145,7 +146,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     backup(&dir, &shelf.path("new.backup")).await?;
     backup(&dir, &shelf.path("new.backup")).await?;
     theatre.stage.platform.stop().await?;
-    let channels_before = StoreStatus::of_sqlite(&dir.join(JOURNAL))?;
+    let before = StoreStatus::of_sqlite(&dir.join(JOURNAL))?;
 
     let told = format!("has cosigned a tree of {new} facts, and this journal has {old}");
     shelf.refuses("old.backup", &[], &[&told, "witness.example/w1", "log.rollback", "--force-rollback"]).await?;
@@ -167,7 +168,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     shelf.refuses("bent.backup", &[force], &["does not hold what was backed up"]).await?;
 
     goes_on(&mut theatre, &shelf).await?;
-    ensure!(StoreStatus::of_sqlite(&dir.join(JOURNAL))?.facts >= channels_before.facts, "facts were lost");
+    ensure!(StoreStatus::of_sqlite(&dir.join(JOURNAL))?.facts >= before.facts, "facts were lost");
     let seeds = [&shelf.path("old-node"), &dir].map(|dir| LightningNode::reveal_seed(&lightning_dir(dir), PASSPHRASE));
     let [first, second] = seeds;
     ensure!(*first? == *second?, "another seed");
@@ -181,15 +182,36 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     theatre.close().await
 }
 
+/// A chain source that nobody asks.
+fn nowhere() -> RpcConfig {
+    let auth = RpcAuth::UserPass { user: "u".to_owned(), password: "p".to_owned() };
+    RpcConfig::new("http://127.0.0.1:1".to_owned(), auth)
+}
+
+/// A node that has never run: its read model is not whole, and its first start makes it.
+#[tokio::test]
+async fn a_new_node_is_restored_without_its_read_model() -> Result<()> {
+    let shelf = Shelf(tempfile::tempdir()?);
+    let node = Platform::init(Path::new(BINARY), shelf.0.path(), &nowhere())?;
+    let (well, said) = tally(&["fsck".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await?;
+    ensure!(!well && said.contains("the node makes it again"), "{said}");
+    fs::create_dir(shelf.path("backups"))?;
+    backup(node.dir(), &shelf.path("backups")).await?;
+    let file = fs::read_dir(shelf.path("backups"))?.next().context("a backup")??.path();
+    fs::rename(file, shelf.path("one.backup"))?;
+    let (well, said) = shelf.restore("one.backup", "new", &[]).await?;
+    ensure!(well && said.contains("made again at the first start") && said.contains("no witnesses"), "{said}");
+    let wrong = shelf.path("passphrase");
+    fs::write(&wrong, "another")?;
+    let more: [&OsStr; 2] = ["--passphrase-file".as_ref(), wrong.as_ref()];
+    shelf.refuses("one.backup", &more, &["the backup's seed", "passphrase"]).await
+}
+
 /// What is in PostgreSQL is backed up there.
 #[tokio::test]
 async fn a_database_is_backed_up_by_its_own_tools() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let rpc = tallystick_bitcoin::RpcConfig::new(
-        "http://127.0.0.1:1".to_owned(),
-        tallystick_bitcoin::RpcAuth::UserPass { user: "u".to_owned(), password: "p".to_owned() },
-    );
-    let node = tally::demo::Platform::init_on(Path::new(BINARY), dir.path(), &rpc, "host=127.0.0.1 dbname=journal")?;
+    let node = Platform::init_on(Path::new(BINARY), dir.path(), &nowhere(), "host=127.0.0.1 dbname=journal")?;
     let out = dir.path().join("one.backup");
     let words: [&OsStr; 5] =
         ["backup".as_ref(), "--data-dir".as_ref(), node.dir().as_ref(), "--out".as_ref(), out.as_ref()];
