@@ -11,6 +11,7 @@
 //! | `columns` | a fact's body as columns |
 //! | `prepared` | an append whose turn has not come yet |
 //! | `error` | what both answer alike |
+//! | `backup` | backups of SQLite, in one file each, and back |
 //! | `copy` | copies SQLite into PostgreSQL |
 //! | `status` | a store at a glance |
 //! | `sqlite` | [`SqliteStore`] |
@@ -80,6 +81,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod chain;
 mod columns;
 mod copy;
@@ -89,6 +91,7 @@ mod prepared;
 mod sqlite;
 mod status;
 
+pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, back_up, unpack};
 pub use copy::{Beside, Copied, copy};
 pub use postgres::{PostgresHeads, PostgresStore, Turn};
 pub use sqlite::SqliteStore;

@@ -10,7 +10,8 @@ use std::{
 };
 use tallystick_app::fsck::{Fsck, Progress, Sound};
 use tallystick_bundle::{FactBundle, Proven};
-use tallystick_core::Coded;
+use tallystick_core::{Coded, canonical};
+use tallystick_escrow::Event;
 use tallystick_log::{BUNDLE_BYTES_MAX, VerifierKey, WitnessPolicy, anchor::Headers};
 
 use crate::{
@@ -91,7 +92,7 @@ fn tell(proven: &Proven<'_>, log: &VerifierKey) {
         None => println!("signed by    not told"),
     }
     match fact.body.content() {
-        Some(content) => println!("contents     {} bytes, {}", content.len(), hex(content)),
+        Some(content) => println!("contents     {}", words(content)),
         None => println!("contents     not told"),
     }
     println!("checkpoint   {} facts", proven.checkpoint.size());
@@ -100,10 +101,12 @@ fn tell(proven: &Proven<'_>, log: &VerifierKey) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const SHOWN: usize = 64;
-    let shown: String = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
-    if bytes.len() > SHOWN { format!("{shown}…") } else { shown }
+/// A body in words if it is one of escrow, else as hexadecimal digits.
+fn words(content: &[u8]) -> String {
+    match canonical::decode::<Event>("escrow event", content) {
+        Ok(event) => format!("{event:?}"),
+        Err(_) => content.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
 }
 
 fn headers(args: &VerifyArgs) -> Result<Option<Headers>> {

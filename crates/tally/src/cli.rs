@@ -1,6 +1,7 @@
 //! The command line.
 
 mod anchor;
+mod backup;
 mod check;
 mod client;
 mod witness;
@@ -10,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
 pub use anchor::{AnchorCommand, AnchorExport};
+pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
@@ -35,6 +37,10 @@ pub enum Command {
     /// Look at a journal, bring its tables up to date, or move it from SQLite to PostgreSQL
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Copy a node's journal, configuration and sealed seed into one file, while it runs. Its channels are not in it
+    Backup(BackupArgs),
+    /// Make a node's directory from a backup, unless witnesses have seen more than it holds
+    Restore(RestoreArgs),
     /// Check a journal from its first fact: chain, signatures, tree, read models. Names the first bad fact
     Fsck(FsckArgs),
     /// Check a bundle, as `tally task prove` writes it: needs no node and no network

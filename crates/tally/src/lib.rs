@@ -10,6 +10,8 @@
 //! | [`descriptors`] | as many files open as all connections may need |
 //! | [`disk`] | nothing new is begun when the disk is almost full |
 //! | [`store`] | where everything is kept; `tally store` |
+//! | [`backup`] | `tally backup` |
+//! | [`restore`], [`newest`] | `tally restore`; whether anyone has seen more than a backup holds |
 //! | [`owner`] | what runs where the Lightning node is |
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
@@ -24,6 +26,7 @@
 
 pub mod anchor;
 pub mod ask;
+pub mod backup;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -34,8 +37,10 @@ pub mod descriptors;
 pub mod disk;
 pub mod init;
 pub mod log;
+pub mod newest;
 pub mod owner;
 pub mod replica;
+pub mod restore;
 pub mod secret;
 pub mod serve;
 pub mod signal;

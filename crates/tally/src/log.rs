@@ -74,12 +74,17 @@ impl LogSection {
         Ok(())
     }
 
-    fn needed(&self) -> usize {
+    /// How many cosignatures a checkpoint needs before it is published.
+    pub fn needed(&self) -> usize {
         let majority = if self.witnesses.is_empty() { 0 } else { self.witnesses.len() / 2 + 1 };
         self.witnesses_needed.unwrap_or(majority)
     }
 
-    fn witnesses(&self) -> Result<Vec<Arc<dyn Witness>>> {
+    /// Clients for all witnesses. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// As [`LogSection::check`].
+    pub fn witnesses(&self) -> Result<Vec<Arc<dyn Witness>>> {
         let witness = |section: &WitnessSection| -> Result<Arc<dyn Witness>> {
             let key = VerifierKey::parse(&section.vkey).with_context(|| format!("[log] witness {}", section.vkey))?;
             let mut config = HttpWitnessConfig::new(&section.url, key);

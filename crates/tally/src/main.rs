@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Command::Init(args) => tally::init::run(&args),
         Command::Seed(args) => tally::init::show_seed(&args),
         Command::Store(command) => block_on(tally::store::run(command)),
+        Command::Backup(args) => block_on(tally::backup::run(args)),
+        Command::Restore(args) => block_on(tally::restore::run(args)),
         Command::Fsck(args) => block_on(tally::check::fsck(args)),
         Command::Verify(args) => tally::check::verify(&args),
         Command::Journal { access, command } => block_on(tally::ask::journal(access, command)),

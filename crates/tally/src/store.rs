@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// The journal's file in a node's directory.
-const JOURNAL: &str = "journal.sqlite";
+pub const JOURNAL: &str = "journal.sqlite";
 /// What is added to the names of files whose content is in PostgreSQL now.
-const MOVED: &str = ".moved";
+pub(crate) const MOVED: &str = ".moved";
 
 /// The journal, wherever it is.
 #[derive(Clone)]

@@ -127,6 +127,30 @@ impl Cluster {
         self.run("pg_ctl", &["-D", "data", "-m", "immediate", "-w", "-t", "120", "stop"]);
     }
 
+    /// Copies the running server's files into the folder `base` beside them, for [`Cluster::recover`].
+    ///
+    /// # Panics
+    /// If they cannot be copied.
+    pub fn base_backup(&self) {
+        let (host, port) = (self.folder.display().to_string(), self.port.to_string());
+        self.run("pg_basebackup", &["-h", &host, "-p", &port, "-U", ROLE, "-D", "base", "-c", "fast"]);
+    }
+
+    /// Puts the files of [`Cluster::base_backup`] in the place of a halted server's, and starts that with `settings`: it
+    /// recovers from what its predecessor archived.
+    ///
+    /// # Panics
+    /// If the files cannot be moved, or the server does not start.
+    pub fn recover(&self, settings: &[&str]) {
+        let (data, base) = (self.folder.join("data"), self.folder.join("base"));
+        fs::rename(&data, self.folder.join("lost")).expect("the server's folder");
+        fs::rename(&base, &data).expect("the server's folder");
+        let auto = fs::read_to_string(data.join("postgresql.auto.conf")).expect("the server's settings");
+        self.give("data/postgresql.auto.conf", &format!("{auto}{}\n", settings.join("\n")));
+        self.give("data/recovery.signal", "");
+        self.go();
+    }
+
     /// The next start, after [`Cluster::halt`], is that of a standby: it answers, and writes nothing.
     ///
     /// # Panics

@@ -31,6 +31,8 @@ pub(super) struct Publisher {
     key: Arc<SigningKey>,
     policy: WitnessPolicy,
     witnesses: Vec<Known>,
+    /// Whether any witness has told, since the start, that it has seen no more than this journal holds.
+    asked: bool,
 }
 
 impl Publisher {
@@ -46,23 +48,30 @@ impl Publisher {
         needed: usize,
     ) -> Result<Self, LogError> {
         let policy = WitnessPolicy::try_new(needed, witnesses.iter().map(|witness| witness.key().clone()).collect())?;
-        let witnesses = witnesses.into_iter().map(|witness| Known { witness, size: 0 }).collect();
-        Ok(Self { store, reader, key, policy, witnesses })
+        let witnesses: Vec<_> = witnesses.into_iter().map(|witness| Known { witness, size: 0 }).collect();
+        let asked = witnesses.is_empty();
+        Ok(Self { store, reader, key, policy, witnesses, asked })
     }
 
     /// Publishes a checkpoint of this tree, if it is larger than the published one and enough witnesses cosign.
-    /// Answers whether a checkpoint of its size is published now.
+    /// Answers whether a checkpoint of its size is published now. After a start the witnesses are asked in any case: a
+    /// journal that was put back to an older state may have nothing new to publish.
     ///
     /// # Errors
     /// [`TreeError::Rollback`] if a witness has seen more than there is; else as the store fails.
     pub(super) async fn publish(&mut self, tree: &TileEdge) -> Result<bool, TreeError> {
         let published = self.store.log_state().await?.published.map_or(0, |published| published.size);
-        if published >= tree.size() {
+        if published > tree.size() || (published == tree.size() && self.asked) {
             return Ok(true);
         }
         let checkpoint = Checkpoint::try_new(self.key.verifier().name().as_str(), tree.size(), tree.root()?)?;
         let mut signed = SignedCheckpoint::sign(checkpoint, &self.key)?;
-        for signature in self.cosignatures(&signed).await? {
+        let signatures = self.cosignatures(&signed).await?;
+        self.asked |= !signatures.is_empty();
+        if published == tree.size() {
+            return Ok(self.asked);
+        }
+        for signature in signatures {
             signed.note_mut().add(signature)?;
         }
         if let Err(LogError::TooFewWitnesses { have, need }) = self.policy.verify(signed.note()) {

@@ -176,9 +176,16 @@ async fn a_journal_that_was_put_back_is_told_by_a_witness() {
     let older = Arc::new(MemoryStore::new());
     append(&older, 7).await;
     let refused = worker(&older, &known, 1).run_once().await;
-    let witness = "witness.example/0".to_owned();
-    assert_eq!(refused, Err(TreeError::Rollback { witness, theirs: 10, ours: 7 }));
+    let rollback = TreeError::Rollback { witness: "witness.example/0".to_owned(), theirs: 10, ours: 7 };
+    assert_eq!(refused, Err(rollback.clone()));
     assert_eq!(reader(&older).checkpoint().await, Ok(None));
+    // Also when all that it holds had been published before, and as soon as the witness answers.
+    assert_eq!(worker(&older, &[], 0).run_once().await, Ok(true));
+    let mut worker = worker(&older, &known, 1);
+    known[0].set_silent(true);
+    assert_eq!(worker.run_once().await, Ok(false));
+    known[0].set_silent(false);
+    assert_eq!(worker.run_once().await, Err(rollback));
 }
 
 /// A node that tells another history to somebody else finds no witness for it, whether it is longer or not.

@@ -46,5 +46,5 @@ pub use config::{Database, LightningConfig};
 pub use error::LightningError;
 pub use node::{LightningNode, OpenedNode, PaidReader};
 pub use peers::{INBOUND_MAX, PEERS_MAX};
-pub use secret::{PaymentProof, payment_proofs};
+pub use secret::{PaymentProof, SEED_FILE, payment_proofs};
 pub use store::{SQLITE_FILE, StoppedDatabase, prepare_postgres};

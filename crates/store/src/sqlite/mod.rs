@@ -17,8 +17,10 @@ mod tasks;
 mod verify;
 mod writer;
 
-pub(crate) use schema::{migrations, open_reader as reader};
+pub(crate) use file::options as new_file;
+pub(crate) use schema::{APPLICATION_ID, identify, migrations, open_reader as reader, pragma};
 pub use store::SqliteStore;
+pub(crate) use verify::page as verify_page;
 
 /// Translates SQLite's errors for what reads its files beside the store.
 pub(crate) fn or_store<T>(result: rusqlite::Result<T>) -> error::Result<T> {

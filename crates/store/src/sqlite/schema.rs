@@ -18,7 +18,7 @@ pub(crate) fn migrations() -> u64 {
 }
 
 /// `application_id` of our databases (`TLYS`), so that a wrong path cannot make a journal out of somebody else's file.
-const APPLICATION_ID: i64 = 0x544c_5953;
+pub(crate) const APPLICATION_ID: i64 = 0x544c_5953;
 
 /// How long a statement waits for another connection's lock before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,7 +74,7 @@ fn settings(conn: &Connection) -> Result<()> {
 }
 
 /// Refuses a database that is not ours, and one that a later program wrote.
-fn identify(conn: &Connection, path: &Path) -> Result<()> {
+pub(crate) fn identify(conn: &Connection, path: &Path) -> Result<()> {
     let refuse = |why: String| Err(StoreError::Unavailable(format!("{} {why}", path.display())));
     let tables: u64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).or_store()?;
     if tables > 0 && pragma(conn, "application_id")? != APPLICATION_ID {
@@ -101,7 +101,8 @@ fn migrate(conn: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-fn pragma(conn: &Connection, name: &str) -> Result<i64> {
+/// A number that the database says of itself.
+pub(crate) fn pragma(conn: &Connection, name: &str) -> Result<i64> {
     conn.pragma_query_value(None, name, |row| row.get(0)).or_store()
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness tells how much it has tried, and what failed")]
 
 mod anchors;
+mod backup;
 mod chain;
 mod client;
 mod crash;

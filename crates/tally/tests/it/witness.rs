@@ -132,7 +132,7 @@ impl Running {
         Ok(timeout(PATIENCE, self.child.wait()).await??)
     }
 
-    async fn stop(self) -> Result<()> {
+    pub async fn stop(self) -> Result<()> {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.context("it runs")?, rustix::process::Signal::TERM)?;
         let status = self.ended().await?;

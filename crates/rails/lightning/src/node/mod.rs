@@ -147,6 +147,17 @@ impl LightningNode {
         Ok(secret::open(data_dir, passphrase)?.into_bytes())
     }
 
+    /// The node's own key, and the 32 bytes that its log's key is made from: what the seed tells without a chain source
+    /// and without a database. Takes a moment, and blocks.
+    ///
+    /// # Errors
+    /// As [`Self::reveal_seed`].
+    pub fn keys(data_dir: &Path, passphrase: &str) -> Result<(NodeKey, Zeroizing<[u8; 32]>), LightningError> {
+        // Private keys are the same on every network.
+        let root = RootKeys::new(&secret::open(data_dir, passphrase)?, bitcoin::Network::Bitcoin);
+        Ok((root.node_key(), root.log_seed()))
+    }
+
     /// Opens a node's seed. Takes a moment: guessing passphrases must be slow.
     ///
     /// # Errors

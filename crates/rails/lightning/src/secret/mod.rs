@@ -12,5 +12,6 @@ mod vault;
 pub(crate) use derive::RootKeys;
 pub use proof::{PaymentProof, payment_proofs};
 pub(crate) use seal::Sealer;
+pub use seed::SEED_FILE;
 pub(crate) use seed::{Seed, create, open};
 pub(crate) use vault::Vault;

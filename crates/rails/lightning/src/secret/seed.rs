@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 
 use crate::LightningError;
 
-const FILE_NAME: &str = "node_seed";
+/// The seed's file in the node's own directory, sealed with the passphrase.
+pub const SEED_FILE: &str = "node_seed";
 const MAGIC: &[u8; 9] = b"tallyseed";
 const VERSION: u8 = 2;
 const SALT_BYTES: usize = 16;
@@ -97,7 +98,7 @@ pub(crate) fn create(dir: &Path, passphrase: &str, seed: &Seed) -> Result<(), Li
         return Err(LightningError::Config("the passphrase is empty".to_owned()));
     }
     std::fs::create_dir_all(dir).map_err(LightningError::io("the data directory cannot be made"))?;
-    let path = dir.join(FILE_NAME);
+    let path = dir.join(SEED_FILE);
     if path.try_exists().map_err(LightningError::io("the seed file cannot be looked for"))? {
         return Err(LightningError::SeedExists);
     }
@@ -106,7 +107,7 @@ pub(crate) fn create(dir: &Path, passphrase: &str, seed: &Seed) -> Result<(), Li
 
 /// Reads the seed file.
 pub(crate) fn open(dir: &Path, passphrase: &str) -> Result<Seed, LightningError> {
-    let file = File::open(dir.join(FILE_NAME)).map_err(|error| match error.kind() {
+    let file = File::open(dir.join(SEED_FILE)).map_err(|error| match error.kind() {
         ErrorKind::NotFound => LightningError::SeedMissing,
         _ => LightningError::Io { what: "the seed file cannot be opened", source: error },
     })?;
@@ -189,7 +190,7 @@ fn write_new(dir: &Path, bytes: &[u8]) -> Result<(), LightningError> {
     let mut file = options.open(&temporary).map_err(io("the seed file cannot be made"))?;
     file.write_all(bytes).map_err(io("the seed file cannot be written"))?;
     file.sync_all().map_err(io("the seed file cannot be made durable"))?;
-    std::fs::rename(&temporary, dir.join(FILE_NAME)).map_err(io("the seed file cannot be named"))?;
+    std::fs::rename(&temporary, dir.join(SEED_FILE)).map_err(io("the seed file cannot be named"))?;
     let directory = File::open(dir).map_err(io("the data directory cannot be opened"))?;
     directory.sync_all().map_err(io("the data directory cannot be made durable"))
 }
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(open(dir.path(), "correct horse").unwrap().birth(), None);
         assert!(matches!(open(dir.path(), "wrong horse"), Err(LightningError::WrongPassphrase)));
         assert!(matches!(create(dir.path(), "correct horse", &seed), Err(LightningError::SeedExists)));
-        let file = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
+        let file = std::fs::read(dir.path().join(SEED_FILE)).unwrap();
         assert!(!file.windows(8).any(|window| seed.expose().windows(8).any(|part| part == window)));
     }
 
@@ -223,7 +224,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         create(dir.path(), "x", &Seed::random().unwrap()).unwrap();
-        let mode = std::fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(dir.path().join(SEED_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(!dir.path().join("node_seed.new").exists());
     }

@@ -6,6 +6,7 @@ mod damage;
 mod lost;
 mod open;
 mod power;
+mod recovery;
 mod replicas;
 mod several;
 mod tampering;

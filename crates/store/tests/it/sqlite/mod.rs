@@ -1,5 +1,6 @@
 //! The store on SQLite.
 
+mod backup;
 mod contract;
 mod crash;
 mod damage;

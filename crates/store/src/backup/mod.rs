@@ -1,0 +1,76 @@
+//! Backups of a SQLite journal: one file each, made while the node writes.
+//!
+//! ```text
+//! journal ──pages of one moment──▶ <file>.new ──▶ chain, indexes ──▶ enclose, seal ──fsync──▶ rename to <file>
+//! <file>  ──all bytes──▶ journal of a new directory ──▶ indexes, seal ──▶ take out what is enclosed ──fsync──▶
+//! ```
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `make` | [`back_up`] |
+//! | `unpack` | [`unpack()`] |
+//! | `seal` | a digest of every value in the file |
+//! | `place` | the file beside its place: one writer, never half a backup |
+//!
+//! A backup is a SQLite database with the journal's tables and two more: `backup_files`, with what is enclosed, and
+//! `backup_seal`. It says of itself that it is no journal, so that no node runs on it by mistake.
+//!
+//! # Invariants
+//! * It holds the journal as it was at one moment.
+//! * Under its own name there is a whole backup, the old one or the new one, whenever the process ends.
+//! * What is unpacked has every value that was backed up. The seal is a digest without a key: it finds accidents. What
+//!   finds forgeries is the chain, the tree, and the witnesses.
+
+mod make;
+mod place;
+mod seal;
+mod unpack;
+
+use rusqlite::Connection;
+use tallystick_app::port::journal::StoreError;
+use tallystick_core::Digest32;
+
+pub use make::back_up;
+pub use unpack::unpack;
+
+use crate::error::Result;
+use crate::sqlite::or_store;
+
+/// `application_id` of a backup (`TLYB`).
+const APPLICATION_ID: i64 = 0x544c_5942;
+/// The largest thing that may be enclosed.
+pub const ENCLOSED_BYTES_MAX: usize = 1024 * 1024;
+/// The most things that may be enclosed.
+pub const ENCLOSED_MAX: usize = 16;
+
+/// What lies in a backup beside the journal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Enclosed {
+    /// Its name.
+    pub name: String,
+    /// Its bytes. They may be secret: `Debug` does not show them.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Enclosed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Enclosed({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+/// A backup that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Facts in it.
+    pub facts: u64,
+    /// The last fact's hash.
+    pub head: Digest32,
+    /// The file's size.
+    pub bytes: u64,
+}
+
+/// Has SQLite look at every page, row and index.
+fn check_pages(conn: &Connection) -> Result<()> {
+    let told: String = or_store(conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)))?;
+    if told == "ok" { Ok(()) } else { Err(StoreError::Corrupt(told)) }
+}

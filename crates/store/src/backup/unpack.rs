@@ -1,0 +1,67 @@
+//! Unpacking a backup.
+
+use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::path::Path;
+use tallystick_app::port::journal::StoreError;
+
+use super::place::unavailable;
+use super::{APPLICATION_ID, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, check_pages, seal};
+use crate::error::Result;
+use crate::sqlite::{self, identify, new_file, or_store, pragma};
+
+const FILES: &str = "SELECT name, bytes FROM backup_files ORDER BY name";
+const TOO_MUCH: &str = "SELECT count(*) > ?1 OR coalesce(max(length(bytes)), 0) > ?2 FROM backup_files";
+
+/// Makes the file `journal` out of a backup, which stays as it is, and answers what was enclosed. Blocks.
+///
+/// Every value is compared with what was backed up, and nothing else is: whoever goes on with the journal checks its
+/// chain, and that it is not older than what others have seen of it.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the backup cannot be read, is none, or was made by a newer program, or if the journal
+/// is there already or cannot be written; [`StoreError::Corrupt`] if the backup is damaged.
+pub fn unpack(backup: &Path, journal: &Path) -> Result<Vec<Enclosed>, StoreError> {
+    let mut from = File::open(backup).map_err(|error| unavailable(backup, &error))?;
+    let failed = |error| unavailable(journal, &error);
+    let mut to = new_file().create_new(true).open(journal).map_err(failed)?;
+    std::io::copy(&mut from, &mut to).map_err(failed)?;
+    let enclosed = take_out(backup, journal)?;
+    to.sync_all().map_err(failed)?;
+    Ok(enclosed)
+}
+
+fn take_out(backup: &Path, journal: &Path) -> Result<Vec<Enclosed>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = or_store(Connection::open_with_flags(journal, flags))?;
+    or_store(conn.execute_batch(
+        "PRAGMA journal_mode = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON; PRAGMA synchronous = OFF",
+    ))?;
+    if pragma(&conn, "application_id")? != APPLICATION_ID {
+        return Err(unavailable(backup, &"is no backup"));
+    }
+    check_pages(&conn)?;
+    let sealed: [u8; 32] = or_store(conn.query_row("SELECT digest FROM backup_seal", [], |row| row.get(0)))?;
+    if seal::of(&conn)?.0 != sealed {
+        return Err(StoreError::Corrupt(format!("{} does not hold what was backed up", backup.display())));
+    }
+    let enclosed = files(&conn)?;
+    let transaction = or_store(conn.transaction())?;
+    or_store(transaction.execute_batch("DROP TABLE backup_files; DROP TABLE backup_seal"))?;
+    or_store(transaction.pragma_update(None, "application_id", sqlite::APPLICATION_ID))?;
+    or_store(transaction.commit())?;
+    identify(&conn, backup)?;
+    or_store(conn.close().map_err(|(_, error)| error))?;
+    Ok(enclosed)
+}
+
+fn files(conn: &Connection) -> Result<Vec<Enclosed>> {
+    let limits = [ENCLOSED_MAX, ENCLOSED_BYTES_MAX].map(|limit| i64::try_from(limit).unwrap_or(i64::MAX));
+    let too_much: bool = or_store(conn.query_row(TOO_MUCH, limits, |row| row.get(0)))?;
+    if too_much {
+        return Err(StoreError::Limit("the backup encloses more than it may".into()));
+    }
+    let mut statement = or_store(conn.prepare(FILES))?;
+    let found = or_store(statement.query_map([], |row| Ok(Enclosed { name: row.get(0)?, bytes: row.get(1)? })))?;
+    or_store(found.collect())
+}

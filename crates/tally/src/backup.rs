@@ -1,0 +1,76 @@
+//! `tally backup`: the journal, the configuration and the sealed seed in one file, while the node runs.
+//!
+//! The Lightning node's database is left out on purpose: channels that are put back to an older state lose their money.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it does")]
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tallystick_lightning::SEED_FILE;
+use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, back_up};
+
+use crate::{
+    cli::BackupArgs,
+    config::{Config, FILE},
+    init::lightning_dir,
+    store::JOURNAL,
+};
+
+/// Where it is told how a journal on PostgreSQL is backed up.
+const RUNBOOK: &str = "docs/runbooks/backup-and-restore.md";
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(1);
+
+/// `tally backup`.
+///
+/// # Errors
+/// If the journal is not on SQLite, is damaged, or the backup cannot be written.
+pub async fn run(args: BackupArgs) -> Result<()> {
+    let config = Config::read(&args.data_dir)?;
+    ensure!(
+        config.store.url.is_none(),
+        "this node's journal is in PostgreSQL: back that up with PostgreSQL's own tools, as {RUNBOOK} tells, and keep \
+        {} and the seed",
+        args.data_dir.join(FILE).display()
+    );
+    let journal = args.data_dir.join(JOURNAL);
+    ensure!(journal.is_file(), "{} has no {JOURNAL} yet", args.data_dir.display());
+    let to = if args.out.is_dir() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+        let file = args.out.join(format!("tally-{}.backup", now.as_secs()));
+        ensure!(!file.exists(), "{} is there already", file.display());
+        file
+    } else {
+        args.out
+    };
+    let enclosed = vec![
+        enclose(FILE, &args.data_dir.join(FILE))?,
+        enclose(SEED_FILE, &lightning_dir(&args.data_dir).join(SEED_FILE))?,
+    ];
+    let (file, mut told) = (to.clone(), Instant::now());
+    let made = tokio::task::spawn_blocking(move || {
+        back_up(&journal, &file, &enclosed, |done, all| {
+            if told.elapsed() >= TELL || done == all {
+                told = Instant::now();
+                eprintln!("{done} of {all} pages copied");
+            }
+        })
+    })
+    .await??;
+    println!("{}", to.display());
+    println!("{} facts, {} bytes, verified; the last fact's hash is {}", made.facts, made.bytes, made.head);
+    println!("In it: the journal, {FILE}, the sealed seed. Not in it: channels, and files that {FILE} names.");
+    Ok(())
+}
+
+fn enclose(name: &str, path: &Path) -> Result<Enclosed> {
+    let context = || format!("cannot read {}", path.display());
+    let (mut bytes, limit) = (Vec::new(), ENCLOSED_BYTES_MAX as u64);
+    fs::File::open(path).with_context(context)?.take(limit + 1).read_to_end(&mut bytes).with_context(context)?;
+    ensure!(bytes.len() as u64 <= limit, "{} is longer than {limit} bytes", path.display());
+    Ok(Enclosed { name: name.to_owned(), bytes })
+}

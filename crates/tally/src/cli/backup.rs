@@ -1,0 +1,38 @@
+//! Arguments of `tally backup` and `tally restore`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `tally backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The node's directory; the node may run
+    #[arg(long, default_value = "tally-data")]
+    pub data_dir: PathBuf,
+    /// The backup's file, which is replaced if it is there; or a folder, which gets a new file named after the time
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Arguments of `tally restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup's file
+    #[arg(long)]
+    pub from: PathBuf,
+    /// The new node's directory: it must be empty, or not there
+    #[arg(long, default_value = "tally-data")]
+    pub data_dir: PathBuf,
+    /// A checkpoint of the log that was kept elsewhere: the backup must hold all of it; may be given more than once
+    #[arg(long = "checkpoint")]
+    pub checkpoints: Vec<PathBuf>,
+    /// Go on although witnesses have seen more, or too few of them answer. A node that goes on from an older journal is caught by them
+    #[arg(long)]
+    pub force_rollback: bool,
+    /// The block before which nothing was paid to the node's seed; all blocks from there are read once
+    #[arg(long, default_value_t = 0)]
+    pub birth_height: u32,
+    /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
+    #[arg(long)]
+    pub passphrase_file: Option<PathBuf>,
+}

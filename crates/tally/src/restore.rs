@@ -1,0 +1,182 @@
+//! `tally restore`: a node's directory from a backup.
+//!
+//! ```text
+//! backup ──unpack──▶ a folder beside the directory ──▶ seed opens ──▶ fsck ──▶ who has seen more? ──▶ rename
+//! ```
+//! Until the last step there is nothing in the node's directory; whatever is refused leaves nothing behind.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it does")]
+
+use anyhow::{Context, Result, anyhow, ensure};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read},
+    path::Path,
+    sync::Arc,
+};
+use tallystick_app::{
+    fsck::{Damage, Fsck},
+    port::tasks::TaskRebuild as _,
+};
+use tallystick_core::Coded;
+use tallystick_lightning::{LightningNode, SEED_FILE};
+use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, SigningKey, WitnessPolicy};
+use tallystick_store::{Enclosed, SqliteStore, unpack};
+use tempfile::TempDir;
+
+use crate::{
+    cli::RestoreArgs,
+    config::{Config, FILE},
+    init::lightning_dir,
+    newest::{self, Heard, Held},
+    secret,
+    store::JOURNAL,
+};
+
+/// `tally restore`.
+///
+/// # Errors
+/// If the directory is not empty, the backup is damaged, the passphrase does not open its seed, or somebody has seen
+/// more than it holds.
+pub async fn run(args: RestoreArgs) -> Result<()> {
+    let data_dir = std::path::absolute(&args.data_dir)?;
+    must_be_empty(&data_dir)?;
+    let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
+    let stage = stage(&data_dir)?;
+    let (from, journal) = (args.from.clone(), stage.path().join(JOURNAL));
+    let enclosed = tokio::task::spawn_blocking(move || unpack(&from, &journal)).await??;
+    let text = String::from_utf8(take(&enclosed, FILE)?.to_vec()).context("the configuration is no text")?;
+    let config = Config::parse(&text, stage.path()).with_context(|| format!("in the backup's {FILE}"))?;
+    let key = reseal(&stage, &passphrase, &enclosed, args.birth_height, &config)?;
+    let facts = check(&stage, &config, &key, &args).await?;
+    secret::write_private(&stage.path().join(FILE), &text)?;
+    settle(stage, &data_dir)?;
+    println!("{} has {facts} facts, sound from the first, and the seed", data_dir.display());
+    println!(
+        "It has no channels. If the old node's {} survived whole, and nothing has run on it since, move it here before the \
+        first start; never use an older copy of it. Else what is on the chain comes back by the seed.",
+        Path::new("lightning").join(tallystick_lightning::SQLITE_FILE).display()
+    );
+    println!("Check {} before the first start: paths, addresses, passwords.", data_dir.join(FILE).display());
+    Ok(())
+}
+
+fn must_be_empty(data_dir: &Path) -> Result<()> {
+    match fs::read_dir(data_dir) {
+        Ok(mut entries) => ensure!(entries.next().is_none(), "{} is not empty", data_dir.display()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", data_dir.display())),
+    }
+    Ok(())
+}
+
+/// A folder of its owner's alone, on the directory's own file system.
+fn stage(data_dir: &Path) -> Result<TempDir> {
+    let parent = data_dir.parent().context("the root is no node's directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let stage = tempfile::Builder::new().prefix(".tally-restore-").tempdir_in(parent);
+    stage.with_context(|| format!("cannot write to {}", parent.display()))
+}
+
+fn take<'a>(enclosed: &'a [Enclosed], name: &str) -> Result<&'a [u8]> {
+    let found = enclosed.iter().find(|one| one.name == name);
+    Ok(&found.with_context(|| format!("the backup has no {name}"))?.bytes)
+}
+
+/// Opens the seed, and seals it again as that of an earlier node: the wallet looks for its coins. Answers the log's key.
+fn reseal(stage: &TempDir, passphrase: &str, enclosed: &[Enclosed], birth: u32, config: &Config) -> Result<SigningKey> {
+    let (old, new) = (stage.path().join("seed"), lightning_dir(stage.path()));
+    secret::make_private_dir(&old)?;
+    fs::write(old.join(SEED_FILE), take(enclosed, SEED_FILE)?)?;
+    let seed = LightningNode::reveal_seed(&old, passphrase).context("the backup's seed")?;
+    fs::remove_dir_all(&old)?;
+    secret::make_private_dir(&new)?;
+    LightningNode::restore(&new, passphrase, *seed, birth)?;
+    log_key(config, &new, passphrase)
+}
+
+/// The key of a node's log.
+///
+/// # Errors
+/// If the passphrase does not open the seed in its Lightning node's directory.
+pub fn log_key(config: &Config, lightning: &Path, passphrase: &str) -> Result<SigningKey> {
+    let (node, seed) = LightningNode::keys(lightning, passphrase)?;
+    config.log.key(node.public(), &seed)
+}
+
+/// Checks the journal from its first fact, and that nobody has seen more of it. Answers how many facts there are.
+async fn check(stage: &TempDir, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<u64> {
+    let store = SqliteStore::open(stage.path().join(JOURNAL))?;
+    let outcome = check_store(&store, config, key, args).await;
+    store.close().await;
+    outcome
+}
+
+async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<u64> {
+    let shared = Arc::new(store.clone());
+    let witnesses = config.log.witnesses()?;
+    // Which witnesses cosigned is not asked here: they may have been others when the backup was made.
+    let policy = WitnessPolicy::try_new(0, Vec::new())?;
+    let log = key.verifier();
+    let fsck = Fsck { journal: shared.clone(), log: shared.clone(), rows: shared, key: Some(log.clone()), policy };
+    match fsck.run(|_| ()).await {
+        Ok(_) => {}
+        // It was being made, or an older program made it: it is thrown away, and the first start makes it from the facts.
+        Err(Damage::Rows(why)) => {
+            eprintln!("note: the read model is made again at the first start: {why}");
+            store.clear_rows().await?;
+        }
+        Err(damage) => return Err(anyhow!("the backup: {damage} ({})", damage.code())),
+    }
+
+    let checkpoints = args.checkpoints.iter().map(|path| {
+        let name = path.display().to_string();
+        let read = newest::checkpoint(&read(path)?, log).with_context(|| name.clone());
+        Ok((name, read?))
+    });
+    let checkpoints: Vec<(String, Checkpoint)> = checkpoints.collect::<Result<_>>()?;
+    let sizes: Vec<u64> = checkpoints.iter().map(|(_, checkpoint)| checkpoint.size()).collect();
+    let held = Held::read(store, &sizes).await?;
+    let mut heard = Heard::default();
+    held.compare(&checkpoints, &mut heard)?;
+    let (count, needed) = (witnesses.len(), config.log.needed());
+    held.ask(witnesses, key, &mut heard).await?;
+    eprint!("{heard}");
+    if count == 0 && checkpoints.is_empty() {
+        eprintln!("warning: this node has no witnesses: nobody can tell whether this backup is the newest");
+    }
+    match heard.check(count, needed) {
+        Ok(()) => {}
+        Err(why) if args.force_rollback => eprintln!(
+            "warning: {why:#}\nwarning: going on, as --force-rollback says. What was acknowledged after this backup is \
+            lost, and may be done again or never; a witness that has seen more cosigns nothing of this log any more, and \
+            stops the node (log.rollback)"
+        ),
+        Err(why) => return Err(why.context("not restored; --force-rollback would go on all the same")),
+    }
+    Ok(held.size())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let context = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let limit = NOTE_BYTES_MAX as u64;
+    File::open(path).with_context(context)?.take(limit + 1).read_to_end(&mut bytes).with_context(context)?;
+    Ok(bytes)
+}
+
+/// Makes everything durable, and gives it its name: only an empty directory makes room for it.
+fn settle(stage: TempDir, data_dir: &Path) -> Result<()> {
+    for path in [stage.path().join(JOURNAL), lightning_dir(stage.path()), stage.path().to_owned()] {
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    fs::rename(stage.path(), data_dir)
+        .with_context(|| format!("cannot make {} of {}", data_dir.display(), stage.path().display()))?;
+    // It has another name now.
+    drop(stage.keep());
+    let parent = data_dir.parent().context("the root is no node's directory")?;
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("cannot write {}", parent.display()))
+}
