@@ -58,7 +58,7 @@ impl Files {
     ///
     /// # Errors
     /// [`Violation::Missing`] if the node does not serve a tile, [`Violation::Tiles`] if one is none.
-    pub async fn from_tiles<T>(
+    pub async fn compute_from<T>(
         &mut self,
         size: u64,
         compute: impl Fn(&mut dyn FnMut(TileId) -> Result<Vec<u8>, Missing>) -> Result<T, ProveError<Missing>>,

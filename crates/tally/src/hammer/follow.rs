@@ -68,13 +68,13 @@ impl Follower {
         let mut follower = Self { files, signers, ledger, numbers, head };
         let Some(checkpoint) = follower.checkpoint().await? else { return Ok(follower) };
         let size = checkpoint.size();
-        let edge = follower.files.from_tiles(size, |read| TileEdge::load(size, read)).await?;
+        let edge = follower.files.compute_from(size, |read| TileEdge::load(size, read)).await?;
         let root = edge.root().map_err(|why| Violation::Tiles { size, why })?;
         ensure_root(size, &root, &checkpoint)?;
         if let Some(index) = size.checked_sub(1) {
             // Of what was before, the last entry's hash is needed: the next one names it.
             let (facts, leaves) = follower.entries(index, size, None).await?;
-            let proof = follower.files.from_tiles(size, |read| Prover::new(size, read).inclusion(index)).await?;
+            let proof = follower.files.compute_from(size, |read| Prover::new(size, read).inclusion(index)).await?;
             for (fact, leaf) in facts.iter().zip(&leaves) {
                 verify_inclusion(leaf, index, size, &proof, checkpoint.root())
                     .map_err(|why| Violation::Tiles { size, why })?;
@@ -164,7 +164,7 @@ impl Follower {
             let mut prover = Prover::new(new, read);
             Ok((prover.root()?, if old == 0 { Vec::new() } else { prover.consistency(old)? }))
         };
-        self.files.from_tiles(new, compute).await
+        self.files.compute_from(new, compute).await
     }
 
     /// The facts from index `from` to before `to`, and their leaves: each is a fact, follows the one before it (`last`,

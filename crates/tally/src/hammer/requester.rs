@@ -95,7 +95,7 @@ impl Requester {
     async fn task(&self, number: u64, stop: &Stop) -> Result<()> {
         let id = self.mint()?;
         let Some(create) = self.post(id, number, stop).await? else { return Ok(()) };
-        if number % REPEATED == 0 {
+        if number.is_multiple_of(REPEATED) {
             self.repeat(id, &create).await?;
         }
         if number % CANCELLED != 1 {

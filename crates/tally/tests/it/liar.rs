@@ -1,6 +1,6 @@
 //! A server between a node and its clients that breaks one promise.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::{
     Router,
     body::{Bytes, to_bytes},
@@ -16,6 +16,8 @@ const ORIGIN: &str = "liar.example/log";
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// How much longer the other history is.
 const FORK_MORE: u64 = 50;
+
+const WHOLE: &str = "nobody panics with the lock";
 
 /// What is lied about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +85,14 @@ impl Liar {
             http: reqwest::Client::new(),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&ear));
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(Self { url, ear, server })
     }
 
     /// Tells this lie from now on.
     pub fn tell(&self, lie: Lie) {
-        *self.ear.lie.lock().unwrap() = lie;
-        *self.ear.told.lock().unwrap() = Told::default();
+        *self.ear.lie.lock().expect(WHOLE) = lie;
+        *self.ear.told.lock().expect(WHOLE) = Told::default();
     }
 
     /// The key with which it signs a history of its own.
@@ -100,16 +102,19 @@ impl Liar {
 }
 
 async fn answer(State(ear): State<Arc<Ear>>, request: Request) -> (StatusCode, Bytes) {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX).await.unwrap();
-    let path = parts.uri.path().to_owned();
-    match ear.forward(&parts.method, &path, &parts.headers, body).await {
-        Ok((status, bytes)) => ear.lie(&path, status, bytes),
-        Err(error) => (StatusCode::BAD_GATEWAY, Bytes::from(error.to_string())),
-    }
+    let failed = |error: anyhow::Error| (StatusCode::BAD_GATEWAY, Bytes::from(format!("{error:#}")));
+    ear.answer(request).await.unwrap_or_else(failed)
 }
 
 impl Ear {
+    async fn answer(&self, request: Request) -> Result<(StatusCode, Bytes)> {
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, BODY_BYTES_MAX).await?;
+        let path = parts.uri.path();
+        let (status, bytes) = self.forward(&parts.method, path, &parts.headers, body).await?;
+        self.lie(path, status, bytes)
+    }
+
     async fn forward(
         &self,
         method: &Method,
@@ -127,15 +132,17 @@ impl Ear {
         Ok((answer.status(), answer.bytes().await?))
     }
 
-    fn lie(&self, path: &str, status: StatusCode, bytes: Bytes) -> (StatusCode, Bytes) {
-        let lie = *self.lie.lock().unwrap();
-        let mut told = self.told.lock().unwrap();
+    fn lie(&self, path: &str, status: StatusCode, bytes: Bytes) -> Result<(StatusCode, Bytes)> {
+        let lie = *self.lie.lock().expect(WHOLE);
+        let mut told = self.told.lock().expect(WHOLE);
         let file = path.strip_prefix("/log/").map(LogPath::parse);
         let bytes = match (lie, file) {
-            (Lie::Forked, Some(Ok(LogPath::Checkpoint))) => self.fork(&mut told, &bytes),
-            (Lie::Forked, Some(Ok(LogPath::Tile(id)))) if told.fork.is_some() => fake_leaves(id.width().into()).into(),
+            (Lie::Forked, Some(Ok(LogPath::Checkpoint))) => self.fork(&mut told, &bytes)?,
+            (Lie::Forked, Some(Ok(LogPath::Tile(id)))) if told.fork.is_some() => {
+                return Ok((StatusCode::OK, fake_leaves(id.width().into()).into()));
+            }
             (Lie::Entry, Some(Ok(LogPath::Entries(_)))) => changed(bytes),
-            (Lie::NoEntries, Some(Ok(LogPath::Entries(_)))) => return (StatusCode::NOT_FOUND, Bytes::new()),
+            (Lie::NoEntries, Some(Ok(LogPath::Entries(_)))) => return Ok((StatusCode::NOT_FOUND, Bytes::new())),
             (Lie::Tile, Some(Ok(LogPath::Tile(_)))) => changed(bytes),
             (Lie::NotLogged, Some(Ok(LogPath::Checkpoint))) => told.first.get_or_insert(bytes).clone(),
             (Lie::Back, Some(Ok(LogPath::Checkpoint))) => back(&mut told, bytes),
@@ -144,25 +151,25 @@ impl Ear {
             (Lie::Proof, None) => replaced(&bytes, r#""bundle":"c2sp"#, r#""bundle":"C2SP"#),
             _ => bytes,
         };
-        (status, bytes)
+        Ok((status, bytes))
     }
 
     /// The node's own first checkpoint, under the liar's key; then one of another history.
-    fn fork(&self, told: &mut Told, note: &[u8]) -> Bytes {
-        let own = SignedCheckpoint::parse(note).unwrap();
+    fn fork(&self, told: &mut Told, note: &[u8]) -> Result<Bytes> {
+        let own = SignedCheckpoint::parse(note)?;
         let (size, root) = match told.first {
             None => (own.unverified().size(), *own.unverified().root()),
             Some(_) => {
                 let size = *told.fork.get_or_insert(own.unverified().size() + FORK_MORE);
-                assert!(size < u64::from(TILE_WIDTH), "one tile is enough");
-                let leaves = fake_leaves(usize::try_from(size).unwrap());
+                ensure!(size < u64::from(TILE_WIDTH), "one tile is enough");
+                let leaves = fake_leaves(usize::try_from(size)?);
                 (size, root_of_hashes(leaves.as_chunks::<HASH_BYTES>().0))
             }
         };
-        let checkpoint = Checkpoint::try_new(ORIGIN, size, root).unwrap();
-        let signed = Bytes::from(SignedCheckpoint::sign(checkpoint, &self.key).unwrap().to_string());
+        let checkpoint = Checkpoint::try_new(ORIGIN, size, root)?;
+        let signed = Bytes::from(SignedCheckpoint::sign(checkpoint, &self.key)?.to_string());
         told.first.get_or_insert(signed.clone());
-        signed
+        Ok(signed)
     }
 }
 
