@@ -12,6 +12,7 @@ mod hammer;
 mod kills;
 mod liar;
 mod mortal;
+mod proofs;
 mod replicas;
 mod secrets;
 mod store;
