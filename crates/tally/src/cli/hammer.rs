@@ -1,10 +1,12 @@
 //! Arguments of `tally hammer`.
 
 use clap::Args;
-use std::num::NonZeroU32;
 use tallystick_log::VerifierKey;
 
 use super::{Trust, check::verifier_key};
+
+/// A node works on no more requests of strangers at once than half of this.
+const CLIENTS_MAX: i64 = 512;
 
 /// Arguments of `tally hammer`.
 #[derive(Clone, Debug, Args)]
@@ -22,8 +24,8 @@ pub struct HammerArgs {
     #[command(flatten)]
     pub trust: Trust,
     /// Requesters at once, each with a fresh key
-    #[arg(long, default_value = "16")]
-    pub clients: NonZeroU32,
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=CLIENTS_MAX))]
+    pub clients: u32,
     /// For how many seconds tasks are posted; without this and --tasks, 10
     #[arg(long)]
     pub secs: Option<u64>,

@@ -70,7 +70,9 @@ pub async fn run(args: &HammerArgs) -> Result<()> {
         signals.heard().await;
         tokio::spawn(exit_when_told_again(signals));
     };
-    let report = hammer(args, stop, &mut tell).await.map_err(|error| match error.downcast::<Violation>() {
+    let done = hammer(args, stop, &mut tell).await;
+    clear();
+    let report = done.map_err(|error| match error.downcast::<Violation>() {
         Ok(violation) => anyhow!("violation: {violation} ({})", violation.code()),
         Err(error) => error,
     })?;
@@ -85,7 +87,7 @@ pub async fn run(args: &HammerArgs) -> Result<()> {
 pub async fn hammer(args: &HammerArgs, stop: impl Future<Output = ()>, tell: &mut dyn FnMut(&str)) -> Result<Report> {
     let signers = Signers { log: args.log.clone(), policy: args.trust.policy()? };
     let run = Arc::new(Run::new(signers, args.tasks));
-    let requesters = (0..args.clients.get()).map(|_| api(args)).zip(0..);
+    let requesters = (0..args.clients).map(|_| api(args)).zip(0..);
     let requesters = requesters.map(|(api, number)| Ok(Requester { api: api?, number, run: Arc::clone(&run) }));
     let requesters = requesters.collect::<Result<Vec<_>>>()?;
     let files = Files::new(api(args)?.client().clone(), Arc::clone(&run.numbers));
@@ -159,6 +161,14 @@ async fn load(
                 tell(&format!("{answered} requests answered, {entries} entries checked, {size} facts in the log"));
             }
         }
+    }
+}
+
+/// Progress on a terminal is one line, which goes when it is over.
+#[allow(clippy::print_stderr, reason = "the standard output is the report alone")]
+fn clear() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\x1b[K");
     }
 }
 

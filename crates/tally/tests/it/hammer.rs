@@ -5,13 +5,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     future::pending,
-    num::NonZeroU32,
     path::Path,
     process::{Output, Stdio},
 };
 use tally::{
     cli::{HammerArgs, Trust},
-    demo::Platform,
+    demo::{Platform, STEP_MAX},
     hammer::{Report, Violation, hammer},
 };
 use tallystick_core::Coded;
@@ -130,7 +129,7 @@ async fn each_broken_promise_is_named() -> Result<()> {
     let liar = Liar::start(&node.platform.url(), listener)?;
 
     // What is only passed on is fine, so that what is found below is the lie.
-    let report = load(&liar, &node.log, None).await?;
+    let report = load(&liar, &node.log, Lie::None).await?;
     assert_eq!((report.posted, report.cancelled), (25, 6), "{report}");
     assert_eq!(report.entries, 31, "{report}");
     assert_eq!((report.repeated, report.answered), (5, 31), "{report}");
@@ -148,26 +147,20 @@ async fn each_broken_promise_is_named() -> Result<()> {
         (Lie::None, liar.key(), "hammer.checkpoint"),
     ] {
         liar.tell(lie);
-        // What goes back must have come forward first: then tasks are posted over several checkpoints.
-        let secs = (lie == Lie::Back).then_some(3);
-        let error = load(&liar, key, secs).await.map(|report| report.to_string()).expect_err(code);
+        let error = load(&liar, key, lie).await.map(|report| report.to_string()).expect_err(code);
         let violation = error.downcast_ref::<Violation>().with_context(|| format!("{lie:?}: {error:#}"))?;
         assert_eq!(violation.code().0, code, "{lie:?}: {violation}");
     }
     node.stop().await
 }
 
-async fn load(liar: &Liar, log: &VerifierKey, secs: Option<u64>) -> Result<Report> {
-    let args = HammerArgs {
-        url: liar.url.clone(),
-        insecure: false,
-        log: log.clone(),
-        trust: Trust { witnesses: Vec::new(), witnesses_needed: None },
-        clients: NonZeroU32::new(4).context("not zero")?,
-        secs,
-        tasks: secs.is_none().then_some(24),
-        proofs: 25,
-        settle_secs: 5,
-    };
+async fn load(liar: &Liar, log: &VerifierKey, lie: Lie) -> Result<Report> {
+    // What goes back must have come forward first: tasks are posted until it has.
+    let (secs, tasks) = if lie == Lie::Back { (Some(STEP_MAX.as_secs()), None) } else { (None, Some(24)) };
+    // Only this lie is found by waiting in vain.
+    let settle_secs = if lie == Lie::NotLogged { 3 } else { STEP_MAX.as_secs() };
+    let trust = Trust { witnesses: Vec::new(), witnesses_needed: None };
+    let (url, log) = (liar.url.clone(), log.clone());
+    let args = HammerArgs { url, insecure: false, log, trust, clients: 4, secs, tasks, proofs: 25, settle_secs };
     Box::pin(hammer(&args, pending(), &mut |_| {})).await
 }
