@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tallystick_core::{Digest32, Fact, Id};
-use tallystick_escrow::Task;
+use tallystick_escrow::{Event, Task};
 
 use super::Violation;
 
@@ -24,8 +24,8 @@ impl Step {
     /// The kind of fact that it becomes.
     pub const fn kind(self) -> &'static str {
         match self {
-            Self::Created => "escrow.task_created",
-            Self::Cancelled => "escrow.task_cancelled",
+            Self::Created => Event::CREATED,
+            Self::Cancelled => Event::CANCELLED,
         }
     }
 }
