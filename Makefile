@@ -94,6 +94,10 @@ soak: postgres bitcoind ## ten times as many kills and random stories as `make t
 	TALLY_BITCOIND="$$(scripts/bitcoind --path "$(TOOLS)")" TALLY_KILLS=500 PROPTEST_CASES=10000 \
 		cargo test --locked --workspace --features tally/crash-points
 
+.PHONY: hammer
+hammer: setup ## load a throw-away node for 30 seconds, and check every reply, the log and its proofs
+	TALLY_HAMMER_SECS=30 cargo test --release --locked -p tally --test it hammer::a_node -- --nocapture
+
 .PHONY: bench
 bench: postgres ## measure what docs/benchmarks.md tells
 	cargo bench --locked -p tallystick-log

@@ -132,7 +132,11 @@ fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
 }
 
 impl Trust {
-    fn policy(&self) -> Result<WitnessPolicy> {
+    /// The policy that these keys make.
+    ///
+    /// # Errors
+    /// If it cannot be met.
+    pub(crate) fn policy(&self) -> Result<WitnessPolicy> {
         let majority = if self.witnesses.is_empty() { 0 } else { self.witnesses.len() / 2 + 1 };
         let needed = self.witnesses_needed.unwrap_or(majority);
         WitnessPolicy::try_new(needed, self.witnesses.clone())

@@ -4,6 +4,7 @@ mod anchor;
 mod backup;
 mod check;
 mod client;
+mod hammer;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
+pub use hammer::HammerArgs;
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -81,6 +83,8 @@ pub enum Command {
     /// Cosign checkpoints of logs, as a witness that no log can show two histories
     #[command(subcommand)]
     Witness(WitnessCommand),
+    /// Load a running node through its public API, and check every reply, the log and the proofs while it writes
+    Hammer(HammerArgs),
     /// Play the five stories of escrow on a private Bitcoin and Lightning network
     Demo {
         /// Leave everything running afterwards, and print addresses, keys and example calls

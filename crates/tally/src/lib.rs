@@ -20,6 +20,7 @@
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
 //! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
+//! | [`hammer`] | `tally hammer`: a load generator that checks what it is answered |
 //! | [`demo`] | `tally demo`: the five stories, through the public API |
 
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ pub mod crash;
 pub mod demo;
 pub mod descriptors;
 pub mod disk;
+pub mod hammer;
 pub mod init;
 pub mod log;
 pub mod newest;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "amount",
     "anchor",
     "app",
@@ -14,6 +14,7 @@ const ROOMS: [&str; 17] = [
     "escrow",
     "fsck",
     "graphql",
+    "hammer",
     "invoice",
     "lightning",
     "log",

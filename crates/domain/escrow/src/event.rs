@@ -162,6 +162,8 @@ impl Event {
     pub const CREATED: &'static str = "escrow.task_created";
     /// The kind of [`Event::TaskAccepted`], which the worker's own request stands behind.
     pub const ACCEPTED: &'static str = "escrow.task_accepted";
+    /// The kind of [`Event::TaskCancelled`].
+    pub const CANCELLED: &'static str = "escrow.task_cancelled";
 
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
@@ -184,7 +186,7 @@ impl Event {
             Self::HoldLost { .. } => "escrow.hold_lost",
             Self::TaskSettled => "escrow.task_settled",
             Self::TaskRefunded => "escrow.task_refunded",
-            Self::TaskCancelled { .. } => "escrow.task_cancelled",
+            Self::TaskCancelled { .. } => Self::CANCELLED,
             Self::TaskExpired => "escrow.task_expired",
             Self::WorkRejected { .. } => "escrow.work_rejected",
             Self::HoldSpent { .. } => "escrow.hold_spent",

@@ -21,6 +21,9 @@ pub fn task() -> String {
 /// What the parties signed: the requests that posted and took a task.
 pub const EVIDENCE: &str = "query($id: UUID!) { task(id: $id) { posting { event body } acceptance { event body } } }";
 
+/// What proves a task's facts.
+pub const PROOFS: &str = "query($id: UUID!) { task(id: $id) { proofs { seq kind bundle } } }";
+
 /// A page of tasks.
 pub fn tasks() -> String {
     format!(

@@ -4,13 +4,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-use super::Api;
-
-const PROOFS: &str = "query($id: UUID!) { task(id: $id) { proofs { seq kind bundle } } }";
+use super::{Api, documents};
 
 /// Writes the bundles that there are into a folder; answers their names, and which facts must wait.
 pub(super) async fn prove(api: &Api, id: &str, out: &Path) -> Result<Value> {
-    let task = api.ask("task", PROOFS, json!({ "id": id })).await?;
+    let task = api.ask("task", documents::PROOFS, json!({ "id": id })).await?;
     ensure!(!task.is_null(), "there is no such task, or its contents were erased");
     let proofs =
         task["proofs"].as_array().context("only its requester, its worker and operators see a task's proofs")?;

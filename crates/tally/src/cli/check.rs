@@ -7,7 +7,7 @@ use tallystick_escrow::Task;
 use tallystick_log::VerifierKey;
 
 /// Keys that are trusted.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Trust {
     /// A witness's key, name+id+key; may be given more than once
     #[arg(long = "witness", value_parser = verifier_key)]
@@ -63,6 +63,6 @@ pub enum JournalCommand {
     },
 }
 
-fn verifier_key(text: &str) -> Result<VerifierKey, String> {
+pub(super) fn verifier_key(text: &str) -> Result<VerifierKey, String> {
     VerifierKey::parse(text).map_err(|error| error.to_string())
 }

@@ -3,9 +3,10 @@
 mod connect;
 mod subscribe;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Uri,
+    Request, StatusCode, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use nostr::key::Keys;
@@ -44,8 +45,8 @@ pub struct Options {
 #[error("{message} ({code})")]
 pub struct ClientError {
     /// The code of the edge's first error; or `client.unreachable` (not there, or the connection broke),
-    /// `client.closed` (the node closed the WebSocket), `client.answer` (this is no GraphQL), `client.url`,
-    /// `client.tls`, `client.sign`.
+    /// `client.closed` (the node closed the WebSocket), `client.answer` (this is no GraphQL), `client.file`
+    /// (a file is not served), `client.url`, `client.tls`, `client.sign`.
     pub code: String,
     /// A sentence.
     pub message: String,
@@ -134,24 +135,73 @@ impl Client {
         }
     }
 
+    /// Signs a mutation once and sends it twice, one after the other, to see that the second changes nothing. Answers
+    /// both.
+    ///
+    /// # Errors
+    /// `client.sign`; what the node says is in the two answers.
+    pub async fn query_twice(
+        &self,
+        query: &str,
+        variables: Value,
+    ) -> Result<[Result<Value, ClientError>; 2], ClientError> {
+        let body = json!({ "query": query, "variables": variables }).to_string().into_bytes();
+        let authorization = self.authorization("POST", Some(&body))?;
+        let first = self.post_signed(&body, &authorization).await;
+        Ok([first, self.post_signed(&body, &authorization).await])
+    }
+
+    /// Fetches a file that the node serves to everybody, unsigned, of so many bytes at most; `path` begins with a slash.
+    /// Nothing if there is none.
+    ///
+    /// # Errors
+    /// `client.file` if the node answers with another status than 200 and 404; else as [`Client::query`].
+    pub async fn file(&self, path: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, ClientError> {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(path.parse().map_err(|error| ClientError::new("client.url", error))?);
+        let uri = Uri::from_parts(parts).map_err(|error| ClientError::new("client.url", error))?;
+        let request = Request::get(uri).body(Full::default());
+        let request = request.map_err(|error| ClientError::new("client.url", error))?;
+        match self.exchange(request, bytes_max).await? {
+            (StatusCode::OK, bytes) => Ok(Some(bytes.to_vec())),
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, _) => Err(ClientError::new("client.file", format!("{path}: {status}"))),
+        }
+    }
+
     async fn post(&self, body: &[u8]) -> Result<Value, ClientError> {
         let authorization = self.authorization("POST", Some(body))?;
+        self.post_signed(body, &authorization).await
+    }
+
+    async fn post_signed(&self, body: &[u8], authorization: &str) -> Result<Value, ClientError> {
         let request = Request::post(self.uri.clone())
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(body.to_vec()))
             .map_err(|error| ClientError::new("client.url", error))?;
-        let answer = async {
-            let response = self.http.request(request).await.map_err(|error| ClientError::broken(&error))?;
-            let answer = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            answer.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-                Some(_) => ClientError::answer("the answer is too long"),
-                None => ClientError::broken(&*error),
-            })
-        };
-        let answer = timeout(REQUEST_TIMEOUT, answer).await.map_err(ClientError::unreachable)??.to_bytes();
+        let (_, answer) = self.exchange(request, ANSWER_BYTES_MAX).await?;
         self.heard(&answer);
         data_of(serde_json::from_slice(&answer).map_err(ClientError::answer)?)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let answer = async {
+            let response = self.http.request(request).await.map_err(|error| ClientError::broken(&error))?;
+            let status = response.status();
+            match Limited::new(response.into_body(), bytes_max).collect().await {
+                Ok(body) => Ok((status, body.to_bytes())),
+                // What a failure says at length, nobody reads.
+                Err(error) if error.is::<LengthLimitError>() && !status.is_success() => Ok((status, Bytes::new())),
+                Err(error) if error.is::<LengthLimitError>() => Err(ClientError::answer("the answer is too long")),
+                Err(error) => Err(ClientError::broken(&*error)),
+            }
+        };
+        timeout(REQUEST_TIMEOUT, answer).await.map_err(ClientError::unreachable)?
     }
 
     fn heard(&self, bytes: &[u8]) {

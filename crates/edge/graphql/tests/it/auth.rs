@@ -172,6 +172,17 @@ async fn two_authorizations_are_none() {
 }
 
 #[tokio::test]
+async fn a_client_can_send_one_signature_twice() {
+    let world = World::start().await;
+    let document = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }";
+    let variables = json!({ "input": world.input(world.new_id()) });
+    let [first, second] = world.client(requester()).query_twice(document, variables).await.unwrap();
+    assert_eq!(first.unwrap()["createTask"]["changed"], true);
+    assert_eq!(second.unwrap_err().code, "auth.replayed");
+    assert_eq!(world.facts().await, 1);
+}
+
+#[tokio::test]
 async fn queries_are_not_replayed_either() {
     let world = World::start().await;
     let body = json!({ "query": "{ node { height } }" }).to_string();

@@ -65,3 +65,19 @@ async fn the_usual_introspection_fits_the_limits() {
     assert_eq!((status, answer.get("errors")), (200, None));
     assert!(answer["data"]["__schema"]["types"].as_array().unwrap().len() > 20);
 }
+
+#[tokio::test]
+async fn a_client_fetches_what_everybody_may_see() {
+    const BYTES_MAX: usize = 1 << 20;
+    let world = World::start().await;
+    let client = world.client(requester());
+    let schema = client.file("/schema.graphql", BYTES_MAX).await.unwrap();
+    assert_eq!(schema, Some(tallystick_graphql::sdl().into_bytes()));
+    for bytes_max in [BYTES_MAX, 1] {
+        assert_eq!(client.file("/nothing/here", bytes_max).await, Ok(None));
+    }
+    assert_eq!(client.file("/schema.graphql", 1).await.unwrap_err().code, "client.answer");
+    // It is there, for WebSockets.
+    assert_eq!(client.file("/graphql", BYTES_MAX).await.unwrap_err().code, "client.file");
+    assert_eq!(client.file("no path", BYTES_MAX).await.unwrap_err().code, "client.url");
+}
