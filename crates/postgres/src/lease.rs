@@ -35,7 +35,8 @@ const READ: &str = "SELECT name, owner, token,
     (extract(epoch FROM until - clock_timestamp()) * 1000)::bigint FROM leases ORDER BY name";
 /// A lease that was renewed and then lost in a crash of the server would be taken by somebody else: so it waits for the
 /// disk like everything.
-const SETTINGS: &str = "-c statement_timeout=5s -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
+const SETTINGS: &str =
+    "-c synchronous_commit=on -c statement_timeout=5s -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
 
 /// A lease that this process took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

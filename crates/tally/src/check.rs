@@ -38,6 +38,7 @@ pub async fn fsck(args: FsckArgs) -> Result<()> {
         key: args.log,
         policy: args.trust.policy()?,
     };
+    let pinned = fsck.key.is_some();
     let (start, mut told) = (Instant::now(), Instant::now());
     let interactive = std::io::stderr().is_terminal();
     let outcome = fsck
@@ -50,6 +51,9 @@ pub async fn fsck(args: FsckArgs) -> Result<()> {
         })
         .await;
     store.close().await;
+    if !pinned {
+        println!("who signed the checkpoint was not checked: give --log");
+    }
     let Sound { facts, erased, signatures, logged, published, tasks } =
         outcome.map_err(|damage| anyhow!("{damage} ({})", damage.code()))?;
     println!("sound: {facts} facts, {signatures} signatures, {tasks} tasks, {erased} facts erased on purpose");
@@ -73,8 +77,9 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     tell(&proven, &args.log);
     match (&proven.anchored, bundle.has_anchor()) {
         (Some(anchored), _) => println!(
-            "in Bitcoin   block {} at height {}, {} confirmations, {} s since 1970",
-            anchored.block, anchored.height, anchored.confirmations, anchored.time
+            "in Bitcoin   block {} at height {}, {} confirmations, {} s since 1970; it spends {}: whether that is the log's \
+             own chain of anchors is not checked here",
+            anchored.block, anchored.height, anchored.confirmations, anchored.time, anchored.seal
         ),
         (None, true) => println!("in Bitcoin   not checked: give --headers and --headers-from"),
         (None, false) => println!("in Bitcoin   not yet"),
@@ -88,8 +93,8 @@ fn tell(proven: &Proven<'_>, log: &VerifierKey) {
     println!("what         {} (version {} of {})", fact.kind, fact.version, fact.stream);
     println!("when         {} at block height {}", fact.recorded_at, fact.height.0);
     match proven.author {
-        Some(author) => println!("signed by    {author}"),
-        None => println!("signed by    not told"),
+        Some(author) => println!("caused by    a word that {author} signed"),
+        None => println!("caused by    not told"),
     }
     match fact.body.content() {
         Some(content) => println!("contents     {}", words(content)),

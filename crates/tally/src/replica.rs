@@ -22,6 +22,8 @@ pub const LEASE: &str = "lightning";
 const LOST: i32 = 75;
 /// The longest pause before a lease is asked for again.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long the last words of a process may take that lost its lease.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(50);
 
 /// Takes the lease once it is free.
 pub struct Waiting {
@@ -149,7 +151,15 @@ impl Watch {
 }
 
 /// Ends the process: from here on another replica may run the node, and nothing may leave this one.
-fn end(why: &str) -> ! {
-    tracing::error!("{why}: this process ends, and may be started again");
+fn end(why: &'static str) -> ! {
+    // Who reads the log may have stopped reading: that must not keep this process alive.
+    let (told, hears) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tracing::error!("{why}: this process ends, and may be started again");
+        // Nobody waits any more if this came late.
+        let _ = told.send(());
+    });
+    // Told or not.
+    let _ = hears.recv_timeout(LAST_WORDS_MAX);
     std::process::exit(LOST)
 }

@@ -39,14 +39,16 @@ pub(super) struct Facts {
     signatures: u64,
     /// Each stream with what was seen of it.
     pub(super) streams: BTreeMap<String, Seen>,
+    /// Authorities, each with the last fact that it stands behind.
+    authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        let (streams, told) = (BTreeMap::new(), BTreeMap::new());
-        Self { seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, told }
+        let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told }
     }
 }
 
@@ -75,6 +77,10 @@ impl Facts {
         }
         if !fact.body.is_sound() {
             return bad("has a body that does not open its commitment");
+        }
+        // One request or word causes the facts of one decision: it cannot stand behind others as well.
+        if self.authorities.insert(fact.authority, fact.seq).is_some_and(|last| last + 1 != fact.seq) {
+            return bad("has a request behind it that caused other facts");
         }
         let seen = self.streams.entry(fact.stream.clone()).or_default();
         if fact.version != seen.version + 1 {

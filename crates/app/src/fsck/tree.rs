@@ -64,7 +64,14 @@ impl Tree {
             let (size, facts) = (self.state.size, self.edge.size());
             return Err(Damage::Log(format!("its tree holds {size} facts, and the journal {facts}")));
         }
-        let Some(Published { size, note }) = &self.state.published else { return Ok((self.state.size, 0)) };
+        let Some(Published { size, note }) = &self.state.published else {
+            // Whoever names keys expects what they signed.
+            let expected = key.is_some() || policy.k() > 0;
+            return match expected && self.edge.size() > 0 {
+                true => Err(Damage::Log("no checkpoint is published".into())),
+                false => Ok((self.state.size, 0)),
+            };
+        };
         let signed = SignedCheckpoint::parse(note).map_err(bad)?;
         let told = match key {
             Some(key) => signed.verify(key).map_err(bad)?,

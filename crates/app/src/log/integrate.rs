@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use tallystick_core::{Digest32, Fact, fact::CHAIN_START};
-use tallystick_log::{HASH_BYTES, LogError, TILE_LEVELS, TileEdge, TileId, leaf_hash, tiles_in_level};
+use tallystick_log::{
+    HASH_BYTES, LogError, SignedCheckpoint, TILE_LEVELS, TileEdge, TileId, leaf_hash, tiles_in_level,
+    verify_consistency,
+};
 
-use super::TreeError;
+use super::{LogReader, TreeError};
 use crate::port::{
     journal::{Journal, StoreError},
     limits::PAGE_MAX,
@@ -54,6 +57,19 @@ impl Integrator {
         }
     }
 
+    /// That the tree in the store is one that goes on from what was published: nothing is signed on a damaged one.
+    async fn check(&self, tree: &TileEdge) -> Result<(), TreeError> {
+        let Some(published) = self.store.log_state().await?.published else { return Ok(()) };
+        let signed = SignedCheckpoint::parse(&published.note)?;
+        let (old, root) = (signed.unverified(), tree.root()?);
+        if old.size() == tree.size() {
+            return if *old.root() == root { Ok(()) } else { Err(LogError::RootMismatch.into()) };
+        }
+        let reader = LogReader::new(Arc::clone(&self.journal), Arc::clone(&self.store));
+        let proof = reader.consistency(old.size(), tree.size()).await?;
+        Ok(verify_consistency(old.size(), tree.size(), &proof, old.root(), &root)?)
+    }
+
     /// The edge as the store holds it.
     async fn load(&self) -> Result<Edge, TreeError> {
         let size = self.store.log_state().await?.size;
@@ -71,6 +87,7 @@ impl Integrator {
             found.map(|(_, hashes)| hashes.clone()).ok_or(TreeError::Tree(LogError::BadTile))
         };
         let tree = TileEdge::load(size, read)?;
+        self.check(&tree).await?;
         let head = match size.checked_sub(1) {
             None => CHAIN_START,
             Some(before) => {

@@ -15,6 +15,8 @@ use crate::port::{
 
 /// How long all witnesses together may take for one checkpoint.
 const WITNESS_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long the others are waited for once enough have cosigned.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(250);
 /// How often one witness is asked for one checkpoint: it may tell another size each time.
 const TRIES_MAX: usize = 3;
 
@@ -96,8 +98,11 @@ impl Publisher {
             let asking = ask(Arc::clone(&known.witness), known.size, self.reader.clone(), signed.clone());
             asked.spawn(async move { (at, tokio::time::timeout(WITNESS_TIME_MAX, asking).await) });
         }
-        let (mut signatures, mut rollback) = (Vec::new(), None);
-        while let Some(answer) = asked.join_next().await {
+        let (mut signatures, mut rollbacks) = (Vec::new(), Vec::new());
+        loop {
+            // Once there are enough, the others have a moment more.
+            let patience = if signatures.len() >= self.policy.k() { GRACE } else { WITNESS_TIME_MAX };
+            let Ok(Some(answer)) = tokio::time::timeout(patience, asked.join_next()).await else { break };
             let Ok((at, answer)) = answer else {
                 tracing::error!("asking a witness ended in a panic");
                 continue;
@@ -112,11 +117,20 @@ impl Publisher {
                 Ok(Err(Unasked::Witness(error))) => {
                     tracing::warn!(witness = %name, code = %error.code(), "a witness did not cosign: {error}");
                 }
-                Ok(Err(Unasked::Tree(error))) => rollback = Some(error),
+                Ok(Err(Unasked::Tree(error @ TreeError::Rollback { .. }))) => {
+                    tracing::error!(witness = %name, code = %error.code(), "{error}");
+                    rollbacks.push(error);
+                }
+                Ok(Err(Unasked::Tree(error))) => return Err(error),
                 Err(_) => tracing::warn!(witness = %name, "a witness did not answer in time"),
             }
         }
-        rollback.map_or(Ok(signatures), Err)
+        // A size is told without a signature. It counts if as many tell it as leave too few to cosign: fewer could lie.
+        let honest = self.witnesses.len().saturating_sub(self.policy.k());
+        match rollbacks.pop() {
+            Some(error) if rollbacks.len() >= honest => Err(error),
+            _ => Ok(signatures),
+        }
     }
 }
 
@@ -143,6 +157,10 @@ async fn ask(
     for _ in 1..TRIES_MAX {
         match try_once(&*witness, old_size, &reader, &signed).await? {
             Err(WitnessError::Behind { size: theirs }) if theirs > size => {
+                if reader.has(theirs).await.map_err(TreeError::from)? {
+                    let newer = "another process has asked for a newer checkpoint".to_owned();
+                    return Err(Unasked::Witness(WitnessError::Unavailable(newer)));
+                }
                 let witness = witness.key().name().as_str().to_owned();
                 return Err(TreeError::Rollback { witness, theirs, ours: size }.into());
             }

@@ -33,23 +33,43 @@ impl LogReader {
         Ok(self.store.log_state().await?.published.map(|published| published.note))
     }
 
-    /// The bytes of a tile of hashes (C2SP tlog-tiles). Nothing if the tree has not come so far.
+    /// The bytes of a tile of hashes (C2SP tlog-tiles). Nothing if the published tree has not come so far: what has not
+    /// been published may still be lost, and what was served holds for ever.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn tile(&self, id: TileId) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.published_size().await? < leaves_to(id).unwrap_or(u64::MAX) {
+            return Ok(None);
+        }
+        self.stored(id).await
+    }
+
+    /// Whether the journal has a fact of this number.
+    pub(super) async fn has(&self, seq: u64) -> Result<bool, StoreError> {
+        let Some(before) = seq.checked_sub(1) else { return Ok(true) };
+        Ok(self.journal.facts(before, 1).await?.first().is_some_and(|fact| fact.seq == seq))
+    }
+
+    async fn published_size(&self) -> Result<u64, StoreError> {
+        Ok(self.store.log_state().await?.published.map_or(0, |published| published.size))
+    }
+
+    /// The same of the tree as it is stored.
+    async fn stored(&self, id: TileId) -> Result<Option<Vec<u8>>, StoreError> {
         let hashes = self.store.log_tile(id.level(), id.index()).await?;
         Ok(hashes.and_then(|hashes| hashes.get(..usize::from(id.width()) * HASH_BYTES).map(<[u8]>::to_vec)))
     }
 
-    /// An entry bundle (C2SP tlog-tiles): the entries under a tile of level 0. Nothing if the tree has not come so far.
+    /// An entry bundle (C2SP tlog-tiles): the entries under a tile of level 0. Nothing if the published tree has not come so
+    /// far.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn entries(&self, id: TileId) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(first) = id.index().checked_mul(256) else { return Ok(None) };
         let end = first.saturating_add(u64::from(id.width()));
-        if end > self.store.log_state().await?.size {
+        if end > self.published_size().await? {
             return Ok(None);
         }
         let facts = self.journal.facts(first, u32::from(id.width())).await?;
@@ -104,10 +124,16 @@ impl LogReader {
                 Err(ProveError::Log(error)) => return Err(TreeError::Tree(error)),
                 Err(ProveError::Read(Missing(id))) => id,
             };
-            let tile = self.tile(missing).await?.ok_or(TreeError::Tree(LogError::BadTile))?;
+            let tile = self.stored(missing).await?.ok_or(TreeError::Tree(LogError::BadTile))?;
             tiles.insert(missing, tile);
         }
     }
+}
+
+/// How many leaves a tree has at least that has this tile.
+fn leaves_to(id: TileId) -> Option<u64> {
+    let nodes = id.index().checked_mul(256)?.checked_add(u64::from(id.width()))?;
+    1u64.checked_shl(8 * u32::from(id.level())).and_then(|leaves| nodes.checked_mul(leaves))
 }
 
 /// A tile that has to be read first.

@@ -188,6 +188,47 @@ async fn a_journal_that_was_put_back_is_told_by_a_witness() {
     assert_eq!(worker.run_once().await, Err(rollback));
 }
 
+/// A size is no proof: one witness of three that tells a large one, lying or somebody on the way to it, stops nothing.
+#[tokio::test]
+async fn one_liar_among_the_witnesses_stops_nothing() {
+    let known = witnesses(3);
+    let ahead = Arc::new(MemoryStore::new());
+    append(&ahead, 20).await;
+    worker(&ahead, &known[2..], 1).run_once().await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    append(&store, 10).await;
+    assert_eq!(worker(&store, &known, 2).run_once().await, Ok(true));
+    assert_eq!(checkpoint(&store).await.unverified().size(), 10);
+    // Two of three are more than may lie.
+    worker(&ahead, &known[1..], 1).run_once().await.unwrap();
+    append(&store, 1).await;
+    worker(&ahead, &known[..2], 1).run_once().await.unwrap();
+    let refused = worker(&store, &known, 2).run_once().await;
+    assert!(matches!(refused, Err(TreeError::Rollback { theirs: 20, ours: 11, .. })), "{refused:?}");
+}
+
+/// Nothing is signed on a tree that does not go on from what was published.
+#[tokio::test]
+async fn a_damaged_edge_is_found_before_it_is_signed() {
+    for published in [true, false] {
+        let store = Arc::new(MemoryStore::new());
+        append(&store, 4).await;
+        worker(&store, &[], 0).run_once().await.unwrap();
+        let leaves: Vec<_> = store.facts(0, 10).await.unwrap().iter().map(|fact| leaf_hash(&fact.entry())).collect();
+        let mut turned = leaves.clone();
+        turned[2][0] ^= 1;
+        // As a disk would turn it: in the place of the tile that is there.
+        let more = if published { 0 } else { 1 };
+        turned.extend([leaf_hash(b"more")].iter().take(more));
+        let tiles = TileEdge::new().integrate(&turned).unwrap();
+        assert_eq!(store.integrate(4, 4 + more as u64, tiles).await, Ok(true));
+        append(&store, 3).await;
+        let found = worker(&store, &[], 0).run_once().await;
+        assert!(matches!(found, Err(TreeError::Tree(_))), "{found:?}");
+        assert_eq!(checkpoint(&store).await.unverified().size(), 4);
+    }
+}
+
 /// A node that tells another history to somebody else finds no witness for it, whether it is longer or not.
 #[tokio::test]
 async fn a_second_history_finds_no_witness() {

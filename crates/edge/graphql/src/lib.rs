@@ -7,7 +7,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! //! | `http` | routes, from bytes to a checked request and back |
+//! | `http` | routes, from bytes to a checked request and back |
 //! | `ws` | subscriptions over graphql-transport-ws |
 //! | `auth`, `replay` | NIP-98: who signed what; each event once |
 //! | `edge`, `quota` | who gets room when there is little |

@@ -32,8 +32,9 @@ use tallystick_core::{Coded, canonical};
 use tallystick_log::{LogPath, VerifierKey};
 use tokio::sync::Semaphore;
 
-/// Requests that read the store at once; more wait for a moment.
-const READS_MAX: usize = 16;
+/// Requests that read the store at once; more wait for a moment. The store has few readers, and whoever's money is held
+/// needs them too.
+const READS_MAX: usize = 2;
 /// How long a request waits for its turn.
 const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// For what never changes.

@@ -17,7 +17,7 @@ pub struct HttpWitnessConfig {
     /// Root certificates besides the system's, in DER.
     pub roots: Vec<Vec<u8>>,
     /// Speak without TLS to other machines too. A cosignature is checked all the same; who listens learns what the log
-    /// publishes anyway, and who meddles can only keep the witness away.
+    /// publishes anyway, and who meddles can keep the witness away, and tell a size that it never said: that alone stops no node.
     pub insecure: bool,
 }
 
