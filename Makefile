@@ -71,9 +71,9 @@ clippy: components ## lint
 	cargo clippy --locked -p tally -- -D warnings
 
 .PHONY: no-std
-no-std: setup ## build the log's verifier for a machine without an operating system
+no-std: setup ## build the log's verifier, without anchors, for a machine without an operating system
 	@scripts/setup --target $(BARE)
-	cargo build --locked -p tallystick-log --target $(BARE)
+	cargo build --locked -p tallystick-log --no-default-features --target $(BARE)
 
 .PHONY: deny
 deny: tools ## check licences, sources and duplicates of dependencies, and find unused ones

@@ -150,6 +150,19 @@ fn store(args: &Init) -> Result<String> {
     Ok(format!("{url}\n{file}"))
 }
 
+/// What a new configuration says of anchors.
+const ANCHOR: &str = r"
+# Anchors in Bitcoin: without the next line there are none, since they are paid from the node's coins on the chain.
+# [anchor]
+# So many new facts are reason for an anchor; after so many seconds, a single one is.
+# facts_max = 10000
+# interval_secs = 86400
+# After so many blocks without a confirmation the fee is raised, up to so many satoshi per vbyte.
+# bump_blocks = 6
+# fee_rate_max_sat_vb = 200
+
+";
+
 fn render(args: &Init) -> Result<String> {
     let rpc_url = args.rpc_url.clone().unwrap_or_else(|| usual_rpc_url(args.network));
     Ok(format!(
@@ -203,8 +216,7 @@ operators = {operators}
 # [[log.witnesses]]
 # url = "https://witness.example"
 # vkey = "witness.example+…"
-
-[policy]
+{ANCHOR}[policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100

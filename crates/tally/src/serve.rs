@@ -63,7 +63,8 @@ pub async fn run(args: Serve) -> Result<()> {
     });
     store.refresh(&app).await?;
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
-    tracing::info!(vkey = log_key.verifier().to_vkey(), "the log");
+    let log_vkey = log_key.verifier().clone();
+    tracing::info!(vkey = log_vkey.to_vkey(), "the log");
     let log = config.log.worker(log_key, store.journal(), store.log())?;
     let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring());
     let replica = match &store {
@@ -80,7 +81,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
     let api_stopping = async move { drop(api_stopping.await) };
-    let log = tallystick_log_edge::router(app.log());
+    let log = tallystick_log_edge::router(app.log(), log_vkey);
     let router = router(edge, app.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let (follower, waiting) = replica.map(Replica::split).unzip();

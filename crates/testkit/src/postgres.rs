@@ -106,6 +106,11 @@ impl Cluster {
         cluster
     }
 
+    /// Where the server keeps its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// Starts the server again, after [`Cluster::halt`].
     ///
     /// # Panics

@@ -8,7 +8,9 @@ fn may_use(room: &str, other: &str) -> bool {
     let (floor, other) = (room.split('/').next().unwrap_or(room), other.split('/').next().unwrap_or(other));
     match floor {
         "core" => false,
-        "domain" | "proofs" => other == "core",
+        "domain" => other == "core",
+        // Proofs may stand on one another: a bundle on the log's.
+        "proofs" => ["core", "proofs"].contains(&other),
         "app" => ["core", "domain", "proofs"].contains(&other),
         "postgres" | "nostr" => ["core", "domain", "proofs", "app"].contains(&other),
         // The journal and the Lightning node keep their tables in one database.

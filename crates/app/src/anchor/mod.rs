@@ -15,7 +15,7 @@
 //! | [`state`] | the anchors as these facts make them |
 //! | [`decide`](mod@decide) | from anchors and what is seen of the chain: the next step. Pure |
 //! | [`worker`] | looks, decides, does it, again and again |
-//! | [`export`] | an anchor's proofs, for others |
+//! | [`export`](mod@export) | an anchor's proofs, for others |
 //!
 //! # Invariants
 //! * A version is a fact before it is broadcast.

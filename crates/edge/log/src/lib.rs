@@ -5,6 +5,7 @@
 //! | `checkpoint` | the published checkpoint, a signed note with its cosignatures | changes |
 //! | `tile/<L>/<N>[.p/<W>]` | hashes of the tree | for ever |
 //! | `tile/entries/<N>[.p/<W>]` | entries: facts as everybody may see them | for ever |
+//! | `vkey` | the log's key (C2SP signed-note), for convenience: whoever relies on it got it from elsewhere | changes |
 //! | `proof/<SEQ>` | the proof that fact `SEQ` is under the published checkpoint (C2SP tlog-proof) | changes |
 //!
 //! Nothing is signed or asked for here, so nothing is counted by key: requests that read at once are limited together.
@@ -28,7 +29,7 @@ use tallystick_app::{
     port::journal::StoreError,
 };
 use tallystick_core::{Coded, canonical};
-use tallystick_log::LogPath;
+use tallystick_log::{LogPath, VerifierKey};
 use tokio::sync::Semaphore;
 
 /// Requests that read the store at once; more wait for a moment.
@@ -43,12 +44,13 @@ const ASK_AGAIN: &str = "public, no-cache";
 #[derive(Clone)]
 struct Edge {
     log: LogReader,
+    key: Arc<VerifierKey>,
     reads: Arc<Semaphore>,
 }
 
-/// The log below `/log/`.
-pub fn router(log: LogReader) -> Router {
-    let edge = Edge { log, reads: Arc::new(Semaphore::new(READS_MAX)) };
+/// The log below `/log/`, whose checkpoints this key signs.
+pub fn router(log: LogReader, key: VerifierKey) -> Router {
+    let edge = Edge { log, key: Arc::new(key), reads: Arc::new(Semaphore::new(READS_MAX)) };
     Router::new().route("/log/{*path}", get(file)).with_state(edge)
 }
 
@@ -56,6 +58,9 @@ async fn file(State(edge): State<Edge>, Path(path): Path<String>, headers: Heade
     let Ok(Ok(_turn)) = tokio::time::timeout(WAIT_MAX, edge.reads.acquire()).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "busy\n").into_response();
     };
+    if path == "vkey" {
+        return File::text(format!("{}\n", edge.key.to_vkey()).into_bytes()).respond(&headers);
+    }
     match find(&edge.log, &path).await {
         Ok(Some(file)) => file.respond(&headers),
         Ok(None) => not_found(),

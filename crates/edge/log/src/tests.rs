@@ -23,7 +23,7 @@ async fn log() -> (Router, Arc<MemoryStore>) {
         store.append(fixture::append(n, 0)).await.unwrap();
     }
     publish(&store).await;
-    (router(LogReader::new(Arc::clone(&store) as _, Arc::clone(&store) as _)), store)
+    (router(LogReader::new(Arc::clone(&store) as _, Arc::clone(&store) as _), key().verifier().clone()), store)
 }
 
 async fn publish(store: &Arc<MemoryStore>) {
@@ -82,6 +82,7 @@ async fn files_are_served_with_how_long_they_hold() {
 #[tokio::test]
 async fn what_is_served_proves_every_fact() {
     let (router, store) = log().await;
+    assert_eq!(get(&router, "vkey", None).await.2, format!("{}\n", key().verifier().to_vkey()).into_bytes());
     let signed = SignedCheckpoint::parse(&get(&router, "checkpoint", None).await.2).unwrap();
     assert_eq!(signed.verify(key().verifier()).unwrap().size(), 300);
     let entries = get(&router, "tile/entries/001.p/44", None).await.2;

@@ -55,6 +55,15 @@ impl Record {
         }
     }
 
+    /// When the checkpoint was cosigned, in seconds since 1970; 0 if none was.
+    #[must_use]
+    pub const fn time_s(&self) -> u64 {
+        match self {
+            Self::Fresh => 0,
+            Self::Cosigned { time_s, .. } => *time_s,
+        }
+    }
+
     /// Reads the record of a log and checks that it is this witness's own.
     ///
     /// # Errors

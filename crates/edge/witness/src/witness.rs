@@ -112,7 +112,8 @@ impl Witness {
         // A panic while the lock was held leaves it unknown what the disk holds, as a failed write does.
         let mut state = watched.record.lock().map_err(|_| Refusal::Stopped)?;
         let record = state.as_ref().ok_or(Refusal::Stopped)?;
-        let now_s = self.clock.now().as_secs();
+        // A clock that was set back must not make two cosignatures say that the smaller tree was the later one.
+        let now_s = self.clock.now().as_secs().max(record.time_s());
         let last = record.head();
         let checkpoint = match request.verify(key, last) {
             Ok(checkpoint) => checkpoint,
@@ -160,12 +161,12 @@ impl Witness {
         let evidence = Evidence::new(checkpoint, request.checkpoint(), self.clock.now().as_secs());
         let size = evidence.size;
         match evidence.keep(self.evidence.as_ref(), log) {
-            Ok(kept) => tracing::error!(origin = log.origin(), size, kept, "THE LOG SHOWS TWO HISTORIES"),
+            Ok(kept) => tracing::error!(origin = log.origin(), size, kept, "the log shows two histories"),
             Err(error) => {
                 tracing::error!(
                     origin = log.origin(),
                     size,
-                    "THE LOG SHOWS TWO HISTORIES, not kept: {error}: {evidence:?}"
+                    "the log shows two histories, not kept: {error}: {evidence:?}"
                 );
             }
         }

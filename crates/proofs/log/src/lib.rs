@@ -12,6 +12,8 @@
 //! | [`bundle`] | an entry's proof in one text | C2SP tlog-proof |
 //! | [`anchor`] | checkpoints that Bitcoin vouches for | OpenTimestamps |
 //!
+//! [`anchor`] is a feature, on unless it is turned off: it needs a C compiler for the machine, the rest needs none.
+//!
 //! # Invariants
 //! * No std, no IO, no clock, no randomness: all comes in as arguments.
 //! * Every input is hostile: it has a limit, and no number up to 2^64 − 1 overflows or panics.
@@ -23,6 +25,7 @@
 
 extern crate alloc;
 
+#[cfg(feature = "anchor")]
 pub mod anchor;
 pub mod bundle;
 pub mod checkpoint;

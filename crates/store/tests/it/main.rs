@@ -4,6 +4,7 @@
 mod copy;
 mod damaging;
 mod postgres;
+mod powerless;
 mod sqlite;
 mod tampering;
 mod writing;

@@ -12,7 +12,7 @@ pub enum WitnessCommand {
     Init(WitnessInit),
     /// Begin to cosign a log. The witness must be stopped; it knows the log when it is started again
     AddLog(AddLog),
-    /// Run the witness: POST <submission prefix>/add-checkpoint (C2SP tlog-witness)
+    /// Run the witness: answer `add-checkpoint` under the submission prefix (C2SP tlog-witness)
     Serve(WitnessServe),
     /// Show the witness's key, its logs, and what it last cosigned for each
     Status(WitnessDir),
@@ -32,7 +32,7 @@ pub struct WitnessInit {
     /// Where it is to listen
     #[arg(long, default_value = "127.0.0.1:8090")]
     pub listen: SocketAddr,
-    /// The address under which logs reach it, such as <https://witness.example/w1>; needed to listen on 0.0.0.0 or [::]
+    /// The address under which logs reach it, such as <https://witness.example/w1>; needed to listen on all addresses
     #[arg(long)]
     pub submission_prefix: Option<String>,
     /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for

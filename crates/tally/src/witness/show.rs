@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tallystick_core::Digest32;
 use tallystick_witness::{Evidence, OsFolder, Record, TrustedLog};
 
 use super::{WitnessConfig, evidence_dir, records_dir};
@@ -20,10 +19,10 @@ pub(super) fn status(args: &WitnessDir) -> Result<()> {
     for log in &config.logs {
         let pieces = evidence.iter().filter(|(_, piece)| piece.as_ref().is_ok_and(|piece| piece.proves(log))).count();
         let mut shown = match Record::read(&records, log, &config.vkey) {
-            Ok(Record::Fresh) => json!({ "size": 0, "root": null, "cosigned_at": null }),
-            Ok(record @ Record::Cosigned { time_s, .. }) => {
-                let head = record.head();
-                json!({ "size": head.size, "root": Digest32(head.root).to_string(), "cosigned_at": time_s })
+            Ok(Record::Fresh) => json!({ "size": 0, "checkpoint": null, "cosigned_at": null }),
+            Ok(Record::Cosigned { checkpoint, time_s }) => {
+                let size = checkpoint.unverified().size();
+                json!({ "size": size, "checkpoint": checkpoint.to_string(), "cosigned_at": time_s })
             }
             Err(error) => {
                 bad += 1;

@@ -58,29 +58,28 @@ pub struct Home {
 
 /// A witness that runs. It is killed when this is dropped.
 pub struct Running {
-    /// Where it takes checkpoints.
-    pub prefix: String,
     child: Child,
     words: Lines<BufReader<ChildStderr>>,
     client: HttpWitness,
+    /// Where it takes checkpoints.
+    pub prefix: String,
 }
 
 impl Home {
     async fn make() -> Result<Self> {
-        Self::of(Log::new("x")?.key.verifier()).await
+        Self::of("witness.example/w1", ORIGIN, &Log::new("x")?.key.verifier().to_vkey()).await
     }
 
-    /// A witness of this log.
-    pub async fn of(log: &VerifierKey) -> Result<Self> {
+    /// A witness with this name, for one log.
+    pub async fn of(name: &str, origin: &str, log: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         fs::write(dir.path().join("passphrase"), "correct horse\n")?;
-        let init = ["init", "--name", "witness.example/w1", "--listen", "127.0.0.1:0", "--data-dir"];
+        let init = ["init", "--name", name, "--listen", "127.0.0.1:0", "--data-dir"];
         let made = tally(dir.path(), &init, true).await?;
         ensure!(made.status.success(), "{made:?}");
         let vkey = VerifierKey::parse(String::from_utf8(made.stdout)?.trim())?;
         let home = Self { dir, vkey };
-        let (origin, log) = (log.name().as_str(), log.to_vkey());
-        let added = home.tally(&["add-log", "--origin", origin, "--vkey", &log, "--data-dir"], false).await?;
+        let added = home.tally(&["add-log", "--origin", origin, "--vkey", log, "--data-dir"], false).await?;
         ensure!(added.status.success() && added.stdout.is_empty(), "{added:?}");
         Ok(home)
     }
@@ -101,7 +100,6 @@ impl Home {
         Ok(status["logs"][0].clone())
     }
 
-    /// What it last cosigned.
     pub async fn size(&self) -> Result<u64> {
         self.status().await?["size"].as_u64().context("a log has a size")
     }
@@ -117,7 +115,7 @@ impl Home {
             if line["fields"]["message"] == "the witness is up" {
                 let prefix = line["fields"]["submission_prefix"].as_str().context("it tells its address")?;
                 let client = HttpWitness::try_new(HttpWitnessConfig::new(prefix, self.vkey.clone()))?;
-                return Ok(Some(Running { prefix: prefix.to_owned(), child, words, client }));
+                return Ok(Some(Running { child, words, client, prefix: prefix.to_owned() }));
             }
         }
         let status = timeout(PATIENCE, child.wait()).await??;

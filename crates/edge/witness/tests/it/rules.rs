@@ -1,7 +1,7 @@
 //! What is cosigned, what is not, and with which status.
 
 use proptest::prelude::*;
-use tallystick_core::Coded;
+use tallystick_core::{Coded, Timestamp};
 use tallystick_log::*;
 use tallystick_testkit::cases;
 use tallystick_witness::{Evidence, Record, Refusal, StateError, TrustedLog, Witness};
@@ -28,6 +28,20 @@ fn a_log_grows_and_each_step_is_cosigned_with_the_time() {
     let witness = post.open();
     assert_eq!(ask(&witness, &log.body(33, 40)), Err(Refusal::OldSize { known: 40 }));
     ask(&witness, &log.body(40, 40)).unwrap();
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_take_cosignatures_with_it() {
+    let (log, post) = (Log::new(9), Post::new(2));
+    let cosigned_at = |old, new| {
+        let line = ask(&post.open(), &log.body(old, new)).unwrap();
+        post.key().verifier().verify(log.checkpoint(new).note().text(), &line).unwrap()
+    };
+    assert_eq!(cosigned_at(0, 3), Some(NOW_S));
+    post.clock.set(Timestamp::from_secs(NOW_S - 1_000));
+    assert_eq!((cosigned_at(3, 5), cosigned_at(5, 5)), (Some(NOW_S), Some(NOW_S)));
+    post.clock.set(Timestamp::from_secs(NOW_S + 7));
+    assert_eq!(cosigned_at(5, 9), Some(NOW_S + 7));
 }
 
 #[test]

@@ -124,6 +124,16 @@ fn a_chain_of_anchors_is_followed_from_its_genesis() {
 }
 
 #[test]
+fn golden_bytes_of_a_proof() {
+    let world = world(1, 1);
+    let proof = &world.anchors[0].1;
+    let tx = proof.tx().to_bytes();
+    assert_eq!(tx.len(), 137);
+    let rest = [&[1, 0, 0, 0, 1][..], &[0; 32]].concat();
+    assert_eq!(proof.to_bytes(), [b"tally-anchor\x01\x64\x00\x00\x00\x89\x00".as_slice(), &tx, &rest].concat());
+}
+
+#[test]
 fn five_confirmations_are_too_few() {
     let world = world(1, 2);
     let (text, proof) = &world.anchors[0];

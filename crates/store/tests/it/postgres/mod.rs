@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod lost;
 mod open;
+mod power;
 mod recovery;
 mod replicas;
 mod several;

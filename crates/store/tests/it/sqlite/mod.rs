@@ -5,4 +5,5 @@ mod contract;
 mod crash;
 mod damage;
 mod files;
+mod power;
 mod tampering;
