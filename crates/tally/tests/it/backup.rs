@@ -126,7 +126,8 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     theatre.stage.platform.stop().await?;
     let (shelf, dir) = (Shelf(tempfile::tempdir()?), theatre.stage.platform.dir().to_owned());
     let key = log_key(&Config::read(&dir)?, &lightning_dir(&dir), PASSPHRASE)?;
-    let home = Home::of("witness.example/w1", key.verifier().name().as_str(), &key.verifier().to_vkey()).await?;
+    let log = key.verifier();
+    let home = Home::of("witness.example/w1", log.name().as_str(), &log.to_vkey()).await?;
     let witness = home.start("").await?.context("it lives")?;
     let text = fs::read_to_string(dir.join(FILE))?;
     let named = format!("[[log.witnesses]]\nurl = \"{}\"\nvkey = \"{}\"\n", witness.prefix, home.vkey.to_vkey());
