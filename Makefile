@@ -102,5 +102,6 @@ hammer: setup ## load a throw-away node for 30 seconds, and check every reply, t
 bench: postgres ## measure what docs/benchmarks.md tells
 	cargo bench --locked -p tallystick-log
 	cargo bench --locked -p tallystick-store
+	cargo bench --locked -p tallystick-bundle
 	cargo bench --locked -p tallystick-lightning
 	cargo bench --locked -p tally
