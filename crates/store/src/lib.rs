@@ -10,6 +10,7 @@
 //! | `chain` | the end of the chain, and whether one fact follows another |
 //! | `columns` | a fact's body as columns |
 //! | `prepared` | an append whose turn has not come yet |
+//! | `alarm` | tells of a writer that ended by itself |
 //! | `error` | what both answer alike |
 //! | `backup` | backups of SQLite, in one file each, and back |
 //! | `copy` | copies SQLite into PostgreSQL |
@@ -81,6 +82,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod backup;
 mod chain;
 mod columns;

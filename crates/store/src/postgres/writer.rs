@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 use tallystick_app::port::journal::{AppendError, StoreError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::alarm::{Alarm, Listener};
 use crate::postgres::error::{Result, closed};
 use crate::postgres::plan::{Answer, Work};
 use crate::postgres::session::{Failure, Session};
@@ -25,35 +26,14 @@ struct Job {
 pub(crate) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
-    failed: watch::Receiver<bool>,
-}
-
-/// Tells of a task that ends before it was closed, a panic included.
-struct Alarm {
-    failed: watch::Sender<bool>,
-    armed: bool,
-}
-
-impl Alarm {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if self.armed {
-            self.failed.send_replace(true);
-        }
-    }
+    failed: Listener,
 }
 
 impl Writer {
     /// Starts the task.
     pub(crate) fn start(session: Session) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let (alarm, failed) = watch::channel(false);
-        let alarm = Alarm { failed: alarm, armed: true };
+        let (alarm, failed) = Alarm::armed();
         let task = tokio::spawn(async move {
             if run(session, waiting).await {
                 alarm.disarm();
@@ -74,11 +54,7 @@ impl Writer {
 
     /// Waits until the task has ended without having been closed.
     pub(crate) async fn failed(&self) {
-        let mut failed = self.failed.clone();
-        if failed.wait_for(|failed| *failed).await.is_err() {
-            // It was closed: nothing fails any more.
-            std::future::pending().await
-        }
+        self.failed.heard().await;
     }
 
     /// Writes what waits, then ends the task and its connection.

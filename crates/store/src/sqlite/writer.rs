@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use tallystick_app::port::journal::StoreError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
+use crate::alarm::{Alarm, Listener};
 use crate::sqlite::error::{Result, closed};
 use crate::sqlite::{ledger::Ledger, lock::LockFile};
 
@@ -23,35 +24,14 @@ type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 pub(crate) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    failed: watch::Receiver<bool>,
-}
-
-/// Tells of a thread that ends before it was closed, a panic included.
-struct Alarm {
-    failed: watch::Sender<bool>,
-    armed: bool,
-}
-
-impl Alarm {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if self.armed {
-            self.failed.send_replace(true);
-        }
-    }
+    failed: Listener,
 }
 
 impl Writer {
     /// Starts the thread. It holds `lock` until its connection is closed.
     pub(crate) fn start(ledger: Ledger, lock: LockFile) -> Result<Self> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let (alarm, failed) = watch::channel(false);
-        let alarm = Alarm { failed: alarm, armed: true };
+        let (alarm, failed) = Alarm::armed();
         let thread = Builder::new()
             .name("journal-writer".into())
             .spawn(move || {
@@ -91,11 +71,7 @@ impl Writer {
 
     /// Waits until the thread has ended without having been closed.
     pub(crate) async fn failed(&self) {
-        let mut failed = self.failed.clone();
-        if failed.wait_for(|failed| *failed).await.is_err() {
-            // It was closed: nothing fails any more.
-            std::future::pending().await
-        }
+        self.failed.heard().await;
     }
 
     /// Writes what waits, then ends the thread, its connection and its lock.
