@@ -11,6 +11,7 @@ use crate::postgres::error::{OrStore, Result, column};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_journal.sql"),
     include_str!("../../migrations/postgres/0002_replicas.sql"),
+    include_str!("../../migrations/postgres/0003_room.sql"),
 ];
 
 /// How many there are.
