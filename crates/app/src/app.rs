@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     error::AppError,
     port::{
-        journal::{Heads, Journal, StoreError},
+        journal::{Head, Heads, Journal, StoreError},
         log::LogStore,
         rail::{HoldRail, InvoiceReader},
         tasks::{TaskQuery, TaskReader},
@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     height: AtomicU32,
     /// Whether the disk has room to begin something.
     room: AtomicBool,
+    /// Whether the log is whole.
+    sound: AtomicBool,
     pub cache: Cache,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
@@ -65,7 +67,7 @@ pub(crate) struct Inner {
 }
 
 /// How far a journal that others write as well has been told of, and how far it has come.
-type Told = (watch::Receiver<u64>, Arc<dyn Heads>);
+type Told = (watch::Receiver<Head>, Arc<dyn Heads>);
 /// The rail, and the reader of its invoices.
 type Rail = (Arc<dyn HoldRail>, Arc<dyn InvoiceReader>);
 
@@ -97,6 +99,7 @@ impl App {
             told: OnceLock::new(),
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
+            sound: AtomicBool::new(true),
             cache: Cache::new(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),
@@ -129,6 +132,17 @@ impl App {
         self.0.room.store(room, Ordering::Release);
     }
 
+    /// Tells that the log is damaged: from now on the commands that need room are refused with [`AppError::Damaged`],
+    /// and all others go on.
+    pub fn begin_nothing(&self) {
+        self.0.sound.store(false, Ordering::Release);
+    }
+
+    /// Whether nothing is known to be damaged.
+    pub fn is_sound(&self) -> bool {
+        self.0.sound.load(Ordering::Acquire)
+    }
+
     /// Posts a task under the node's policy; who signed becomes its requester.
     ///
     /// # Errors
@@ -152,12 +166,20 @@ impl App {
     }
 
     async fn give(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
-        if begins(&command) && !self.0.room.load(Ordering::Acquire) {
-            return Err(AppError::Full);
+        if begins(&command) {
+            self.may_begin()?;
         }
         let ctx = self.ctx(request.author)?;
         self.admit(&request).await?;
         self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
+    }
+
+    fn may_begin(&self) -> Result<(), AppError> {
+        match (self.is_sound(), self.0.room.load(Ordering::Acquire)) {
+            (true, true) => Ok(()),
+            (true, false) => Err(AppError::Full),
+            (false, _) => Err(AppError::Damaged),
+        }
     }
 
     /// Remembers a request for good, so that it works once. [`App::ask`] does it by itself; what acts on a signed

@@ -36,6 +36,9 @@ pub enum AppError {
     /// The node has too little room on its disk to begin anything.
     #[error("the node's disk is almost full, so it begins nothing new; what has begun goes on. Try again later")]
     Full,
+    /// The node's log is damaged.
+    #[error("the node's log is damaged, so it begins nothing new; what has begun goes on. Its operator must look")]
+    Damaged,
     /// It was accepted, but its outcome is not there yet.
     #[error("accepted, but the outcome is still under way; ask for the task again")]
     Pending,
@@ -61,6 +64,7 @@ impl Coded for AppError {
             Self::Busy => Code("app.busy"),
             Self::Starting => Code("app.starting"),
             Self::Full => Code("app.full"),
+            Self::Damaged => Code("app.damaged"),
             Self::Pending => Code("app.pending"),
             Self::Erased => Code("app.erased"),
             Self::NotEnded => Code("app.not_ended"),

@@ -18,7 +18,7 @@ use crate::{
     erase::Erased,
     error::AppError,
     port::{
-        journal::{Heads, StoreError},
+        journal::{Head, Heads, StoreError},
         limits::PAGE_MAX,
     },
     road::replay,
@@ -37,7 +37,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Follower {
     app: App,
     heads: Arc<dyn Heads>,
-    told: watch::Sender<u64>,
+    told: watch::Sender<Head>,
     /// Tasks as of the last fact of theirs that was told.
     tasks: LruCache<Id<Task>, (State, u64)>,
 }
@@ -58,7 +58,7 @@ impl Follower {
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
-            let seen = *self.told.borrow();
+            let seen = self.told.borrow().seq;
             let step = async {
                 match self.tell_page(seen).await {
                     Ok(true) => {}
@@ -97,9 +97,15 @@ impl Follower {
         Ok(true)
     }
 
-    /// Tells of one append. What fails before it is told is told on the next try.
+    /// Tells of one append, which must follow what was told before: a database that was put back to an older state has
+    /// another history by now. What fails before it is told is told on the next try.
     async fn tell(&mut self, facts: &[Fact]) -> Result<(), AppError> {
-        let Some(last) = facts.last() else { return Ok(()) };
+        let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return Ok(()) };
+        let Head { seq, hash } = *self.told.borrow();
+        if first.prev != hash {
+            let why = format!("fact {} does not follow fact {seq} ({hash}), which was told before", first.seq);
+            return Err(StoreError::Corrupt(why).into());
+        }
         for erased in facts.iter().filter_map(Erased::of) {
             if let Ok(id) = task_of(&erased.stream) {
                 self.tasks.pop(&id);
@@ -111,7 +117,7 @@ impl Follower {
             Err(AppError::Erased) => {}
             told => told?,
         }
-        self.told.send_replace(last.seq);
+        self.told.send_replace(Head { seq: last.seq, hash: last.hash });
         Ok(())
     }
 
@@ -143,6 +149,11 @@ fn together(one: &Fact, next: &Fact) -> bool {
 }
 
 impl App {
+    /// The last fact that was told, if others write the journal as well.
+    pub fn told(&self) -> Option<Head> {
+        self.0.told.get().map(|(told, _)| *told.borrow())
+    }
+
     /// Waits until everything that is in the journal now has been told to those who listen to [`App::updates`]. At once
     /// if nobody else writes the journal.
     ///
@@ -151,8 +162,8 @@ impl App {
     pub async fn caught_up(&self) -> Result<(), AppError> {
         let Some((told, heads)) = self.0.told.get() else { return Ok(()) };
         let mut told = told.clone();
-        let head = heads.head().await?;
-        let wait = tokio::time::timeout(CATCH_UP_MAX, told.wait_for(|seq| *seq >= head)).await;
+        let head = heads.head().await?.seq;
+        let wait = tokio::time::timeout(CATCH_UP_MAX, told.wait_for(|told| told.seq >= head)).await;
         match wait {
             Ok(Ok(_)) => Ok(()),
             _ => Err(StoreError::Unavailable("the journal is not followed any more".into()).into()),

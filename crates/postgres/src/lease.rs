@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 use tallystick_app::port::journal::StoreError;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, types::ToSql};
+use uuid::Uuid;
 
 use crate::connect::connect_with;
 use crate::error::{OrStore, Result, column};
@@ -11,26 +12,33 @@ use crate::parts::Part;
 
 const PART: Part = Part {
     name: "leases",
-    migrations: &["CREATE TABLE leases (
-        name  text COLLATE \"C\" PRIMARY KEY,
-        owner text NOT NULL,
-        token bigint NOT NULL CHECK (token > 0),
-        until timestamptz NOT NULL
-    )"],
+    migrations: &[
+        "CREATE TABLE leases (
+            name  text COLLATE \"C\" PRIMARY KEY,
+            owner text NOT NULL,
+            token bigint NOT NULL CHECK (token > 0),
+            until timestamptz NOT NULL
+        )",
+        // Without a default from here on: a program that does not know of it takes no lease any more.
+        "ALTER TABLE leases ADD COLUMN nonce uuid NOT NULL DEFAULT gen_random_uuid();
+        ALTER TABLE leases ALTER COLUMN nonce DROP DEFAULT",
+    ],
 };
 
-/// Locks a lease's row and answers a row if the token is still the newest: for a transaction that writes under the
-/// lease, as its first statement. `$1` is the lease's name, `$2` its token. As long as the transaction runs nobody can
+/// Locks a lease's row and answers a row if token and nonce are still the newest: for a transaction that writes under the
+/// lease, as its first statement. `$1` is the lease's name, `$2` its token, `$3` its nonce. As long as the transaction runs nobody can
 /// take the lease; whoever takes it afterwards sees what it wrote.
-pub const FENCE: &str = "SELECT 1 FROM leases WHERE name = $1 AND token = $2 FOR UPDATE";
+pub const FENCE: &str = "SELECT 1 FROM leases WHERE name = $1 AND token = $2 AND nonce = $3 FOR UPDATE";
 
-const TAKE: &str = "INSERT INTO leases (name, owner, token, until)
-    VALUES ($1, $2, 1, clock_timestamp() + $3::bigint * interval '1 millisecond')
-    ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, token = leases.token + 1, until = excluded.until
-    WHERE leases.until <= clock_timestamp() RETURNING token";
-const RENEW: &str = "UPDATE leases SET until = clock_timestamp() + $3::bigint * interval '1 millisecond'
-    WHERE name = $1 AND token = $2";
-const RELEASE: &str = "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND token = $2";
+const TAKE: &str = "INSERT INTO leases (name, owner, token, nonce, until)
+    VALUES ($1, $2, 1, gen_random_uuid(), clock_timestamp() + $3::bigint * interval '1 millisecond')
+    ON CONFLICT (name) DO UPDATE SET
+        owner = excluded.owner, token = leases.token + 1, nonce = excluded.nonce, until = excluded.until
+    WHERE leases.until <= clock_timestamp() RETURNING token, nonce";
+const RENEW: &str = "UPDATE leases SET until = clock_timestamp() + $4::bigint * interval '1 millisecond'
+    WHERE name = $1 AND token = $2 AND nonce = $3";
+const RELEASE: &str = "UPDATE leases SET until = clock_timestamp()
+    WHERE name = $1 AND token = $2 AND nonce = $3";
 const READ: &str = "SELECT name, owner, token,
     (extract(epoch FROM until - clock_timestamp()) * 1000)::bigint FROM leases ORDER BY name";
 /// A lease that was renewed and then lost in a crash of the server would be taken by somebody else: so it waits for the
@@ -43,8 +51,10 @@ const SETTINGS: &str =
 pub struct Lease {
     /// Its name.
     pub name: &'static str,
-    /// Larger than the token of every holder before.
+    /// Larger than the token of every holder before, as far as the database remembers.
     pub token: i64,
+    /// No other holder's: a database that was put back to an older state gives the same token to somebody else.
+    pub nonce: Uuid,
 }
 
 /// A lease as the database has it.
@@ -86,7 +96,7 @@ impl Leases {
         let owner = self.owner.clone();
         let client = self.client().await?;
         let row = client.query_opt(TAKE, &[&name, &owner, &millis(lasts)]).await.or_store()?;
-        row.map(|row| Ok(Lease { name, token: column(&row, 0)? })).transpose()
+        row.map(|row| Ok(Lease { name, token: column(&row, 0)?, nonce: column(&row, 1)? })).transpose()
     }
 
     /// Renews the lease: it lasts so long from now on. False if somebody else has it.
@@ -95,7 +105,8 @@ impl Leases {
     /// [`StoreError::Unavailable`] if the server does not answer; ask again while there is time.
     pub async fn renew(&mut self, lease: Lease, lasts: Duration) -> Result<bool> {
         let client = self.client().await?;
-        let renewed = client.execute(RENEW, &[&lease.name, &lease.token, &millis(lasts)]).await.or_store()?;
+        let values: [&(dyn ToSql + Sync); 4] = [&lease.name, &lease.token, &lease.nonce, &millis(lasts)];
+        let renewed = client.execute(RENEW, &values).await.or_store()?;
         Ok(renewed == 1)
     }
 
@@ -104,7 +115,7 @@ impl Leases {
     /// # Errors
     /// [`StoreError::Unavailable`] if the server does not answer; the lease ends by itself then.
     pub async fn release(&mut self, lease: Lease) -> Result<()> {
-        self.client().await?.execute(RELEASE, &[&lease.name, &lease.token]).await.or_store()?;
+        self.client().await?.execute(RELEASE, &[&lease.name, &lease.token, &lease.nonce]).await.or_store()?;
         Ok(())
     }
 

@@ -9,8 +9,9 @@
 //! | `error` | PostgreSQL's errors in the port's words |
 //!
 //! # Invariants
-//! * A lease has one holder at a time, and its token grows with every new holder. Whoever writes under a lease locks
-//!   its row in the same transaction and finds its own token there, or writes nothing ([`FENCE`]).
+//! * A lease has one holder at a time. Its token grows with every new holder, and its nonce is nobody else's, also where
+//!   the database forgot a holder. Whoever writes under a lease locks its row in the same transaction and finds its own
+//!   token and nonce there, or writes nothing ([`FENCE`]).
 //! * Times of leases are the database's own; no clock of a process decides who may take one.
 
 #![forbid(unsafe_code)]

@@ -84,8 +84,8 @@ async fn fill(store: &SqliteStore, tasks: u64) {
 }
 
 /// How long after its answer an append was under the published checkpoint.
-async fn lags(store: &SqliteStore, worker: LogWorker, first: u64) -> Vec<Duration> {
-    let running = tokio::spawn(worker.run());
+async fn lags(store: &SqliteStore, mut worker: LogWorker, first: u64) -> Vec<Duration> {
+    let running = tokio::spawn(async move { worker.run().await });
     let mut waiting = std::collections::VecDeque::new();
     let mut lags = Vec::new();
     for n in 0..LAG_ROUNDS {

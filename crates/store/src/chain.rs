@@ -1,19 +1,11 @@
 //! The chain, whatever holds it: its end, and whether one fact follows another.
 
+pub(crate) use tallystick_app::port::journal::Head;
 use tallystick_app::port::journal::StoreError;
-use tallystick_core::fact::{CHAIN_START, authority_digest};
+use tallystick_core::fact::authority_digest;
 use tallystick_core::{Authority, Body, Digest32, Fact, NostrKey, canonical};
 
 use crate::error::Result;
-
-/// The end of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// The last fact's sequence number; 0 before the first.
-    pub(crate) seq: u64,
-    /// The last fact's hash.
-    pub(crate) hash: Digest32,
-}
 
 impl Kept {
     /// The authority, if it is still there.
@@ -25,58 +17,53 @@ impl Kept {
     }
 }
 
-impl Head {
-    /// Before the first fact.
-    pub(crate) const START: Self = Self { seq: 0, hash: CHAIN_START };
+/// The head that the last fact makes, checked: the fact's own hash, and that it is the one that was written last.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(crate) fn checked(last: Option<Fact>, written: Head) -> Result<Head> {
+    let head = match last {
+        Some(last) if last.link() != last.hash => return Err(bad(last.seq, "does not match its hash")),
+        Some(last) if !last.body.is_sound() => return Err(bad(last.seq, OPENS_NOTHING)),
+        Some(last) => Head { seq: last.seq, hash: last.hash },
+        None => Head::START,
+    };
+    check_end(head, written)?;
+    Ok(head)
+}
 
-    /// The head that the last fact makes, checked: the fact's own hash, and that it is the one that was written last.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub(crate) fn checked(last: Option<Fact>, written: Self) -> Result<Self> {
-        let head = match last {
-            Some(last) if last.link() != last.hash => return Err(bad(last.seq, "does not match its hash")),
-            Some(last) if !last.body.is_sound() => return Err(bad(last.seq, OPENS_NOTHING)),
-            Some(last) => Self { seq: last.seq, hash: last.hash },
-            None => Self::START,
-        };
-        head.is(written)?;
-        Ok(head)
+/// Checks that the chain ends where it was written last.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(crate) fn check_end(end: Head, written: Head) -> Result<()> {
+    if end == written {
+        return Ok(());
     }
+    Err(StoreError::Corrupt(format!(
+        "the chain ends with fact {} ({}), but written last was fact {} ({})",
+        end.seq, end.hash, written.seq, written.hash
+    )))
+}
 
-    /// Checks that the chain, which ends here, ends where it was written last.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub(crate) fn is(self, written: Self) -> Result<()> {
-        if self == written {
-            return Ok(());
-        }
-        Err(StoreError::Corrupt(format!(
-            "the chain ends with fact {} ({}), but written last was fact {} ({})",
-            self.seq, self.hash, written.seq, written.hash
-        )))
+/// The head after `fact`, which must follow this one.
+///
+/// # Errors
+/// [`StoreError::Corrupt`], naming the fact.
+pub(crate) fn link(head: Head, fact: &Fact) -> Result<Head> {
+    if fact.seq != head.seq + 1 {
+        return Err(bad(head.seq + 1, "is missing"));
     }
-
-    /// The head after `fact`, which must follow this one.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`], naming the fact.
-    pub(crate) fn link(self, fact: &Fact) -> Result<Self> {
-        if fact.seq != self.seq + 1 {
-            return Err(bad(self.seq + 1, "is missing"));
-        }
-        if fact.prev != self.hash {
-            return Err(bad(fact.seq, "does not follow the fact before it"));
-        }
-        if fact.hash != fact.link() {
-            return Err(bad(fact.seq, "does not match its hash"));
-        }
-        if !fact.body.is_sound() {
-            return Err(bad(fact.seq, OPENS_NOTHING));
-        }
-        Ok(Self { seq: fact.seq, hash: fact.hash })
+    if fact.prev != head.hash {
+        return Err(bad(fact.seq, "does not follow the fact before it"));
     }
+    if fact.hash != fact.link() {
+        return Err(bad(fact.seq, "does not match its hash"));
+    }
+    if !fact.body.is_sound() {
+        return Err(bad(fact.seq, OPENS_NOTHING));
+    }
+    Ok(Head { seq: fact.seq, hash: fact.hash })
 }
 
 /// A key in a row.

@@ -9,6 +9,7 @@
 //! | [`init`] | `tally init` |
 //! | [`descriptors`] | as many files open as all connections may need |
 //! | [`disk`] | nothing new is begun when the disk is almost full |
+//! | [`mark`] | the newest fact that is known: a journal that was put back does not hold it |
 //! | [`store`] | where everything is kept; `tally store` |
 //! | [`backup`] | `tally backup` |
 //! | [`restore`], [`newest`] | `tally restore`; whether anyone has seen more than a backup holds |
@@ -39,6 +40,7 @@ pub mod disk;
 pub mod hammer;
 pub mod init;
 pub mod log;
+pub mod mark;
 pub mod newest;
 pub mod owner;
 pub mod replica;

@@ -26,7 +26,7 @@ pub struct Held {
 /// What was heard of others.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Who has seen more, as a sentence each.
+    /// Who has seen more, or another history, as a sentence each.
     pub more: Vec<TreeError>,
     /// Who has seen no more: name and size.
     pub no_more: Vec<(String, u64)>,
@@ -116,6 +116,9 @@ impl Held {
                 (name, Ok(_)) => heard.no_more.push((name, ours)),
                 (name, Err(WitnessError::Behind { size })) if size > ours => heard.more(name, size, ours),
                 (name, Err(WitnessError::Behind { size })) => heard.no_more.push((name, size)),
+                (witness, Err(WitnessError::OtherHistory(_))) => {
+                    heard.more.push(TreeError::Fork { witness, theirs: ours, ours });
+                }
                 (name, Err(error)) => heard.silent.push((name, error)),
             }
         }

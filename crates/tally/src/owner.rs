@@ -14,6 +14,7 @@ use tallystick_app::{
     },
 };
 use tallystick_bitcoin::RpcClient;
+use tallystick_core::Coded;
 use tallystick_lightning::{Database, LightningNode, OpenedNode};
 use tallystick_postgres::PostgresOptions;
 use tallystick_store::PostgresStore;
@@ -21,6 +22,7 @@ use tallystick_store::PostgresStore;
 use crate::{
     anchor::Anchoring,
     config::Config,
+    mark::Mark,
     replica::{Keeper, Waiting},
     standby::{Door, follow_height},
 };
@@ -29,14 +31,19 @@ use crate::{
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 const LOOK_REGTEST: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// How long a start waits for what witnesses have seen.
+const WITNESS_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+const MUST_NOT_GO_ON: &str = "the journal's log must not go on";
+
 /// What runs where the Lightning node is, from the moment that it is.
 pub struct Owner {
     app: App,
     crash: Crash,
     door: Arc<Door>,
     running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
-    log: Mutex<Option<LogWorker>>,
+    log: tokio::sync::Mutex<LogWorker>,
     anchors: Option<Anchoring>,
+    mark: Arc<Mark>,
     keeper: Mutex<Option<Keeper>>,
 }
 
@@ -85,10 +92,17 @@ impl Replica {
 impl Owner {
     /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does, and so does
     /// anchoring, if it is wanted.
-    pub fn new(app: App, crash: Crash, known: NodeInfo, log: LogWorker, anchors: Option<Anchoring>) -> Self {
+    pub fn new(
+        app: App,
+        crash: Crash,
+        known: NodeInfo,
+        log: LogWorker,
+        anchors: Option<Anchoring>,
+        mark: Arc<Mark>,
+    ) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
-        let (running, log, keeper) = (OnceLock::new(), Mutex::new(Some(log)), Mutex::default());
-        Self { app, crash, door, running, log, anchors, keeper }
+        let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
+        Self { app, crash, door, running, log, anchors, mark, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -99,8 +113,9 @@ impl Owner {
     /// Starts the node, connects its rail, and starts outbox and timers. `epoch` is the lease's token, if there is one.
     ///
     /// # Errors
-    /// If the node does not start.
+    /// If the journal was put back to an older state, or the node does not start.
     pub async fn start(&self, sealed: OpenedNode, epoch: Option<u64>) -> Result<()> {
+        self.look_back().await?;
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
         let workers = match epoch {
@@ -114,6 +129,25 @@ impl Owner {
         Ok(())
     }
 
+    /// Whether the journal is older than it was, by what this process knows and by what witnesses have seen. Channels that
+    /// went back with it must not be opened. Witnesses that say nothing now are asked again by the log's worker: money
+    /// in flight does not wait for them.
+    async fn look_back(&self) -> Result<()> {
+        self.mark.look().await?;
+        let mut log = self.log.lock().await;
+        match tokio::time::timeout(WITNESS_TIME_MAX, log.run_once()).await {
+            Ok(Err(error)) if error.is_rollback() => Err(anyhow!(error).context(MUST_NOT_GO_ON)),
+            Ok(Ok(true)) => Ok(()),
+            // Whatever else is wrong is told when it is tried again.
+            _ => {
+                tracing::warn!(
+                    "the log is not published yet: the witnesses may have seen more than this journal holds"
+                );
+                Ok(())
+            }
+        }
+    }
+
     /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails.
     pub async fn work(&self, turn: Option<Turn>) -> Error {
         if let Some(turn) = turn
@@ -122,14 +156,28 @@ impl Owner {
             return error.context("the Lightning node cannot be taken over");
         }
         let Some((node, workers)) = self.running.get() else { return anyhow!("there is no Lightning node") };
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(log) = log else { return anyhow!("there is no log") };
         tokio::select! {
             () = node.failed() => anyhow!("the Lightning node's database failed; nothing leaves the node any more"),
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
-            error = log.run() => anyhow!(error).context("the journal's log must not go on"),
+            error = self.publish() => error,
             never = anchor(&self.app, node, self.anchors) => match never {},
         }
+    }
+
+    /// Keeps the log up to date. A log that is damaged ends there, and nothing new is begun on it; what has begun goes on:
+    /// a node that ended would leave the money that it holds to its channels' timeouts.
+    async fn publish(&self) -> Error {
+        let error = self.log.lock().await.run().await;
+        if error.is_rollback() {
+            return anyhow!(error).context(MUST_NOT_GO_ON);
+        }
+        tracing::error!(
+            code = %error.code(),
+            "the log is damaged: nothing more is published, and no task is posted, taken or funded; what has begun goes \
+            on: {error}"
+        );
+        self.app.begin_nothing();
+        std::future::pending().await
     }
 
     async fn take_over(&self, turn: Turn) -> Result<()> {

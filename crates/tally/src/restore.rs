@@ -15,7 +15,7 @@ use std::{
 };
 use tallystick_app::{
     fsck::{Damage, Fsck},
-    port::tasks::TaskRebuild as _,
+    port::{journal::Head, tasks::TaskRebuild as _},
 };
 use tallystick_core::Coded;
 use tallystick_lightning::{LightningNode, SEED_FILE};
@@ -27,6 +27,7 @@ use crate::{
     cli::RestoreArgs,
     config::{Config, FILE},
     init::lightning_dir,
+    mark,
     newest::{self, Heard, Held},
     secret,
     store::JOURNAL,
@@ -47,10 +48,11 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
     let text = String::from_utf8(take(&enclosed, FILE)?.to_vec()).context("the configuration is no text")?;
     let config = Config::parse(&text, stage.path()).with_context(|| format!("in the backup's {FILE}"))?;
     let key = reseal(&stage, &passphrase, &enclosed, args.birth_height, &config)?;
-    let facts = check(&stage, &config, &key, &args).await?;
+    let head = check(&stage, &config, &key, &args).await?;
+    mark::write(&stage.path().join(mark::FILE), head)?;
     secret::write_private(&stage.path().join(FILE), &text)?;
     settle(stage, &data_dir)?;
-    println!("{} has {facts} facts, sound from the first, and the seed", data_dir.display());
+    println!("{} has {} facts, sound from the first, and the seed", data_dir.display(), head.seq);
     println!(
         "It has no channels. If the old node's {} survived whole, and nothing has run on it since, move it here before the \
         first start; never use an older copy of it. Else what is on the chain comes back by the seed.",
@@ -103,15 +105,15 @@ pub fn log_key(config: &Config, lightning: &Path, passphrase: &str) -> Result<Si
     config.log.key(node.public(), &seed)
 }
 
-/// Checks the journal from its first fact, and that nobody has seen more of it. Answers how many facts there are.
-async fn check(stage: &TempDir, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<u64> {
+/// Checks the journal from its first fact, and that nobody has seen more of it. Answers its last one.
+async fn check(stage: &TempDir, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<Head> {
     let store = SqliteStore::open(stage.path().join(JOURNAL))?;
     let outcome = check_store(&store, config, key, args).await;
     store.close().await;
     outcome
 }
 
-async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<u64> {
+async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<Head> {
     let shared = Arc::new(store.clone());
     let witnesses = config.log.witnesses()?;
     // Which witnesses cosigned is not asked here: they may have been others when the backup was made.
@@ -153,7 +155,7 @@ async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, arg
         ),
         Err(why) => return Err(why.context("not restored; --force-rollback would go on all the same")),
     }
-    Ok(held.size())
+    Ok(store.head().await?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     descriptors, disk,
     init::lightning_dir,
+    mark::Mark,
     owner::{Crash, Owner, Replica},
     secret,
     signal::StopSignals,
@@ -61,12 +62,14 @@ pub async fn run(args: Serve) -> Result<()> {
         key: sealed.node_key(),
         policy: config.policy.policy()?,
     });
+    // Before anything is written.
+    let mark = Arc::new(Mark::open(&config.data_dir, store.clone(), app.clone()).await?);
     store.refresh(&app).await?;
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
     let log = config.log.worker(log_key, store.journal(), store.log())?;
-    let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring());
+    let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring(), Arc::clone(&mark));
     let replica = match &store {
         NodeStore::Sqlite(_) => {
             owner.start(sealed, None).await?;
@@ -90,6 +93,7 @@ pub async fn run(args: Serve) -> Result<()> {
         never = disk::watch(&app, config.data_dir.clone()) => match never {},
         () = told_to_stop(&mut signals, args.until_stdin_closes) => Ok(()),
         error = Box::pin(owner.work(waiting)) => Err(error),
+        error = mark.watch() => Err(error),
         () = store.failed() => Err(anyhow!("the journal takes no more writes")),
         () = failed(follower.as_ref()) => Err(anyhow!("the journal is not followed any more: subscribers would hear nothing")),
     };
@@ -103,6 +107,7 @@ pub async fn run(args: Serve) -> Result<()> {
     if let Some(follower) = follower {
         follower.stop().await;
     }
+    mark.close().await;
     store.close().await;
     outcome
 }

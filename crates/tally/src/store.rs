@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 use tallystick_app::{
     App,
     port::{
-        journal::Journal,
+        journal::{Head, Journal},
         log::LogStore,
         tasks::{TaskReader, TaskRebuild},
     },
@@ -86,6 +86,17 @@ impl NodeStore {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),
         }
+    }
+
+    /// The last fact.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn head(&self) -> Result<Head> {
+        Ok(match self {
+            Self::Sqlite(store) => store.head().await?,
+            Self::Postgres(store, _) => store.head().await?,
+        })
     }
 
     /// Checks the last facts.

@@ -49,6 +49,9 @@ impl Witness for SimWitness {
         let mut last = lock(&self.last);
         let checkpoint = request.verify(&self.log, *last).map_err(|error| match error {
             LogError::OldSize { known, .. } => WitnessError::Behind { size: known },
+            other @ (LogError::TwoTrees { .. } | LogError::RootMismatch) => {
+                WitnessError::OtherHistory(other.to_string())
+            }
             other => WitnessError::Refused(other.to_string()),
         })?;
         *last = TreeHead { size: checkpoint.size(), root: *checkpoint.root() };

@@ -54,6 +54,19 @@ pub enum TreeError {
         /// The size here.
         ours: u64,
     },
+    /// A witness has cosigned what this journal does not begin with: it was put back and went on, or there are two.
+    #[error(
+        "{witness} has cosigned a tree of {theirs} facts that the {ours} facts of this journal do not begin with: it was \
+        put back to an older state and went on from there, or two nodes have used its key"
+    )]
+    Fork {
+        /// The witness's name.
+        witness: String,
+        /// The size that it cosigned.
+        theirs: u64,
+        /// The size here.
+        ours: u64,
+    },
     /// The fact is not in the tree yet.
     #[error("the log has not come to fact {seq} yet; its published checkpoint holds {size}")]
     NotYet {
@@ -64,12 +77,19 @@ pub enum TreeError {
     },
 }
 
+impl TreeError {
+    /// Whether witnesses have seen another journal than this one.
+    pub fn is_rollback(&self) -> bool {
+        matches!(self, Self::Rollback { .. } | Self::Fork { .. })
+    }
+}
+
 impl Coded for TreeError {
     fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
             Self::Tree(error) => Code(error.code()),
-            Self::Rollback { .. } => Code("log.rollback"),
+            Self::Rollback { .. } | Self::Fork { .. } => Code("log.rollback"),
             Self::NotYet { .. } => Code("log.not_yet"),
         }
     }

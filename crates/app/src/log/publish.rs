@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tallystick_core::Coded;
 use tallystick_log::{
     AddCheckpoint, Checkpoint, LogError, NoteSignature, SignedCheckpoint, SigningKey, TileEdge, WitnessPolicy,
+    verify_consistency,
 };
 use tokio::task::JoinSet;
 
@@ -60,7 +61,8 @@ impl Publisher {
     /// journal that was put back to an older state may have nothing new to publish.
     ///
     /// # Errors
-    /// [`TreeError::Rollback`] if a witness has seen more than there is; else as the store fails.
+    /// [`TreeError::Rollback`] or [`TreeError::Fork`] if witnesses have seen more than there is, or another history; else
+    /// as the store fails.
     pub(super) async fn publish(&mut self, tree: &TileEdge) -> Result<bool, TreeError> {
         let published = self.store.log_state().await?.published.map_or(0, |published| published.size);
         if published > tree.size() || (published == tree.size() && self.asked) {
@@ -117,7 +119,7 @@ impl Publisher {
                 Ok(Err(Unasked::Witness(error))) => {
                     tracing::warn!(witness = %name, code = %error.code(), "a witness did not cosign: {error}");
                 }
-                Ok(Err(Unasked::Tree(error @ TreeError::Rollback { .. }))) => {
+                Ok(Err(Unasked::Tree(error))) if error.is_rollback() => {
                     tracing::error!(witness = %name, code = %error.code(), "{error}");
                     rollbacks.push(error);
                 }
@@ -125,7 +127,7 @@ impl Publisher {
                 Err(_) => tracing::warn!(witness = %name, "a witness did not answer in time"),
             }
         }
-        // A size is told without a signature. It counts if as many tell it as leave too few to cosign: fewer could lie.
+        // It is told without a signature. It counts if as many tell it as leave too few to cosign: fewer could lie.
         let honest = self.witnesses.len().saturating_sub(self.policy.k());
         match rollbacks.pop() {
             Some(error) if rollbacks.len() >= honest => Err(error),
@@ -153,24 +155,30 @@ async fn ask(
     reader: LogReader,
     signed: SignedCheckpoint,
 ) -> Result<NoteSignature, Unasked> {
-    let size = signed.unverified().size();
-    for _ in 1..TRIES_MAX {
+    let (size, name) = (signed.unverified().size(), witness.key().name().as_str().to_owned());
+    let mut tries = 0;
+    loop {
+        tries += 1;
         match try_once(&*witness, old_size, &reader, &signed).await? {
             Err(WitnessError::Behind { size: theirs }) if theirs > size => {
                 if reader.has(theirs).await.map_err(TreeError::from)? {
                     let newer = "another process has asked for a newer checkpoint".to_owned();
                     return Err(Unasked::Witness(WitnessError::Unavailable(newer)));
                 }
-                let witness = witness.key().name().as_str().to_owned();
-                return Err(TreeError::Rollback { witness, theirs, ours: size }.into());
+                return Err(TreeError::Rollback { witness: name, theirs, ours: size }.into());
             }
-            Err(WitnessError::Behind { size: theirs }) => old_size = theirs,
+            Err(WitnessError::Behind { size: theirs }) if tries < TRIES_MAX => old_size = theirs,
+            Err(WitnessError::OtherHistory(_)) if old_size > 0 => {
+                return Err(TreeError::Fork { witness: name, theirs: old_size, ours: size }.into());
+            }
             answer => return answer.map_err(Unasked::Witness),
         }
     }
-    try_once(&*witness, old_size, &reader, &signed).await?.map_err(Unasked::Witness)
 }
 
+/// # Errors
+/// [`TreeError`] if no proof can be made, or the one that was made does not hold: what a witness says of it is nothing
+/// then.
 async fn try_once(
     witness: &dyn Witness,
     old_size: u64,
@@ -183,5 +191,10 @@ async fn try_once(
         same if same == size => Vec::new(),
         older => reader.consistency(older, size).await?,
     };
-    Ok(witness.add_checkpoint(&AddCheckpoint::try_new(old_size, proof, signed.clone())?).await)
+    let answer = witness.add_checkpoint(&AddCheckpoint::try_new(old_size, proof.clone(), signed.clone())?).await;
+    if old_size > 0 && matches!(answer, Err(WitnessError::OtherHistory(_))) {
+        let old_root = reader.root(old_size).await?;
+        verify_consistency(old_size, size, &proof, &old_root, signed.unverified().root())?;
+    }
+    Ok(answer)
 }

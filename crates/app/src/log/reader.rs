@@ -107,6 +107,14 @@ impl LogReader {
         self.with_tiles(size, |prover| prover.consistency(old_size)).await
     }
 
+    /// The root of the tree of the first `size` facts.
+    ///
+    /// # Errors
+    /// [`TreeError`].
+    pub(super) async fn root(&self, size: u64) -> Result<Hash, TreeError> {
+        self.with_tiles(size, |prover| prover.root()).await
+    }
+
     /// Runs a proof, reading the tiles that it asks for between tries: a prover does not wait, and a store does.
     async fn with_tiles<T>(
         &self,

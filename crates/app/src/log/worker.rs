@@ -58,11 +58,11 @@ impl LogWorker {
         self.publisher.publish(tree).await
     }
 
-    /// Works until it is dropped, or must not go on.
+    /// Works until this is dropped, or it must not go on.
     ///
     /// # Errors
     /// What no other try can mend: a damaged journal or tree, or a journal that was put back to an older state.
-    pub async fn run(mut self) -> TreeError {
+    pub async fn run(&mut self) -> TreeError {
         let mut pause = self.interval;
         loop {
             match self.run_once().await {

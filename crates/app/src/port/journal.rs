@@ -8,7 +8,7 @@
 //!   [`Journal::stream`] is always whole.
 
 use async_trait::async_trait;
-use tallystick_core::{Authority, BlockHeight, Body, Code, Coded, Digest32, Fact, Id, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Body, Code, Coded, Digest32, Fact, Id, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Task;
 
 use super::tasks::TaskRow;
@@ -160,14 +160,28 @@ impl Coded for StoreError {
     }
 }
 
+/// The end of the chain, as it is or as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The last fact's sequence number; 0 before the first.
+    pub seq: u64,
+    /// The last fact's hash.
+    pub hash: Digest32,
+}
+
+impl Head {
+    /// Before the first fact.
+    pub const START: Self = Self { seq: 0, hash: CHAIN_START };
+}
+
 /// Tells how far a journal has come that others write as well.
 #[async_trait]
 pub trait Heads: Send + Sync {
-    /// The number of the last fact; 0 if there is none.
+    /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn head(&self) -> Result<u64, StoreError>;
+    async fn head(&self) -> Result<Head, StoreError>;
 
     /// Waits until there are facts after `seq`, as far as is known. It may know late, or wait on when there are some:
     /// who waits should look by itself from time to time.

@@ -34,8 +34,11 @@ pub enum WitnessError {
         /// Leaves in the tree that it last cosigned.
         size: u64,
     },
-    /// The witness does not cosign this (HTTP status 400, 403, 404, 413 or 422; 409 if it knows another tree of this
-    /// size). Asking again will not help.
+    /// The tree that the witness last cosigned is none that this one begins with (HTTP status 422; 409 if it is another one
+    /// of this size): it has seen another history. That is what it says; it proves nothing.
+    #[error("the witness has cosigned another history: {0}")]
+    OtherHistory(String),
+    /// The witness does not cosign this (HTTP status 400, 403, 404 or 413). Asking again will not help.
     #[error("the witness refuses: {0}")]
     Refused(String),
     /// No answer, or one that says *later*: ask again later.
@@ -50,6 +53,7 @@ impl Coded for WitnessError {
     fn code(&self) -> Code {
         match self {
             Self::Behind { .. } => Code("witness.behind"),
+            Self::OtherHistory(_) => Code("witness.other_history"),
             Self::Refused(_) => Code("witness.refused"),
             Self::Unavailable(_) => Code("witness.unavailable"),
             Self::Nonsense(_) => Code("witness.nonsense"),

@@ -10,7 +10,7 @@ use std::{
 };
 use tallystick_app::{
     App, TaskUpdate, Workers,
-    port::journal::{Heads, Journal, StoreError},
+    port::journal::{Head, Heads, Journal, StoreError},
 };
 use tallystick_testkit::{
     MemoryStore,
@@ -35,10 +35,10 @@ impl Told {
 
 #[async_trait]
 impl Heads for Told {
-    async fn head(&self) -> Result<u64, StoreError> {
-        let mut head = 0;
-        while let Some(last) = self.store.facts(head, 1_000).await?.last() {
-            head = last.seq;
+    async fn head(&self) -> Result<Head, StoreError> {
+        let mut head = Head::START;
+        while let Some(last) = self.store.facts(head.seq, 1_000).await?.last() {
+            head = Head { seq: last.seq, hash: last.hash };
         }
         Ok(head)
     }
@@ -46,7 +46,7 @@ impl Heads for Told {
     async fn beyond(&self, seq: u64) {
         loop {
             let written = self.written.notified();
-            if !self.deaf.load(Ordering::Acquire) && self.head().await.is_ok_and(|head| head > seq) {
+            if !self.deaf.load(Ordering::Acquire) && self.head().await.is_ok_and(|head| head.seq > seq) {
                 return;
             }
             written.await;
@@ -142,4 +142,26 @@ async fn effects_that_another_replica_asks_for_are_performed_here() {
     for follower in followers {
         follower.stop().await;
     }
+}
+
+/// A database that was put back to an older state, and went on from there: what it holds now follows nothing that was
+/// told.
+#[tokio::test(start_paused = true)]
+async fn another_history_is_not_told() {
+    let (world, before) = (World::new(), World::new());
+    before.start().task_at(task(8), &[20_000], "open").await;
+    let node = world.start();
+    node.task_at(task(9), &[20_000], "open").await;
+    // As long as the other, with another fact in its place.
+    assert_eq!(world.count().await, before.count().await);
+    let heads = Told::new(&before);
+    let follower = Workers::follow(&node.app, Arc::clone(&heads) as _).await.unwrap();
+    let (told, mut updates) = (node.app.told(), node.app.updates());
+    assert_eq!(told, Some(heads.head().await.unwrap()));
+    node.cancel(task(9), requester()).await.unwrap();
+    // Far longer than it takes to look: time passes as soon as everybody waits.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(updates.try_recv().is_err(), "another history was told");
+    assert_eq!(node.app.told(), told);
+    follower.stop().await;
 }

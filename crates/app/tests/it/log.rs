@@ -207,6 +207,39 @@ async fn one_liar_among_the_witnesses_stops_nothing() {
     assert!(matches!(refused, Err(TreeError::Rollback { theirs: 20, ours: 11, .. })), "{refused:?}");
 }
 
+/// Nor does one that tells of another history.
+#[tokio::test]
+async fn one_liar_that_tells_of_another_history_stops_nothing() {
+    let known = witnesses(3);
+    let other = Arc::new(MemoryStore::new());
+    other.append(fixture::append(77, 0)).await.unwrap();
+    worker(&other, &known[2..], 1).run_once().await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    append(&store, 10).await;
+    assert_eq!(worker(&store, &known, 2).run_once().await, Ok(true));
+    assert_eq!(checkpoint(&store).await.unverified().size(), 10);
+}
+
+/// A witness that refuses a proof made from a damaged tile has not seen another history.
+#[tokio::test]
+async fn a_wrong_proof_of_our_own_is_damage() {
+    let (known, store) = (witnesses(2), Arc::new(MemoryStore::new()));
+    let mut worker = worker(&store, &known, 1);
+    append(&store, 100).await;
+    assert_eq!(worker.run_once().await, Ok(true));
+    known[1].set_silent(true);
+    append(&store, 200).await;
+    assert_eq!(worker.run_once().await, Ok(true));
+    let mut leaves: Vec<_> = store.facts(0, 256).await.unwrap().iter().map(|fact| leaf_hash(&fact.entry())).collect();
+    leaves[150][0] ^= 1;
+    let tiles = TileEdge::new().integrate(&leaves).unwrap().into_iter().filter(|tile| tile.id.level() == 0).collect();
+    assert_eq!(store.integrate(300, 300, tiles).await, Ok(true));
+    known[1].set_silent(false);
+    append(&store, 1).await;
+    let found = worker.run_once().await;
+    assert!(matches!(found, Err(TreeError::Tree(_))), "{found:?}");
+}
+
 /// Nothing is signed on a tree that does not go on from what was published.
 #[tokio::test]
 async fn a_damaged_edge_is_found_before_it_is_signed() {
@@ -229,7 +262,8 @@ async fn a_damaged_edge_is_found_before_it_is_signed() {
     }
 }
 
-/// A node that tells another history to somebody else finds no witness for it, whether it is longer or not.
+/// A node that tells another history to somebody else finds no witness for it, whether it is longer or not, and is told
+/// so: it was put back, perhaps, and had gone on before its witnesses were asked.
 #[tokio::test]
 async fn a_second_history_finds_no_witness() {
     let known = witnesses(3);
@@ -243,7 +277,8 @@ async fn a_second_history_finds_no_witness() {
             another.facts = vec![fixture::public("test.other", vec![1])];
             other.append(another).await.unwrap();
         }
-        assert_eq!(worker(&other, &known, 2).run_once().await, Ok(false), "{more}");
+        let refused = worker(&other, &known, 2).run_once().await;
+        assert!(matches!(refused, Err(TreeError::Fork { theirs: 10, ours, .. }) if ours == more), "{refused:?}");
         assert_eq!(reader(&other).checkpoint().await, Ok(None));
     }
 }

@@ -28,6 +28,29 @@ async fn without_room_nothing_begins() {
     world.check().await;
 }
 
+/// Nor on a damaged log, whatever room there is.
+#[tokio::test]
+async fn on_a_damaged_log_nothing_begins_and_what_has_begun_ends() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "held").await;
+    node.task_at(task(1), &[1_000], "open").await;
+    assert!(node.app.is_sound());
+    node.app.begin_nothing();
+    node.app.set_room(true);
+    assert!(!node.app.is_sound());
+    let refused = node.app.create(task(2), terms(&[1_000]), world.signed(requester())).await;
+    assert_eq!(refused, Err(AppError::Damaged));
+    assert_eq!(AppError::Damaged.code().0, "app.damaged");
+    assert_eq!(node.accept(task(1), worker(), node.invoices(&[1_000])).await, Err(AppError::Damaged));
+    node.submit(task(0)).await.unwrap();
+    node.approve(task(0)).await.unwrap();
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "settled");
+    assert_eq!(world.gains(), price(20_000));
+    world.check().await;
+}
+
 #[tokio::test]
 async fn without_room_what_has_begun_ends() {
     let world = World::new();

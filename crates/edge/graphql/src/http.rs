@@ -51,6 +51,8 @@ async fn health(State(edge): State<Arc<Edge>>) -> HttpResponse {
     let BlockHeight(height) = edge.app.height();
     let (status, word) = match height {
         0 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        // Whoever has begun something must still be let through.
+        _ if !edge.app.is_sound() => (StatusCode::OK, "damaged"),
         _ => (StatusCode::OK, "ok"),
     };
     (status, Json(serde_json::json!({ "status": word, "height": height }))).into_response()

@@ -1,7 +1,7 @@
 //! One holder at a time, by the database's clock.
 
 use std::time::{Duration, Instant};
-use tallystick_postgres::{FENCE, Leases, connect};
+use tallystick_postgres::{FENCE, Lease, Leases, connect};
 
 use super::fresh;
 
@@ -68,6 +68,44 @@ async fn many_at_once_and_one_gets_it() {
     assert_eq!(set.join_all().await.into_iter().flatten().count(), 1);
 }
 
+/// A standby that was behind has taken over: it does not know of the last holder, and gives its token to another.
+#[tokio::test]
+async fn a_holder_that_the_database_forgot_has_lost_it() {
+    let options = fresh();
+    let mut one = Leases::open(options.clone(), "one".to_owned()).await.unwrap();
+    let mut two = Leases::open(options.clone(), "two".to_owned()).await.unwrap();
+    let client = connect(&options).await.unwrap();
+    let lost = one.take("a", LONG).await.unwrap().unwrap();
+    client.execute("DELETE FROM leases", &[]).await.unwrap();
+    let taken = two.take("a", LONG).await.unwrap().unwrap();
+    assert_eq!(taken.token, lost.token);
+    assert_eq!(one.renew(lost, LONG).await, Ok(false));
+    one.release(lost).await.unwrap();
+    assert_eq!(one.take("a", LONG).await, Ok(None), "what is another's is not given back");
+    let fence = async |lease: Lease| client.query(FENCE, &[&"a", &lease.token, &lease.nonce]).await.unwrap().len();
+    assert_eq!((fence(lost).await, fence(taken).await), (0, 1));
+    assert_eq!(two.renew(taken, LONG).await, Ok(true));
+}
+
+/// A database that had leases before they had a nonce: its holder keeps the row, nobody who knows no nonce takes it again.
+#[tokio::test]
+async fn leases_of_an_older_program_are_brought_up_to_date() {
+    let options = fresh();
+    drop(Leases::open(options.clone(), "one".to_owned()).await.unwrap());
+    let client = connect(&options).await.unwrap();
+    let old = "ALTER TABLE leases DROP COLUMN nonce; UPDATE tallystick_parts SET version = 1 WHERE part = 'leases';
+        INSERT INTO leases VALUES ('a', 'old', 7, clock_timestamp() + interval '1 minute')";
+    client.batch_execute(old).await.unwrap();
+    let mut two = Leases::open(options, "two".to_owned()).await.unwrap();
+    assert_eq!(two.take("a", LONG).await, Ok(None), "the old program has it still");
+    let renew = "UPDATE leases SET until = clock_timestamp() WHERE name = 'a' AND token = 7";
+    assert_eq!(client.execute(renew, &[]).await.unwrap(), 1);
+    let take = "INSERT INTO leases (name, owner, token, until) VALUES ('a', 'old', 1, clock_timestamp())
+        ON CONFLICT (name) DO UPDATE SET token = leases.token + 1";
+    client.execute(take, &[]).await.unwrap_err();
+    assert_eq!(two.take("a", LONG).await.unwrap().unwrap().token, 8);
+}
+
 /// A transaction that has found its token there keeps others from taking the lease until it is through, even if the
 /// lease's time is over; one that comes later finds that it is gone.
 #[tokio::test]
@@ -78,7 +116,7 @@ async fn the_fence_holds_while_a_transaction_runs() {
     let lease = one.take("a", Duration::ZERO).await.unwrap().unwrap();
     let client = connect(&options).await.unwrap();
     client.batch_execute("BEGIN").await.unwrap();
-    assert_eq!(client.query(FENCE, &[&"a", &lease.token]).await.unwrap().len(), 1);
+    assert_eq!(client.query(FENCE, &[&"a", &lease.token, &lease.nonce]).await.unwrap().len(), 1);
     let taking = tokio::spawn(async move { two.take("a", LONG).await });
     let limit = Instant::now() + SOON;
     let watcher = connect(&options).await.unwrap();
@@ -88,7 +126,7 @@ async fn the_fence_holds_while_a_transaction_runs() {
     client.batch_execute("COMMIT").await.unwrap();
     let next = taking.await.unwrap().unwrap().unwrap();
     assert_eq!(next.token, lease.token + 1);
-    assert!(client.query(FENCE, &[&"a", &lease.token]).await.unwrap().is_empty());
+    assert!(client.query(FENCE, &[&"a", &lease.token, &lease.nonce]).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ pub(crate) fn read(
     match status.as_u16() {
         200 => cosignature(request, key, body),
         409 if is_size(content_type) => behind(request, body),
-        400 | 403 | 404 | 409 | 413 | 422 => Err(WitnessError::Refused(sentence(status, body))),
+        409 | 422 => Err(WitnessError::OtherHistory(sentence(status, body))),
+        400 | 403 | 404 | 413 => Err(WitnessError::Refused(sentence(status, body))),
         408 | 429 | 500..=599 => Err(WitnessError::Unavailable(sentence(status, body))),
         _ => Err(WitnessError::Nonsense(sentence(status, body))),
     }
@@ -45,7 +46,7 @@ fn behind(request: &AddCheckpoint, body: &[u8]) -> Result<NoteSignature, Witness
     let size = witness::parse_size(body).map_err(|error| WitnessError::Nonsense(error.to_string()))?;
     // Starting again from the same size would be answered the same, for ever.
     if size == request.old_size() {
-        return Err(WitnessError::Refused(format!("it knows another tree of {size} leaves")));
+        return Err(WitnessError::OtherHistory(format!("it knows another tree of {size} leaves")));
     }
     Err(WitnessError::Behind { size })
 }

@@ -7,7 +7,7 @@ use tallystick_app::port::journal::StoreError;
 
 use super::place::{Place, unavailable};
 use super::{APPLICATION_ID, BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, check_pages, seal};
-use crate::chain::Head;
+use crate::chain::{self, Head};
 use crate::error::Result;
 use crate::sqlite::{facts, identify, or_store, reader, verify_page};
 
@@ -90,7 +90,7 @@ fn check(copy: &Connection) -> Result<Head> {
         }
         head = next;
     }
-    head.is(facts::head(copy)?)?;
+    chain::check_end(head, facts::head(copy)?)?;
     Ok(head)
 }
 

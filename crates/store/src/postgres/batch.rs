@@ -120,7 +120,7 @@ fn check_ends(ends: &[tokio_postgres::Row], written: Head, known: Head) -> Resul
         let found = head_of(row, 1)?;
         if column::<i32>(row, 0)? == 1 { same = found } else { end = found }
     }
-    end.is(written)?;
+    chain::check_end(end, written)?;
     if same == known {
         return Ok(());
     }

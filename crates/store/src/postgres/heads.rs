@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::future::poll_fn;
 use std::time::Duration;
-use tallystick_app::port::journal::{Heads, StoreError};
+use tallystick_app::port::journal::{Head, Heads, StoreError};
 use tallystick_postgres::PostgresOptions;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -37,8 +37,8 @@ impl PostgresHeads {
 
 #[async_trait]
 impl Heads for PostgresHeads {
-    async fn head(&self) -> Result<u64, StoreError> {
-        Ok(facts::head(&**self.readers.get().await?).await?.seq)
+    async fn head(&self) -> Result<Head, StoreError> {
+        facts::head(&**self.readers.get().await?).await
     }
 
     async fn beyond(&self, seq: u64) {

@@ -6,7 +6,7 @@ use tallystick_postgres::PostgresOptions;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::{Client, Error};
 
-use crate::chain::Head;
+use crate::chain::{self, Head};
 use crate::postgres::error::{OrStore, Result, is_bad_value, is_fatal, is_passing, store_error};
 use crate::postgres::plan::{Answer, Plan, Work};
 use crate::postgres::statements::Statements;
@@ -164,7 +164,7 @@ async fn read_head(client: &Client) -> Result<Head> {
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.or_store()?;
     let (last, written) = (facts::last(client).await?, facts::head(client).await?);
     client.batch_execute("COMMIT").await.or_store()?;
-    Head::checked(last, written)
+    chain::checked(last, written)
 }
 
 async fn in_time<T>(step: impl Future<Output = T>) -> Option<T> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
-use tallystick_app::port::journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Head, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
 use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
@@ -11,7 +11,7 @@ use tallystick_escrow::Task;
 use tallystick_log::Tile;
 use tallystick_postgres::PostgresOptions;
 
-use crate::chain::{Head, Kept};
+use crate::chain::Kept;
 use crate::postgres::error::{Result, closed};
 use crate::postgres::{
     facts,
@@ -115,6 +115,14 @@ impl PostgresStore {
     pub async fn verify_tail(&self, count: u64) -> Result<u64, StoreError> {
         let head = verify::tail(&self.inner.readers.get().await?, count).await?;
         self.verify_after(head).await
+    }
+
+    /// The last fact; [`Head::START`] if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        facts::head(&**self.inner.readers.get().await?).await
     }
 
     async fn verify_after(&self, start: Head) -> Result<u64> {

@@ -31,7 +31,7 @@ pub(crate) async fn page(conn: &Object, mut head: Head) -> Result<Head> {
     let predecessors = predecessors(conn, &page).await?;
     let authorities = authorities(conn, &page).await?;
     for fact in &page {
-        head = head.link(fact)?;
+        head = chain::link(head, fact)?;
         chain::check_predecessor(fact, predecessors.get(&fact.seq).copied())?;
         let bytes = authorities.get(&fact.authority);
         let read = bytes.map(|bytes| chain::decode_authority(fact.authority, bytes.as_deref())).transpose();

@@ -4,14 +4,11 @@ use rusqlite::params;
 use tallystick_app::port::journal::{AppendError, Appended, NewFact, Reservation, StoreError};
 use tallystick_core::{Digest32, Fact};
 
+use crate::chain::Head;
 use crate::columns;
 pub(crate) use crate::prepared::Prepared;
 use crate::sqlite::error::Result;
-use crate::sqlite::{
-    facts,
-    ledger::{Head, Ledger},
-    outbox, tasks,
-};
+use crate::sqlite::{facts, ledger::Ledger, outbox, tasks};
 
 const ADD_AUTHORITY: &str = "INSERT INTO authorities (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const ADD_FACT: &str = "INSERT INTO facts (seq, stream, version, kind, body, commitment, salt, authority, recorded_at,

@@ -4,10 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
 use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
 
-use crate::chain::{self, Kept};
+use crate::chain::{self, Head, Kept};
 use crate::columns;
 use crate::sqlite::error::{OrStore, Result};
-use crate::sqlite::ledger::Head;
 
 const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts

@@ -5,16 +5,15 @@ use std::cell::Cell;
 use std::fmt::Display;
 use tallystick_app::port::journal::StoreError;
 
+use crate::chain::{self, Head};
 use crate::sqlite::{
     error::{OrStore, Result, is_fatal, store_error},
     facts,
 };
 
-pub(crate) use crate::chain::Head;
-
 /// Reads the head, and checks the last fact: its own hash, and that it is the one that was written last.
 fn read_head(conn: &Connection) -> Result<Head> {
-    Head::checked(facts::last(conn)?, facts::head(conn)?)
+    chain::checked(facts::last(conn)?, facts::head(conn)?)
 }
 
 const WRITE_HEAD: &str = "UPDATE head SET seq = ?1, hash = ?2";

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::{fmt, path::Path, path::PathBuf, sync::Arc};
-use tallystick_app::port::journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError};
+use tallystick_app::port::journal::{Append, AppendError, Appended, Head, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
 use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
@@ -13,14 +13,8 @@ use tallystick_log::Tile;
 use crate::chain::Kept;
 use crate::sqlite::error::{OrStore, Result};
 use crate::sqlite::{
-    append::Prepared,
-    facts, file,
-    ledger::{Head, Ledger},
-    lock::LockFile,
-    log, outbox,
-    readers::Readers,
-    requests, schema, tasks, verify,
-    writer::Writer,
+    append::Prepared, facts, file, ledger::Ledger, lock::LockFile, log, outbox, readers::Readers, requests, schema,
+    tasks, verify, writer::Writer,
 };
 
 /// The store on one SQLite file. A clone is the same store.
@@ -95,6 +89,14 @@ impl SqliteStore {
         if let Ok(Err(error)) = cut {
             tracing::warn!(%error, "what was erased stays in the write-ahead log for a while");
         }
+    }
+
+    /// The last fact; [`Head::START`] if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        self.inner.readers.read(facts::head).await
     }
 
     async fn verify_after(&self, start: Head) -> Result<u64> {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_core::Fact;
 
-use crate::chain;
+use crate::chain::{self, Head};
 use crate::sqlite::error::{OrStore, Result};
-use crate::sqlite::{facts, ledger::Head};
+use crate::sqlite::facts;
 
 const SEQ_OF: &str = "SELECT seq FROM facts WHERE stream = ?1 AND version = ?2";
 
@@ -25,7 +25,7 @@ pub(crate) fn tail(conn: &Connection, count: u64) -> Result<Head> {
 pub(crate) fn page(conn: &Connection, mut head: Head) -> Result<Head> {
     let mut checked = BTreeSet::new();
     for fact in facts::after(conn, head.seq, PAGE_MAX)? {
-        head = head.link(&fact)?;
+        head = chain::link(head, &fact)?;
         predecessor(conn, &fact)?;
         if checked.insert(fact.authority) {
             chain::check_authority(&fact, facts::authority(conn, fact.authority))?;

@@ -110,7 +110,8 @@ fn run(mut ledger: Ledger, mut waiting: mpsc::Receiver<Job>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::{append::Prepared, facts, ledger::Head, schema};
+    use crate::chain::Head;
+    use crate::sqlite::{append::Prepared, facts, schema};
     use rusqlite::config::DbConfig;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};

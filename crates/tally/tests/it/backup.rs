@@ -103,6 +103,7 @@ async fn is_caught(dir: &Path) -> Result<()> {
     let words: [&OsStr; 3] = ["serve".as_ref(), "--data-dir".as_ref(), dir.as_ref()];
     let (well, said) = tally(&words).await?;
     ensure!(!well && said.contains("has cosigned a tree of"), "{said}");
+    ensure!(!said.contains("the Lightning node is up"), "its channels were opened: {said}");
     Ok(())
 }
 

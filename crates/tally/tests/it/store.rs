@@ -12,6 +12,7 @@ use std::{
 use tally::demo::{LOOK, Platform, STEP_MAX};
 use tallystick_app::port::operator::NodeOperator;
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
+use tallystick_postgres::{PostgresOptions, connect};
 use tallystick_testkit::Cluster;
 
 use crate::driver::{Driver, End};
@@ -115,6 +116,42 @@ async fn a_node_moves_to_postgresql_with_its_channels() -> Result<()> {
     let status = store(&["status", "--data-dir", from], &[])?;
     assert!(told(&status).starts_with("PostgreSQL") && told(&status).contains("lease    lightning"), "{status:?}");
     theatre.close().await
+}
+
+/// A replica of an older version leaves a database alone that a newer one has changed, whichever part it changed.
+#[test]
+fn a_database_of_a_newer_version_is_refused() -> Result<()> {
+    let cluster = Cluster::start(&[]);
+    let dir = tempfile::tempdir()?;
+    let url = cluster.database();
+    let node = Platform::init_on(Path::new(BINARY), dir.path(), &nowhere(), &url)?;
+    let place = node.dir().to_str().context("UTF-8")?;
+    let migrated = store(&["migrate", "--data-dir", place], &[])?;
+    assert!(migrated.status.success(), "{migrated:?}");
+    let runtime = tokio::runtime::Runtime::new()?;
+    let execute = |sql: &str| {
+        runtime.block_on(async {
+            let client = connect(&PostgresOptions::try_new(&url)?).await?;
+            anyhow::Ok(client.batch_execute(sql).await?)
+        })
+    };
+    let parts = [
+        ("UPDATE tallystick_schema SET version = version", "schema version 10"),
+        ("UPDATE tallystick_parts SET version = version", "of leases"),
+        ("UPDATE tallystick_parts SET version = version", "of lightning"),
+    ];
+    for (update, told_of) in parts {
+        let only = told_of.strip_prefix("of ").map_or_else(String::new, |part| format!(" WHERE part = '{part}'"));
+        execute(&format!("{update} + 1000{only}"))?;
+        let passphrase = node.dir().join("passphrase");
+        let serve = ["serve", "--data-dir", place, "--passphrase-file"];
+        let served = Command::new(BINARY).args(serve).arg(&passphrase).output()?;
+        let refused = told(&served);
+        assert!(!served.status.success() && refused.contains(told_of), "{refused}");
+        assert!(refused.contains("run a newer one"), "{refused}");
+        execute(&format!("{update} - 1000{only}"))?;
+    }
+    Ok(())
 }
 
 /// A node that was stopped for longer than its lease lasts writes nothing when it wakes: it ends.

@@ -57,14 +57,15 @@ async fn a_wrong_cosignature_is_nonsense() {
 
 #[tokio::test]
 async fn each_status_has_its_meaning() {
-    let (refused, later, nonsense) = ("witness.refused", "witness.unavailable", "witness.nonsense");
+    let (refused, other) = ("witness.refused", "witness.other_history");
+    let (later, nonsense) = ("witness.unavailable", "witness.nonsense");
     let cases = [
         (400, refused),
         (403, refused),
         (404, refused),
-        (409, refused),
+        (409, other),
         (413, refused),
-        (422, refused),
+        (422, other),
         (408, later),
         (429, later),
         (500, later),
@@ -89,7 +90,7 @@ async fn a_size_tells_where_to_start() {
     assert_eq!(asked(http(409, SIZE, "5\n")).await, Err(WitnessError::Behind { size: 5 }));
     assert_eq!(asked(http(409, "Text/X.tlog.size; charset=utf-8", "0\n")).await, Err(WitnessError::Behind { size: 0 }));
     // From there the request has started already: asking again would never end.
-    assert_eq!(asked(http(409, SIZE, "3\n")).await.unwrap_err().code().0, "witness.refused");
+    assert_eq!(asked(http(409, SIZE, "3\n")).await.unwrap_err().code().0, "witness.other_history");
     for body in ["", "5", "05\n", "-1\n", "5\n5\n", "99999999999999999999\n"] {
         assert_eq!(asked(http(409, SIZE, body)).await.unwrap_err().code().0, "witness.nonsense", "{body:?}");
     }

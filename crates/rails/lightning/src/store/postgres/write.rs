@@ -53,7 +53,7 @@ impl PostgresWriter {
             let client = connection.client()?;
             PART.migrate(client).await.map_err(|error| failed(&error))?;
             pin_durability(client).await?;
-            let held = client.query_opt(FENCE, &[&lease.name, &lease.token]).await.or_store();
+            let held = client.query_opt(FENCE, &[&lease.name, &lease.token, &lease.nonce]).await.or_store();
             held.map_err(|error| failed(&error))?.map(|_| ()).ok_or_else(lost)
         })?;
         Ok(Self { session, lease })
@@ -186,7 +186,7 @@ impl Rows {
         let mut steps: Vec<Step<'_>> = vec![
             Box::pin(client.batch_execute(BEGIN)),
             Box::pin(async {
-                held = client.query_opt(&fence, &[&lease.name, &lease.token]).await?.is_some();
+                held = client.query_opt(&fence, &[&lease.name, &lease.token, &lease.nonce]).await?.is_some();
                 Ok(())
             }),
         ];

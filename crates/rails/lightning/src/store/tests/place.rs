@@ -84,7 +84,8 @@ impl Place {
     /// Opens it with a lease that somebody else has taken since.
     pub(super) fn open_with_old_lease(&self) -> Result<(), LightningError> {
         let server = self.postgres.as_ref().unwrap();
-        let lease = Lease { name: "lightning", token: server.lease.lock().unwrap().token - 1 };
+        let lease = *server.lease.lock().unwrap();
+        let lease = Lease { token: lease.token - 1, ..lease };
         let database = Database::Postgres { options: Box::new(server.options.clone()), lease };
         Store::open(self.dir.path(), &database, super::vault()).map(|_| ())
     }
@@ -99,6 +100,12 @@ impl Place {
             })
         });
         *server.lease.lock().unwrap() = taken;
+    }
+
+    /// The database is put back to before the lease was taken, and somebody else takes it.
+    pub(super) fn go_back_and_take_lease(&self) {
+        self.execute("", "DELETE FROM leases");
+        self.take_lease();
     }
 
     /// The last statement of a flush fails from now on, after manager and monitors were written.

@@ -1,0 +1,179 @@
+//! The newest fact that this process knows, kept in its own directory: a journal that was put back to an older state
+//! does not hold it.
+//!
+//! ```text
+//! start, lease taken, each second:  does the journal hold it? ──no──▶ the process ends (log.rollback)
+//!                                      └─yes──▶ the journal's newest fact takes its place, on disk
+//! ```
+//! Nobody waits for it: what was acknowledged within the last second before a crash may not be in it.
+
+use anyhow::{Context, Error, Result, bail};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tallystick_app::{App, port::journal::Head};
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::store::NodeStore;
+
+/// The file's name in a node's directory: the fact's number and its hash.
+pub const FILE: &str = "newest-fact";
+/// How often the journal is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The journal does not hold what it held.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this node knew fact {} ({}), and the journal {found}: it was put back to an older state, or a standby that was \
+    behind has taken over (log.rollback; docs/runbooks/backup-and-restore.md tells what to do)",
+    known.seq, known.hash
+)]
+pub struct WentBack {
+    known: Head,
+    /// What it has instead.
+    found: String,
+}
+
+/// The newest fact that is known.
+pub struct Mark {
+    path: PathBuf,
+    store: NodeStore,
+    app: App,
+    known: Mutex<Head>,
+}
+
+impl Mark {
+    /// Reads what was known when a process ran last in this directory, nothing if none did, and looks for it.
+    ///
+    /// # Errors
+    /// If the file cannot be read; else as [`Self::look`].
+    pub async fn open(data_dir: &Path, store: NodeStore, app: App) -> Result<Self> {
+        let path = data_dir.join(FILE);
+        let known = match fs::read_to_string(&path) {
+            Ok(text) => parse(&text).with_context(|| format!("{} is damaged", path.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Head::START,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let mark = Self { path, store, app, known: Mutex::new(known) };
+        mark.look().await?;
+        Ok(mark)
+    }
+
+    /// Checks that the journal holds what is known, and knows its newest fact from then on.
+    ///
+    /// # Errors
+    /// [`WentBack`] if it does not; others if the journal cannot be read or the file not be written.
+    pub async fn look(&self) -> Result<()> {
+        let mut known = self.known.lock().await;
+        self.find(*known).await?;
+        if self.raise(&mut known).await? { self.find(*known).await } else { Ok(()) }
+    }
+
+    /// Looks each second, for ever unless the journal went back. A journal that cannot be read now may be later.
+    pub async fn watch(&self) -> Error {
+        let mut looks = interval(EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            looks.tick().await;
+            match self.look().await {
+                Ok(()) => failing = false,
+                Err(error) if error.is::<WentBack>() => return error,
+                // The first of a row is told.
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::error!("the newest fact is not kept beside the journal: {error:#}");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Keeps what was told to the end, whether the journal answers or not: for when the process ends.
+    pub async fn close(&self) {
+        let keep = async { self.raise(&mut *self.known.lock().await).await };
+        if !matches!(timeout(EVERY, keep).await, Ok(Ok(_))) {
+            tracing::warn!("the newest facts are not kept beside the journal");
+        }
+    }
+
+    /// Takes the newest fact that this process has told or, if nobody else writes the journal, that is in it. Answers
+    /// whether there is a newer one.
+    async fn raise(&self, known: &mut Head) -> Result<bool> {
+        let newest = match self.app.told() {
+            Some(told) => told,
+            None => self.store.head().await?,
+        };
+        if newest.seq <= known.seq {
+            return Ok(false);
+        }
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || write(&path, newest)).await??;
+        *known = newest;
+        Ok(true)
+    }
+
+    async fn find(&self, known: Head) -> Result<()> {
+        let Some(before) = known.seq.checked_sub(1) else { return Ok(()) };
+        let found = match self.store.journal().facts(before, 1).await?.first() {
+            Some(fact) if fact.seq == known.seq && fact.hash == known.hash => return Ok(()),
+            Some(fact) => format!("has fact {} ({}) in its place", fact.seq, fact.hash),
+            None => {
+                let end = self.store.head().await?;
+                format!("ends with fact {} ({})", end.seq, end.hash)
+            }
+        };
+        Err(WentBack { known, found }.into())
+    }
+}
+
+fn parse(text: &str) -> Result<Head> {
+    let Some((seq, hash)) = text.strip_suffix('\n').and_then(|line| line.split_once(' ')) else {
+        bail!("a number and a hash are expected");
+    };
+    Ok(Head { seq: seq.parse()?, hash: hash.parse()? })
+}
+
+/// Writes the file anew: after a crash it is the old one or the new one, whole.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(path: &Path, Head { seq, hash }: Head) -> Result<()> {
+    let new = path.with_extension("new");
+    let written = || {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+        writeln!(file, "{seq} {hash}")?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    written().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tallystick_core::Digest32;
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        for seq in [1, 18, u64::MAX] {
+            let head = Head { seq, hash: Digest32([7; 32]) };
+            write(&path, head).unwrap();
+            assert_eq!(parse(&fs::read_to_string(&path).unwrap()).unwrap(), head);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let whole = fs::read_to_string(&path).unwrap();
+        for bad in ["", "\n", "18\n", &whole[..whole.len() - 1], &whole.replace("07", ""), &format!("-{whole}")] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

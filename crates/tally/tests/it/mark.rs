@@ -1,0 +1,156 @@
+//! A journal that was put back to an older state: no process opens channels on it.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+use tally::{
+    demo::{LOOK, Platform, STEP_MAX},
+    init::lightning_dir,
+    mark,
+    store::JOURNAL,
+};
+use tallystick_lightning::SQLITE_FILE;
+use tallystick_store::{PostgresOptions, StoreStatus};
+use tallystick_testkit::Cluster;
+
+use crate::support::Theatre;
+
+const PAYOUT_SAT: u64 = 20_000;
+const UP: &str = "the Lightning node is up";
+
+fn mark_of(platform: &Platform) -> PathBuf {
+    platform.dir().join(mark::FILE)
+}
+
+/// The number of the fact that a node knows.
+fn known(platform: &Platform) -> Result<u64> {
+    let text = fs::read_to_string(mark_of(platform)).unwrap_or_default();
+    Ok(text.split(' ').next().filter(|seq| !seq.is_empty()).map_or(Ok(0), str::parse)?)
+}
+
+fn log_of(platform: &Platform) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(platform.log_file())?).into_owned())
+}
+
+/// Waits until the process has ended, badly; answers what it said since `before`.
+async fn ends(platform: &mut Platform, before: usize) -> Result<String> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = platform.ended()? {
+            let said = log_of(platform)?.split_off(before);
+            ensure!(!status.success(), "{said}");
+            return Ok(said);
+        }
+        ensure!(start.elapsed() < STEP_MAX, "it does not end");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Started, it ends in these words, and has not opened its channels.
+async fn refuses(platform: &mut Platform, words: &[&str]) -> Result<()> {
+    let before = log_of(platform)?.len();
+    platform.spawn(&[])?;
+    let said = ends(platform, before).await?;
+    ensure!(words.iter().all(|word| said.contains(word)) && !said.contains(UP), "{said}");
+    Ok(())
+}
+
+/// Posts a task, and waits until the nodes know what is in the journal then.
+async fn go_on(theatre: &Theatre, facts: impl AsyncFn() -> Result<u64>, nodes: &[&Platform]) -> Result<u64> {
+    theatre.stage.post("One more", &[PAYOUT_SAT], "REFUND").await?;
+    let facts = facts().await?;
+    let all = async || Ok(nodes.iter().map(|node| known(node)).all(|known| known.is_ok_and(|known| known >= facts)));
+    theatre.stage.until("what was acknowledged is kept beside the journal", all).await?;
+    Ok(facts)
+}
+
+/// Puts a database in the place of another one, which nobody has open.
+fn put(from: &Path, to: &Path) -> Result<()> {
+    let beside = |path: &Path, more: &str| PathBuf::from(format!("{}{more}", path.display()));
+    ensure!(!beside(from, "-wal").exists(), "{} was not closed", from.display());
+    for more in ["-wal", "-shm"] {
+        // What is left of a start that was refused would be read into the other one.
+        let _ = fs::remove_file(beside(to, more));
+    }
+    fs::copy(from, to)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
+    let mut theatre = Box::pin(Theatre::open(&[])).await?;
+    let dir = theatre.stage.platform.dir().to_owned();
+    let [journal, old, new] = [JOURNAL, "old", "new"].map(|name| dir.join(name));
+    let facts = async || Ok(StoreStatus::of_sqlite(&journal)?.facts);
+    let first = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
+    theatre.stage.platform.stop().await?;
+    put(&journal, &old)?;
+    let first_head = StoreStatus::of_sqlite(&old)?.head;
+    theatre.stage.platform.start(&[]).await?;
+    let second = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
+    // However it ends.
+    theatre.stage.platform.kill().await?;
+    theatre.stage.platform.start(&[]).await?;
+    theatre.stage.platform.stop().await?;
+    put(&journal, &new)?;
+    let second_head = StoreStatus::of_sqlite(&new)?.head;
+    let mark = fs::read(mark_of(&theatre.stage.platform))?;
+
+    put(&old, &journal)?;
+    let channels = fs::read(lightning_dir(&dir).join(SQLITE_FILE))?;
+    let told =
+        format!("this node knew fact {second} ({second_head}), and the journal ends with fact {first} ({first_head})");
+    refuses(&mut theatre.stage.platform, &[&told, "log.rollback", "docs/runbooks/backup-and-restore.md"]).await?;
+    ensure!(fs::read(lightning_dir(&dir).join(SQLITE_FILE))? == channels, "the channels were opened");
+    // One that is gone is older still.
+    fs::remove_file(&journal)?;
+    refuses(&mut theatre.stage.platform, &["and the journal ends with fact 0"]).await?;
+
+    // Whoever wants to go on from there says so, and another history begins.
+    put(&old, &journal)?;
+    fs::remove_file(mark_of(&theatre.stage.platform))?;
+    theatre.stage.platform.start(&[]).await?;
+    let other = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
+    ensure!(other == second, "{other}, {second}");
+    theatre.stage.platform.stop().await?;
+    fs::write(mark_of(&theatre.stage.platform), &mark)?;
+    refuses(&mut theatre.stage.platform, &[&format!("the journal has fact {second} ("), "in its place"]).await?;
+
+    fs::write(mark_of(&theatre.stage.platform), b"18\n")?;
+    refuses(&mut theatre.stage.platform, &["newest-fact is damaged"]).await?;
+    fs::write(mark_of(&theatre.stage.platform), &mark)?;
+    put(&new, &journal)?;
+    theatre.stage.platform.start(&[]).await?;
+    theatre.close().await
+}
+
+/// A standby that was behind takes over, or an older state is recovered: a replica that runs ends, and none starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_went_back_stops_every_replica() -> Result<()> {
+    let cluster = Cluster::start(&[]);
+    let url = cluster.database();
+    let mut theatre = Box::pin(Theatre::open_on_database(&url)).await?;
+    let mut other = theatre.stage.platform.replica("platform-2", &theatre.stage.chain.rpc_config(), None)?;
+    other.start(&[]).await?;
+    cluster.base_backup();
+    let options = PostgresOptions::try_new(&url)?;
+    let facts = async || Ok(StoreStatus::of_postgres(&options).await?.facts);
+    let known = go_on(&theatre, facts, &[&theatre.stage.platform, &other]).await?;
+    let before = log_of(&other)?.len();
+    ensure!(!log_of(&other)?.contains(UP), "it only waits");
+
+    cluster.halt();
+    cluster.recover(&["restore_command = 'false'"]);
+    let told = format!("this node knew fact {known} (");
+    let said = ends(&mut other, before).await?;
+    ensure!(said.contains(&told) && said.contains("log.rollback") && !said.contains(UP), "{said}");
+    // Its owner lost its database, and is started again as under any supervisor.
+    ends(&mut theatre.stage.platform, 0).await.context("the owner")?;
+    for replica in [&mut theatre.stage.platform, &mut other] {
+        refuses(replica, &[&told, "log.rollback"]).await?;
+    }
+    theatre.close().await
+}
