@@ -88,7 +88,7 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     let first = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
     theatre.stage.platform.stop().await?;
     put(&journal, &old)?;
-    let first_head = StoreStatus::of_sqlite(&old)?.head;
+    let first_head = StoreStatus::of_sqlite(&journal)?.head;
     theatre.stage.platform.start(&[]).await?;
     let second = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
     // However it ends.
@@ -96,7 +96,7 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     theatre.stage.platform.start(&[]).await?;
     theatre.stage.platform.stop().await?;
     put(&journal, &new)?;
-    let second_head = StoreStatus::of_sqlite(&new)?.head;
+    let second_head = StoreStatus::of_sqlite(&journal)?.head;
     let mark = fs::read(mark_of(&theatre.stage.platform))?;
 
     put(&old, &journal)?;
