@@ -50,7 +50,7 @@ async fn ends(platform: &mut Platform, before: usize) -> Result<String> {
 }
 
 /// Started, it ends in these words, and has not opened its channels.
-async fn refuses(platform: &mut Platform, words: &[&str]) -> Result<()> {
+pub async fn refuses(platform: &mut Platform, words: &[&str]) -> Result<()> {
     let before = log_of(platform)?.len();
     platform.spawn(&[])?;
     let said = ends(platform, before).await?;
