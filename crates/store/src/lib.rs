@@ -94,7 +94,7 @@ mod sqlite;
 mod status;
 
 pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, back_up, unpack};
-pub use copy::{Beside, Copied, copy};
+pub use copy::{Beside, Copied, copy, prepare_journal};
 pub use postgres::{PostgresHeads, PostgresStore, Turn};
 pub use sqlite::SqliteStore;
 pub use status::{StoreStatus, peek_stream};

@@ -43,7 +43,8 @@ impl CrashPoints {
         Self(Arc::new(Counter { passed: AtomicU64::new(0), at, log: std::env::var(LOG_VAR).ok() }))
     }
 
-    fn pass(&self, name: &str) {
+    /// Passes a point, or dies there.
+    pub(crate) fn pass(&self, name: &str) {
         let passed = self.0.passed.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(path) = &self.0.log {
             let file = OpenOptions::new().create(true).append(true).open(path);

@@ -21,5 +21,7 @@ mod writer;
 
 pub(crate) use error::{digest, unsigned};
 pub use heads::{PostgresHeads, Turn};
-pub(crate) use schema::migrations;
+pub(crate) use readers::Readers;
+pub(crate) use schema::{connect_writer, migrations};
 pub use store::PostgresStore;
+pub(crate) use verify::page as verify_page;

@@ -13,6 +13,7 @@ mod hammer;
 mod kills;
 mod liar;
 mod mortal;
+mod moving;
 mod proofs;
 mod replicas;
 mod secrets;
