@@ -48,6 +48,7 @@
 //! | `readers` | the pools of connections that only read, and of those that claim effects |
 //! | `heads` | hears of what other processes write |
 //! | `facts`, `outbox`, `tasks`, `log` | queries; the tree |
+//! | `scrub` | makes what was erased unreadable in the tables |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `error` | PostgreSQL's errors in the port's words |
 //!

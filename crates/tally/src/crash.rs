@@ -85,6 +85,10 @@ impl Journal for CrashingJournal {
         self.points.around(&name, self.inner.append(append)).await
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.points.around("scrub", self.inner.scrub()).await
+    }
+
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         self.inner.stream(stream, after_version).await
     }

@@ -11,6 +11,7 @@ mod plan;
 mod plans;
 mod readers;
 mod schema;
+mod scrub;
 mod session;
 mod statements;
 mod store;

@@ -19,6 +19,7 @@ use crate::postgres::{
     log, outbox,
     plan::{Answer, Work},
     readers::Readers,
+    scrub,
     session::Session,
     tasks, verify,
     writer::Writer,

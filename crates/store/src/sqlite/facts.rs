@@ -19,7 +19,7 @@ const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, a
         height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
 const HEAD: &str = "SELECT seq, hash FROM head";
-const VERSION: &str = "SELECT version FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
+const VERSION: &str = "SELECT version, body IS NULL FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = ?1";
 const HOLDER: &str = "SELECT stream FROM reservations WHERE space = ?1 AND name = ?2";
 
@@ -55,10 +55,10 @@ pub(crate) fn head(conn: &Connection) -> Result<Head> {
     head.ok_or_else(chain::no_head)
 }
 
-/// A stream's version: 0 for one that is not there.
-pub(crate) fn version(conn: &Connection, stream: &str) -> rusqlite::Result<u64> {
-    let version = conn.prepare_cached(VERSION)?.query_row([stream], |row| row.get(0)).optional()?;
-    Ok(version.unwrap_or(0))
+/// A stream's version, 0 for one that is not there, and whether it was erased.
+pub(crate) fn version(conn: &Connection, stream: &str) -> rusqlite::Result<(u64, bool)> {
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    Ok(conn.prepare_cached(VERSION)?.query_row([stream], read).optional()?.unwrap_or_default())
 }
 
 /// The authority under a digest.

@@ -1,10 +1,13 @@
 //! The tree beside the journal.
 
 use std::sync::Arc;
+use tallystick_app::port::journal::Append;
 use tallystick_app::port::log::{LogState, Published};
+use tallystick_core::Fact;
 use tallystick_log::{TileEdge, leaf_hash};
 
 use super::Store;
+use super::fixture::{KIND, append, erasing, public};
 
 /// The tree of `count` leaves made in steps, as an integrator would.
 async fn grow<S: Store>(store: &S, edge: &mut TileEdge, count: u64) {

@@ -3,6 +3,7 @@
 mod contract;
 mod crash;
 mod damage;
+mod erasing;
 mod lost;
 mod open;
 mod power;
