@@ -1,10 +1,13 @@
 //! Where everything is kept, and `tally store`.
 #![allow(clippy::print_stdout, reason = "`tally store` tells what it found")]
 
-use anyhow::{Context, Result, bail, ensure};
-use std::{fs, path::Path, sync::Arc};
+mod moved;
+
+use anyhow::{Result, bail};
+use std::sync::Arc;
 use tallystick_app::{
     App,
+    log::LogReader,
     port::{
         journal::Journal,
         log::LogStore,
@@ -84,6 +87,21 @@ impl NodeStore {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),
         }
+    }
+
+    /// What anyone may read of the log. However many do, what the node itself reads waits for none of them.
+    ///
+    /// # Errors
+    /// If the store cannot be reached so.
+    pub fn public_log(&self) -> Result<LogReader> {
+        Ok(match self {
+            // Whoever serves the log takes few of the readers.
+            Self::Sqlite(store) => LogReader::new(Arc::new(store.clone()), Arc::new(store.clone())),
+            Self::Postgres(store, _) => {
+                let apart = store.read_apart()?;
+                LogReader::new(Arc::new(apart.clone()), Arc::new(apart))
+            }
+        })
     }
 
     /// The read model.

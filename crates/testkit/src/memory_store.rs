@@ -263,6 +263,11 @@ impl LogStore for MemoryStore {
         Ok(self.state().tiles.get(&(level, index)).cloned())
     }
 
+    async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let state = self.state();
+        Ok(state.facts.iter().filter(|fact| (from + 1..=to).contains(&fact.seq)).map(Fact::entry).collect())
+    }
+
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool, StoreError> {
         let mut state = self.state();
         if state.log.size != from {

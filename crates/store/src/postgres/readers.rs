@@ -23,7 +23,11 @@ const COPY_SETTINGS: &str = "-c statement_timeout=120s -c lock_timeout=15s -c id
 /// Connections that claim.
 const CLAIMERS: usize = 2;
 
-/// Connections that cannot write, each used by one reader at a time.
+/// Connections of a pool beside the first.
+const READERS_APART: usize = 2;
+
+/// Connections that cannot write, each used by one reader at a time. A clone is the same pool.
+#[derive(Clone)]
 pub(crate) struct Readers {
     pool: Pool,
 }
@@ -32,6 +36,11 @@ impl Readers {
     /// A pool without connections: they are made as they are needed, and made again when they were lost.
     pub(crate) fn new(options: &PostgresOptions) -> Result<Self> {
         Self::with(options, SETTINGS, READERS)
+    }
+
+    /// A smaller one beside it.
+    pub(crate) fn apart(options: &PostgresOptions) -> Result<Self> {
+        Self::with(options, SETTINGS, READERS_APART)
     }
 
     /// The same of connections that claim effects, and write nothing else.

@@ -15,6 +15,10 @@ const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, 
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE stream = ?1 AND version > ?2 ORDER BY version";
+/// Facts without their openings.
+const ENTRIES: &str = "SELECT seq, stream, version, kind, CASE WHEN commitment IS NULL THEN body END, commitment, NULL,
+        authority, recorded_at, height, prev, hash FROM facts
+    WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
 const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
@@ -39,6 +43,13 @@ pub(crate) fn after(conn: &Connection, seq: u64, limit: u32) -> Result<Vec<Fact>
 pub(crate) fn of_stream(conn: &Connection, stream: &str, version: u64) -> Result<Vec<Fact>> {
     let mut statement = conn.prepare_cached(OF_STREAM).or_store()?;
     let rows = statement.query_map(params![stream, bound(version)], fact).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// The entries of the facts after `from` and up to `to`.
+pub(crate) fn entries(conn: &Connection, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+    let mut statement = conn.prepare_cached(ENTRIES).or_store()?;
+    let rows = statement.query_map(params![bound(from), bound(to)], |row| Ok(fact(row)?.entry())).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 

@@ -191,6 +191,10 @@ impl LogStore for SqliteStore {
         self.inner.readers.read(move |conn| log::tile(conn, level, index)).await
     }
 
+    async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+        self.inner.readers.read(move |conn| facts::entries(conn, from, to)).await
+    }
+
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
         self.inner.writer.write(move |ledger| ledger.note(log::integrate(&ledger.conn, from, to, &tiles))).await
     }

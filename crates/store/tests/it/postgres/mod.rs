@@ -1,5 +1,6 @@
 //! The store on PostgreSQL, each test in a database of its own.
 
+mod apart;
 mod contract;
 mod crash;
 mod damage;
