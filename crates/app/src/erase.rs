@@ -39,16 +39,22 @@ impl App {
     /// Erases the contents of a task that has ended: the bodies of its facts and the signed requests behind them, its
     /// row, and the bodies of its effects. What stays is every fact's entry, with a commitment that nothing opens any
     /// more, and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
-    /// been erased before.
+    /// been erased before. In either case the store has been scrubbed then ([`Journal::scrub`]).
     ///
     /// # Errors
     /// [`AppError::NotEnded`] while the task goes on; [`AppError::Rejected`] if there is none; nothing is erased then.
+    /// [`AppError::Store`] also if it was erased, but could not be scrubbed: ask again.
+    ///
+    /// [`Journal::scrub`]: crate::port::journal::Journal::scrub
     pub async fn erase(&self, id: Id<Task>, request: SignedRequest) -> Result<Option<u64>, AppError> {
         let ctx = self.ctx(request.author)?;
         self.admit(&request).await?;
         for _ in 0..CONFLICTS_MAX {
             let (state, version) = match self.load(id).await {
-                Err(AppError::Erased) => return Ok(None),
+                Err(AppError::Erased) => {
+                    self.0.parts.journal.scrub().await?;
+                    return Ok(None);
+                }
                 loaded => loaded?,
             };
             let State::Present(task) = state else { return Err(tallystick_escrow::Rejection::NotFound.into()) };
@@ -75,9 +81,12 @@ impl App {
                 Ok(appended) => {
                     self.0.cache.forget(id);
                     tracing::info!(task = %id, seq = appended.seq, "the contents of a task were erased");
+                    self.0.parts.journal.scrub().await?;
                     return Ok(Some(appended.seq));
                 }
                 Err(AppendError::Conflict { .. }) => {}
+                // By another replica, which this one has not heard of.
+                Err(AppendError::Erased { .. }) => self.0.cache.forget(id),
                 Err(AppendError::UnderWay { .. }) => return Err(AppError::NotEnded),
                 Err(AppendError::Taken { .. }) => return Err(AppError::Fault),
                 Err(AppendError::Store(error)) => return Err(error.into()),

@@ -5,6 +5,7 @@ use tallystick_escrow::State;
 use crate::{
     app::App,
     change::{ROWS_FORMAT, is_task, row, task_of},
+    erase::STREAM,
     error::AppError,
     port::{limits::PAGE_MAX, tasks::TaskRebuild},
     road::replay,
@@ -30,12 +31,30 @@ impl App {
     /// # Errors
     /// [`AppError::Store`]; the read model is not complete then, and marked so.
     pub async fn rebuild_tasks(&self, rows: &dyn TaskRebuild) -> Result<u64, AppError> {
+        loop {
+            let before = self.own_version().await?;
+            let count = self.make_rows(rows).await?;
+            // A task that another replica erased between its facts and its row would have one again.
+            if self.own_version().await? == before {
+                rows.set_rows_format(ROWS_FORMAT).await?;
+                return Ok(count);
+            }
+        }
+    }
+
+    /// How much the journal tells of itself: erasures are in it.
+    async fn own_version(&self) -> Result<u64, AppError> {
+        let own = self.0.parts.journal.stream(STREAM, 0).await?;
+        Ok(own.last().map_or(0, |fact| fact.version))
+    }
+
+    async fn make_rows(&self, rows: &dyn TaskRebuild) -> Result<u64, AppError> {
         let journal = &self.0.parts.journal;
         rows.clear_rows().await?;
         let (mut after, mut count) = (0, 0);
         loop {
             let page = journal.facts(after, PAGE_MAX).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(count) };
             after = last.seq;
             let mut made = Vec::new();
             for first in page.iter().filter(|fact| fact.version == 1 && is_task(&fact.stream)) {
@@ -50,7 +69,5 @@ impl App {
             }
             rows.show_rows(made).await?;
         }
-        rows.set_rows_format(ROWS_FORMAT).await?;
-        Ok(count)
     }
 }

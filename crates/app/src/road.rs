@@ -22,32 +22,46 @@ const CONFLICTS_MAX: u32 = 64;
 
 /// Tasks as some of their facts make them, with the version that they show. Never the truth: whoever takes a task from
 /// here applies what the journal holds besides.
-pub(crate) struct Cache(Mutex<LruCache<Id<Task>, (State, u64)>>);
+pub(crate) struct Cache(Mutex<Kept>);
+
+struct Kept {
+    tasks: LruCache<Id<Task>, (State, u64)>,
+    /// Counts what was forgotten. A task that was read before something was forgotten may be that very one.
+    forgotten: u64,
+}
+
+/// How much had been forgotten when the reading of a task began.
+#[derive(Clone, Copy)]
+pub(crate) struct Since(u64);
 
 impl Cache {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(CACHE_TASKS)))
+        Self(Mutex::new(Kept { tasks: LruCache::new(CACHE_TASKS), forgotten: 0 }))
     }
 
     /// A task, or the state and version before its first fact.
-    fn get(&self, id: Id<Task>) -> (State, u64) {
-        self.tasks().get(&id).cloned().unwrap_or_default()
+    fn get(&self, id: Id<Task>) -> (State, u64, Since) {
+        let mut kept = self.kept();
+        let (state, version) = kept.tasks.get(&id).cloned().unwrap_or_default();
+        (state, version, Since(kept.forgotten))
     }
 
-    /// Keeps a task, unless a later version is known.
-    fn put(&self, id: Id<Task>, state: &State, version: u64) {
-        let mut tasks = self.tasks();
-        if version > 0 && tasks.peek(&id).is_none_or(|(_, known)| *known < version) {
+    /// Keeps a task, unless a later version is known, or it may have been erased since it was read.
+    fn put(&self, id: Id<Task>, state: &State, version: u64, since: Since) {
+        let Kept { tasks, forgotten } = &mut *self.kept();
+        if version > 0 && since.0 == *forgotten && tasks.peek(&id).is_none_or(|(_, known)| *known < version) {
             tasks.put(id, (state.clone(), version));
         }
     }
 
-    /// Forgets a task.
+    /// Forgets a task, and keeps nobody from forgetting it who is reading it now.
     pub(crate) fn forget(&self, id: Id<Task>) {
-        self.tasks().pop(&id);
+        let Kept { tasks, forgotten } = &mut *self.kept();
+        tasks.pop(&id);
+        *forgotten += 1;
     }
 
-    fn tasks(&self) -> std::sync::MutexGuard<'_, LruCache<Id<Task>, (State, u64)>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // A panic between two lines of cache code leaves the cache whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,7 +145,7 @@ impl App {
     /// Load, decide, append, tell. `None` if another command came first.
     async fn try_once(&self, errand: &Errand) -> Result<Option<Answer>, AppError> {
         let Errand { id, order, ctx, finishes } = errand;
-        let (state, version) = self.load(*id).await?;
+        let (state, version, since) = self.load_since(*id).await?;
         let (events, effects) = match Escrow::decide(&state, order.command(), ctx)? {
             Decision::Accept { events, effects } => (events, effects),
             Decision::AlreadyApplied => {
@@ -146,12 +160,16 @@ impl App {
             Ok(appended) => appended,
             Err(AppendError::Conflict { .. }) => return Ok(None),
             Err(AppendError::Taken { .. }) => return Err(Rejection::HashReused.into()),
+            Err(AppendError::Erased { .. }) => {
+                self.0.cache.forget(*id);
+                return Err(AppError::Erased);
+            }
             Err(AppendError::UnderWay { .. }) => return Err(AppError::Fault),
             // Whether the facts are on disk is unknown; whoever loads the task next reads them.
             Err(AppendError::Store(error)) => return Err(error.into()),
         };
         let view = Arc::new(view);
-        self.0.cache.put(*id, &after, appended.version);
+        self.0.cache.put(*id, &after, appended.version, since);
         if self.0.told.get().is_none() {
             // Nobody listening is fine.
             let _ = self.0.updates.send(TaskUpdate { seq: appended.seq, view: Arc::clone(&view) });
@@ -180,13 +198,18 @@ impl App {
     /// A task as the journal holds it now, and its version. What is in memory saves reading its facts again, and no
     /// more than that: nothing is decided on memory alone.
     pub(crate) async fn load(&self, id: Id<Task>) -> Result<(State, u64), AppError> {
-        let (state, version) = self.0.cache.get(id);
+        let (state, version, _) = self.load_since(id).await?;
+        Ok((state, version))
+    }
+
+    async fn load_since(&self, id: Id<Task>) -> Result<(State, u64, Since), AppError> {
+        let (state, version, since) = self.0.cache.get(id);
         let facts = self.0.parts.journal.stream(&stream_of(id), version).await?;
         let (state, version) = replay(state, version, &facts)?;
         if !facts.is_empty() {
-            self.0.cache.put(id, &state, version);
+            self.0.cache.put(id, &state, version, since);
         }
-        Ok((state, version))
+        Ok((state, version, since))
     }
 
     /// Whether the payout on this hash is under way, with its payer's money still locked.

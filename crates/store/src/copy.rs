@@ -1,26 +1,35 @@
-//! Copies whole SQLite databases into a PostgreSQL database, in one transaction: interrupted, it leaves nothing.
+//! Copies whole SQLite databases into a PostgreSQL database.
+//!
+//! ```text
+//! mark the target ──▶ BEGIN, copy, unmark, verify ──▶ retire the source ──▶ COMMIT
+//! ```
+//! A target that is marked is not served, and a source that is retired is not opened: however the copy is interrupted,
+//! at most one of them can be used. The rows and the end of the mark are one transaction: interrupted, it leaves the
+//! mark and nothing else, and is done again.
 //!
 //! Tables and columns are matched by name, so that nothing is forgotten: a table or a column of the source that the
 //! target does not have is an error.
 
 mod columns;
 mod source;
+mod stopped;
 
 use std::path::{Path, PathBuf};
 use tallystick_app::port::journal::StoreError;
-use tallystick_postgres::{OrStore, PostgresOptions, column, connect_with};
+use tallystick_postgres::{OrStore, PostgresOptions, column};
+use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
-use crate::error::Result;
-use crate::{PostgresStore, SqliteStore};
+use crate::chain::Head;
+use crate::error::{Result, closed};
+use crate::postgres::{Readers, connect_writer, unsigned, verify_page};
 use columns::{Column, ColumnType};
 use source::Source;
+use stopped::Stopped;
 
 /// Rows in one statement.
 const ROWS: usize = 500;
-/// A copy may take long; its statements are small all the same.
-const SETTINGS: &str = "-c statement_timeout=120s -c lock_timeout=15s -c idle_in_transaction_session_timeout=120s";
 /// Tables that an empty target holds one row of.
 const FILLED: [&str; 3] = ["head", "log_state", "read_models"];
 /// Tables that others refer to.
@@ -44,25 +53,40 @@ pub struct Copied {
     pub tables: Vec<(String, u64)>,
 }
 
-/// Copies a journal, and what lies beside it, into a database whose tables are there and empty. `progress` hears of each
-/// table: its name, the rows that were copied, and how many there are.
+/// Makes the journal's tables in a database, or brings them to the newest version, without looking at what they hold.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if the journal is in use, the target is not empty or does not answer: it holds what it
-/// held then. [`StoreError::Corrupt`] if a chain is broken or the two sides differ.
+/// As [`PostgresStore::open`](crate::PostgresStore::open).
+pub async fn prepare_journal(options: &PostgresOptions) -> Result<(), StoreError> {
+    connect_writer(options).await.map(drop)
+}
+
+/// Copies a journal, and what lies beside it, into a database whose tables are there and empty. `progress` hears of each
+/// table: its name, the rows that were copied, and how many there are. `retire` is called once everything is there and
+/// verified, but not committed: when it answers, nobody must be able to use the sources any more, even after a power
+/// cut. What was interrupted is called again, with the sources wherever they are then.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the journal is in use, the target is not empty or does not answer, or the sources are
+/// not retired: the target holds nothing then, or, if its last word was lost, everything. [`StoreError::Corrupt`] if a
+/// chain is broken or the two sides differ.
 pub async fn copy(
     journal: &Path,
     beside: &[Beside],
     options: &PostgresOptions,
     mut progress: impl FnMut(&str, u64, u64),
+    retire: impl FnOnce() -> std::io::Result<()>,
 ) -> Result<Copied, StoreError> {
-    // Holds the journal's lock until the end.
-    let source = SqliteStore::open(journal)?;
-    let facts = source.verify_chain().await?;
-    PostgresStore::open(options.clone()).await?.close().await;
-
-    let client = connect_with(options, SETTINGS).await?;
+    let path = journal.to_owned();
+    let stopped = spawn_blocking(move || Stopped::open(&path)).await.map_err(|_| closed())??;
+    let copier = Readers::copier(options)?;
+    let client = copier.get().await?;
+    mark(&client).await?;
     client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
+    must_be_empty(&client).await?;
+    if client.execute("DELETE FROM copying", &[]).await.or_store()? != 1 {
+        return Err(StoreError::Unavailable("another copy into this database came first".into()));
+    }
     let journal = Beside { path: journal.to_owned(), prefix: "" };
     let mut tables = Vec::new();
     for from in std::iter::once(&journal).chain(beside) {
@@ -72,16 +96,41 @@ pub async fn copy(
             tables.push((target, rows));
         }
     }
-    client.batch_execute("COMMIT").await.or_store()?;
-
-    let target = PostgresStore::open(options.clone()).await?;
-    let copied = target.verify_chain().await;
-    target.close().await;
-    source.close().await;
-    if copied? != facts {
+    let mut head = Head::START;
+    loop {
+        let next = verify_page(&client, head).await?;
+        if next == head {
+            break;
+        }
+        head = next;
+    }
+    let facts = stopped.facts;
+    if head.seq != facts {
         return Err(StoreError::Corrupt("the copy has another number of facts".into()));
     }
+    retire().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    client.batch_execute("COMMIT").await.or_store()?;
+    copier.close();
     Ok(Copied { facts, tables })
+}
+
+/// From here on nobody serves the database, until it is whole.
+async fn mark(client: &Client) -> Result<()> {
+    client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
+    must_be_empty(client).await?;
+    client.execute("INSERT INTO copying VALUES (1) ON CONFLICT DO NOTHING", &[]).await.or_store()?;
+    client.batch_execute("COMMIT").await.or_store()
+}
+
+/// Nobody has written facts, and no node has taken the database for its own.
+async fn must_be_empty(client: &Client) -> Result<()> {
+    let row = client.query_one("SELECT seq, (SELECT count(*) FROM node) FROM head", &[]).await.or_store()?;
+    if (unsigned(&row, 0)?, unsigned(&row, 1)?) == (0, 0) {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(
+        "the target is not empty: it is a node's already, perhaps by a copy that has ended".into(),
+    ))
 }
 
 async fn copy_table(
@@ -138,7 +187,7 @@ fn insert(target: &str, columns: &[Column]) -> String {
 
 async fn count(client: &Client, table: &str) -> Result<u64> {
     let row = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.or_store()?;
-    crate::postgres::unsigned(&row, 0)
+    unsigned(&row, 0)
 }
 
 /// The target's columns for those of the source, in the source's order.

@@ -48,6 +48,7 @@
 //! | `readers` | the pools of connections that only read, and of those that claim effects |
 //! | `heads` | hears of what other processes write |
 //! | `facts`, `outbox`, `tasks`, `log` | queries; the tree |
+//! | `scrub` | makes what was erased unreadable in the tables |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `error` | PostgreSQL's errors in the port's words |
 //!
@@ -94,7 +95,7 @@ mod sqlite;
 mod status;
 
 pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, back_up, unpack};
-pub use copy::{Beside, Copied, copy};
+pub use copy::{Beside, Copied, copy, prepare_journal};
 pub use postgres::{PostgresHeads, PostgresStore, Turn};
 pub use sqlite::SqliteStore;
 pub use status::{StoreStatus, peek_stream};

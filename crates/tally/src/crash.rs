@@ -43,7 +43,8 @@ impl CrashPoints {
         Self(Arc::new(Counter { passed: AtomicU64::new(0), at, log: std::env::var(LOG_VAR).ok() }))
     }
 
-    fn pass(&self, name: &str) {
+    /// Passes a point, or dies there.
+    pub(crate) fn pass(&self, name: &str) {
         let passed = self.0.passed.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(path) = &self.0.log {
             let file = OpenOptions::new().create(true).append(true).open(path);
@@ -82,6 +83,10 @@ impl Journal for CrashingJournal {
         let kinds: Vec<_> = append.facts.iter().map(|fact| fact.kind).collect();
         let name = format!("append {}", kinds.join("+"));
         self.points.around(&name, self.inner.append(append)).await
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.points.around("scrub", self.inner.scrub()).await
     }
 
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {

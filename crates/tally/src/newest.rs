@@ -1,6 +1,6 @@
 //! Whether anyone has seen more of a log than a journal holds.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow};
 use std::{fmt, sync::Arc};
 use tallystick_app::{
     log::TreeError,
@@ -12,9 +12,11 @@ use tallystick_app::{
 };
 use tallystick_core::Coded;
 use tallystick_log::{
-    AddCheckpoint, Checkpoint, CompactRange, Hash, SignedCheckpoint, SigningKey, VerifierKey, leaf_hash,
+    AddCheckpoint, Checkpoint, CompactRange, Hash, LogError, SignedCheckpoint, SigningKey, VerifierKey, leaf_hash,
 };
 use tokio::task::JoinSet;
+
+use crate::restore::{Refusal, told};
 
 /// The tree that a journal makes.
 pub struct Held {
@@ -72,12 +74,10 @@ impl Held {
     /// If it is of another one.
     pub fn follows(&self, checkpoint: &Checkpoint) -> Result<()> {
         let found = self.roots.iter().find(|(size, root)| *size == checkpoint.size() && root.is_some());
-        ensure!(
-            found.is_none_or(|(_, root)| root.as_ref() == Some(checkpoint.root())),
-            "the backup's first {} facts are not those of the checkpoint: one of them is of another history",
-            checkpoint.size()
-        );
-        Ok(())
+        if found.is_none_or(|(_, root)| root.as_ref() == Some(checkpoint.root())) {
+            return Ok(());
+        }
+        Err(told(Refusal::OtherHistory { size: checkpoint.size() }))
     }
 
     /// The checkpoints compared with it.
@@ -138,17 +138,11 @@ impl Heard {
     /// Why it is not.
     pub fn check(&self, witnesses: usize, needed: usize) -> Result<()> {
         if let Some(rollback) = self.more.first() {
-            return Err(anyhow!("{rollback} ({})", rollback.code()));
+            return Err(told(rollback.clone()));
         }
-        let least = if witnesses == 0 { 0 } else { witnesses.saturating_sub(needed) + 1 };
-        if self.no_more.len() < least {
-            bail!(
-                "only {} of {witnesses} witnesses told what they have seen, and {least} must: without them nobody knows \
-                whether this backup is the newest",
-                self.no_more.len()
-            );
-        }
-        Ok(())
+        let needed = if witnesses == 0 { 0 } else { witnesses.saturating_sub(needed) + 1 };
+        let answered = self.no_more.len();
+        if answered >= needed { Ok(()) } else { Err(told(Refusal::Unseen { answered, witnesses, needed })) }
     }
 }
 
@@ -169,5 +163,6 @@ impl fmt::Display for Heard {
 /// # Errors
 /// If it is none, or not this log's.
 pub fn checkpoint(bytes: &[u8], log: &VerifierKey) -> Result<Checkpoint> {
-    Ok(SignedCheckpoint::parse(bytes)?.verify(log)?.clone())
+    let read = || -> Result<Checkpoint, LogError> { Ok(SignedCheckpoint::parse(bytes)?.verify(log)?.clone()) };
+    read().map_err(|error| anyhow!("{error} ({})", error.code()))
 }

@@ -242,6 +242,16 @@ impl Crash {
         self.points.get_or_init(crate::crash::CrashPoints::from_env).clone()
     }
 
+    /// A crash point by itself.
+    #[cfg(feature = "crash-points")]
+    pub fn pass(&self, name: &str) {
+        self.points().pass(name);
+    }
+
+    /// Nothing.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn pass(&self, _name: &str) {}
+
     /// The journal, with crash points.
     #[cfg(feature = "crash-points")]
     pub fn journal(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {

@@ -6,7 +6,9 @@
 //! Until the last step there is nothing in the node's directory; whatever is refused leaves nothing behind.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it does")]
 
-use anyhow::{Context, Result, anyhow, ensure};
+mod refusal;
+
+use anyhow::{Context, Result};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read},
@@ -17,7 +19,6 @@ use tallystick_app::{
     fsck::{Damage, Fsck},
     port::{journal::Head, tasks::TaskRebuild as _},
 };
-use tallystick_core::Coded;
 use tallystick_lightning::{LightningNode, SEED_FILE};
 use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, SigningKey, WitnessPolicy};
 use tallystick_store::{Enclosed, SqliteStore, unpack};
@@ -33,6 +34,9 @@ use crate::{
     store::JOURNAL,
 };
 
+pub use refusal::Refusal;
+pub(crate) use refusal::told;
+
 /// `tally restore`.
 ///
 /// # Errors
@@ -44,9 +48,10 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
     let stage = stage(&data_dir)?;
     let (from, journal) = (args.from.clone(), stage.path().join(JOURNAL));
-    let enclosed = tokio::task::spawn_blocking(move || unpack(&from, &journal)).await??;
-    let text = String::from_utf8(take(&enclosed, FILE)?.to_vec()).context("the configuration is no text")?;
-    let config = Config::parse(&text, stage.path()).with_context(|| format!("in the backup's {FILE}"))?;
+    let enclosed = tokio::task::spawn_blocking(move || unpack(&from, &journal)).await?.map_err(told)?;
+    let in_file = || told(Refusal::Config(FILE.to_owned()));
+    let text = String::from_utf8(take(&enclosed, FILE)?.to_vec()).with_context(in_file)?;
+    let config = Config::parse(&text, stage.path()).with_context(in_file)?;
     let key = reseal(&stage, &passphrase, &enclosed, args.birth_height, &config)?;
     let head = check(&stage, &config, &key, &args).await?;
     mark::write(&stage.path().join(mark::FILE), head)?;
@@ -64,11 +69,13 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
 
 fn must_be_empty(data_dir: &Path) -> Result<()> {
     match fs::read_dir(data_dir) {
-        Ok(mut entries) => ensure!(entries.next().is_none(), "{} is not empty", data_dir.display()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", data_dir.display())),
+        Ok(entries) => match entries.count() {
+            0 => Ok(()),
+            _ => Err(told(Refusal::NotEmpty(data_dir.display().to_string()))),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", data_dir.display())),
     }
-    Ok(())
 }
 
 /// A folder of its owner's alone, on the directory's own file system.
@@ -81,7 +88,7 @@ fn stage(data_dir: &Path) -> Result<TempDir> {
 
 fn take<'a>(enclosed: &'a [Enclosed], name: &str) -> Result<&'a [u8]> {
     let found = enclosed.iter().find(|one| one.name == name);
-    Ok(&found.with_context(|| format!("the backup has no {name}"))?.bytes)
+    Ok(&found.ok_or_else(|| told(Refusal::Incomplete(name.to_owned())))?.bytes)
 }
 
 /// Opens the seed, and seals it again as that of an earlier node: the wallet looks for its coins. Answers the log's key.
@@ -89,7 +96,7 @@ fn reseal(stage: &TempDir, passphrase: &str, enclosed: &[Enclosed], birth: u32, 
     let (old, new) = (stage.path().join("seed"), lightning_dir(stage.path()));
     secret::make_private_dir(&old)?;
     fs::write(old.join(SEED_FILE), take(enclosed, SEED_FILE)?)?;
-    let seed = LightningNode::reveal_seed(&old, passphrase).context("the backup's seed")?;
+    let seed = LightningNode::reveal_seed(&old, passphrase).map_err(told).context("the backup's seed")?;
     fs::remove_dir_all(&old)?;
     secret::make_private_dir(&new)?;
     LightningNode::restore(&new, passphrase, *seed, birth)?;
@@ -107,7 +114,7 @@ pub fn log_key(config: &Config, lightning: &Path, passphrase: &str) -> Result<Si
 
 /// Checks the journal from its first fact, and that nobody has seen more of it. Answers its last one.
 async fn check(stage: &TempDir, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<Head> {
-    let store = SqliteStore::open(stage.path().join(JOURNAL))?;
+    let store = SqliteStore::open(stage.path().join(JOURNAL)).map_err(told)?;
     let outcome = check_store(&store, config, key, args).await;
     store.close().await;
     outcome
@@ -127,7 +134,7 @@ async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, arg
             eprintln!("note: the read model is made again at the first start: {why}");
             store.clear_rows().await?;
         }
-        Err(damage) => return Err(anyhow!("the backup: {damage} ({})", damage.code())),
+        Err(damage) => return Err(told(damage).context("the backup")),
     }
 
     let checkpoints = args.checkpoints.iter().map(|path| {

@@ -84,7 +84,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
     let api_stopping = async move { drop(api_stopping.await) };
-    let log = tallystick_log_edge::router(app.log(), log_vkey);
+    let log = tallystick_log_edge::router(store.public_log()?, log_vkey);
     let router = router(edge, app.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let (follower, waiting) = replica.map(Replica::split).unzip();

@@ -1,10 +1,13 @@
 //! Where everything is kept, and `tally store`.
 #![allow(clippy::print_stdout, reason = "`tally store` tells what it found")]
 
-use anyhow::{Context, Result, bail, ensure};
-use std::{fs, path::Path, sync::Arc};
+mod moved;
+
+use anyhow::{Result, bail};
+use std::sync::Arc;
 use tallystick_app::{
     App,
+    log::LogReader,
     port::{
         journal::{Head, Journal},
         log::LogStore,
@@ -12,20 +15,14 @@ use tallystick_app::{
     },
 };
 use tallystick_core::Fact;
-use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
+use tallystick_lightning::{SQLITE_FILE, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
-use tallystick_store::{Beside, PostgresStore, SqliteStore, StoreStatus, copy, peek_stream};
+use tallystick_store::{PostgresStore, SqliteStore, StoreStatus, peek_stream};
 
-use crate::{
-    cli::{StoreCommand, StoreCopy},
-    config::Config,
-    init::lightning_dir,
-};
+use crate::{cli::StoreCommand, config::Config, init::lightning_dir};
 
 /// The journal's file in a node's directory.
 pub const JOURNAL: &str = "journal.sqlite";
-/// What is added to the names of files whose content is in PostgreSQL now.
-pub(crate) const MOVED: &str = ".moved";
 
 /// The journal, wherever it is.
 #[derive(Clone)]
@@ -40,20 +37,32 @@ impl NodeStore {
     /// Opens the store that the configuration names, and brings its tables up to date.
     ///
     /// # Errors
-    /// If it cannot be opened, or the node's money is in the other one.
+    /// If it cannot be opened, or the node, or a part of it, is in the other one.
     pub async fn open(config: &Config) -> Result<Self> {
-        let (dir, lightning) = (&config.data_dir, lightning_dir(&config.data_dir));
-        if let Some(options) = config.store.postgres(dir)? {
-            ensure!(
-                !lightning.join(SQLITE_FILE).exists(),
-                "{} has channels, but [store] url names a database: move them with `tally store copy`, or leave the url out",
-                lightning.join(SQLITE_FILE).display()
+        let dir = &config.data_dir;
+        let (channels, journal) = (lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL));
+        let retired = [&channels, &journal].map(|path| moved::name(path));
+        let Some(options) = config.store.postgres(dir)? else {
+            if let Some(file) = retired.iter().find(|file| file.exists()) {
+                bail!(
+                    "this node moves to PostgreSQL, or has moved ({}): [store] url must name its database. If `tally store \
+                    copy` did not come to its end, run it again",
+                    file.display()
+                );
+            }
+            return Ok(Self::Sqlite(SqliteStore::open(journal)?));
+        };
+        if let Some(file) = [&channels, &journal].into_iter().find(|file| file.exists()) {
+            bail!(
+                "{} holds this node, but [store] url names a database: move it there with `tally store copy`",
+                file.display()
             );
-            return Ok(Self::Postgres(PostgresStore::open(options.clone()).await?, Box::new(options)));
         }
-        let moved = lightning.join(format!("{SQLITE_FILE}{MOVED}"));
-        ensure!(!moved.exists(), "this node was moved to PostgreSQL ({}): [store] url must name it", moved.display());
-        Ok(Self::Sqlite(SqliteStore::open(dir.join(JOURNAL))?))
+        let store = PostgresStore::open(options.clone()).await?;
+        if let Some(journal) = retired.last().filter(|file| file.exists()) {
+            tracing::warn!("{} still holds what is erased from the database: delete it", journal.display());
+        }
+        Ok(Self::Postgres(store, Box::new(options)))
     }
 
     /// The journal.
@@ -78,6 +87,21 @@ impl NodeStore {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),
         }
+    }
+
+    /// What anyone may read of the log. However many do, what the node itself reads waits for none of them.
+    ///
+    /// # Errors
+    /// If the store cannot be reached so.
+    pub fn public_log(&self) -> Result<LogReader> {
+        Ok(match self {
+            // Whoever serves the log takes few of the readers.
+            Self::Sqlite(store) => LogReader::new(Arc::new(store.clone()), Arc::new(store.clone())),
+            Self::Postgres(store, _) => {
+                let apart = store.read_apart()?;
+                LogReader::new(Arc::new(apart.clone()), Arc::new(apart))
+            }
+        })
     }
 
     /// The read model.
@@ -165,7 +189,7 @@ pub async fn run(command: StoreCommand) -> Result<()> {
     match command {
         StoreCommand::Migrate(place) => migrate(&Config::read(&place.data_dir)?).await,
         StoreCommand::Status(place) => status(&Config::read(&place.data_dir)?).await,
-        StoreCommand::Copy(args) => move_to_postgres(&args).await,
+        StoreCommand::Copy(args) => moved::to_postgres(&args).await,
     }
 }
 
@@ -200,39 +224,4 @@ async fn status(config: &Config) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn move_to_postgres(args: &StoreCopy) -> Result<()> {
-    let mut options = PostgresOptions::try_new(&args.to)?;
-    if let Some(file) = &args.to_password_file {
-        let password = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        options = options.with_password(zeroize::Zeroizing::new(password).trim_end());
-    }
-    let journal = args.from.join(JOURNAL);
-    ensure!(journal.is_file(), "{} has no {JOURNAL}", args.from.display());
-    // Held until the files have their new names: nobody starts the node on them meanwhile.
-    let stopped = StoppedDatabase::open(&lightning_dir(&args.from))?;
-    let beside: Vec<Beside> =
-        stopped.iter().map(|stopped| Beside { path: stopped.path().to_owned(), prefix: "lightning_" }).collect();
-    // The journal's tables first: they show that the database is nobody else's.
-    PostgresStore::open(options.clone()).await?.close().await;
-    prepare_postgres(&options).await?;
-    let copied = copy(&journal, &beside, &options, |table, done, all| println!("{table}: {done} of {all}")).await?;
-    println!("{} facts are there, and verified on both sides", copied.facts);
-    for path in beside.iter().map(|beside| beside.path.as_path()).chain([journal.as_path()]) {
-        retire(path)?;
-    }
-    println!(
-        "The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money."
-    );
-    println!("Now name the database in [store] url of {}", args.from.join(crate::config::FILE).display());
-    Ok(())
-}
-
-/// Gives a file another name, so that no node starts on it. What SQLite has beside it was written back when it closed.
-fn retire(path: &Path) -> Result<()> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { bail!("{} has no name", path.display()) };
-    let moved = path.with_file_name(format!("{name}{MOVED}"));
-    ensure!(!moved.exists(), "{} is there already", moved.display());
-    fs::rename(path, &moved).with_context(|| format!("cannot rename {}", path.display()))
 }

@@ -54,10 +54,7 @@ impl MemoryStore {
 impl State {
     /// Checks first and changes afterwards, so that a refusal changes nothing.
     fn append(&mut self, append: Append) -> Result<Appended, AppendError> {
-        let actual = self.versions.get(&append.stream).copied().unwrap_or(0);
-        if actual != append.expected_version {
-            return Err(AppendError::Conflict { expected: append.expected_version, actual });
-        }
+        let actual = self.expect(&append.stream, append.expected_version)?;
         for reservation in &append.reservations {
             let name = (reservation.space.to_owned(), reservation.name.clone());
             if self.reservations.get(&name).is_some_and(|holder| *holder != append.stream) {
@@ -106,11 +103,17 @@ impl State {
         Ok(Appended { seq: self.head(), version })
     }
 
-    fn check_erasure(&self, erasure: &Erasure) -> Result<(), AppendError> {
-        let actual = self.versions.get(&erasure.stream).copied().unwrap_or(0);
-        if actual != erasure.version {
-            return Err(AppendError::Conflict { expected: erasure.version, actual });
+    fn expect(&self, stream: &str, expected: u64) -> Result<u64, AppendError> {
+        let last = self.facts.iter().rfind(|fact| fact.stream == stream);
+        if last.is_some_and(|fact| fact.body.content().is_none()) {
+            return Err(AppendError::Erased { stream: stream.to_owned() });
         }
+        let actual = self.versions.get(stream).copied().unwrap_or(0);
+        if actual == expected { Ok(actual) } else { Err(AppendError::Conflict { expected, actual }) }
+    }
+
+    fn check_erasure(&self, erasure: &Erasure) -> Result<(), AppendError> {
+        self.expect(&erasure.stream, erasure.version)?;
         let mut effects = self.effects.iter();
         match effects.any(|effect| !effect.finished && effect.pending.stream == erasure.stream) {
             true => Err(AppendError::UnderWay { stream: erasure.stream.clone() }),
@@ -161,6 +164,10 @@ impl Journal for MemoryStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         append.check_limits()?;
         self.state().append(append)
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
@@ -254,6 +261,11 @@ impl LogStore for MemoryStore {
 
     async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.state().tiles.get(&(level, index)).cloned())
+    }
+
+    async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let state = self.state();
+        Ok(state.facts.iter().filter(|fact| (from + 1..=to).contains(&fact.seq)).map(Fact::entry).collect())
     }
 
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool, StoreError> {

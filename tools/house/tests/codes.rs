@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "amount",
     "anchor",
     "app",
@@ -19,6 +19,7 @@ const ROOMS: [&str; 18] = [
     "lightning",
     "log",
     "request",
+    "restore",
     "store",
     "terms",
     "witness",

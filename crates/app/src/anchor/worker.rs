@@ -210,7 +210,9 @@ impl AnchorWorker {
             // Another replica was faster: what it wrote is read, and decided on.
             Err(AppendError::Conflict { .. }) => Ok(true),
             Err(AppendError::Store(error)) => Err(error.into()),
-            Err(AppendError::Taken { .. } | AppendError::UnderWay { .. }) => Err(AppError::Fault.into()),
+            Err(AppendError::Taken { .. } | AppendError::UnderWay { .. } | AppendError::Erased { .. }) => {
+                Err(AppError::Fault.into())
+            }
         }
     }
 }

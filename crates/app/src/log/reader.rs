@@ -72,11 +72,10 @@ impl LogReader {
         if end > self.published_size().await? {
             return Ok(None);
         }
-        let facts = self.journal.facts(first, u32::from(id.width())).await?;
-        if facts.last().map(|fact| fact.seq) != Some(end) {
+        let entries = self.store.log_entries(first, end).await?;
+        if entries.len() != usize::from(id.width()) {
             return Err(StoreError::Corrupt(format!("facts after {first} are missing")));
         }
-        let entries: Vec<Vec<u8>> = facts.iter().map(Fact::entry).collect();
         encode_entries(&entries).map(Some).map_err(|error| StoreError::Corrupt(error.to_string()))
     }
 

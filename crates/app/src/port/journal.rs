@@ -86,7 +86,7 @@ pub struct Append {
 }
 
 /// What is erased: the openings of a stream's private bodies, the authorities behind them, the bodies of the stream's
-/// effects, and its row. Hashes, names and keys stay.
+/// effects, and its row. Hashes, names and keys stay. A stream whose last fact lacks its opening counts as erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
     /// The stream; another one than the append's own.
@@ -117,6 +117,12 @@ pub enum AppendError {
         expected: u64,
         /// The version in the journal.
         actual: u64,
+    },
+    /// The stream was erased: no fact is added, and it is not erased again.
+    #[error("what was in {stream} was erased")]
+    Erased {
+        /// The stream.
+        stream: String,
     },
     /// An effect of the stream that is to be erased is not finished.
     #[error("an effect of {stream} is still under way")]
@@ -196,6 +202,13 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// [`AppendError`]; nothing is appended then.
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// Has what was erased leave the store's own files, as far as the store can see to it: until then it may still be
+    /// read in what the database keeps beside its tables. For after an erasure; again does no harm.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may still be there then.
+    async fn scrub(&self) -> Result<(), StoreError>;
 
     /// A stream's facts after `version`, in order.
     ///

@@ -42,6 +42,13 @@ pub trait LogStore: Send + Sync {
     /// [`StoreError`].
     async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The entries ([`Fact::entry`](tallystick_core::Fact::entry)) of the facts after `from` and up to `to`, in order, as
+    /// many as there are; [`super::limits::PAGE_MAX`] at most are asked for. What only openings hold is not read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError>;
+
     /// Writes the tiles that the facts after `from` and up to `to` change, and makes `to` the size. False, and nothing
     /// done, if the size is not `from`: another process was faster.
     ///

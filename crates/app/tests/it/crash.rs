@@ -72,6 +72,9 @@ impl Journal for WiredJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         self.1.cross(self.0.append(append)).await
     }
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.1.cross(self.0.scrub()).await
+    }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         self.0.stream(stream, after_version).await
     }

@@ -26,6 +26,10 @@ pub struct Trouble {
     pub meeting: Mutex<Option<(Arc<Barrier>, u32)>>,
     /// Appends wait here after they were done.
     pub brake: Mutex<Option<Arc<Semaphore>>>,
+    /// The next reading of a stream waits here after it was done; once.
+    pub reading: Mutex<Option<Arc<Semaphore>>>,
+    /// So many readings pass before that one.
+    pub passing: AtomicU32,
     /// Streams that cannot be read.
     pub broken: Mutex<Vec<String>>,
     /// Streams whose reading panics.
@@ -105,6 +109,9 @@ impl Journal for Troubled {
         }
         if take(&trouble.unheard) { Err(down().into()) } else { answer }
     }
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.store.scrub().await
+    }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         let cursed = self.trouble.cursed.lock().unwrap().iter().any(|cursed| cursed == stream);
         assert!(!cursed, "whoever reads {stream} panics");
@@ -113,6 +120,10 @@ impl Journal for Troubled {
         }
         let facts = self.store.stream(stream, after_version).await?;
         self.trouble.facts_read.fetch_add(facts.len(), Ordering::AcqRel);
+        let brake = if take(&self.trouble.passing) { None } else { self.trouble.reading.lock().unwrap().take() };
+        if let Some(brake) = brake {
+            brake.acquire().await.unwrap().forget();
+        }
         Ok(facts)
     }
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {

@@ -164,6 +164,8 @@ impl Event {
     pub const ACCEPTED: &'static str = "escrow.task_accepted";
     /// The kind of [`Event::TaskCancelled`].
     pub const CANCELLED: &'static str = "escrow.task_cancelled";
+    /// The kind of [`Event::ReleaseBegun`].
+    pub const RELEASE_BEGUN: &'static str = "escrow.release_begun";
 
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
@@ -175,7 +177,7 @@ impl Event {
             Self::HoldLocked { .. } => "escrow.hold_locked",
             Self::TaskHeld { .. } => "escrow.task_held",
             Self::WorkSubmitted { .. } => "escrow.work_submitted",
-            Self::ReleaseBegun { .. } => "escrow.release_begun",
+            Self::ReleaseBegun { .. } => Self::RELEASE_BEGUN,
             Self::PayoutBegun { .. } => "escrow.payout_begun",
             Self::PayoutFailed { .. } => "escrow.payout_failed",
             Self::PayoutPaid { .. } => "escrow.payout_paid",

@@ -12,14 +12,15 @@
 //!
 //! # Invariants
 //! * What is served under a path that holds for ever is the same bytes for ever. Erasing changes none.
-//! * A path has one spelling; every other is not found.
+//! * A path has one spelling, as it stands in the request: another, with percent signs or a query, is not found, so that
+//!   nobody reads through a cache as often as there are spellings.
 
 #![forbid(unsafe_code)]
 
 use axum::{
     Router,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -41,6 +42,8 @@ const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// For what does: a cache may keep it, and asks each time whether it is still the same.
 const ASK_AGAIN: &str = "public, no-cache";
+/// For the checkpoint, which is asked for the most: no older than the next one is likely to be.
+const A_SECOND: &str = "public, max-age=1";
 
 #[derive(Clone)]
 struct Edge {
@@ -55,19 +58,40 @@ pub fn router(log: LogReader, key: VerifierKey) -> Router {
     Router::new().route("/log/{*path}", get(file)).with_state(edge)
 }
 
-async fn file(State(edge): State<Edge>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+async fn file(State(edge): State<Edge>, uri: Uri, headers: HeaderMap) -> Response {
+    let Some(asked) = Asked::read(&uri) else { return not_found() };
+    if asked == Asked::Key {
+        return File::text(format!("{}\n", edge.key.to_vkey()).into_bytes()).respond(&headers);
+    }
     let Ok(Ok(_turn)) = tokio::time::timeout(WAIT_MAX, edge.reads.acquire()).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "busy\n").into_response();
     };
-    if path == "vkey" {
-        return File::text(format!("{}\n", edge.key.to_vkey()).into_bytes()).respond(&headers);
-    }
-    match find(&edge.log, &path).await {
+    match find(&edge.log, asked).await {
         Ok(Some(file)) => file.respond(&headers),
         Ok(None) => not_found(),
         Err(error) => {
-            tracing::error!(code = %error.code(), path, "the log cannot be served: {error}");
+            tracing::error!(code = %error.code(), path = uri.path(), "the log cannot be served: {error}");
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "the log cannot be read\n").into_response()
+        }
+    }
+}
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Key,
+    Proof(u64),
+    File(LogPath),
+}
+
+impl Asked {
+    /// Reads a path as it was sent. Nothing if it is none, or another spelling of one.
+    fn read(uri: &Uri) -> Option<Self> {
+        let path = uri.path().strip_prefix("/log/").filter(|_| uri.query().is_none())?;
+        match path.strip_prefix("proof/") {
+            Some(seq) => seq.parse().ok().filter(|number: &u64| number.to_string() == seq).map(Self::Proof),
+            None if path == "vkey" => Some(Self::Key),
+            None => LogPath::parse(path).ok().map(Self::File),
         }
     }
 }
@@ -88,11 +112,13 @@ impl File {
         Self { bytes, content_type: "application/octet-stream", cache: FOR_EVER }
     }
 
-    /// The file; or only that it is the one that the client has (RFC 9110, 13.1.2).
+    /// The file; or only that it is the one that the client has (RFC 9110, 13.1.2). A cache that packs what it passes on
+    /// marks the tag as weak.
     fn respond(self, asked: &HeaderMap) -> Response {
         let tag = format!("\"{}\"", canonical::sha256(&self.bytes));
         let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let known = known.flat_map(|value| value.split(',')).any(|value| value.trim() == tag);
+        let known = known.flat_map(|value| value.split(',')).map(str::trim);
+        let known = known.map(|value| value.strip_prefix("W/").unwrap_or(value)).any(|value| value == tag);
         let headers = [
             (header::CONTENT_TYPE, self.content_type),
             (header::CACHE_CONTROL, self.cache),
@@ -107,21 +133,20 @@ impl File {
     }
 }
 
-/// What is at a path. Nothing if no such path can be, or the tree has not come so far.
-async fn find(log: &LogReader, path: &str) -> Result<Option<File>, TreeError> {
-    if let Some(seq) = path.strip_prefix("proof/") {
-        return proof(log, seq).await;
-    }
-    let Ok(path) = LogPath::parse(path) else { return Ok(None) };
-    Ok(match path {
-        LogPath::Checkpoint => log.checkpoint().await?.map(File::text),
-        LogPath::Tile(id) => log.tile(id).await?.map(File::binary),
-        LogPath::Entries(id) => log.entries(id).await?.map(File::binary),
+/// What was asked for. Nothing if the tree has not come so far.
+async fn find(log: &LogReader, asked: Asked) -> Result<Option<File>, TreeError> {
+    Ok(match asked {
+        Asked::Key => None,
+        Asked::Proof(seq) => proof(log, seq).await?,
+        Asked::File(LogPath::Checkpoint) => {
+            log.checkpoint().await?.map(|note| File { cache: A_SECOND, ..File::text(note) })
+        }
+        Asked::File(LogPath::Tile(id)) => log.tile(id).await?.map(File::binary),
+        Asked::File(LogPath::Entries(id)) => log.entries(id).await?.map(File::binary),
     })
 }
 
-async fn proof(log: &LogReader, seq: &str) -> Result<Option<File>, TreeError> {
-    let Some(seq) = seq.parse::<u64>().ok().filter(|number| number.to_string() == seq) else { return Ok(None) };
+async fn proof(log: &LogReader, seq: u64) -> Result<Option<File>, TreeError> {
     match log.prove(seq).await {
         Ok((_, bundle)) => Ok(Some(File::text(bundle.to_string().into_bytes()))),
         Err(TreeError::NotYet { .. }) => Ok(None),

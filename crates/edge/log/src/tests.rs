@@ -46,7 +46,7 @@ async fn get(router: &Router, path: &str, known: Option<&str>) -> (StatusCode, H
 async fn files_are_served_with_how_long_they_hold() {
     let (router, store) = log().await;
     let cases = [
-        ("checkpoint", "text/plain; charset=utf-8", ASK_AGAIN),
+        ("checkpoint", "text/plain; charset=utf-8", A_SECOND),
         ("proof/300", "text/plain; charset=utf-8", ASK_AGAIN),
         ("tile/0/000", "application/octet-stream", FOR_EVER),
         ("tile/0/001.p/44", "application/octet-stream", FOR_EVER),
@@ -63,8 +63,14 @@ async fn files_are_served_with_how_long_they_hold() {
             "{path}"
         );
         let tag = headers[header::ETAG].to_str().unwrap().to_owned();
-        let (status, _, body) = get(&router, path, Some(&format!("\"other\", {tag}"))).await;
-        assert_eq!((status, body.is_empty()), (StatusCode::NOT_MODIFIED, true), "{path}");
+        for known in [format!("\"other\", {tag}"), format!("W/{tag}")] {
+            let (status, _, body) = get(&router, path, Some(&known)).await;
+            assert_eq!((status, body.is_empty()), (StatusCode::NOT_MODIFIED, true), "{path}");
+        }
+        let head = Request::head(format!("/log/{path}")).body(Body::empty()).unwrap();
+        let (head, body) = router.clone().oneshot(head).await.unwrap().into_parts();
+        assert_eq!((head.status, &head.headers[header::ETAG]), (StatusCode::OK, &headers[header::ETAG]), "{path}");
+        assert!(body.collect().await.unwrap().to_bytes().is_empty(), "{path}");
     }
     // The checkpoint changes, and with it its tag; a tile does not.
     let tags = async || {
@@ -116,6 +122,13 @@ async fn what_is_not_there_is_not_found() {
         "proof/99999999999999999999",
         "proof/18446744073709551615",
         "tile/0/..%2fcheckpoint",
+        "tile/0/%30%30%30",
+        "%63heckpoint",
+        "proof/%31",
+        "vkey?1",
+        "tile/0/000?again",
+        "tile/0/000?",
+        "/tile/0/000",
         "private",
     ] {
         let (status, headers, _) = get(&router, path, None).await;

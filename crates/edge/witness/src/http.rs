@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tallystick_http::Guest;
 use tallystick_log::{NoteSignature, REQUEST_BYTES_MAX};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
@@ -22,11 +22,14 @@ pub struct WitnessLimits {
     pub request_timeout: Duration,
     /// Requests at once that wait for their log or for the disk; more wait before that.
     pub cosigning_max: usize,
+    /// Those of them about one log. Anyone can ask about a log whose checkpoints are public: however many do, the others
+    /// have room.
+    pub cosigning_one_max: usize,
 }
 
 impl Default for WitnessLimits {
     fn default() -> Self {
-        Self { request_timeout: Duration::from_secs(10), cosigning_max: 32 }
+        Self { request_timeout: Duration::from_secs(10), cosigning_max: 32, cosigning_one_max: 4 }
     }
 }
 
@@ -34,16 +37,20 @@ struct Edge {
     witness: Arc<Witness>,
     limits: WitnessLimits,
     cosigning: Arc<Semaphore>,
+    /// The same for each log.
+    each: BTreeMap<String, Arc<Semaphore>>,
 }
 
 /// The witness as a service: `POST <path>/add-checkpoint`, where `path` is that of the submission prefix, empty or
 /// beginning with a slash; and `GET /health`.
 pub fn router(witness: Arc<Witness>, path: &str, limits: WitnessLimits) -> Router {
     let cosigning = Arc::new(Semaphore::new(limits.cosigning_max));
+    let one = |origin: &str| (origin.to_owned(), Arc::new(Semaphore::new(limits.cosigning_one_max)));
+    let each = witness.origins().map(one).collect();
     Router::new()
         .route(&format!("{}/add-checkpoint", path.trim_end_matches('/')), post(add_checkpoint))
         .route("/health", get(health))
-        .with_state(Arc::new(Edge { witness, limits, cosigning }))
+        .with_state(Arc::new(Edge { witness, limits, cosigning, each }))
 }
 
 async fn health(State(edge): State<Arc<Edge>>) -> Response {
@@ -64,13 +71,15 @@ async fn add_checkpoint(State(edge): State<Arc<Edge>>, guest: Option<Extension<G
 async fn answer(edge: &Edge, guest: Option<&Guest>, body: Body) -> Result<NoteSignature, Refusal> {
     let body = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|_| Refusal::TooLarge)?;
     let admitted = edge.witness.admit(&body)?;
-    // Not before: whoever has nothing that a log signed gives way.
+    let one = edge.each.get(admitted.origin()).ok_or(Refusal::UnknownLog)?;
+    let turn = Arc::clone(one).acquire_owned().await.map_err(|_| Refusal::Stopped)?;
+    // Not before: whoever has nothing that a log signed, or one of many with the same, gives way.
     let _kept = guest.and_then(Guest::keep);
     let permit = Arc::clone(&edge.cosigning).acquire_owned().await.map_err(|_| Refusal::Stopped)?;
     let witness = Arc::clone(&edge.witness);
     // On its own: a client that hangs up, or waits no longer, must not stop a write halfway.
     let cosigning = spawn_blocking(move || {
-        let _permit = permit;
+        let _permits = (turn, permit);
         witness.cosign(&admitted)
     });
     cosigning.await.unwrap_or(Err(Refusal::Stopped))

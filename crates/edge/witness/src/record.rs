@@ -4,7 +4,7 @@
 //! but the witness can make one, and every byte of it is under a signature or has one spelling only. For a log of which
 //! nothing was cosigned yet it is a sentence. A log without a file is an error: what was there must have been removed.
 
-use tallystick_log::{NoteSignature, SignedCheckpoint, TreeHead, VerifierKey};
+use tallystick_log::{Checkpoint, NoteSignature, SignedCheckpoint, TreeHead, VerifierKey};
 
 use crate::{
     StateError, TrustedLog,
@@ -62,6 +62,13 @@ impl Record {
             Self::Fresh => 0,
             Self::Cosigned { time_s, .. } => *time_s,
         }
+    }
+
+    /// Our cosignature, if it is of this very checkpoint and was made then or later.
+    pub(crate) fn again(&self, checkpoint: &Checkpoint, witness: &VerifierKey, since_s: u64) -> Option<&NoteSignature> {
+        let Self::Cosigned { checkpoint: last, time_s } = self else { return None };
+        let same = last.unverified() == checkpoint && *time_s >= since_s;
+        last.note().signatures().iter().find(|line| same && witness.is_named_by(line))
     }
 
     /// Reads the record of a log and checks that it is this witness's own.

@@ -13,6 +13,10 @@ use tallystick_log::{AddCheckpoint, KeyKind, LogError, NoteSignature, SigningKey
 
 use crate::{Evidence, Folder, Record, Refusal, StateError, TrustedLog};
 
+/// How old a cosignature may be, in seconds, that is given again to whoever asks for the same checkpoint. Anyone can who
+/// has a public one: that must cost neither a signature nor a write each time.
+const AGAIN_S: u64 = 60;
+
 /// A witness: its key, the logs that it cosigns, and what it has cosigned.
 pub struct Witness {
     key: SigningKey,
@@ -35,6 +39,14 @@ struct Watched {
 pub struct Admitted {
     request: AddCheckpoint,
     key: VerifierKey,
+}
+
+impl Admitted {
+    /// The log's name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.key.name().as_str()
+    }
 }
 
 impl fmt::Debug for Witness {
@@ -81,6 +93,11 @@ impl Witness {
         self.key.verifier()
     }
 
+    /// The logs that it cosigns.
+    pub fn origins(&self) -> impl Iterator<Item = &str> {
+        self.logs.keys().map(String::as_str)
+    }
+
     /// Whether a write failed, so that a log is not cosigned until the witness is started again.
     #[must_use]
     pub fn has_failed(&self) -> bool {
@@ -119,11 +136,11 @@ impl Witness {
             Ok(checkpoint) => checkpoint,
             Err(error) => return Err(self.refuse(&watched.log, record, request, error)),
         };
-        let line = self.key.cosign(checkpoint, now_s).map_err(Refusal::BadRequest)?;
-        if checkpoint.size() == last.size && *record != Record::Fresh {
-            // The tree is the one on disk.
-            return Ok(line);
+        if let Some(line) = record.again(checkpoint, self.key(), now_s.saturating_sub(AGAIN_S)) {
+            return Ok(line.clone());
         }
+        // Also if only the time is new: a clock that goes back over a restart must not undo what it says.
+        let line = self.key.cosign(checkpoint, now_s).map_err(Refusal::BadRequest)?;
         let next = Record::cosigned(request.checkpoint(), key, &line, now_s).map_err(Refusal::BadRequest)?;
         if let Err(error) = next.write(self.records.as_ref(), &watched.log) {
             *state = None;

@@ -83,9 +83,11 @@ pub(crate) async fn begin<'a>(
     let mut found = Found { under_way: !under_way.is_empty(), ..Found::default() };
     let mut fill = || {
         for row in &versions {
-            if column::<Option<i64>>(row, 1)?.is_some() {
-                found.versions.insert(column(row, 0)?, unsigned(row, 1)?);
+            let stream: String = column(row, 0)?;
+            if column(row, 2)? {
+                found.erased.insert(stream.clone());
             }
+            found.versions.insert(stream, unsigned(row, 1)?);
         }
         for row in &holders {
             found.holders.insert((column(row, 0)?, column(row, 1)?), column(row, 2)?);

@@ -16,6 +16,10 @@ const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, 
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE stream = $1 AND version > $2 ORDER BY version";
+/// Facts without their openings.
+const ENTRIES: &str = "SELECT seq, stream, version, kind, CASE WHEN commitment IS NULL THEN body END, commitment,
+        NULL::bytea, authority, recorded_at, height, prev, hash FROM facts
+    WHERE seq > $1 AND seq <= $2 ORDER BY seq";
 const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
@@ -26,7 +30,7 @@ const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name 
 /// What is asked often, with the number of its values.
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[(&str, usize)] =
-    &[(AFTER, 2), (OF_STREAM, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (HOLDER, 2)];
+    &[(AFTER, 2), (OF_STREAM, 2), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (HOLDER, 2)];
 
 /// A page's size as SQL has it.
 pub(crate) fn page(limit: u32) -> i64 {
@@ -48,6 +52,13 @@ pub(crate) async fn of_stream(conn: &Object, stream: &str, version: u64) -> Resu
     let statement = conn.prepare_cached(OF_STREAM).await.or_store()?;
     let rows = conn.query(&statement, &[&stream, &signed(version)]).await.or_store()?;
     rows.iter().map(fact).collect()
+}
+
+/// The entries of the facts after `from` and up to `to`.
+pub(crate) async fn entries(conn: &Object, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+    let statement = conn.prepare_cached(ENTRIES).await.or_store()?;
+    let rows = conn.query(&statement, &[&signed(from), &signed(to)]).await.or_store()?;
+    rows.iter().map(|row| Ok(fact(row)?.entry())).collect()
 }
 
 /// The last fact of all.

@@ -11,7 +11,7 @@ use tokio_postgres::{AsyncMessage, Client};
 
 use crate::postgres::error::{OrStore, Result, column};
 use crate::postgres::readers::Readers;
-use crate::postgres::{error::unsigned, facts};
+use crate::postgres::{error::unsigned, facts, schema};
 
 /// The pause before a lost connection is made again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -125,6 +125,8 @@ pub(crate) async fn claim_key(options: &PostgresOptions, key: &[u8; 32]) -> Resu
     let client = tallystick_postgres::connect(options).await?;
     let add = "INSERT INTO node (one, key) VALUES (1, $1) ON CONFLICT DO NOTHING";
     client.execute(add, &[&key.as_slice()]).await.or_store()?;
+    // A copy looks for this row after it has left its own mark: one of the two sees the other.
+    schema::must_be_whole(&client).await?;
     let row = client.query_one("SELECT key FROM node", &[]).await.or_store()?;
     if column::<&[u8]>(&row, 0)? == key {
         return Ok(());

@@ -11,6 +11,7 @@ mod plan;
 mod plans;
 mod readers;
 mod schema;
+mod scrub;
 mod session;
 mod statements;
 mod store;
@@ -21,5 +22,7 @@ mod writer;
 
 pub(crate) use error::{digest, unsigned};
 pub use heads::{PostgresHeads, Turn};
-pub(crate) use schema::migrations;
+pub(crate) use readers::Readers;
+pub(crate) use schema::{connect_writer, migrations};
 pub use store::PostgresStore;
+pub(crate) use verify::page as verify_page;

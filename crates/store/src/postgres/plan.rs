@@ -1,7 +1,7 @@
 //! What a batch of jobs comes to: decided in memory, in the order in which the jobs came, on what the database held
 //! when the head was locked. A refusal changes nothing, as nothing is changed before all is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_app::port::journal::{Append, AppendError, Appended, Erasure, NewEffect, StoreError};
 use tallystick_app::port::tasks::TaskRow;
 use tallystick_core::{Digest32, Fact, Id, Timestamp};
@@ -100,6 +100,8 @@ pub(crate) struct Found<'a> {
     pub(crate) effects: BTreeMap<String, Effect<'a>>,
     /// Until when each request is remembered.
     pub(crate) seen: BTreeMap<Digest32, i64>,
+    /// Streams that were erased.
+    pub(crate) erased: BTreeSet<String>,
     /// Whether the stream to be erased has an effect that is not finished.
     pub(crate) under_way: bool,
 }
@@ -189,15 +191,9 @@ impl<'a> Plan<'a> {
     fn append(&mut self, prepared: &'a Prepared) -> Result<Appended, AppendError> {
         let Prepared { append, authority, authority_bytes } = prepared;
         let stream = append.stream.as_str();
-        let actual = self.found.versions.get(stream).copied().unwrap_or(0);
-        if actual != append.expected_version {
-            return Err(AppendError::Conflict { expected: append.expected_version, actual });
-        }
+        let actual = self.expect(stream, append.expected_version)?;
         if let Some(Erasure { stream, version, .. }) = &append.erases {
-            let actual = self.found.versions.get(stream).copied().unwrap_or(0);
-            if actual != *version {
-                return Err(AppendError::Conflict { expected: *version, actual });
-            }
+            self.expect(stream, *version)?;
             if self.found.under_way {
                 return Err(AppendError::UnderWay { stream: stream.clone() });
             }
@@ -234,6 +230,15 @@ impl<'a> Plan<'a> {
         append.row.iter().for_each(|row| self.show(row));
         self.erases = append.erases.as_ref();
         Ok(Appended { seq: self.head.seq, version })
+    }
+
+    /// Refuses a stream that was erased, or is at another version. Answers the version.
+    fn expect(&self, stream: &str, expected: u64) -> Result<u64, AppendError> {
+        if self.found.erased.contains(stream) {
+            return Err(AppendError::Erased { stream: stream.to_owned() });
+        }
+        let actual = self.found.versions.get(stream).copied().unwrap_or(0);
+        if actual == expected { Ok(actual) } else { Err(AppendError::Conflict { expected, actual }) }
     }
 
     /// Chains the facts; answers the stream's version after them.

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_journal.sql"),
     include_str!("../../migrations/postgres/0002_replicas.sql"),
     include_str!("../../migrations/postgres/0003_room.sql"),
+    include_str!("../../migrations/postgres/0004_copying.sql"),
 ];
 
 /// How many there are.
@@ -54,6 +55,14 @@ pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Client> 
     migrate(&client).await?;
     client.batch_execute("COMMIT").await.or_store()?;
     Ok(client)
+}
+
+/// Refuses a database that a journal is being copied into, or was until the copy broke off.
+pub(crate) async fn must_be_whole(client: &Client) -> Result<()> {
+    match client.query_opt("SELECT 1 FROM copying", &[]).await.or_store()? {
+        None => Ok(()),
+        Some(_) => refuse("a copy into this database has not ended: wait for it, or run `tally store copy` again"),
+    }
 }
 
 fn refuse<T>(why: impl Into<String>) -> Result<T> {

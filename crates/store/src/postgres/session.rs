@@ -73,6 +73,7 @@ impl Session {
     /// Connects, migrates, and checks the end of the chain.
     pub(crate) async fn open(options: PostgresOptions) -> Result<Self> {
         let connected = connect(&options).await?;
+        schema::must_be_whole(&connected.client).await?;
         let known = read_head(&connected.client).await?;
         Ok(Self { options, connected: Some(connected), known })
     }

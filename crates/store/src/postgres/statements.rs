@@ -25,8 +25,9 @@ statements! {
     /// One fact by its number, then the last of all.
     ends = "(SELECT 1, seq, hash FROM facts WHERE seq = $1)
         UNION ALL (SELECT 2, seq, hash FROM facts ORDER BY seq DESC LIMIT 1)";
-    versions = "SELECT s, (SELECT version FROM facts WHERE stream = s ORDER BY version DESC LIMIT 1)
-        FROM unnest($1::text[]) AS s";
+    /// Of streams that are there: their versions, and whether they were erased.
+    versions = "SELECT s, last.version, last.erased FROM unnest($1::text[]) AS s CROSS JOIN LATERAL
+        (SELECT version, body IS NULL AS erased FROM facts WHERE stream = s ORDER BY version DESC LIMIT 1) AS last";
     holders = "SELECT r.space, r.name, r.stream FROM unnest($1::text[], $2::bytea[]) AS a (space, name)
         JOIN reservations r ON r.space = a.space AND r.name = a.name";
     effects = "SELECT key, due, attempts, finished FROM outbox WHERE key = ANY ($1::text[])";

@@ -19,6 +19,7 @@ use crate::postgres::{
     log, outbox,
     plan::{Answer, Work},
     readers::Readers,
+    scrub,
     session::Session,
     tasks, verify,
     writer::Writer,
@@ -35,12 +36,12 @@ const REBUILD_LOCK: i64 = 0x544c_5952;
 #[derive(Clone)]
 pub struct PostgresStore {
     inner: Arc<Inner>,
+    readers: Readers,
 }
 
 struct Inner {
     options: PostgresOptions,
     writer: Writer,
-    readers: Readers,
     claimers: Readers,
 }
 
@@ -54,7 +55,16 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         let (readers, claimers) = (Readers::new(&options)?, Readers::claimers(&options)?);
         let writer = Writer::start(Session::open(options.clone()).await?);
-        Ok(Self { inner: Arc::new(Inner { options, writer, readers, claimers }) })
+        Ok(Self { inner: Arc::new(Inner { options, writer, claimers }), readers })
+    }
+
+    /// The same store with a few connections of its own to read on, so that however much is read there, the others wait
+    /// for none of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the options make no sense.
+    pub fn read_apart(&self) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::clone(&self.inner), readers: Readers::apart(&self.inner.options)? })
     }
 
     /// Waits until the store can write no more, because the database is damaged, tells another history than before, or
@@ -94,7 +104,7 @@ impl PostgresStore {
     /// Writes what was accepted, and closes all connections. All clones answer [`StoreError::Unavailable`] from then
     /// on. Without it the same happens after the last clone is dropped, but nobody can wait for it.
     pub async fn close(&self) {
-        self.inner.readers.close();
+        self.readers.close();
         self.inner.claimers.close();
         self.inner.writer.close().await;
     }
@@ -113,7 +123,7 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Corrupt`], naming the first bad fact among them.
     pub async fn verify_tail(&self, count: u64) -> Result<u64, StoreError> {
-        let head = verify::tail(&self.inner.readers.get().await?, count).await?;
+        let head = verify::tail(&self.readers.get().await?, count).await?;
         self.verify_after(head).await
     }
 
@@ -122,13 +132,13 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn head(&self) -> Result<Head, StoreError> {
-        facts::head(&**self.inner.readers.get().await?).await
+        facts::head(&**self.readers.get().await?).await
     }
 
     async fn verify_after(&self, start: Head) -> Result<u64> {
         let mut head = start;
         loop {
-            let next = verify::page(&self.inner.readers.get().await?, head).await?;
+            let next = verify::page(&self.readers.get().await?, head).await?;
             if next == head {
                 return Ok(head.seq.saturating_sub(start.seq));
             }
@@ -161,25 +171,29 @@ impl Journal for PostgresStore {
         }
     }
 
+    async fn scrub(&self) -> Result<()> {
+        scrub::scrub(&self.inner.options).await
+    }
+
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>> {
-        facts::of_stream(&self.inner.readers.get().await?, stream, after_version).await
+        facts::of_stream(&self.readers.get().await?, stream, after_version).await
     }
 
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>> {
-        facts::after(&self.inner.readers.get().await?, after_seq, limit).await
+        facts::after(&self.readers.get().await?, after_seq, limit).await
     }
 
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
-        let kept = facts::authority(&self.inner.readers.get().await?, digest).await?;
+        let kept = facts::authority(&self.readers.get().await?, digest).await?;
         Ok(kept.and_then(Kept::whole))
     }
 
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
-        facts::holder(&self.inner.readers.get().await?, space, name).await
+        facts::holder(&self.readers.get().await?, space, name).await
     }
 
     async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>> {
-        outbox::due(&self.inner.readers.get().await?, now, limit).await
+        outbox::due(&self.readers.get().await?, now, limit).await
     }
 
     async fn claim_effects(
@@ -194,7 +208,7 @@ impl Journal for PostgresStore {
     }
 
     async fn next_effect_due(&self) -> Result<Option<Timestamp>> {
-        outbox::next_due(&self.inner.readers.get().await?).await
+        outbox::next_due(&self.readers.get().await?).await
     }
 
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<()> {
@@ -215,49 +229,53 @@ impl Journal for PostgresStore {
 #[async_trait]
 impl LogStore for PostgresStore {
     async fn log_state(&self) -> Result<LogState> {
-        log::state(&self.inner.readers.get().await?).await
+        log::state(&self.readers.get().await?).await
     }
 
     async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {
-        log::tile(&self.inner.readers.get().await?, level, index).await
+        log::tile(&self.readers.get().await?, level, index).await
+    }
+
+    async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+        facts::entries(&self.readers.get().await?, from, to).await
     }
 
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
-        log::integrate(&mut self.inner.readers.get().await?, from, to, &tiles).await
+        log::integrate(&mut self.readers.get().await?, from, to, &tiles).await
     }
 
     async fn publish(&self, published: Published) -> Result<bool> {
-        log::publish(&mut self.inner.readers.get().await?, &published).await
+        log::publish(&mut self.readers.get().await?, &published).await
     }
 }
 
 #[async_trait]
 impl TaskReader for PostgresStore {
     async fn task(&self, id: Id<Task>) -> Result<Option<String>> {
-        tasks::view(&self.inner.readers.get().await?, id).await
+        tasks::view(&self.readers.get().await?, id).await
     }
 
     async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>> {
-        tasks::views(&self.inner.readers.get().await?, query).await
+        tasks::views(&self.readers.get().await?, query).await
     }
 
     async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-        tasks::due(&self.inner.readers.get().await?, now, height, limit).await
+        tasks::due(&self.readers.get().await?, now, height, limit).await
     }
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
-        tasks::next_wake(&self.inner.readers.get().await?).await
+        tasks::next_wake(&self.readers.get().await?).await
     }
 }
 
 #[async_trait]
 impl TaskRebuild for PostgresStore {
     async fn rows_format(&self) -> Result<u32> {
-        tasks::format(&self.inner.readers.get().await?).await
+        tasks::format(&self.readers.get().await?).await
     }
 
     async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
-        tasks::rows(&self.inner.readers.get().await?, after, limit).await
+        tasks::rows(&self.readers.get().await?, after, limit).await
     }
 
     async fn clear_rows(&self) -> Result<()> {

@@ -20,10 +20,7 @@ impl Ledger {
     /// Appends, or says why not; whoever calls undoes it then.
     pub(crate) fn append(&mut self, prepared: Prepared) -> Result<Appended, AppendError> {
         let Prepared { append, authority, authority_bytes } = prepared;
-        let actual = self.note(facts::version(&self.conn, &append.stream))?;
-        if actual != append.expected_version {
-            return Err(AppendError::Conflict { expected: append.expected_version, actual });
-        }
+        let actual = self.expect(&append.stream, append.expected_version)?;
         for reservation in &append.reservations {
             self.reserve(&append.stream, reservation)?;
         }
@@ -58,6 +55,15 @@ impl Ledger {
             self.erase(erasure)?;
         }
         Ok(Appended { seq: self.head.seq, version })
+    }
+
+    /// Refuses a stream that was erased, or is at another version. Answers the version.
+    pub(crate) fn expect(&self, stream: &str, expected: u64) -> Result<u64, AppendError> {
+        match self.note(facts::version(&self.conn, stream))? {
+            (_, true) => Err(AppendError::Erased { stream: stream.to_owned() }),
+            (actual, false) if actual == expected => Ok(actual),
+            (actual, false) => Err(AppendError::Conflict { expected, actual }),
+        }
     }
 
     /// Chains a fact and writes it; its `hash` is filled in here.

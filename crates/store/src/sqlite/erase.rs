@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use tallystick_app::port::journal::{AppendError, Erasure};
 
-use crate::sqlite::{facts, ledger::Ledger};
+use crate::sqlite::ledger::Ledger;
 
 const PENDING: &str = "SELECT 1 FROM outbox WHERE stream = ?1 AND finished = 0 LIMIT 1";
 const ERASE: [&str; 3] = [
@@ -18,10 +18,7 @@ impl Ledger {
     /// Erases, or says why not; whoever calls undoes everything then. `secure_delete` overwrites what is erased.
     pub(crate) fn erase(&self, erasure: &Erasure) -> Result<(), AppendError> {
         let Erasure { stream, version, task } = erasure;
-        let actual = self.note(facts::version(&self.conn, stream))?;
-        if actual != *version {
-            return Err(AppendError::Conflict { expected: *version, actual });
-        }
+        self.expect(stream, *version)?;
         let pending = self.conn.query_row(PENDING, [stream], |_| Ok(())).optional();
         if self.note(pending)?.is_some() {
             return Err(AppendError::UnderWay { stream: stream.clone() });

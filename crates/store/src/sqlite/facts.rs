@@ -14,11 +14,15 @@ const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, 
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE stream = ?1 AND version > ?2 ORDER BY version";
+/// Facts without their openings.
+const ENTRIES: &str = "SELECT seq, stream, version, kind, CASE WHEN commitment IS NULL THEN body END, commitment, NULL,
+        authority, recorded_at, height, prev, hash FROM facts
+    WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
 const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     ORDER BY seq DESC LIMIT 1";
 const HEAD: &str = "SELECT seq, hash FROM head";
-const VERSION: &str = "SELECT version FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
+const VERSION: &str = "SELECT version, body IS NULL FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = ?1";
 const HOLDER: &str = "SELECT stream FROM reservations WHERE space = ?1 AND name = ?2";
 
@@ -41,6 +45,13 @@ pub(crate) fn of_stream(conn: &Connection, stream: &str, version: u64) -> Result
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
+/// The entries of the facts after `from` and up to `to`.
+pub(crate) fn entries(conn: &Connection, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+    let mut statement = conn.prepare_cached(ENTRIES).or_store()?;
+    let rows = statement.query_map(params![bound(from), bound(to)], |row| Ok(fact(row)?.entry())).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
 /// The last fact of all.
 pub(crate) fn last(conn: &Connection) -> Result<Option<Fact>> {
     conn.prepare_cached(LAST).and_then(|mut statement| statement.query_row([], fact).optional()).or_store()
@@ -54,10 +65,10 @@ pub(crate) fn head(conn: &Connection) -> Result<Head> {
     head.ok_or_else(chain::no_head)
 }
 
-/// A stream's version: 0 for one that is not there.
-pub(crate) fn version(conn: &Connection, stream: &str) -> rusqlite::Result<u64> {
-    let version = conn.prepare_cached(VERSION)?.query_row([stream], |row| row.get(0)).optional()?;
-    Ok(version.unwrap_or(0))
+/// A stream's version, 0 for one that is not there, and whether it was erased.
+pub(crate) fn version(conn: &Connection, stream: &str) -> rusqlite::Result<(u64, bool)> {
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    Ok(conn.prepare_cached(VERSION)?.query_row([stream], read).optional()?.unwrap_or_default())
 }
 
 /// The authority under a digest.

@@ -17,8 +17,10 @@ mod tasks;
 mod verify;
 mod writer;
 
-pub(crate) use file::options as new_file;
-pub(crate) use schema::{APPLICATION_ID, identify, migrations, open_reader as reader, pragma};
+pub(crate) use file::{make as own_file, options as new_file};
+pub(crate) use ledger::Ledger;
+pub(crate) use lock::LockFile;
+pub(crate) use schema::{APPLICATION_ID, cut_log, identify, migrations, open_reader as reader, open_writer, pragma};
 pub use store::SqliteStore;
 pub(crate) use verify::page as verify_page;
 

@@ -11,7 +11,7 @@ use tallystick_escrow::Task;
 use tallystick_log::Tile;
 
 use crate::chain::Kept;
-use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::error::{OrStore, Result, closed};
 use crate::sqlite::{
     append::Prepared, facts, file, ledger::Ledger, lock::LockFile, log, outbox, readers::Readers, requests, schema,
     tasks, verify, writer::Writer,
@@ -44,6 +44,10 @@ impl SqliteStore {
         let path = file::make(path.as_ref())?;
         let lock = LockFile::take(&path)?;
         let ledger = Ledger::new(schema::open_writer(&path)?)?;
+        // A process that was killed may have left what it erased in the write-ahead log.
+        if let Err(error) = schema::cut_log(&path) {
+            tracing::warn!(%error, "the write-ahead log stays as it is for a while, and with it what was erased");
+        }
         let readers = Readers::open(&path)?;
         let writer = Writer::start(ledger, lock)?;
         Ok(Self { inner: Arc::new(Inner { path, writer, readers }) })
@@ -81,16 +85,6 @@ impl SqliteStore {
         self.verify_after(head).await
     }
 
-    /// Has what was erased leave the disk: until a checkpoint cuts it, the write-ahead log still holds it. If that fails
-    /// now, it happens as the journal goes on.
-    async fn forget(&self) {
-        let path = self.inner.path.clone();
-        let cut = tokio::task::spawn_blocking(move || schema::cut_log(&path)).await;
-        if let Ok(Err(error)) = cut {
-            tracing::warn!(%error, "what was erased stays in the write-ahead log for a while");
-        }
-    }
-
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors
@@ -120,13 +114,14 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl Journal for SqliteStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let erases = append.erases.is_some();
         let prepared = Prepared::try_new(append)?;
-        let appended = self.inner.writer.write(move |ledger| ledger.append(prepared)).await?;
-        if erases {
-            self.forget().await;
-        }
-        Ok(appended)
+        self.inner.writer.write(move |ledger| ledger.append(prepared)).await
+    }
+
+    /// Cuts the write-ahead log, which holds what was erased until then. In the file itself it is overwritten.
+    async fn scrub(&self) -> Result<()> {
+        let path = self.inner.path.clone();
+        tokio::task::spawn_blocking(move || schema::cut_log(&path)).await.map_err(|_| closed())?
     }
 
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>> {
@@ -196,6 +191,10 @@ impl LogStore for SqliteStore {
 
     async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {
         self.inner.readers.read(move |conn| log::tile(conn, level, index)).await
+    }
+
+    async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>> {
+        self.inner.readers.read(move |conn| facts::entries(conn, from, to)).await
     }
 
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use tallystick_app::port::journal::{Append, Journal, StoreError};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild};
-use tallystick_store::{Beside, PostgresOptions, PostgresStore, SqliteStore, StoreStatus, copy};
+use tallystick_store::{
+    Beside, Copied, PostgresOptions, PostgresStore, SqliteStore, StoreStatus, copy, prepare_journal,
+};
 use tallystick_testkit::Cluster;
 use tallystick_testkit::store_suite::fixture::{
     append, effect, key, later, name, request, row, row_mut, stream, task_id,
@@ -35,8 +37,15 @@ async fn filled(path: &Path) {
     store.close().await;
 }
 
-fn target() -> PostgresOptions {
-    PostgresOptions::try_new(&Cluster::shared().database()).unwrap()
+async fn target() -> PostgresOptions {
+    let options = PostgresOptions::try_new(&Cluster::shared().database()).unwrap();
+    prepare_journal(&options).await.unwrap();
+    options
+}
+
+/// Copies from a file that keeps its name.
+async fn copy_all(path: &Path, beside: &[Beside], options: &PostgresOptions) -> Result<Copied, StoreError> {
+    copy(path, beside, options, |_, _, _| {}, || Ok(())).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,9 +53,11 @@ async fn everything_is_there_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.sqlite");
     filled(&path).await;
-    let options = target();
+    let options = target().await;
     let mut told = Vec::new();
-    let copied = copy(&path, &[], &options, |table, done, all| told.push((table.to_owned(), done, all))).await.unwrap();
+    let copied = copy(&path, &[], &options, |table, done, all| told.push((table.to_owned(), done, all)), || Ok(()))
+        .await
+        .unwrap();
     assert_eq!(copied.facts, TASKS * 2);
     assert!(told.contains(&("facts".to_owned(), 500, TASKS * 2)) && told.contains(&("facts".to_owned(), 1_200, 1_200)));
     let rows = |name: &str| copied.tables.iter().find(|(table, _)| table == name).map(|(_, rows)| *rows);
@@ -84,10 +95,10 @@ async fn a_target_that_holds_something_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.sqlite");
     filled(&path).await;
-    let options = target();
+    let options = target().await;
     let store = PostgresStore::open(options.clone()).await.unwrap();
     store.append(append(1, 0)).await.unwrap();
-    let refused = copy(&path, &[], &options, |_, _, _| {}).await.unwrap_err();
+    let refused = copy_all(&path, &[], &options).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("not empty")), "{refused}");
     assert_eq!(store.verify_chain().await, Ok(1));
     assert_eq!(store.append(append(1, 1)).await.unwrap().seq, 2);
@@ -99,19 +110,20 @@ async fn a_journal_in_use_and_a_table_that_has_no_place_are_refused() {
     let path = dir.path().join("journal.sqlite");
     filled(&path).await;
     let running = SqliteStore::open(&path).unwrap();
-    let options = target();
-    assert!(matches!(copy(&path, &[], &options, |_, _, _| {}).await, Err(StoreError::Unavailable(_))));
+    let options = target().await;
+    assert!(matches!(copy_all(&path, &[], &options).await, Err(StoreError::Unavailable(_))));
     running.close().await;
     let beside = dir.path().join("beside.sqlite");
     rusqlite::Connection::open(&beside).unwrap().execute_batch("CREATE TABLE lost (n INTEGER)").unwrap();
     let beside = [Beside { path: beside, prefix: "beside_" }];
-    let refused = copy(&path, &beside, &options, |_, _, _| {}).await.unwrap_err();
+    let refused = copy_all(&path, &beside, &options).await.unwrap_err();
     assert!(refused.to_string().contains("beside_lost"), "{refused}");
-    // Nothing of the rest was left behind.
-    let store = PostgresStore::open(options.clone()).await.unwrap();
-    assert_eq!(store.verify_chain().await, Ok(0));
-    store.close().await;
-    assert_eq!(copy(&path, &[], &options, |_, _, _| {}).await.unwrap().facts, TASKS * 2);
+    // Nothing of the rest was left behind, and nobody begins on the empty tables meanwhile.
+    let facts = StoreStatus::of_postgres(&options).await.unwrap().facts;
+    assert_eq!(facts, 0);
+    let early = PostgresStore::open(options.clone()).await.unwrap_err();
+    assert!(early.to_string().contains("has not ended"), "{early}");
+    assert_eq!(copy_all(&path, &[], &options).await.unwrap().facts, TASKS * 2);
 }
 
 #[tokio::test]
@@ -126,11 +138,46 @@ async fn a_store_at_a_glance() {
     assert!(sqlite.program.starts_with("SQLite 3") && sqlite.schema == sqlite.schema_known);
     assert_eq!((sqlite.facts, sqlite.effects, sqlite.effects_claimed), (TASKS * 2, TASKS, 5));
     running.close().await;
-    let options = target();
+    let options = PostgresOptions::try_new(&Cluster::shared().database()).unwrap();
     assert!(StoreStatus::of_postgres(&options).await.unwrap_err().to_string().contains("migrate"));
-    copy(&path, &[], &options, |_, _, _| {}).await.unwrap();
+    prepare_journal(&options).await.unwrap();
+    copy_all(&path, &[], &options).await.unwrap();
     let postgres = StoreStatus::of_postgres(&options).await.unwrap();
     assert!(postgres.program.starts_with("PostgreSQL 1") && postgres.schema == postgres.schema_known);
     assert_eq!((postgres.facts, postgres.head), (sqlite.facts, sqlite.head));
     assert_eq!((postgres.effects, postgres.effects_claimed), (TASKS, 5));
+}
+
+/// Files that cannot be retired stay the node's only store.
+#[tokio::test]
+async fn what_cannot_be_retired_is_not_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    filled(&path).await;
+    let options = target().await;
+    let full = || Err(std::io::Error::other("the disk is full"));
+    let refused = copy(&path, &[], &options, |_, _, _| {}, full).await.unwrap_err();
+    assert!(refused.to_string().contains("the disk is full"), "{refused}");
+    assert!(PostgresStore::open(options.clone()).await.is_err());
+    // Whatever stood beside it is in the file: under another name it is whole.
+    let moved = dir.path().join("journal.sqlite.moved");
+    let retire = || std::fs::rename(&path, &moved);
+    assert_eq!(copy(&path, &[], &options, |_, _, _| {}, retire).await.unwrap().facts, TASKS * 2);
+    assert_eq!(SqliteStore::open(&moved).unwrap().verify_chain().await, Ok(TASKS * 2));
+    assert_eq!(PostgresStore::open(options).await.unwrap().verify_chain().await, Ok(TASKS * 2));
+}
+
+/// A database that a node has taken for its own is not marked: its replicas start again at any time.
+#[tokio::test]
+async fn a_database_in_use_is_not_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    filled(&path).await;
+    let options = target().await;
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    store.claim_key(key(1)).await.unwrap();
+    let refused = copy_all(&path, &[], &options).await.unwrap_err();
+    assert!(refused.to_string().contains("not empty"), "{refused}");
+    let again = PostgresStore::open(options).await.unwrap();
+    assert_eq!(again.claim_key(key(1)).await, Ok(()));
 }

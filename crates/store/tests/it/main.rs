@@ -8,3 +8,13 @@ mod powerless;
 mod sqlite;
 mod tampering;
 mod writing;
+
+use tallystick_app::port::journal::StoreError;
+
+/// Why a store does not open.
+fn refusal<S: std::fmt::Debug>(opened: Result<S, StoreError>) -> String {
+    match opened {
+        Err(StoreError::Unavailable(why)) => why,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}

@@ -1,9 +1,10 @@
-//! `tally demo`: five stories of escrow, on real Lightning nodes and a private chain.
+//! `tally demo`: five stories of escrow, on real Lightning nodes and a private chain; then a proof of what happened.
 //!
 //! The node is a process of its own, so that it can be killed like one; chain, requester and worker live in this one.
 
 mod kept;
 mod platform;
+mod proven;
 mod report;
 mod stage;
 mod stories;
@@ -89,14 +90,7 @@ async fn remove(folder: TempDir) -> Result<()> {
 
 async fn play(stage: &mut Stage, report: &mut Report) -> Result<()> {
     let before = stage.purses().await?;
-    let mut teller = Teller::new(stage, report);
-    let moved = teller
-        .paid_out()
-        .await?
-        .and(teller.cancelled().await?)
-        .and(teller.killed().await?)
-        .and(teller.worker_offline().await?)
-        .and(teller.deadline().await?);
+    let moved = Teller::new(stage, report).all().await?;
     let after = stage.purses().await?;
     show(report, &before, &after);
     check(&before, &after, moved)?;

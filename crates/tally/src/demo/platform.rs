@@ -132,6 +132,11 @@ impl Platform {
         format!("http://{}/graphql", self.api_listen)
     }
 
+    /// The program that it runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir

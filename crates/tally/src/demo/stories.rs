@@ -32,8 +32,10 @@ impl Moved {
 
 /// A stage, a report, and the stories.
 pub struct Teller<'a> {
-    stage: &'a mut Stage,
-    report: &'a mut Report,
+    pub(super) stage: &'a mut Stage,
+    pub(super) report: &'a mut Report,
+    /// The first task.
+    pub(super) first: Option<String>,
     /// While money is held: the last block at which its payout may begin.
     decide_by: Option<u32>,
 }
@@ -41,7 +43,18 @@ pub struct Teller<'a> {
 impl<'a> Teller<'a> {
     /// Tells the stories of this stage in this report.
     pub fn new(stage: &'a mut Stage, report: &'a mut Report) -> Self {
-        Self { stage, report, decide_by: None }
+        Self { stage, report, first: None, decide_by: None }
+    }
+
+    /// All stories, and the proof at their end.
+    ///
+    /// # Errors
+    /// If anything is off.
+    pub async fn all(&mut self) -> Result<Moved> {
+        let mut moved = self.paid_out().await?.and(self.cancelled().await?);
+        moved = moved.and(self.killed().await?).and(self.worker_offline().await?).and(self.deadline().await?);
+        self.proven().await?;
+        Ok(moved)
     }
 
     /// Story 1: a task is paid out.
@@ -140,6 +153,7 @@ impl<'a> Teller<'a> {
     async fn held_task(&mut self, title: &str, payout_sat: u64, on_silence: &str) -> Result<String> {
         let task = self.stage.post(title, &[payout_sat], on_silence).await?;
         let id = task["id"].as_str().context("a task has an id")?.to_owned();
+        self.first.get_or_insert_with(|| id.clone());
         let fee = &task["tranches"][0]["feeSat"];
         self.step("requester", &format!("posts \"{title}\": {payout_sat} sat for the worker, {fee} sat fee")).await?;
         self.stage.take(&id, &[payout_sat]).await?;
@@ -185,7 +199,7 @@ impl<'a> Teller<'a> {
         Ok(Moved::default())
     }
 
-    async fn step(&mut self, who: &str, what: &str) -> Result<()> {
+    pub(super) async fn step(&mut self, who: &str, what: &str) -> Result<()> {
         let height = self.stage.height().await?;
         self.report.step(height, self.decide_by.map(|block| block.saturating_sub(height)), who, what);
         Ok(())

@@ -157,17 +157,19 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     is_caught(&shelf.path("forced")).await?;
     // It is told before anything is asked.
     let (well, said) = shelf.restore("new.backup", "forced", &[]).await?;
-    ensure!(!well && said.contains("is not empty"), "{said}");
+    ensure!(!well && said.contains("is not empty (restore.not_empty)"), "{said}");
     let (later, forged) = (shelf.checkpoint(&key, new + 50)?, shelf.checkpoint(&key, 1)?);
     let checkpoint: &OsStr = "--checkpoint".as_ref();
     let more = format!("a tree of {} facts", new + 50);
     shelf.refuses("new.backup", &[checkpoint, later.as_ref()], &[&more, "log.rollback"]).await?;
-    shelf.refuses("new.backup", &[checkpoint, forged.as_ref(), force], &["another history"]).await?;
+    shelf
+        .refuses("new.backup", &[checkpoint, forged.as_ref(), force], &["another history", "restore.other_history"])
+        .await?;
     let mut bytes = fs::read(shelf.path("new.backup"))?;
     let at = memmem::find(&bytes, b"The configuration of this").context("the configuration is in it")?;
     bytes[at] ^= 1;
     fs::write(shelf.path("bent.backup"), bytes)?;
-    shelf.refuses("bent.backup", &[force], &["does not hold what was backed up"]).await?;
+    shelf.refuses("bent.backup", &[force], &["does not hold what was backed up", "store.corrupt"]).await?;
 
     goes_on(&mut theatre, &shelf).await?;
     ensure!(StoreStatus::of_sqlite(&dir.join(JOURNAL))?.facts >= before.facts, "facts were lost");
@@ -178,7 +180,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     go_on(&theatre, &home).await?;
 
     witness.stop().await?;
-    let silent = ["witness.unavailable", "only 0 of 1 witnesses", "and 1 must"];
+    let silent = ["witness.unavailable", "only 0 of 1 witnesses", "restore.unseen"];
     shelf.refuses("new.backup", &[], &silent).await?;
     shelf.takes("new.backup", "unseen", &[force], &silent).await?;
     theatre.close().await
@@ -206,7 +208,7 @@ async fn a_new_node_is_restored_without_its_read_model() -> Result<()> {
     let wrong = shelf.path("passphrase");
     fs::write(&wrong, "another")?;
     let more: [&OsStr; 2] = ["--passphrase-file".as_ref(), wrong.as_ref()];
-    shelf.refuses("one.backup", &more, &["the backup's seed", "passphrase"]).await
+    shelf.refuses("one.backup", &more, &["the backup's seed", "lightning.wrong_passphrase"]).await
 }
 
 /// What is in PostgreSQL is backed up there.

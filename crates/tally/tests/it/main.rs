@@ -15,6 +15,7 @@ mod kills;
 mod liar;
 mod mark;
 mod mortal;
+mod moving;
 mod proofs;
 mod replicas;
 mod secrets;

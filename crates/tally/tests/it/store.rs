@@ -38,7 +38,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// A chain source that nobody asks.
-fn nowhere() -> RpcConfig {
+pub fn nowhere() -> RpcConfig {
     let auth = RpcAuth::UserPass { user: "u".to_owned(), password: "p".to_owned() };
     RpcConfig::new("http://127.0.0.1:1".to_owned(), auth)
 }

@@ -1,11 +1,11 @@
 //! Erasing what is private in a stream.
 
 use std::sync::Arc;
-use tallystick_app::port::journal::{Append, AppendError, Appended, Erasure};
+use tallystick_app::port::journal::{Append, AppendError, Appended};
 use tallystick_core::Body;
 
 use super::Store;
-use super::fixture::{KIND, append, authority, effect, later, name, private, public, stream, task_id};
+use super::fixture::{KIND, append, authority, effect, erasing, later, name, private, public, stream, task_id};
 
 /// A stream with two private facts and a public one between them.
 async fn three_facts<S: Store>(store: &S) {
@@ -19,24 +19,12 @@ async fn three_facts<S: Store>(store: &S) {
     store.append(append(2, 0)).await.expect("another stream");
 }
 
-/// The append that erases the first stream, at a version of it.
-fn erasing(version: u64) -> Append {
-    Append {
-        stream: "journal".into(),
-        facts: vec![public("journal.erased", b"stream 1".to_vec())],
-        authority: authority("erase it"),
-        row: None,
-        erases: Some(Erasure { stream: stream(1), version, task: task_id(1) }),
-        ..append(9, 0)
-    }
-}
-
 /// Openings, authorities, effects' bodies and the row are gone; hashes, names and all other streams stay.
 pub async fn what_is_private_goes_and_every_hash_stays<S: Store>(store: Arc<S>) {
     three_facts(&*store).await;
     store.finish_effect("pay").await.expect("finished");
     let before = store.facts(0, 10).await.expect("facts");
-    assert_eq!(store.append(erasing(3)).await, Ok(Appended { seq: 5, version: 1 }));
+    assert_eq!(store.append(erasing(1, 3)).await, Ok(Appended { seq: 5, version: 1 }));
 
     let after = store.facts(0, 10).await.expect("facts");
     for (old, new) in before.iter().zip(&after) {
@@ -59,21 +47,24 @@ pub async fn what_is_private_goes_and_every_hash_stays<S: Store>(store: Arc<S>) 
 pub async fn a_stream_that_goes_on_is_not_erased<S: Store>(store: Arc<S>) {
     three_facts(&*store).await;
     let before = store.facts(0, 10).await.expect("facts");
-    let stale = store.append(erasing(2)).await;
+    let stale = store.append(erasing(1, 2)).await;
     assert_eq!(stale, Err(AppendError::Conflict { expected: 2, actual: 3 }));
-    assert_eq!(store.append(erasing(3)).await, Err(AppendError::UnderWay { stream: stream(1) }));
+    assert_eq!(store.append(erasing(1, 3)).await, Err(AppendError::UnderWay { stream: stream(1) }));
     assert_eq!(store.facts(0, 10).await.expect("facts"), before);
     assert!(store.task(task_id(1)).await.expect("an answer").is_some());
 }
 
-/// What was erased can be erased again: nothing more happens but the fact.
-pub async fn erasing_twice_is_erasing_once<S: Store>(store: Arc<S>) {
+/// What was erased takes no more facts, shows no row, and is not erased again.
+pub async fn what_was_erased_stays_as_it_is<S: Store>(store: Arc<S>) {
     three_facts(&*store).await;
     store.finish_effect("pay").await.expect("finished");
-    store.append(erasing(3)).await.expect("erased");
-    let first = store.facts(0, 5).await.expect("facts");
-    let again = Append { expected_version: 1, ..erasing(3) };
-    store.append(again).await.expect("erased again");
-    assert_eq!(store.facts(0, 5).await.expect("facts"), first);
+    store.append(erasing(1, 3)).await.expect("erased");
+    store.scrub().await.expect("scrubbed");
+    let first = store.facts(0, 10).await.expect("facts");
+    let erased = Err(AppendError::Erased { stream: stream(1) });
+    assert_eq!(store.append(Append { expected_version: 1, ..erasing(1, 3) }).await, erased);
+    assert_eq!(store.append(append(1, 3)).await, erased);
+    assert_eq!(store.facts(0, 10).await.expect("facts"), first);
+    assert_eq!(store.task(task_id(1)).await.expect("an answer"), None);
     store.append(Append { facts: vec![private(KIND, vec![1])], ..append(3, 0) }).await.expect("the journal goes on");
 }

@@ -1,7 +1,7 @@
 //! Small values for the suite, and for benches and crash tests of a store.
 
 use std::sync::LazyLock;
-use tallystick_app::port::journal::{Append, NewEffect, NewFact, Reservation};
+use tallystick_app::port::journal::{Append, Erasure, NewEffect, NewFact, Reservation};
 use tallystick_app::port::tasks::TaskRow;
 use tallystick_core::{
     Authority, BlockHeight, Body, Digest32, Id, NodeKey, NostrKey, SignedRequest, Timestamp, canonical,
@@ -106,4 +106,16 @@ pub fn name(n: u8) -> Reservation {
 /// The time `secs` after [`NOW`].
 pub fn later(secs: u64) -> Timestamp {
     Timestamp::from_secs(NOW.as_secs() + secs)
+}
+
+/// The append that erases the `n`th task's stream at a version, the first of the journal's own.
+pub fn erasing(n: u64, version: u64) -> Append {
+    Append {
+        stream: "journal".into(),
+        facts: vec![public("journal.erased", stream(n).into_bytes())],
+        authority: authority("erase it"),
+        row: None,
+        erases: Some(Erasure { stream: stream(n), version, task: task_id(n) }),
+        ..append(n, 0)
+    }
 }

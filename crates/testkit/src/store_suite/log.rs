@@ -1,10 +1,13 @@
 //! The tree beside the journal.
 
 use std::sync::Arc;
+use tallystick_app::port::journal::Append;
 use tallystick_app::port::log::{LogState, Published};
+use tallystick_core::Fact;
 use tallystick_log::{TileEdge, leaf_hash};
 
 use super::Store;
+use super::fixture::{KIND, append, erasing, public};
 
 /// The tree of `count` leaves made in steps, as an integrator would.
 async fn grow<S: Store>(store: &S, edge: &mut TileEdge, count: u64) {
@@ -63,4 +66,19 @@ pub async fn checkpoints_only_go_forward<S: Store>(store: Arc<S>) {
     }
     let state = store.log_state().await;
     assert_eq!(state, Ok(LogState { size: 5, published: Some(published(5)) }));
+}
+
+/// Everybody may see a fact's entry, whether its opening is there, never was, or was erased.
+pub async fn entries_are_those_of_the_facts<S: Store>(store: Arc<S>) {
+    store.append(append(1, 0)).await.expect("a new stream");
+    store.append(append(2, 0)).await.expect("another stream");
+    let words = vec![public(KIND, b"for all".to_vec())];
+    store.append(Append { facts: words, ..append(3, 0) }).await.expect("another stream");
+    store.append(erasing(2, 1)).await.expect("erased");
+    let facts = store.facts(0, 10).await.expect("facts");
+    let entries: Vec<_> = facts.iter().map(Fact::entry).collect();
+    assert_eq!(entries.len(), 4);
+    for (from, to, range) in [(0, 4, 0..4), (0, u64::MAX, 0..4), (1, 3, 1..3), (3, 3, 3..3), (4, 9, 4..4)] {
+        assert_eq!(store.log_entries(from, to).await, Ok(entries[range].to_vec()), "{from} to {to}");
+    }
 }

@@ -40,9 +40,9 @@ macro_rules! store_suite {
             }
             erasing {
                 what_is_private_goes_and_every_hash_stays, a_stream_that_goes_on_is_not_erased,
-                erasing_twice_is_erasing_once,
+                what_was_erased_stays_as_it_is,
             }
-            log { tiles_grow_and_read_back, one_of_two_integrators_wins, checkpoints_only_go_forward }
+            log { tiles_grow_and_read_back, one_of_two_integrators_wins, checkpoints_only_go_forward, entries_are_those_of_the_facts }
             outbox {
                 an_effect_lives_until_it_is_finished, a_key_is_unique_for_ever, facts_finish_effects,
                 effects_come_by_due_time, a_clock_that_jumps_back_delays_nothing, unknown_keys_are_passed_over,

@@ -1,5 +1,6 @@
 //! Many requests about one log at once.
 
+use axum::{body::Body, http::Request};
 use std::{
     collections::BTreeSet,
     io,
@@ -8,12 +9,14 @@ use std::{
     time::Duration,
 };
 use tallystick_app::port::witness::{Witness as _, WitnessError};
-use tallystick_witness::{Folder, Refusal, WitnessLimits};
+use tallystick_log::{AddCheckpoint, Checkpoint, KeyKind, SignedCheckpoint};
+use tallystick_witness::{Folder, Record, Refusal, TrustedLog, Witness, WitnessLimits, router};
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
 use crate::{
     disk::Disk,
-    support::{Log, Post, Server, ask},
+    support::{Log, Post, Server, ask, key},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,4 +128,39 @@ async fn of_two_histories_at_once_one_is_cosigned() {
         assert_eq!(refused, WitnessError::Behind { size: 9 });
         assert_eq!(post.evidence.files().len(), 1);
     }
+}
+
+/// However many ask about one log whose record is being written, another log's request is worked on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_at_one_log_leaves_room_for_another() {
+    let (log, post) = (Log::new(9), Post::new(2));
+    let other = key("log.example/other", KeyKind::Note, 9);
+    let trusted = TrustedLog::try_new("log.example/other", vec![other.verifier().clone()]).unwrap();
+    assert!(Record::begin(post.records.as_ref(), &trusted).unwrap());
+    let gate = Arc::new(Gate { disk: post.records.clone(), ..Gate::default() });
+    let logs = vec![Log::trusted(), trusted];
+    let witness = Witness::open(post.key(), logs, gate.clone(), post.evidence.clone(), post.clock.clone()).unwrap();
+    let limits = WitnessLimits { cosigning_max: 6, ..WitnessLimits::default() };
+    let router = router(Arc::new(witness), "", limits);
+    let post = async |body: Vec<u8>| {
+        let request = Request::post("/add-checkpoint").body(Body::from(body)).unwrap();
+        router.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    let mut crowd: Vec<_> = (0..20).map(|_| Box::pin(post(log.body(0, 5)))).collect();
+    for one in &mut crowd {
+        // Polled once, each has come as far as it can.
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(one.as_mut().poll(&mut context).is_pending());
+    }
+    let checkpoint = Checkpoint::try_new("log.example/other", 9, [3; 32]).unwrap();
+    let request = AddCheckpoint::try_new(3, vec![], SignedCheckpoint::sign(checkpoint, &other).unwrap()).unwrap();
+    let answered = tokio::time::timeout(PATIENCE, post(request.to_string().into_bytes())).await;
+    assert_eq!(answered, Ok(409), "its record tells of nothing yet");
+    gate.tell(2);
+    let mut answers = Vec::new();
+    for one in crowd {
+        answers.push(one.await);
+    }
+    answers.sort_unstable();
+    assert_eq!((answers[0], answers[1..].iter().all(|status| *status == 409)), (200, true), "{answers:?}");
 }

@@ -12,6 +12,12 @@ fn status(result: &Result<NoteSignature, Refusal>) -> u16 {
     result.as_ref().map_or_else(|refusal| refusal.status().as_u16(), |_| 200)
 }
 
+/// The time that a witness, started for it, tells with its cosignature.
+fn cosigned_at(post: &Post, log: &Log, old: u64, new: u64) -> Option<u64> {
+    let line = ask(&post.open(), &log.body(old, new)).unwrap();
+    post.key().verifier().verify(log.checkpoint(new).note().text(), &line).unwrap()
+}
+
 #[test]
 fn a_log_grows_and_each_step_is_cosigned_with_the_time() {
     let (log, post) = (Log::new(40), Post::new(2));
@@ -33,15 +39,38 @@ fn a_log_grows_and_each_step_is_cosigned_with_the_time() {
 #[test]
 fn a_clock_that_goes_back_does_not_take_cosignatures_with_it() {
     let (log, post) = (Log::new(9), Post::new(2));
-    let cosigned_at = |old, new| {
-        let line = ask(&post.open(), &log.body(old, new)).unwrap();
-        post.key().verifier().verify(log.checkpoint(new).note().text(), &line).unwrap()
-    };
+    let cosigned_at = |old, new| cosigned_at(&post, &log, old, new);
     assert_eq!(cosigned_at(0, 3), Some(NOW_S));
     post.clock.set(Timestamp::from_secs(NOW_S - 1_000));
     assert_eq!((cosigned_at(3, 5), cosigned_at(5, 5)), (Some(NOW_S), Some(NOW_S)));
     post.clock.set(Timestamp::from_secs(NOW_S + 7));
     assert_eq!(cosigned_at(5, 9), Some(NOW_S + 7));
+}
+
+/// Nor what was said again of one tree, later than its record was first written.
+#[test]
+fn a_time_that_was_told_again_is_not_undone_by_a_clock_that_goes_back() {
+    let (log, post) = (Log::new(9), Post::new(2));
+    let cosigned_at = |old, new| cosigned_at(&post, &log, old, new);
+    assert_eq!(cosigned_at(0, 3), Some(NOW_S));
+    post.clock.set(Timestamp::from_secs(NOW_S + 1_000));
+    assert_eq!(cosigned_at(3, 3), Some(NOW_S + 1_000));
+    post.clock.set(Timestamp::from_secs(NOW_S + 10));
+    assert_eq!(cosigned_at(3, 9), Some(NOW_S + 1_000));
+}
+
+/// Whoever asks again and again, with a checkpoint that anyone can have, costs no write.
+#[test]
+fn the_same_cosignature_is_given_again_for_a_while() {
+    let (log, post) = (Log::new(9), Post::new(2));
+    let witness = post.open();
+    let line = ask(&witness, &log.body(0, 3)).unwrap();
+    let before = post.records.files();
+    post.clock.set(Timestamp::from_secs(NOW_S + 60));
+    assert_eq!(ask(&witness, &log.body(3, 3)), Ok(line.clone()));
+    assert_eq!(post.records.files(), before);
+    post.clock.set(Timestamp::from_secs(NOW_S + 61));
+    assert_ne!(ask(&witness, &log.body(3, 3)), Ok(line));
 }
 
 #[test]

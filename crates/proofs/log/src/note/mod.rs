@@ -124,18 +124,20 @@ impl Note {
         Ok(())
     }
 
-    /// Verifies every signature that names this key, and tells the time in the first if it is a cosignature.
+    /// Verifies the signature that names this key, and tells the time in it if it is a cosignature. The standard leaves
+    /// open what a second line of one key means; here a note with one is refused, so that no note makes anybody check
+    /// more than one signature for each key that it knows.
     ///
     /// # Errors
-    /// [`LogError::NotSigned`] if no line names the key, [`LogError::BadSignature`] or [`LogError::BadTime`] if one
-    /// that does is wrong: such a note is refused as a whole.
+    /// [`LogError::NotSigned`] if no line names the key, [`LogError::BadNote`] if several do, [`LogError::BadSignature`]
+    /// or [`LogError::BadTime`] if the one that does is wrong: such a note is refused as a whole.
     pub fn verify(&self, key: &VerifierKey) -> Result<Option<u64>, LogError> {
-        let mut time = Err(LogError::NotSigned);
-        for signature in self.signatures.iter().filter(|signature| key.is_named_by(signature)) {
-            let at = key.verify(&self.text, signature)?;
-            time = time.or(Ok(at));
+        let mut ours = self.signatures.iter().filter(|signature| key.is_named_by(signature));
+        match (ours.next(), ours.next()) {
+            (None, _) => Err(LogError::NotSigned),
+            (Some(signature), None) => key.verify(&self.text, signature),
+            (Some(_), Some(_)) => Err(LogError::BadNote),
         }
-        time
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod anchors;
 mod bundles;
+mod notes;
 #[allow(clippy::disallowed_methods, reason = "vectors are files")]
 mod ots;
 mod support;

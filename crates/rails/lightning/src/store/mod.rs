@@ -133,7 +133,7 @@ impl Store {
     pub(crate) fn open(dir: &Path, database: &Database, vault: Vault) -> Result<(Arc<Self>, Notices), LightningError> {
         let lock = lock(dir)?;
         let (writer, mut reader) = match database {
-            Database::Sqlite => sqlite::open(dir)?,
+            Database::Sqlite => sqlite::open(&dir.join(SQLITE_FILE))?,
             Database::Postgres { options, lease } => postgres::open(options, *lease)?,
         };
         let (notices, receiver) = mpsc::unbounded_channel();
@@ -242,18 +242,19 @@ pub struct StoppedDatabase {
 }
 
 impl StoppedDatabase {
-    /// Takes the directory's lock, and brings the tables to the newest version; `None` if there is no such file.
+    /// Takes the directory's lock, and brings the tables in this file to the newest version; `None` if there is no such
+    /// file. Its name is [`SQLITE_FILE`], or what it was renamed to so that no node runs on it.
     ///
     /// # Errors
     /// [`LightningError::Locked`] if the node runs; others if the file cannot be used.
-    pub fn open(dir: &Path) -> Result<Option<Self>, LightningError> {
-        let path = dir.join(SQLITE_FILE);
+    pub fn open(dir: &Path, name: &str) -> Result<Option<Self>, LightningError> {
+        let path = dir.join(name);
         if !path.is_file() {
             return Ok(None);
         }
         let lock = lock(dir)?;
         // Closed again: what stands beside the file is written back into it.
-        drop(sqlite::open(dir)?);
+        drop(sqlite::open(&path)?);
         Ok(Some(Self { path, _lock: lock }))
     }
 

@@ -1,8 +1,10 @@
 //! The store on PostgreSQL, each test in a database of its own.
 
+mod apart;
 mod contract;
 mod crash;
 mod damage;
+mod erasing;
 mod lost;
 mod open;
 mod power;

@@ -3,18 +3,11 @@
 use tallystick_app::port::journal::{AppendError, Journal, StoreError};
 use tallystick_app::port::tasks::TaskReader;
 use tallystick_core::Body;
-use tallystick_store::PostgresStore;
 use tallystick_testkit::Cluster;
 use tallystick_testkit::store_suite::fixture::{append, effect, request, row, stream, task_id};
 
 use super::{connection, fresh, open};
-
-fn refusal(opened: Result<PostgresStore, StoreError>) -> String {
-    match opened {
-        Err(StoreError::Unavailable(why)) => why,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
-}
+use crate::refusal;
 
 #[tokio::test]
 async fn everything_is_there_after_opening_again() {

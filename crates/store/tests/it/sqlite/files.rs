@@ -7,12 +7,7 @@ use tallystick_app::port::tasks::TaskReader;
 use tallystick_store::SqliteStore;
 use tallystick_testkit::store_suite::fixture::{append, row, stream, task_id};
 
-fn refusal(opened: Result<SqliteStore, StoreError>) -> String {
-    match opened {
-        Err(StoreError::Unavailable(why)) => why,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
-}
+use crate::refusal;
 
 #[tokio::test]
 async fn everything_is_there_after_opening_again() {

@@ -1,7 +1,9 @@
 //! Every value of every row in turn.
 
 use rusqlite::{Connection, types::Value};
+use tallystick_app::port::journal::Journal;
 use tallystick_store::SqliteStore;
+use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{LIES, SOUND, TABLES, fsck, live};
 
@@ -55,15 +57,34 @@ async fn what_was_erased_is_gone_from_the_disk() {
     let path = dir.path().join("journal.db");
     let store = SqliteStore::open(&path).unwrap();
     live(&store).await;
-    let mut bytes = Vec::new();
-    for file in std::fs::read_dir(dir.path()).unwrap() {
-        bytes.extend(std::fs::read(file.unwrap().path()).unwrap());
-    }
     for (words, there) in [("create 1", true), ("create 2", false), ("cancel 2", false)] {
-        let found = bytes.windows(words.len()).any(|window| window == words.as_bytes());
-        assert_eq!(found, there, "{words}");
+        assert_eq!(holds(dir.path(), words), there, "{words}");
     }
     store.close().await;
+}
+
+/// Nor once a process starts again that was killed between an erasure and what has it leave the disk.
+#[tokio::test]
+async fn what_was_erased_is_gone_from_the_disk_after_a_crash() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = SqliteStore::open(dir.path().join("journal.db")).unwrap();
+    store.append(fixture::append(1, 0)).await.unwrap();
+    store.append(fixture::erasing(1, 1)).await.unwrap();
+    for name in ["journal.db", "journal.db-wal"] {
+        std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();
+    }
+    assert!(holds(killed.path(), "version 1 of"));
+    let again = SqliteStore::open(killed.path().join("journal.db")).unwrap();
+    assert!(!holds(killed.path(), "version 1 of"));
+    assert_eq!(again.verify_chain().await, Ok(2));
+    store.scrub().await.unwrap();
+    assert!(!holds(dir.path(), "version 1 of"));
+}
+
+/// Whether these words are in any file of a folder.
+fn holds(dir: &std::path::Path, words: &str) -> bool {
+    let mut files = std::fs::read_dir(dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    files.any(|bytes| bytes.windows(words.len()).any(|window| window == words.as_bytes()))
 }
 
 /// The database without its guards, as an intruder would have it.

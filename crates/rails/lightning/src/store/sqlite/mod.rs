@@ -17,12 +17,11 @@ pub(crate) use read::sealed_preimages;
 pub const FILE_NAME: &str = "lightning.sqlite";
 
 /// Opens the file, makes it if there is none, and brings its tables to the newest version.
-pub(super) fn open(dir: &Path) -> Result<Pair, LightningError> {
-    let path = dir.join(FILE_NAME);
-    let mut writer = Connection::open(&path)?;
+pub(super) fn open(path: &Path) -> Result<Pair, LightningError> {
+    let mut writer = Connection::open(path)?;
     schema::prepare(&writer)?;
     schema::migrate(&mut writer)?;
-    Ok((Box::new(write::SqliteWriter(writer)), Box::new(read::SqliteReader(open_reader(&path)?))))
+    Ok((Box::new(write::SqliteWriter(writer)), Box::new(read::SqliteReader(open_reader(path)?))))
 }
 
 /// A connection that only reads.

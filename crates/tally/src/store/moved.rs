@@ -1,0 +1,97 @@
+//! `tally store copy`: a stopped node moves from the SQLite files of its directory into a PostgreSQL database.
+//!
+//! ```text
+//! the database is not served ──▶ everything copied, verified ──▶ files renamed, on disk ──▶ COMMIT: it is served
+//!    files can be used                                              nothing can be used
+//! ```
+//! Two databases that could both run the node could lose its channels' money. So there is never more than one; between
+//! the last two steps there is none, and the same command, given again, comes to the end.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
+use tallystick_postgres::PostgresOptions;
+use tallystick_store::{Beside, copy, prepare_journal};
+
+use crate::{cli::StoreCopy, init::lightning_dir, owner::Crash, store::JOURNAL};
+
+/// What is added to the names of files whose content is in PostgreSQL now.
+const MOVED: &str = ".moved";
+
+/// What a file is called then.
+pub(super) fn name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(MOVED);
+    name.into()
+}
+
+/// Where a file is: under its own name or, if a copy was interrupted late, under the other one.
+fn find(path: &Path) -> Result<PathBuf> {
+    let moved = name(path);
+    ensure!(
+        !(path.exists() && moved.exists()),
+        "{} and {} are both there: one of them is older, and must not be used; put it elsewhere",
+        path.display(),
+        moved.display()
+    );
+    Ok(if moved.exists() { moved } else { path.to_owned() })
+}
+
+pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
+    let mut options = PostgresOptions::try_new(&args.to)?;
+    if let Some(file) = &args.to_password_file {
+        let password = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        options = options.with_password(zeroize::Zeroizing::new(password).trim_end());
+    }
+    let lightning = lightning_dir(&args.from);
+    let files = [lightning.join(SQLITE_FILE), args.from.join(JOURNAL)];
+    let [channels, journal] = [find(&files[0])?, find(&files[1])?];
+    ensure!(journal.is_file(), "{} has no {JOURNAL}", args.from.display());
+    // Held until the files have their new names: nobody starts the node on them meanwhile.
+    let name = channels.file_name().and_then(|name| name.to_str()).unwrap_or(SQLITE_FILE);
+    let stopped = StoppedDatabase::open(&lightning, name)?;
+    let beside: Vec<Beside> =
+        stopped.iter().map(|stopped| Beside { path: stopped.path().to_owned(), prefix: "lightning_" }).collect();
+    let crash = Crash::default();
+    // The journal's tables first: they show that the database is nobody else's.
+    prepare_journal(&options).await?;
+    prepare_postgres(&options).await?;
+    let progress = |table: &str, done, all| {
+        println!("{table}: {done} of {all}");
+        crash.pass(&format!("copied {table}"));
+    };
+    let copied = copy(&journal, &beside, &options, progress, || retire(&files, &crash)).await?;
+    crash.pass("after commit");
+    println!("{} facts are there, and verified on both sides", copied.facts);
+    println!(
+        "The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money."
+    );
+    println!(
+        "Now name the database in [store] url of {}. Once the node runs, delete {}: what is erased from now on stays in it.",
+        args.from.join(crate::config::FILE).display(),
+        self::name(&files[1]).display()
+    );
+    Ok(())
+}
+
+/// Gives files other names, so that no node starts on them, and waits until that is on disk. The channels go first:
+/// without them the journal loses nobody's money.
+fn retire(files: &[PathBuf], crash: &Crash) -> io::Result<()> {
+    for path in files {
+        let moved = name(path);
+        if path.exists() {
+            crash.pass(&format!("before rename {}", path.display()));
+            fs::rename(path, &moved)?;
+            crash.pass(&format!("after rename {}", path.display()));
+        }
+        if let (true, Some(folder)) = (moved.exists(), path.parent()) {
+            File::open(folder)?.sync_all()?;
+        }
+    }
+    crash.pass("before commit");
+    Ok(())
+}
