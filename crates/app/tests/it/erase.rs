@@ -6,12 +6,16 @@ use tallystick_app::{
     port::{
         journal::Journal,
         rail::{Heard, RailListener, RailNotice},
+        request::Action,
         tasks::TaskQuery,
     },
 };
 use tallystick_core::{Body, canonical};
 use tallystick_escrow::Rejection;
-use tallystick_testkit::escrow::{stranger, terms};
+use tallystick_testkit::{
+    asking,
+    escrow::{stranger, terms},
+};
 
 use crate::node::{World, task};
 
@@ -25,7 +29,7 @@ async fn an_ended_task_is_erased_and_its_hashes_stay() {
     node.settle().await;
     let hash = node.hashes(id).await[0];
     let before = world.facts().await;
-    let seq = node.app.erase(id, world.signed(stranger())).await.unwrap().expect("erased");
+    let seq = node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().expect("erased");
     let after = world.facts().await;
     assert_eq!((after.len(), seq), (before.len() + 1, before.len() as u64 + 1));
     for (old, new) in before.iter().zip(&after) {
@@ -43,7 +47,7 @@ async fn an_ended_task_is_erased_and_its_hashes_stay() {
     assert_eq!(node.create(id, terms(&[20_000])).await, Err(AppError::Erased), "its id stays taken");
     // Twice is once, after a restart as well, and the read model is made without it.
     for node in [node, world.start()] {
-        assert_eq!(node.app.erase(id, world.signed(stranger())).await, Ok(None));
+        assert_eq!(node.app.erase(id, asking(stranger(), id, &Action::Erase)).await, Ok(None));
         assert_eq!(node.app.rebuild_tasks(&*world.store).await, Ok(0));
         assert_eq!(node.app.hear(RailNotice::HoldLost { hash }).await, Ok(Heard::Unknown));
     }
@@ -57,10 +61,14 @@ async fn a_task_that_goes_on_is_not_erased() {
     for (n, state) in ["open", "assigned", "funding", "held", "submitted"].into_iter().enumerate() {
         let id = task(n as u64);
         node.task_at(id, &[20_000], state).await;
-        assert_eq!(node.app.erase(id, world.signed(stranger())).await, Err(AppError::NotEnded), "{state}");
+        assert_eq!(
+            node.app.erase(id, asking(stranger(), id, &Action::Erase)).await,
+            Err(AppError::NotEnded),
+            "{state}"
+        );
         assert_eq!(node.state_name(id).await, state);
     }
-    let nobody = node.app.erase(task(99), world.signed(stranger())).await;
+    let nobody = node.app.erase(task(99), asking(stranger(), task(99), &Action::Erase)).await;
     assert_eq!(nobody, Err(Rejection::NotFound.into()));
     world.check().await;
 }
@@ -72,8 +80,8 @@ async fn a_payout_whose_claim_is_under_way_keeps_its_task() {
     let node = world.start();
     let id = task(0);
     node.task_at(id, &[20_000], "releasing").await;
-    assert_eq!(node.app.erase(id, world.signed(stranger())).await, Err(AppError::NotEnded));
+    assert_eq!(node.app.erase(id, asking(stranger(), id, &Action::Erase)).await, Err(AppError::NotEnded));
     node.settle().await;
     assert_eq!(node.state_name(id).await, "settled");
-    assert!(node.app.erase(id, world.signed(stranger())).await.unwrap().is_some());
+    assert!(node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().is_some());
 }

@@ -12,6 +12,7 @@ mod outbox;
 mod readers;
 mod requests;
 mod schema;
+mod snapshot;
 mod store;
 mod tasks;
 mod verify;
@@ -19,6 +20,7 @@ mod writer;
 
 pub(crate) use file::options as new_file;
 pub(crate) use schema::{APPLICATION_ID, identify, migrations, open_reader as reader, pragma};
+pub use snapshot::SqliteSnapshot;
 pub use store::SqliteStore;
 pub(crate) use verify::page as verify_page;
 
