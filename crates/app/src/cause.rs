@@ -131,11 +131,11 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
     match action {
         Action::Create(_) => &[Event::CREATED],
         Action::Accept(_) => &[Event::ACCEPTED],
-        Action::Fund => &["escrow.funding_requested"],
-        Action::Submit(_) => &["escrow.work_submitted"],
-        Action::Approve => &["escrow.release_begun", "escrow.payout_begun"],
-        Action::Reject(_) => &["escrow.work_rejected", "escrow.refund_begun"],
-        Action::Cancel => &[Event::CANCELLED, "escrow.refund_begun"],
+        Action::Fund => &[Event::FUNDING_REQUESTED],
+        Action::Submit(_) => &[Event::WORK_SUBMITTED],
+        Action::Approve => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        Action::Reject(_) => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
+        Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
         Action::Erase => &[],
     }
 }
@@ -165,25 +165,26 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
 /// The kinds of facts that a node's word can lead to.
 fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
     match command {
-        NodeCommand::RecordHoldInvoice { .. } => &["escrow.hold_invoice_made"],
-        NodeCommand::RecordHoldLocked { .. } => &["escrow.hold_locked", "escrow.task_held"],
-        NodeCommand::RecordHoldLost { .. } => &["escrow.hold_lost", "escrow.refund_begun", SETTLED, REFUNDED],
-        NodeCommand::RecordHoldReturned { .. } => &["escrow.hold_returned", SETTLED, REFUNDED],
-        NodeCommand::RecordHoldClaimed { .. } => &["escrow.hold_claimed", "escrow.hold_spent", SETTLED],
-        NodeCommand::RecordPayoutPaid { .. } => &["escrow.payout_paid", "escrow.hold_spent", SETTLED],
-        NodeCommand::RecordPayoutFailed { .. } => {
-            &["escrow.payout_failed", "escrow.payout_begun", "escrow.tranche_refund_begun", SETTLED, REFUNDED]
+        NodeCommand::RecordHoldInvoice { .. } => &[Event::HOLD_INVOICE_MADE],
+        NodeCommand::RecordHoldLocked { .. } => &[Event::HOLD_LOCKED, Event::TASK_HELD],
+        NodeCommand::RecordHoldLost { .. } => {
+            &[Event::HOLD_LOST, Event::REFUND_BEGUN, Event::TASK_SETTLED, Event::TASK_REFUNDED]
         }
-        NodeCommand::Wake => {
-            &["escrow.task_expired", "escrow.refund_begun", "escrow.release_begun", "escrow.payout_begun"]
-        }
-        NodeCommand::RecordHoldSpent { .. } => &["escrow.hold_spent", SETTLED],
-        NodeCommand::RecordHoldRefused { .. } => &["escrow.task_expired", "escrow.refund_begun"],
+        NodeCommand::RecordHoldReturned { .. } => &[Event::HOLD_RETURNED, Event::TASK_SETTLED, Event::TASK_REFUNDED],
+        NodeCommand::RecordHoldClaimed { .. } => &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordPayoutPaid { .. } => &[Event::PAYOUT_PAID, Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordPayoutFailed { .. } => &[
+            Event::PAYOUT_FAILED,
+            Event::PAYOUT_BEGUN,
+            Event::TRANCHE_REFUND_BEGUN,
+            Event::TASK_SETTLED,
+            Event::TASK_REFUNDED,
+        ],
+        NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        NodeCommand::RecordHoldSpent { .. } => &[Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordHoldRefused { .. } => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN],
     }
 }
-
-const SETTLED: &str = "escrow.task_settled";
-const REFUNDED: &str = "escrow.task_refunded";
 
 fn makes(command: &NodeCommand, event: &Event) -> bool {
     match (command, event) {
