@@ -10,9 +10,10 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`app`] | the use cases: commands, queries, updates |
+//! | [`cause`] | whether what stands behind a fact asks for it |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | `follow` | tells of facts that another replica wrote |
-//! | `rebuild` | makes the read model again from the facts |
+//! | [`rebuild`] | makes the read model and the tree again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
@@ -31,6 +32,7 @@
 
 pub mod anchor;
 pub mod app;
+pub mod cause;
 mod change;
 pub mod clock;
 pub mod erase;
@@ -42,7 +44,7 @@ pub mod log;
 pub mod outbox;
 pub mod port;
 pub mod prove;
-mod rebuild;
+pub mod rebuild;
 mod road;
 pub mod timers;
 mod worker;

@@ -30,6 +30,7 @@
 //! | `readers` | the pool of read-only connections |
 //! | `facts`, `tasks`, `log` | queries; the tree |
 //! | `verify` | recomputes the chain and names the first bad fact |
+//! | `snapshot` | [`SqliteSnapshot`]: everything at one moment, for reading alone |
 //! | `error` | SQLite's errors in the port's words |
 //!
 //! ```text
@@ -50,6 +51,7 @@
 //! | `facts`, `outbox`, `tasks`, `log` | queries; the tree |
 //! | `scrub` | makes what was erased unreadable in the tables |
 //! | `verify` | recomputes the chain and names the first bad fact |
+//! | `snapshot` | [`PostgresSnapshot`]: everything at one moment, for reading alone |
 //! | `error` | PostgreSQL's errors in the port's words |
 //!
 //! ```text
@@ -96,7 +98,7 @@ mod status;
 
 pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, back_up, unpack};
 pub use copy::{Beside, Copied, copy, prepare_journal};
-pub use postgres::{PostgresHeads, PostgresStore, Turn};
-pub use sqlite::SqliteStore;
-pub use status::{StoreStatus, peek_stream};
+pub use postgres::{PostgresHeads, PostgresSnapshot, PostgresStore, Turn};
+pub use sqlite::{SqliteSnapshot, SqliteStore};
+pub use status::StoreStatus;
 pub use tallystick_postgres::PostgresOptions;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use tallystick_app::port::journal::StoreError;
-use tallystick_core::{Digest32, Fact};
+use tallystick_core::Digest32;
 use tallystick_postgres::{OrStore, PostgresOptions, column, connect_with, tokio_postgres};
 
 use crate::error::Result;
@@ -29,14 +29,6 @@ pub struct StoreStatus {
 
 const EFFECTS: &str = "SELECT count(*), count(CASE WHEN claimed_until > 0 THEN 1 END) FROM outbox WHERE NOT finished";
 const EFFECTS_BEFORE_CLAIMS: &str = "SELECT count(*), count(CASE WHEN false THEN 1 END) FROM outbox WHERE NOT finished";
-
-/// The facts of a stream in a SQLite file, in order, also while a node has it open. Blocks.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] if there is no such file, or it cannot be read.
-pub fn peek_stream(path: &Path, stream: &str) -> Result<Vec<Fact>, StoreError> {
-    crate::sqlite::facts::of_stream(&reader(path)?, stream, 0)
-}
 
 impl StoreStatus {
     /// Of a SQLite file, also while a node has it open. Blocks.

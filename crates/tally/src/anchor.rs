@@ -96,7 +96,7 @@ pub async fn run(command: AnchorCommand) -> Result<()> {
 async fn anchors(data_dir: &Path) -> Result<Anchors> {
     let config = Config::read(data_dir)?;
     let mut anchors = Anchors::default();
-    anchors.follow(&store::stream(&config, STREAM).await?)?;
+    anchors.follow(&store::snapshot(&config).await?.stream(STREAM).await?)?;
     Ok(anchors)
 }
 

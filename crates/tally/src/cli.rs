@@ -13,7 +13,7 @@ use tallystick_core::NostrKey;
 
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
-pub use check::{FsckArgs, JournalCommand, Trust, VerifyArgs};
+pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, NodeCommand, OnSilence, TaskCommand};
 pub use hammer::HammerArgs;
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
@@ -150,6 +150,9 @@ pub enum StoreCommand {
     Migrate(StorePlace),
     /// Tell what the store is and holds, also while the node runs
     Status(StorePlace),
+    /// Make again what the facts of a stopped node make: the read models, and the tiles of the log's tree; then check
+    /// everything, as `tally fsck` does
+    Rebuild(StorePlace),
     /// Move a stopped node from the SQLite files of its directory into an empty PostgreSQL database, and verify the copy
     Copy(StoreCopy),
 }

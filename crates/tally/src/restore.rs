@@ -16,12 +16,14 @@ use std::{
     sync::Arc,
 };
 use tallystick_app::{
+    cause::Trusted,
     fsck::{Damage, Fsck},
     port::{journal::Head, tasks::TaskRebuild as _},
 };
-use tallystick_lightning::{LightningNode, SEED_FILE};
+use tallystick_graphql::Requests;
+use tallystick_lightning::{LightningNode, PlainReader, SEED_FILE};
 use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, SigningKey, WitnessPolicy};
-use tallystick_store::{Enclosed, SqliteStore, unpack};
+use tallystick_store::{Enclosed, SqliteSnapshot, SqliteStore, unpack};
 use tempfile::TempDir;
 
 use crate::{
@@ -115,19 +117,35 @@ pub fn log_key(config: &Config, lightning: &Path, passphrase: &str) -> Result<Si
 /// Checks the journal from its first fact, and that nobody has seen more of it. Answers its last one.
 async fn check(stage: &TempDir, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<Head> {
     let store = SqliteStore::open(stage.path().join(JOURNAL)).map_err(told)?;
-    let outcome = check_store(&store, config, key, args).await;
+    let snapshot = SqliteSnapshot::open(&stage.path().join(JOURNAL)).map_err(told)?;
+    let outcome = check_store((&store, snapshot), config, key, args).await;
     store.close().await;
     outcome
 }
 
-async fn check_store(store: &SqliteStore, config: &Config, key: &SigningKey, args: &RestoreArgs) -> Result<Head> {
-    let shared = Arc::new(store.clone());
+async fn check_store(
+    (store, snapshot): (&SqliteStore, SqliteSnapshot),
+    config: &Config,
+    key: &SigningKey,
+    args: &RestoreArgs,
+) -> Result<Head> {
     let witnesses = config.log.witnesses()?;
     // Which witnesses cosigned is not asked here: they may have been others when the backup was made.
     let policy = WitnessPolicy::try_new(0, Vec::new())?;
     let log = key.verifier();
-    let fsck = Fsck { journal: shared.clone(), log: shared.clone(), rows: shared, key: Some(log.clone()), policy };
-    match fsck.run(|_| ()).await {
+    let fsck = Fsck {
+        store: Arc::new(snapshot),
+        requests: Arc::new(Requests),
+        invoices: Arc::new(PlainReader { network: config.network }),
+        // Who was an operator once is not known here.
+        trusted: Trusted { node: crate::check::node_of(log), ..Trusted::default() },
+        key: Some(log.clone()),
+        policy,
+        checkpoints: Vec::new(),
+    };
+    let outcome = fsck.run(|_| ()).await;
+    drop(fsck);
+    match outcome {
         Ok(_) => {}
         // It was being made, or an older program made it: it is thrown away, and the first start makes it from the facts.
         Err(Damage::Rows(why)) => {

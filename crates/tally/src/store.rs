@@ -3,7 +3,7 @@
 
 mod moved;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use std::sync::Arc;
 use tallystick_app::{
     App,
@@ -11,15 +11,16 @@ use tallystick_app::{
     port::{
         journal::{Head, Journal},
         log::LogStore,
-        tasks::{TaskReader, TaskRebuild},
+        snapshot::Snapshot,
+        tasks::TaskReader,
     },
+    rebuild::{rebuild_tasks, rebuild_tree},
 };
-use tallystick_core::Fact;
 use tallystick_lightning::{SQLITE_FILE, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
-use tallystick_store::{PostgresStore, SqliteStore, StoreStatus, peek_stream};
+use tallystick_store::{PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, StoreStatus};
 
-use crate::{cli::StoreCommand, config::Config, init::lightning_dir};
+use crate::{check, cli::StoreCommand, config::Config, init::lightning_dir};
 
 /// The journal's file in a node's directory.
 pub const JOURNAL: &str = "journal.sqlite";
@@ -67,14 +68,6 @@ impl NodeStore {
 
     /// The journal.
     pub fn journal(&self) -> Arc<dyn Journal> {
-        match self {
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Postgres(store, _) => Arc::new(store.clone()),
-        }
-    }
-
-    /// The read model as it is stored.
-    pub fn rows(&self) -> Arc<dyn TaskRebuild> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),
@@ -166,19 +159,17 @@ impl NodeStore {
     }
 }
 
-/// The facts of a stream, read without the store's lock: also while the node runs.
+/// The store that the configuration names as it is now, without its lock and without changing anything: also while the
+/// node runs.
 ///
 /// # Errors
-/// If the store cannot be read.
-pub async fn stream(config: &Config, stream: &str) -> Result<Vec<Fact>> {
+/// If it cannot be read, or its tables are of another version.
+pub async fn snapshot(config: &Config) -> Result<Arc<dyn Snapshot>> {
     if let Some(options) = config.store.postgres(&config.data_dir)? {
-        let store = PostgresStore::open(options).await?;
-        let facts = store.stream(stream, 0).await;
-        store.close().await;
-        return Ok(facts?);
+        return Ok(Arc::new(PostgresSnapshot::open(&options).await?));
     }
-    let (path, stream) = (config.data_dir.join(JOURNAL), stream.to_owned());
-    Ok(tokio::task::spawn_blocking(move || peek_stream(&path, &stream)).await??)
+    let path = config.data_dir.join(JOURNAL);
+    Ok(Arc::new(tokio::task::spawn_blocking(move || SqliteSnapshot::open(&path)).await??))
 }
 
 /// `tally store`.
@@ -189,6 +180,7 @@ pub async fn run(command: StoreCommand) -> Result<()> {
     match command {
         StoreCommand::Migrate(place) => migrate(&Config::read(&place.data_dir)?).await,
         StoreCommand::Status(place) => status(&Config::read(&place.data_dir)?).await,
+        StoreCommand::Rebuild(place) => rebuild(&Config::read(&place.data_dir)?).await,
         StoreCommand::Copy(args) => moved::to_postgres(&args).await,
     }
 }
@@ -201,6 +193,34 @@ async fn migrate(config: &Config) -> Result<()> {
     }
     store.close().await;
     status(config).await
+}
+
+async fn rebuild(config: &Config) -> Result<()> {
+    if let Some(options) = config.store.postgres(&config.data_dir)? {
+        for lease in Leases::read(&options).await? {
+            let held = lease.left_ms > 0;
+            ensure!(!held, "{} has the lease {}: stop all replicas first", lease.owner, lease.name);
+        }
+    }
+    let store = NodeStore::open(config).await?;
+    let rebuilt = rebuild_all(config, &store).await;
+    store.close().await;
+    let (tiles, tasks) = rebuilt?;
+    println!("{tiles} tiles mended, {tasks} tasks in the read model");
+    check::whole(config).await
+}
+
+async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
+    let tiles = rebuild_tree(&*snapshot(config).await?, &*store.log()).await?;
+    let journal = store.journal();
+    let tasks = match store {
+        NodeStore::Sqlite(rows) => rebuild_tasks(&*journal, rows).await?,
+        NodeStore::Postgres(rows, _) => {
+            let _turn = rows.turn().await?;
+            rebuild_tasks(&*journal, rows).await?
+        }
+    };
+    Ok((tiles, tasks))
 }
 
 async fn status(config: &Config) -> Result<()> {

@@ -12,6 +12,7 @@
 //! | [`mod@store_suite`] | the contract of journal, log and read model |
 //! | [`witness`] | a witness in memory |
 
+mod asked;
 mod cases;
 pub mod chain_suite;
 pub mod clock;
@@ -23,6 +24,7 @@ mod signed;
 pub mod store_suite;
 pub mod witness;
 
+pub use asked::{Requests, action_of, asking};
 pub use cases::cases;
 pub use clock::ManualClock;
 pub use memory_store::MemoryStore;

@@ -1,5 +1,7 @@
 //! The journal and the read model in memory: for tests of what stands on the ports.
 
+mod snapshot;
+
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -280,6 +282,15 @@ impl LogStore for MemoryStore {
         Ok(true)
     }
 
+    async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        if state.log.size != size {
+            return Ok(false);
+        }
+        tiles.iter().for_each(|place| drop(state.tiles.remove(place)));
+        Ok(true)
+    }
+
     async fn publish(&self, published: Published) -> Result<bool, StoreError> {
         let log = &mut self.state().log;
         let newer = log.published.as_ref().is_none_or(|before| before.size < published.size);
@@ -338,12 +349,6 @@ impl TaskReader for MemoryStore {
 impl TaskRebuild for MemoryStore {
     async fn rows_format(&self) -> Result<u32, StoreError> {
         Ok(self.state().rows_format)
-    }
-
-    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
-        let state = self.state();
-        let rows = state.rows.values().filter(|row| after.is_none_or(|after| row.id > after));
-        Ok(rows.take(page(limit)).cloned().collect())
     }
 
     async fn clear_rows(&self) -> Result<(), StoreError> {

@@ -1,13 +1,14 @@
 //! The chain, and what stands behind each fact.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
 use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
 
-use super::{Damage, Sound};
+use super::{Damage, Fsck, Sound};
 use crate::{
+    cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
-    port::journal::Journal,
+    port::request::RequestReader,
 };
 
 /// A stream, as far as its facts were seen.
@@ -33,6 +34,8 @@ impl Seen {
 /// Facts that were checked.
 #[derive(Debug)]
 pub(super) struct Facts {
+    /// Whose word counts: the node's is its first one's, if nobody named it.
+    trusted: Trusted,
     seq: u64,
     head: Digest32,
     erased: u64,
@@ -45,23 +48,34 @@ pub(super) struct Facts {
     told: BTreeMap<String, (u64, u64)>,
 }
 
-impl Default for Facts {
-    fn default() -> Self {
-        let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told }
-    }
-}
-
 impl Facts {
+    pub(super) fn new(trusted: Trusted) -> Self {
+        let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { trusted, seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told }
+    }
+
     /// Checks facts that follow those before.
-    pub(super) async fn check(&mut self, journal: &dyn Journal, page: &[Fact]) -> Result<(), Damage> {
+    pub(super) async fn check(&mut self, fsck: &Fsck, page: &[Fact]) -> Result<(), Damage> {
         let mut signed = Vec::new();
         for fact in page {
             self.link(fact)?;
-            signed.push((fact.clone(), journal.authority(fact.authority).await?));
+            let authority = fsck.store.authority(fact.authority).await?;
+            if let Some(Authority::Node { author, .. }) = authority {
+                self.trusted.node.get_or_insert(author);
+            }
+            signed.push((fact.clone(), authority));
         }
-        self.signatures += verify(signed).await?;
+        self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
         Ok(())
+    }
+
+    /// The last fact is the one that was written last.
+    pub(super) fn check_head(&self, (seq, hash): (u64, Digest32)) -> Result<(), Damage> {
+        match seq {
+            more if more > self.seq => Err(Damage::fact(self.seq + 1, "is missing, and so are all after it")),
+            _ if (seq, hash) == (self.seq, self.head) => Ok(()),
+            _ => Err(Damage::fact(self.seq, "is not the one that was written last")),
+        }
     }
 
     fn link(&mut self, fact: &Fact) -> Result<(), Damage> {
@@ -135,7 +149,11 @@ impl Facts {
 }
 
 /// Checks who stands behind each fact, on all cores. Answers how many signatures there were.
-async fn verify(facts: Vec<(Fact, Option<Authority>)>) -> Result<u64, Damage> {
+async fn verify(
+    facts: Vec<(Fact, Option<Authority>)>,
+    requests: &Arc<dyn RequestReader>,
+    trusted: &Trusted,
+) -> Result<u64, Damage> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let size = facts.len().div_ceil(cores).max(1);
     let mut facts = facts.into_iter();
@@ -145,7 +163,8 @@ async fn verify(facts: Vec<(Fact, Option<Authority>)>) -> Result<u64, Damage> {
         if part.is_empty() {
             break;
         }
-        parts.push(tokio::task::spawn_blocking(move || verify_some(&part)));
+        let (requests, trusted) = (Arc::clone(requests), trusted.clone());
+        parts.push(tokio::task::spawn_blocking(move || verify_some(&part, &*requests, &trusted)));
     }
     let mut signatures = 0;
     // In their order: the first bad one is named.
@@ -155,12 +174,18 @@ async fn verify(facts: Vec<(Fact, Option<Authority>)>) -> Result<u64, Damage> {
     Ok(signatures)
 }
 
-fn verify_some(facts: &[(Fact, Option<Authority>)]) -> Result<u64, Damage> {
+fn verify_some(
+    facts: &[(Fact, Option<Authority>)],
+    requests: &dyn RequestReader,
+    trusted: &Trusted,
+) -> Result<u64, Damage> {
     let mut signatures = 0;
     for (fact, authority) in facts {
         match authority {
             Some(authority) => {
-                check_authority(fact, authority).map_err(|error| Damage::fact(fact.seq, format!(": {error}")))?;
+                let unproven = |why: String| Damage::fact(fact.seq, format!("is not proven: {why}"));
+                check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                check_cause(fact, authority, requests, trusted).map_err(|error| unproven(error.to_string()))?;
                 signatures += 1;
             }
             None if matches!(fact.body, Body::Private { opening: None, .. }) => {}

@@ -2,38 +2,47 @@
 //!
 //! | module | what it checks |
 //! | --- | --- |
-//! | `facts` | the chain, versions, bodies, who signed, what was erased |
-//! | `tree` | every tile of the log, and the published checkpoint |
-//! | `rows` | the read model, against a replay of every task; names that tasks hold |
+//! | `facts` | the chain, versions, bodies, who signed and asked for what, what was erased |
+//! | `tree` | every tile of the log, the published checkpoint, and checkpoints that others kept |
+//! | `tasks` | each task by `rules`, `outbox` and `rows`; the names that it holds |
+//! | `rules` | each decision: what the rules make of the command behind it |
+//! | `outbox` | the effects, against those that the facts ask for |
+//! | `rows` | the read model, against what the facts make |
 //!
-//! Facts are appended while it runs: it checks those that were there when it began.
+//! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
 mod facts;
+mod outbox;
 mod rows;
+mod rules;
+mod tasks;
 mod tree;
 
 use std::sync::Arc;
 use tallystick_core::{Code, Coded};
-use tallystick_log::{VerifierKey, WitnessPolicy};
+use tallystick_log::{Checkpoint, VerifierKey, WitnessPolicy};
 
-use crate::port::{
-    journal::{Journal, StoreError},
-    log::LogStore,
-    tasks::TaskRebuild,
+use crate::{
+    cause::Trusted,
+    port::{journal::StoreError, rail::InvoiceReader, request::RequestReader, snapshot::Snapshot},
 };
 
-/// What is checked, and against which keys.
+/// What is checked, and against what.
 pub struct Fsck {
-    /// The journal.
-    pub journal: Arc<dyn Journal>,
-    /// The tree beside it.
-    pub log: Arc<dyn LogStore>,
-    /// The read model.
-    pub rows: Arc<dyn TaskRebuild>,
+    /// The store.
+    pub store: Arc<dyn Snapshot>,
+    /// Reads what requests ask for.
+    pub requests: Arc<dyn RequestReader>,
+    /// Reads workers' invoices.
+    pub invoices: Arc<dyn InvoiceReader>,
+    /// The node's key and its operators. Without the node's key, all of the node's words must be by one key.
+    pub trusted: Trusted,
     /// The log's key; without it, the published checkpoint's root is checked, and not who signed it.
     pub key: Option<VerifierKey>,
     /// Which witnesses must have cosigned the published checkpoint.
     pub policy: WitnessPolicy,
+    /// Checkpoints that others kept, each with a name for it: their signatures are checked already.
+    pub checkpoints: Vec<(String, Checkpoint)>,
 }
 
 /// What was found sound.
@@ -43,7 +52,7 @@ pub struct Sound {
     pub facts: u64,
     /// Facts whose bodies were erased, as other facts tell.
     pub erased: u64,
-    /// Signatures behind facts.
+    /// Facts with a signature behind them that asks for them.
     pub signatures: u64,
     /// Facts in the log's tree.
     pub logged: u64,
@@ -51,6 +60,8 @@ pub struct Sound {
     pub published: u64,
     /// Tasks.
     pub tasks: u64,
+    /// Effects in the outbox.
+    pub effects: u64,
 }
 
 /// Where it is.
@@ -80,9 +91,30 @@ pub enum Damage {
     /// The log's tree or checkpoint is not what the facts make.
     #[error("the log: {0}")]
     Log(String),
-    /// The read model is not what the facts make.
+    /// The outbox is not what the facts ask for.
+    #[error("the outbox: {0}")]
+    Outbox(String),
+    /// The read model is not what the facts make. Nothing else is wrong then.
     #[error("the read model: {0}")]
     Rows(String),
+    /// The journal has fewer facts than somebody has seen.
+    #[error("rolled back: {name} has seen {size} facts, and the journal has {facts}")]
+    Rollback {
+        /// What tells so.
+        name: String,
+        /// Facts that it has seen.
+        size: u64,
+        /// Facts here.
+        facts: u64,
+    },
+    /// Somebody has seen other facts.
+    #[error("forked: the first {size} facts are not those that {name} has seen")]
+    Fork {
+        /// What tells so.
+        name: String,
+        /// Facts that it has seen.
+        size: u64,
+    },
 }
 
 impl Coded for Damage {
@@ -91,7 +123,10 @@ impl Coded for Damage {
             Self::Store(error) => error.code(),
             Self::Fact { .. } => Code("fsck.fact"),
             Self::Log(_) => Code("fsck.log"),
+            Self::Outbox(_) => Code("fsck.outbox"),
             Self::Rows(_) => Code("fsck.rows"),
+            Self::Rollback { .. } => Code("fsck.rollback"),
+            Self::Fork { .. } => Code("fsck.fork"),
         }
     }
 }
@@ -108,20 +143,23 @@ impl Fsck {
     /// # Errors
     /// [`Damage`]: the first that was found.
     pub async fn run(&self, mut progress: impl FnMut(Progress) + Send) -> Result<Sound, Damage> {
-        let mut tree = tree::Tree::open(&*self.log).await?;
-        let mut facts = facts::Facts::default();
+        let mut tree = tree::Tree::open(self).await?;
+        let mut facts = facts::Facts::new(self.trusted.clone());
         let mut after = 0;
         loop {
-            let page = self.journal.facts(after, crate::port::limits::PAGE_MAX).await?;
+            let page = self.store.facts(after, crate::port::limits::PAGE_MAX).await?;
             let Some(last) = page.last() else { break };
             after = last.seq;
-            facts.check(&*self.journal, &page).await?;
-            tree.check(&*self.log, &page).await?;
+            facts.check(self, &page).await?;
+            tree.check(&*self.store, &page).await?;
             progress(Progress { what: "facts", done: after });
         }
+        facts.check_head(self.store.head().await?)?;
         facts.check_erasures()?;
+        self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
         let (logged, published) = tree.finish(self.key.as_ref(), &self.policy)?;
-        let tasks = rows::check(self, &facts, &mut progress).await?;
-        Ok(Sound { logged, published, tasks, ..facts.sound() })
+        tree.no_more(&*self.store).await?;
+        let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
+        Ok(Sound { logged, published, tasks, effects, ..facts.sound() })
     }
 }

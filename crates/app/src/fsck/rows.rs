@@ -1,118 +1,63 @@
-//! The read model, and the names that tasks hold, against a replay.
+//! The read model, against what the facts make. It can be made again: what is wrong with it is told last.
 
-use tallystick_core::{Fact, Id};
-use tallystick_escrow::{State, Task};
+use std::collections::VecDeque;
+use tallystick_core::Id;
+use tallystick_escrow::Task;
 
-use super::{Damage, Fsck, Progress, facts::Facts};
+use super::{Damage, Fsck};
 use crate::{
-    change::{HASH_SPACE, ROWS_FORMAT, event_of, hashes, is_task, row, task_of},
-    error::AppError,
+    change::ROWS_FORMAT,
     port::{limits::PAGE_MAX, tasks::TaskRow},
-    road::replay,
 };
 
-/// Tasks between two words of progress.
-const STEP: u64 = 1_000;
-
-/// Checks every row. Answers how many tasks there are.
-pub(super) async fn check(
-    fsck: &Fsck,
-    facts: &Facts,
-    progress: &mut (impl FnMut(Progress) + Send),
-) -> Result<u64, Damage> {
-    let format = fsck.rows.rows_format().await?;
-    if format != ROWS_FORMAT {
-        return Err(Damage::Rows(format!(
-            "its format is {format}, not {ROWS_FORMAT}: the node makes it again at its start"
-        )));
-    }
-    let mut stored = Stored::default();
-    let mut tasks = Vec::new();
-    for (stream, seen) in facts.streams.iter().filter(|(stream, _)| is_task(stream)) {
-        tasks.push((task_of(stream)?, stream, *seen));
-    }
-    // As the rows are ordered.
-    tasks.sort_by_key(|(id, ..)| *id);
-    let mut done = 0;
-    for (id, stream, seen) in tasks {
-        if seen.is_erased() {
-            continue;
-        }
-        let found = match stored.next(fsck).await? {
-            Some(found) if found.id == id => found,
-            Some(found) if found.id < id => return Err(Damage::Rows(format!("task {} has no facts", found.id))),
-            _ => return Err(Damage::Rows(format!("task {id} has no row"))),
-        };
-        // The row may have moved on since the facts were read, and so may they.
-        let facts = fsck.journal.stream(stream, 0).await?;
-        let shown = facts.partition_point(|fact| fact.version <= found.version);
-        let facts = facts.get(..shown).filter(|facts| facts.len() as u64 >= seen.version).unwrap_or_default();
-        if made(id, facts)? != Some(found) {
-            return Err(Damage::Rows(format!("the row of task {id} is not what its facts make")));
-        }
-        names(fsck, stream, facts).await?;
-        done += 1;
-        if done % STEP == 0 {
-            progress(Progress { what: "tasks", done });
-        }
-    }
-    while let Some(more) = stored.next(fsck).await? {
-        // Unless it was posted since.
-        if fsck
-            .journal
-            .stream(&crate::change::stream_of(more.id), 0)
-            .await?
-            .iter()
-            .all(|fact| fact.body.content().is_none())
-        {
-            return Err(Damage::Rows(format!("task {} has no facts, or was erased, and still has a row", more.id)));
-        }
-    }
-    Ok(done)
-}
-
-/// The row that the facts make, if there are any.
-fn made(id: Id<Task>, facts: &[Fact]) -> Result<Option<TaskRow>, Damage> {
-    if facts.is_empty() {
-        return Ok(None);
-    }
-    let wrong = |error: AppError| match error {
-        AppError::Store(error) => Damage::Store(error),
-        other => Damage::Rows(format!("task {id} cannot be replayed: {other}")),
-    };
-    let (state, version) = replay(State::default(), 0, facts).map_err(wrong)?;
-    row(id, version, &state).map(Some).map_err(wrong)
-}
-
-/// Every payment hash of a task is reserved for it.
-async fn names(fsck: &Fsck, stream: &str, facts: &[Fact]) -> Result<(), Damage> {
-    for fact in facts {
-        let event = event_of(fact).map_err(|error| Damage::fact(fact.seq, format!(": {error}")))?;
-        for hash in hashes(&event) {
-            if fsck.journal.holder(HASH_SPACE, &hash.0).await?.as_deref() != Some(stream) {
-                return Err(Damage::fact(fact.seq, "names a payment hash that is not reserved for its task"));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The rows, a page at a time.
-#[derive(Default)]
-struct Stored {
-    page: std::collections::VecDeque<TaskRow>,
+pub(super) struct Rows {
+    page: VecDeque<TaskRow>,
     last: Option<Id<Task>>,
-    ended: bool,
+    damage: Option<String>,
 }
 
-impl Stored {
+impl Rows {
+    pub(super) async fn open(fsck: &Fsck) -> Result<Self, Damage> {
+        let format = fsck.store.rows_format().await?;
+        let other = format!("its format is {format}, not {ROWS_FORMAT}: the node makes it again at its start");
+        let damage = (format != ROWS_FORMAT).then_some(other);
+        Ok(Self { page: VecDeque::new(), last: None, damage })
+    }
+
+    /// Compares the next row with the one that it must be: tasks come in the order of their ids.
+    pub(super) async fn compare(&mut self, fsck: &Fsck, made: &TaskRow) -> Result<(), Damage> {
+        if self.damage.is_some() {
+            return Ok(());
+        }
+        let id = made.id;
+        self.damage = match self.next(fsck).await? {
+            Some(found) if found == *made => None,
+            Some(found) if found.id == id => Some(format!("the row of task {id} is not what its facts make")),
+            Some(found) if found.id < id => Some(no_facts(found.id)),
+            _ => Some(format!("task {id} has no row")),
+        };
+        Ok(())
+    }
+
+    /// What was wrong; also rows that nothing was compared with.
+    pub(super) async fn finish(mut self, fsck: &Fsck) -> Result<(), Damage> {
+        if self.damage.is_none() {
+            self.damage = self.next(fsck).await?.map(|more| no_facts(more.id));
+        }
+        self.damage.map_or(Ok(()), |why| Err(Damage::Rows(why)))
+    }
+
     async fn next(&mut self, fsck: &Fsck) -> Result<Option<TaskRow>, Damage> {
-        if self.page.is_empty() && !self.ended {
-            self.page = fsck.rows.rows(self.last, PAGE_MAX).await?.into();
-            self.ended = self.page.is_empty();
+        if self.page.is_empty() {
+            self.page = fsck.store.rows(self.last, PAGE_MAX).await?.into();
         }
         let row = self.page.pop_front();
         self.last = row.as_ref().map(|row| row.id).or(self.last);
         Ok(row)
     }
+}
+
+fn no_facts(id: Id<Task>) -> String {
+    format!("task {id} has no facts, or was erased, and still has a row")
 }

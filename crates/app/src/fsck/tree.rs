@@ -2,59 +2,82 @@
 
 use std::collections::BTreeMap;
 use tallystick_core::Fact;
-use tallystick_log::{CompactRange, Hash, SignedCheckpoint, TileEdge, TileId, VerifierKey, WitnessPolicy, leaf_hash};
+use tallystick_log::{
+    Checkpoint, CompactRange, Hash, SignedCheckpoint, TileEdge, TileId, VerifierKey, WitnessPolicy, leaf_hash,
+    tiles_in_level,
+};
 
-use super::Damage;
-use crate::port::log::{LogState, LogStore, Published};
+use super::{Damage, Fsck};
+use crate::port::{
+    limits::PAGE_MAX,
+    log::{LogState, Published},
+    snapshot::Snapshot,
+};
 
 /// The tree as the facts make it.
 pub(super) struct Tree {
     state: LogState,
     edge: TileEdge,
     range: CompactRange,
-    /// The root at the published checkpoint's size, once it was passed.
-    published_root: Option<Hash>,
+    /// The roots at these sizes, once they were passed.
+    roots: BTreeMap<u64, Option<Hash>>,
     /// The partial tiles at the right edge: they are compared at the end, when they have grown as far as they do.
     partial: BTreeMap<(u8, u64), Vec<u8>>,
 }
 
 impl Tree {
-    pub(super) async fn open(log: &dyn LogStore) -> Result<Self, Damage> {
-        let state = log.log_state().await?;
+    pub(super) async fn open(fsck: &Fsck) -> Result<Self, Damage> {
+        let state = fsck.store.log_state().await?;
         let (edge, range) = (TileEdge::new(), CompactRange::new());
-        let mut tree = Self { state, edge, range, published_root: None, partial: BTreeMap::new() };
+        let sizes = fsck.checkpoints.iter().map(|(_, checkpoint)| checkpoint.size());
+        let sizes = sizes.chain(state.published.as_ref().map(|published| published.size));
+        let roots = sizes.map(|size| (size, None)).collect();
+        let mut tree = Self { state, edge, range, roots, partial: BTreeMap::new() };
         tree.note_root();
         Ok(tree)
     }
 
-    /// Adds facts, as far as the log has come, and compares the tiles that they fill.
-    pub(super) async fn check(&mut self, log: &dyn LogStore, page: &[Fact]) -> Result<(), Damage> {
-        let leaves: Vec<Hash> =
-            (page.iter().filter(|fact| fact.seq <= self.state.size)).map(|fact| leaf_hash(&fact.entry())).collect();
-        for leaf in &leaves {
-            self.range.append(*leaf, |_, _| ()).map_err(bad)?;
+    /// Adds facts, and compares the tiles that they fill, as far as the log has come.
+    pub(super) async fn check(&mut self, store: &dyn Snapshot, page: &[Fact]) -> Result<(), Damage> {
+        let mut leaves = Vec::new();
+        for fact in page {
+            let leaf = leaf_hash(&fact.entry());
+            self.range.append(leaf, |_, _| ()).map_err(bad)?;
             self.note_root();
+            if fact.seq <= self.state.size {
+                leaves.push(leaf);
+            }
         }
         for tile in self.edge.integrate(&leaves).map_err(bad)? {
             let place = (tile.id.level(), tile.id.index());
             if tile.id.is_full() {
                 self.partial.remove(&place);
-                compare(log, place, &tile.to_bytes()).await?;
+                compare(store, place, &tile.to_bytes()).await?;
             } else {
                 self.partial.insert(place, tile.to_bytes());
             }
         }
         if self.edge.size() == self.state.size {
             for (place, bytes) in std::mem::take(&mut self.partial) {
-                compare(log, place, &bytes).await?;
+                compare(store, place, &bytes).await?;
             }
         }
         Ok(())
     }
 
     fn note_root(&mut self) {
-        if self.state.published.as_ref().is_some_and(|published| published.size == self.range.size()) {
-            self.published_root = Some(self.range.root());
+        if let Some(root) = self.roots.get_mut(&self.range.size()) {
+            *root = Some(self.range.root());
+        }
+    }
+
+    /// Checks that a checkpoint is of this tree, or of one that it began with.
+    pub(super) fn follows(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), Damage> {
+        let (name, size, facts) = (name.to_owned(), checkpoint.size(), self.range.size());
+        match self.roots.get(&size) {
+            _ if size > facts => Err(Damage::Rollback { name, size, facts }),
+            Some(Some(root)) if root == checkpoint.root() => Ok(()),
+            _ => Err(Damage::Fork { name, size }),
         }
     }
 
@@ -78,19 +101,42 @@ impl Tree {
             None => signed.unverified(),
         };
         policy.verify(signed.note()).map_err(bad)?;
-        if told.size() != *size || self.published_root != Some(*told.root()) {
+        if told.size() != *size || self.roots.get(size) != Some(&Some(*told.root())) {
             return Err(Damage::Log("the published checkpoint is of another tree".into()));
         }
         Ok((self.state.size, *size))
     }
+
+    /// Checks that there are no tiles besides those of the tree.
+    pub(super) async fn no_more(&self, store: &dyn Snapshot) -> Result<(), Damage> {
+        let mut after = None;
+        loop {
+            let page = store.log_tiles(after, PAGE_MAX).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            let beyond = |(level, index): &&(u8, u64)| {
+                let (full, rest) = tiles_in_level(self.state.size, *level);
+                *index >= full + u64::from(rest > 0)
+            };
+            if let Some((level, index)) = page.iter().find(beyond) {
+                return Err(Damage::Log(format!("{} is beyond its tree", name(*level, *index))));
+            }
+        }
+    }
 }
 
-async fn compare(log: &dyn LogStore, (level, index): (u8, u64), made: &[u8]) -> Result<(), Damage> {
-    if log.log_tile(level, index).await?.as_deref() == Some(made) {
+async fn compare(store: &dyn Snapshot, (level, index): (u8, u64), made: &[u8]) -> Result<(), Damage> {
+    if store.log_tile(level, index).await?.as_deref() == Some(made) {
         return Ok(());
     }
-    let id = TileId::try_new(level, index, 256).map_err(bad)?;
-    Err(Damage::Log(format!("{} is not what the facts make", tallystick_log::LogPath::Tile(id))))
+    Err(Damage::Log(format!("{} is not what the facts make", name(level, index))))
+}
+
+fn name(level: u8, index: u64) -> String {
+    match TileId::try_new(level, index, 256) {
+        Ok(id) => tallystick_log::LogPath::Tile(id).to_string(),
+        Err(_) => format!("a tile of level {level}"),
+    }
 }
 
 fn bad(error: tallystick_log::LogError) -> Damage {

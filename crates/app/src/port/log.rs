@@ -49,12 +49,19 @@ pub trait LogStore: Send + Sync {
     /// [`StoreError`].
     async fn log_entries(&self, from: u64, to: u64) -> Result<Vec<Vec<u8>>, StoreError>;
 
-    /// Writes the tiles that the facts after `from` and up to `to` change, and makes `to` the size. False, and nothing
+    /// Writes the tiles that the facts after `from` and up to `to` change, and makes `to` the size. With both the same, tiles
+    /// are written again. False, and nothing
     /// done, if the size is not `from`: another process was faster.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool, StoreError>;
+
+    /// Deletes tiles that are not the tree's. False, and nothing done, if the size is not `size`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool, StoreError>;
 
     /// Publishes a checkpoint. False, and nothing done, if one of the same or a larger size is published, or the tree
     /// has not come so far.

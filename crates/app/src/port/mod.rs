@@ -6,5 +6,7 @@ pub mod limits;
 pub mod log;
 pub mod operator;
 pub mod rail;
+pub mod request;
+pub mod snapshot;
 pub mod tasks;
 pub mod witness;

@@ -83,12 +83,6 @@ pub trait TaskRebuild: Send + Sync {
     /// [`StoreError`].
     async fn rows_format(&self) -> Result<u32, StoreError>;
 
-    /// Rows as they are stored, the oldest task's first: those after a task, or from the first. For checks.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
-
     /// Deletes every row, and sets the format to 0.
     ///
     /// # Errors

@@ -11,12 +11,16 @@ use tallystick_app::{
     port::{
         journal::Journal,
         rail::{Heard, RailListener, RailNotice},
+        request::Action,
         tasks::TaskQuery,
     },
 };
 use tallystick_core::{Body, canonical};
 use tallystick_escrow::Rejection;
-use tallystick_testkit::escrow::{stranger, terms, worker};
+use tallystick_testkit::{
+    asking,
+    escrow::{stranger, terms, worker},
+};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -34,7 +38,7 @@ async fn an_ended_task_is_erased_and_its_hashes_stay() {
     node.settle().await;
     let hash = node.hashes(id).await[0];
     let before = world.facts().await;
-    let seq = node.app.erase(id, world.signed(stranger())).await.unwrap().expect("erased");
+    let seq = node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().expect("erased");
     let after = world.facts().await;
     assert_eq!((after.len(), seq), (before.len() + 1, before.len() as u64 + 1));
     for (old, new) in before.iter().zip(&after) {
@@ -52,7 +56,7 @@ async fn an_ended_task_is_erased_and_its_hashes_stay() {
     assert_eq!(node.create(id, terms(&[20_000])).await, Err(AppError::Erased), "its id stays taken");
     // Twice is once, after a restart as well, and the read model is made without it.
     for node in [node, world.start()] {
-        assert_eq!(node.app.erase(id, world.signed(stranger())).await, Ok(None));
+        assert_eq!(node.app.erase(id, asking(stranger(), id, &Action::Erase)).await, Ok(None));
         assert_eq!(node.app.rebuild_tasks(&*world.store).await, Ok(0));
         assert_eq!(node.app.hear(RailNotice::HoldLost { hash }).await, Ok(Heard::Unknown));
     }
@@ -66,10 +70,14 @@ async fn a_task_that_goes_on_is_not_erased() {
     for (n, state) in ["open", "assigned", "funding", "held", "submitted"].into_iter().enumerate() {
         let id = task(n as u64);
         node.task_at(id, &[20_000], state).await;
-        assert_eq!(node.app.erase(id, world.signed(stranger())).await, Err(AppError::NotEnded), "{state}");
+        assert_eq!(
+            node.app.erase(id, asking(stranger(), id, &Action::Erase)).await,
+            Err(AppError::NotEnded),
+            "{state}"
+        );
         assert_eq!(node.state_name(id).await, state);
     }
-    let nobody = node.app.erase(task(99), world.signed(stranger())).await;
+    let nobody = node.app.erase(task(99), asking(stranger(), task(99), &Action::Erase)).await;
     assert_eq!(nobody, Err(Rejection::NotFound.into()));
     world.check().await;
 }
@@ -81,10 +89,10 @@ async fn a_payout_whose_claim_is_under_way_keeps_its_task() {
     let node = world.start();
     let id = task(0);
     node.task_at(id, &[20_000], "releasing").await;
-    assert_eq!(node.app.erase(id, world.signed(stranger())).await, Err(AppError::NotEnded));
+    assert_eq!(node.app.erase(id, asking(stranger(), id, &Action::Erase)).await, Err(AppError::NotEnded));
     node.settle().await;
     assert_eq!(node.state_name(id).await, "settled");
-    assert!(node.app.erase(id, world.signed(stranger())).await.unwrap().is_some());
+    assert!(node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().is_some());
 }
 
 /// Does `work` up to the first reading of a stream, then `meanwhile`, then the rest.
@@ -116,7 +124,7 @@ async fn what_was_read_before_it_was_erased_is_not_kept() {
     first.cancel(id, worker()).await.unwrap();
     let (journal, trouble) = Troubled::new(&world.store);
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
-    let erased = async || node.app.erase(id, world.signed(stranger())).await.unwrap().expect("erased");
+    let erased = async || node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().expect("erased");
     between(&trouble, node.cancel(id, stranger()), erased).await.unwrap_err();
     assert_eq!(node.cancel(id, worker()).await, Err(AppError::Erased));
 }
@@ -134,7 +142,8 @@ async fn a_row_that_is_made_while_its_task_is_erased_does_not_stay() {
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
     // The journal's own stream is read first.
     trouble.passing.store(1, Ordering::Release);
-    let erased = async || first.app.erase(task(0), world.signed(stranger())).await.unwrap().expect("erased");
+    let erased =
+        async || first.app.erase(task(0), asking(stranger(), task(0), &Action::Erase)).await.unwrap().expect("erased");
     let made = between(&trouble, node.app.rebuild_tasks(&*world.store), erased).await;
     assert_eq!((made, node.app.task(task(0)).await), (Ok(1), Ok(None)));
     assert_eq!(node.state_name(task(1)).await, "cancelled");
@@ -149,12 +158,12 @@ async fn an_erased_task_takes_no_more_facts() {
     old.task_at(id, &[20_000], "refunding").await;
     old.settle().await;
     let hash = old.hashes(id).await[0];
-    other.app.erase(id, world.signed(stranger())).await.unwrap().expect("erased");
+    other.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().expect("erased");
     let count = world.count().await;
     // What the rail did by itself is a fact also after the end, but not here.
     let paid = RailNotice::HoldClaimed { hash, amount: tallystick_core::Msat::ZERO };
     assert_eq!(old.app.hear(paid).await, Ok(Heard::Unknown));
     assert_eq!((world.count().await, old.app.task(id).await), (count, Ok(None)));
-    assert_eq!(old.app.erase(id, world.signed(stranger())).await, Ok(None));
+    assert_eq!(old.app.erase(id, asking(stranger(), id, &Action::Erase)).await, Ok(None));
     assert_eq!(world.count().await, count, "it is not erased twice");
 }

@@ -10,10 +10,13 @@ use std::{
 };
 use tallystick_app::{
     App, TaskUpdate, Workers,
-    port::journal::{Head, Heads, Journal, StoreError},
+    port::{
+        journal::{Head, Heads, Journal, StoreError},
+        request::Action,
+    },
 };
 use tallystick_testkit::{
-    MemoryStore,
+    MemoryStore, asking,
     escrow::{requester, worker},
 };
 use tokio::sync::{Notify, broadcast::Receiver};
@@ -62,11 +65,13 @@ async fn next(updates: &mut Receiver<TaskUpdate>) -> TaskUpdate {
 async fn write_both(world: &World, one: &App, two: &App, heads: &Told, n: u64) -> [&'static str; 3] {
     use tallystick_escrow::UserCommand;
     let terms = tallystick_testkit::escrow::terms(&[20_000]);
-    one.create(task(n), terms, world.signed(requester())).await.unwrap();
+    let ask = |author, action| asking(author, task(n), &action);
+    one.create(task(n), terms.clone(), ask(requester(), Action::Create(terms))).await.unwrap();
     heads.written.notify_waiters();
-    two.accept(task(n), vec![world.rail.invoice(PAYEE, 20_000)], world.signed(worker())).await.unwrap();
+    let invoices = vec![world.rail.invoice(PAYEE, 20_000)];
+    two.accept(task(n), invoices.clone(), ask(worker(), Action::Accept(invoices))).await.unwrap();
     heads.written.notify_waiters();
-    one.ask(task(n), UserCommand::CancelTask, world.signed(requester())).await.unwrap();
+    one.ask(task(n), UserCommand::CancelTask, ask(requester(), Action::Cancel)).await.unwrap();
     heads.written.notify_waiters();
     ["open", "assigned", "cancelled"]
 }
@@ -133,9 +138,11 @@ async fn effects_that_another_replica_asks_for_are_performed_here() {
         })
     };
     let terms = tallystick_testkit::escrow::terms(&[20_000]);
-    other.create(task(0), terms, world.signed(requester())).await.unwrap();
-    other.accept(task(0), vec![world.rail.invoice(PAYEE, 20_000)], world.signed(worker())).await.unwrap();
-    let answer = other.request_funding(task(0), world.signed(requester())).await.unwrap();
+    let ask = |author, action| asking(author, task(0), &action);
+    other.create(task(0), terms.clone(), ask(requester(), Action::Create(terms))).await.unwrap();
+    let invoices = vec![world.rail.invoice(PAYEE, 20_000)];
+    other.accept(task(0), invoices.clone(), ask(worker(), Action::Accept(invoices))).await.unwrap();
+    let answer = other.request_funding(task(0), ask(requester(), Action::Fund)).await.unwrap();
     assert!(answer.view.tranches[0].funding_invoice.is_some(), "the owner's outcome is in the other's answer");
     tell.abort();
     workers.stop().await;

@@ -4,6 +4,7 @@
 mod again;
 mod anchors;
 mod cache;
+mod cause;
 mod crash;
 mod erase;
 mod faults;

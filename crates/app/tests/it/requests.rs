@@ -7,11 +7,12 @@ use std::{
 use tallystick_app::{
     AppError,
     outbox::Outbox,
-    port::{rail::RailNotice, tasks::TaskQuery},
+    port::{rail::RailNotice, request::Action, tasks::TaskQuery},
 };
 use tallystick_core::{BlockHeight, Coded};
 use tallystick_escrow::{Policy, Rejection, State, UserCommand};
 use tallystick_testkit::{
+    asking,
     escrow::{key, requester, stranger, terms, worker},
     rail::InvoiceSpec,
 };
@@ -26,7 +27,7 @@ use crate::{
 async fn a_signed_request_works_once() {
     let world = World::new();
     let node = world.start();
-    let request = world.signed(requester());
+    let request = asking(requester(), task(0), &Action::Create(terms(&[20_000])));
     assert!(node.app.create(task(0), terms(&[20_000]), request.clone()).await.unwrap().changed);
     assert_eq!(node.app.create(task(0), terms(&[20_000]), request.clone()).await, Err(AppError::Replayed));
     // Not after a restart either, and not for another task.
@@ -75,9 +76,11 @@ async fn before_the_rail_is_there_nothing_is_decided_and_no_request_is_spent() {
     let world = World::new();
     let app = world.app(Arc::clone(&world.store) as _);
     assert_eq!(app.height(), BlockHeight(0));
-    let request = world.signed(requester());
+    let request = asking(requester(), task(0), &Action::Create(terms(&[20_000])));
     assert_eq!(app.create(task(0), terms(&[20_000]), request.clone()).await, Err(AppError::Starting));
-    let accept = app.accept(task(0), vec![world.rail.invoice(PAYEE, 1)], world.signed(worker())).await;
+    let invoices = vec![world.rail.invoice(PAYEE, 1)];
+    let request_to_accept = asking(worker(), task(0), &Action::Accept(invoices.clone()));
+    let accept = app.accept(task(0), invoices, request_to_accept).await;
     assert_eq!(accept, Err(AppError::Starting));
     assert_eq!(app.task(task(0)).await, Ok(None));
     assert_eq!(app.tasks(&TaskQuery { limit: 10, ..TaskQuery::default() }).await, Ok(Vec::new()));
@@ -100,9 +103,11 @@ async fn a_second_connection_changes_nothing() {
     assert_eq!(app.height(), tallystick_testkit::rail::HEIGHT_START);
     // Invoices are made by the first one.
     let outbox = Outbox::new(app.clone());
-    app.create(task(0), terms(&[20_000]), world.signed(requester())).await.unwrap();
-    app.accept(task(0), vec![world.rail.invoice(PAYEE, 20_000)], world.signed(worker())).await.unwrap();
-    app.ask(task(0), UserCommand::RequestFunding, world.signed(requester())).await.unwrap();
+    let ask = |author, action: Action| asking(author, task(0), &action);
+    let (terms, invoices) = (terms(&[20_000]), vec![world.rail.invoice(PAYEE, 20_000)]);
+    app.create(task(0), terms.clone(), ask(requester(), Action::Create(terms))).await.unwrap();
+    app.accept(task(0), invoices.clone(), ask(worker(), Action::Accept(invoices))).await.unwrap();
+    app.ask(task(0), UserCommand::RequestFunding, ask(requester(), Action::Fund)).await.unwrap();
     outbox.run_once().await.unwrap();
     let invoice = app.task(task(0)).await.unwrap().unwrap().tranches[0].funding_invoice.clone().unwrap();
     assert!(world.rail.pay_hold(PAYER, &invoice) && !other.rail.pay_hold(PAYER, &invoice));
@@ -199,7 +204,8 @@ async fn refused_requests_change_nothing() {
     assert_eq!(node.approve(task(0)).await, Err(Rejection::NotSubmitted { state: "held" }.into()));
     assert_eq!(node.cancel(task(5), requester()).await, Err(Rejection::NotFound.into()));
     assert_eq!(node.create(task(0), terms(&[1])).await, Err(Rejection::IdTaken.into()));
-    let another = node.app.create(task(0), terms(&[20_000]), world.signed(worker())).await;
+    let another =
+        node.app.create(task(0), terms(&[20_000]), asking(worker(), task(0), &Action::Create(terms(&[20_000])))).await;
     assert_eq!(another, Err(Rejection::IdTaken.into()));
     assert_eq!(world.facts().await, before);
     assert_eq!(node.next_effect_due().await, None);
@@ -210,7 +216,7 @@ async fn funding_waits_for_its_invoices() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[1_000, 2_000], "assigned").await;
-    let request = world.signed(requester());
+    let request = asking(requester(), task(0), &Action::Fund);
     let worker = async {
         // The outbox gets to it after a while.
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -221,7 +227,7 @@ async fn funding_waits_for_its_invoices() {
     assert_eq!(view.state, "funding");
     assert!(view.tranches.iter().all(|part| part.funding_invoice.is_some()));
     // Asked for again, they are there at once.
-    let again = node.app.request_funding(task(0), world.signed(requester())).await.unwrap();
+    let again = node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)).await.unwrap();
     assert_eq!((again.changed, again.view), (false, view));
 }
 
@@ -230,7 +236,7 @@ async fn funding_that_takes_too_long_stands_all_the_same() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[20_000], "assigned").await;
-    let answer = node.app.request_funding(task(0), world.signed(requester())).await;
+    let answer = node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)).await;
     assert_eq!(answer, Err(AppError::Pending));
     assert_eq!(node.state_name(task(0)).await, "funding");
     node.outbox.run_once().await.unwrap();
@@ -242,10 +248,11 @@ async fn funding_that_is_cancelled_meanwhile_is_told_so() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[20_000], "assigned").await;
-    let (answer, cancelled) = tokio::join!(node.app.request_funding(task(0), world.signed(requester())), async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        node.cancel(task(0), worker()).await
-    },);
+    let (answer, cancelled) =
+        tokio::join!(node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            node.cancel(task(0), worker()).await
+        },);
     assert!(cancelled.unwrap().changed);
     assert_eq!(answer.unwrap().view.state, "cancelled");
 }

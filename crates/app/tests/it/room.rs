@@ -1,9 +1,12 @@
 //! A disk that is almost full: nothing begins, and what has begun ends.
 
-use tallystick_app::AppError;
+use tallystick_app::{AppError, port::request::Action};
 use tallystick_core::Coded;
 use tallystick_escrow::UserCommand;
-use tallystick_testkit::escrow::{requester, terms, worker};
+use tallystick_testkit::{
+    asking,
+    escrow::{requester, terms, worker},
+};
 
 use crate::node::{World, price, task};
 
@@ -15,7 +18,7 @@ async fn without_room_nothing_begins() {
     node.task_at(task(1), &[1_000], "assigned").await;
     let before = world.count().await;
     node.app.set_room(false);
-    let request = world.signed(requester());
+    let request = asking(requester(), task(2), &Action::Create(terms(&[1_000])));
     let refused = node.app.create(task(2), terms(&[1_000]), request.clone()).await;
     assert_eq!(refused, Err(AppError::Full));
     assert_eq!(AppError::Full.code().0, "app.full");
@@ -39,7 +42,8 @@ async fn on_a_damaged_log_nothing_begins_and_what_has_begun_ends() {
     node.app.begin_nothing();
     node.app.set_room(true);
     assert!(!node.app.is_sound());
-    let refused = node.app.create(task(2), terms(&[1_000]), world.signed(requester())).await;
+    let refused =
+        node.app.create(task(2), terms(&[1_000]), asking(requester(), task(2), &Action::Create(terms(&[1_000])))).await;
     assert_eq!(refused, Err(AppError::Damaged));
     assert_eq!(AppError::Damaged.code().0, "app.damaged");
     assert_eq!(node.accept(task(1), worker(), node.invoices(&[1_000])).await, Err(AppError::Damaged));

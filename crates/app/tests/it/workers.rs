@@ -4,8 +4,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tallystick_app::{TaskUpdate, Workers};
-use tallystick_testkit::{escrow::requester, rail::Presence};
+use tallystick_app::{TaskUpdate, Workers, port::request::Action};
+use tallystick_testkit::{asking, escrow::requester, rail::Presence};
 use tokio::sync::broadcast::Receiver;
 
 use crate::{
@@ -20,7 +20,7 @@ async fn until(updates: &mut Receiver<TaskUpdate>, state: &str) {
 }
 
 async fn fund(node: &Node) {
-    node.app.request_funding(task(0), node.world.signed(requester())).await.unwrap();
+    node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)).await.unwrap();
     for part in node.view(task(0)).await.tranches {
         assert!(node.world.rail.pay_hold(crate::node::PAYER, &part.funding_invoice.unwrap()));
     }

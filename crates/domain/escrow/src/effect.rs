@@ -58,11 +58,21 @@ impl Effect {
     /// The idempotency key: one per hash and purpose, and for a payout one per attempt.
     pub fn key(&self) -> String {
         match self {
-            Self::MakeHoldInvoice { hash, .. } => format!("escrow/invoice/{hash}"),
+            Self::MakeHoldInvoice { hash, .. } => Self::invoice_key(hash),
             Self::Pay { id, .. } => Self::pay_key(id),
             Self::ClaimHold { hash, .. } => Self::claim_key(hash),
-            Self::CancelHold { hash } => format!("escrow/cancel/{hash}"),
+            Self::CancelHold { hash } => Self::cancel_key(hash),
         }
+    }
+
+    /// The key of the hold invoice on this hash.
+    pub fn invoice_key(hash: &PaymentHash) -> String {
+        format!("escrow/invoice/{hash}")
+    }
+
+    /// The key of giving the hold on this hash back.
+    pub fn cancel_key(hash: &PaymentHash) -> String {
+        format!("escrow/cancel/{hash}")
     }
 
     /// The key of the payout with this id.

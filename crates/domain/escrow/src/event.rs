@@ -164,34 +164,70 @@ impl Event {
     pub const ACCEPTED: &'static str = "escrow.task_accepted";
     /// The kind of [`Event::TaskCancelled`].
     pub const CANCELLED: &'static str = "escrow.task_cancelled";
+    /// The kind of [`Event::FundingRequested`].
+    pub const FUNDING_REQUESTED: &'static str = "escrow.funding_requested";
+    /// The kind of [`Event::HoldInvoiceMade`].
+    pub const HOLD_INVOICE_MADE: &'static str = "escrow.hold_invoice_made";
+    /// The kind of [`Event::HoldLocked`].
+    pub const HOLD_LOCKED: &'static str = "escrow.hold_locked";
+    /// The kind of [`Event::TaskHeld`].
+    pub const TASK_HELD: &'static str = "escrow.task_held";
+    /// The kind of [`Event::WorkSubmitted`].
+    pub const WORK_SUBMITTED: &'static str = "escrow.work_submitted";
     /// The kind of [`Event::ReleaseBegun`].
     pub const RELEASE_BEGUN: &'static str = "escrow.release_begun";
+    /// The kind of [`Event::PayoutBegun`].
+    pub const PAYOUT_BEGUN: &'static str = "escrow.payout_begun";
+    /// The kind of [`Event::PayoutFailed`].
+    pub const PAYOUT_FAILED: &'static str = "escrow.payout_failed";
+    /// The kind of [`Event::PayoutPaid`].
+    pub const PAYOUT_PAID: &'static str = "escrow.payout_paid";
+    /// The kind of [`Event::HoldClaimed`].
+    pub const HOLD_CLAIMED: &'static str = "escrow.hold_claimed";
+    /// The kind of [`Event::RefundBegun`].
+    pub const REFUND_BEGUN: &'static str = "escrow.refund_begun";
+    /// The kind of [`Event::TrancheRefundBegun`].
+    pub const TRANCHE_REFUND_BEGUN: &'static str = "escrow.tranche_refund_begun";
+    /// The kind of [`Event::HoldReturned`].
+    pub const HOLD_RETURNED: &'static str = "escrow.hold_returned";
+    /// The kind of [`Event::HoldLost`].
+    pub const HOLD_LOST: &'static str = "escrow.hold_lost";
+    /// The kind of [`Event::TaskSettled`].
+    pub const TASK_SETTLED: &'static str = "escrow.task_settled";
+    /// The kind of [`Event::TaskRefunded`].
+    pub const TASK_REFUNDED: &'static str = "escrow.task_refunded";
+    /// The kind of [`Event::TaskExpired`].
+    pub const TASK_EXPIRED: &'static str = "escrow.task_expired";
+    /// The kind of [`Event::WorkRejected`].
+    pub const WORK_REJECTED: &'static str = "escrow.work_rejected";
+    /// The kind of [`Event::HoldSpent`].
+    pub const HOLD_SPENT: &'static str = "escrow.hold_spent";
 
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::TaskCreated { .. } => Self::CREATED,
             Self::TaskAccepted { .. } => Self::ACCEPTED,
-            Self::FundingRequested { .. } => "escrow.funding_requested",
-            Self::HoldInvoiceMade { .. } => "escrow.hold_invoice_made",
-            Self::HoldLocked { .. } => "escrow.hold_locked",
-            Self::TaskHeld { .. } => "escrow.task_held",
-            Self::WorkSubmitted { .. } => "escrow.work_submitted",
+            Self::FundingRequested { .. } => Self::FUNDING_REQUESTED,
+            Self::HoldInvoiceMade { .. } => Self::HOLD_INVOICE_MADE,
+            Self::HoldLocked { .. } => Self::HOLD_LOCKED,
+            Self::TaskHeld { .. } => Self::TASK_HELD,
+            Self::WorkSubmitted { .. } => Self::WORK_SUBMITTED,
             Self::ReleaseBegun { .. } => Self::RELEASE_BEGUN,
-            Self::PayoutBegun { .. } => "escrow.payout_begun",
-            Self::PayoutFailed { .. } => "escrow.payout_failed",
-            Self::PayoutPaid { .. } => "escrow.payout_paid",
-            Self::HoldClaimed { .. } => "escrow.hold_claimed",
-            Self::RefundBegun { .. } => "escrow.refund_begun",
-            Self::TrancheRefundBegun { .. } => "escrow.tranche_refund_begun",
-            Self::HoldReturned { .. } => "escrow.hold_returned",
-            Self::HoldLost { .. } => "escrow.hold_lost",
-            Self::TaskSettled => "escrow.task_settled",
-            Self::TaskRefunded => "escrow.task_refunded",
+            Self::PayoutBegun { .. } => Self::PAYOUT_BEGUN,
+            Self::PayoutFailed { .. } => Self::PAYOUT_FAILED,
+            Self::PayoutPaid { .. } => Self::PAYOUT_PAID,
+            Self::HoldClaimed { .. } => Self::HOLD_CLAIMED,
+            Self::RefundBegun { .. } => Self::REFUND_BEGUN,
+            Self::TrancheRefundBegun { .. } => Self::TRANCHE_REFUND_BEGUN,
+            Self::HoldReturned { .. } => Self::HOLD_RETURNED,
+            Self::HoldLost { .. } => Self::HOLD_LOST,
+            Self::TaskSettled => Self::TASK_SETTLED,
+            Self::TaskRefunded => Self::TASK_REFUNDED,
             Self::TaskCancelled { .. } => Self::CANCELLED,
-            Self::TaskExpired => "escrow.task_expired",
-            Self::WorkRejected { .. } => "escrow.work_rejected",
-            Self::HoldSpent { .. } => "escrow.hold_spent",
+            Self::TaskExpired => Self::TASK_EXPIRED,
+            Self::WorkRejected { .. } => Self::WORK_REJECTED,
+            Self::HoldSpent { .. } => Self::HOLD_SPENT,
         }
     }
 }

@@ -9,8 +9,8 @@ use async_graphql::{
     parser::{
         self,
         types::{
-            DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType,
-            Selection, SelectionSet,
+            Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition,
+            OperationType, Selection, SelectionSet,
         },
     },
 };
@@ -75,15 +75,29 @@ pub(crate) fn only_field<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Option<(&'a OperationDefinition, &'a Field)> {
+    let TheOne { operation, field, directives } = the_one(document, name)?;
+    directives.is_empty().then_some((operation, field))
+}
+
+/// The one field of a document that passed [`check`].
+pub(crate) struct TheOne<'a> {
+    /// The operation that it is of.
+    pub operation: &'a OperationDefinition,
+    /// The field.
+    pub field: &'a Field,
+    /// What says whether it is run: its own directives, and those of what it is wrapped in.
+    pub directives: Vec<&'a Directive>,
+}
+
+/// The one field of a document that passed [`check`]. None if there are several.
+pub(crate) fn the_one<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<TheOne<'a>> {
     let operation = chosen(document, name).ok()?;
-    let mut set = &operation.selection_set.node;
+    let (mut set, mut directives) = (&operation.selection_set.node, Vec::new());
     loop {
         let [selection] = set.items.as_slice() else { return None };
-        if !selection.node.directives().is_empty() {
-            return None;
-        }
+        directives.extend(selection.node.directives().iter().map(|directive| &directive.node));
         set = match &selection.node {
-            Selection::Field(field) => return Some((operation, &field.node)),
+            Selection::Field(field) => return Some(TheOne { operation, field: &field.node, directives }),
             Selection::InlineFragment(fragment) => &fragment.node.selection_set.node,
             Selection::FragmentSpread(spread) => {
                 &document.fragments.get(&spread.node.fragment_name.node)?.node.selection_set.node

@@ -1,22 +1,19 @@
 //! Signed requests as evidence: what a party of a task signed, which anyone can check without trusting the node.
 
-use async_graphql::{
-    Name, Request, Value as ConstValue, Variables,
-    parser::types::{Field, OperationDefinition, OperationType},
-};
+use async_graphql::{Name, Request, Value as ConstValue, Variables, parser::types::OperationType};
 use nostr::event::{Event, Kind};
 use sha2::{Digest, Sha256};
 use tallystick_core::{Digest32, NostrKey};
 
 use crate::{
     auth,
-    document::{self, Limits, Transport},
+    document::{self, Limits, TheOne, Transport},
     error::EdgeError,
     http,
 };
 
 /// More than any node takes: what is larger was never a request.
-const LIMITS: Limits = Limits { depth: 32, selections: 10_000 };
+pub(crate) const LIMITS: Limits = Limits { depth: 32, selections: 10_000 };
 
 /// A signed request (NIP-98) for one mutation.
 pub(crate) struct Evidence {
@@ -61,28 +58,52 @@ impl Evidence {
 /// The arguments of a request's one mutation.
 pub(crate) struct Arguments<'a> {
     variables: Variables,
-    operation: &'a OperationDefinition,
-    field: &'a Field,
+    one: TheOne<'a>,
 }
 
 impl<'a> Arguments<'a> {
-    /// Of a request that was [checked](document::check).
+    /// Of a request that was [checked](document::check), if its one field is this, and no directive says whether it is run.
     pub fn of(request: &'a mut Request, field: &str) -> Option<Self> {
+        Self::of_the_one(request).filter(|found| found.field() == field && found.one.directives.is_empty())
+    }
+
+    /// Of a request that was [checked](document::check), whatever its one field is.
+    pub fn of_the_one(request: &'a mut Request) -> Option<Self> {
         let (name, variables) = (request.operation_name.clone(), request.variables.clone());
-        let (operation, found) = document::only_field(request.parsed_query().ok()?, name.as_deref())?;
-        (found.name.node == field).then_some(Self { variables, operation, field: found })
+        let one = document::the_one(request.parsed_query().ok()?, name.as_deref())?;
+        Some(Self { variables, one })
+    }
+
+    /// The field's name.
+    pub fn field(&self) -> &str {
+        &self.one.field.name.node
+    }
+
+    /// Whether its directives (GraphQL, section 3.13) say that it is run.
+    pub fn is_run(&self) -> bool {
+        self.one.directives.iter().all(|directive| {
+            let condition = directive
+                .get_argument("if")
+                .and_then(|value| value.node.clone().into_const_with(|name| self.variable(&name)).ok());
+            match (directive.name.node.as_str(), condition) {
+                ("include", Some(ConstValue::Boolean(condition))) => condition,
+                ("skip", Some(ConstValue::Boolean(condition))) => !condition,
+                _ => false,
+            }
+        })
     }
 
     /// An argument with the variables put in.
     pub fn get(&self, name: &str) -> Option<ConstValue> {
-        let value = self.field.get_argument(name)?.node.clone();
-        let variable = |name: Name| {
-            let default = || {
-                let mut defined = self.operation.variable_definitions.iter().map(|definition| &definition.node);
-                defined.find(|definition| definition.name.node == name)?.default_value().cloned()
-            };
-            self.variables.get(&name).cloned().or_else(default).ok_or(())
+        let value = self.one.field.get_argument(name)?.node.clone();
+        value.into_const_with(|name| self.variable(&name)).ok()
+    }
+
+    fn variable(&self, name: &Name) -> Result<ConstValue, ()> {
+        let default = || {
+            let mut defined = self.one.operation.variable_definitions.iter().map(|definition| &definition.node);
+            defined.find(|definition| definition.name.node == *name)?.default_value().cloned()
         };
-        value.into_const_with(variable).ok()
+        self.variables.get(name).cloned().or_else(default).ok_or(())
     }
 }

@@ -14,6 +14,7 @@
 //! | `tokens`, `document`, `introspection` | the size and kind of a query, before parser and executor |
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
+//! | `asked` | what signed requests that facts name ask for |
 //! | `sign`, `client`, `evidence`, `posting`, `acceptance` | the client's half |
 //!
 //! # Invariants
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptance;
+mod asked;
 mod auth;
 pub mod client;
 mod config;
@@ -46,6 +48,7 @@ mod tokens;
 mod ws;
 
 pub use acceptance::Acceptance;
+pub use asked::Requests;
 pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};
 pub use http::router;

@@ -109,9 +109,9 @@ impl FactBundle {
         Ok(Proven { fact: &self.fact, author, checkpoint, cosigned: verified.cosigned, anchored })
     }
 
-    /// Whether it has an anchor; not checked.
-    pub const fn has_anchor(&self) -> bool {
-        self.anchor.is_some()
+    /// Its anchor; not checked.
+    pub const fn anchor(&self) -> Option<&BundleAnchor> {
+        self.anchor.as_ref()
     }
 
     /// The fact; not checked.

@@ -44,6 +44,7 @@ mod wallet;
 
 pub use config::{Database, LightningConfig};
 pub use error::LightningError;
+pub use invoice::PlainReader;
 pub use node::{LightningNode, OpenedNode, PaidReader};
 pub use peers::{INBOUND_MAX, PEERS_MAX};
 pub use secret::{PaymentProof, SEED_FILE, payment_proofs};

@@ -4,17 +4,22 @@
 //! anybody, a compare-and-swap on the size keeps several processes in order, and what was lost is made again.
 
 use deadpool_postgres::Object;
+use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::log::{LogState, Published};
 use tallystick_log::Tile;
 
 use crate::postgres::error::{OrStore, Result, column, signed, unsigned};
+use crate::postgres::facts::page;
 
 const STATE: &str = "SELECT size, published_size, published FROM log_state WHERE one = 1";
 const TILE: &str = "SELECT hashes FROM log_tiles WHERE level = $1 AND idx = $2";
+const TILES: &str = "SELECT level, idx FROM log_tiles WHERE (level, idx) > ($1, $2) ORDER BY level, idx LIMIT $3";
 const GROW: &str = "UPDATE log_state SET size = $2 WHERE size = $1";
 const SET_TILES: &str = "INSERT INTO log_tiles (level, idx, hashes)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
     ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes";
+const DROP_TILES: &str = "DELETE FROM log_tiles USING unnest($1::bigint[], $2::bigint[]) AS gone (level, idx)
+    WHERE log_tiles.level = gone.level AND log_tiles.idx = gone.idx";
 const PUBLISH: &str = "UPDATE log_state SET published_size = $1, published = $2
     WHERE size >= $1 AND (published_size IS NULL OR published_size < $1)";
 // Readers' sessions do not write unless they say so; and this waits for the disk whatever the server's default is.
@@ -39,6 +44,19 @@ pub(crate) async fn tile(conn: &Object, level: u8, index: u64) -> Result<Option<
     row.map(|row| column(&row, 0)).transpose()
 }
 
+/// Which tiles there are.
+pub(crate) async fn tiles(conn: &Object, after: Option<(u8, u64)>, limit: u32) -> Result<Vec<(u8, u64)>> {
+    let (level, index) = after.map_or((i64::MIN, i64::MIN), |(level, index)| (i64::from(level), signed(index)));
+    let statement = conn.prepare_cached(TILES).await.or_store()?;
+    let rows = conn.query(&statement, &[&level, &index, &page(limit)]).await.or_store()?;
+    let place = |row| {
+        let level = unsigned(row, 0)?;
+        let level = u8::try_from(level).map_err(|_| StoreError::Corrupt(format!("a tile of level {level}")))?;
+        Ok((level, unsigned(row, 1)?))
+    };
+    rows.iter().map(place).collect()
+}
+
 /// Writes tiles and the new size; false if the size is not `from`.
 pub(crate) async fn integrate(conn: &mut Object, from: u64, to: u64, tiles: &[Tile]) -> Result<bool> {
     let levels: Vec<i64> = tiles.iter().map(|tile| i64::from(tile.id.level())).collect();
@@ -49,6 +67,20 @@ pub(crate) async fn integrate(conn: &mut Object, from: u64, to: u64, tiles: &[Ti
             return Ok(false);
         }
         conn.execute(SET_TILES, &[&levels, &indices, &hashes]).await.or_store()?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Deletes tiles; false if the size is not `size`.
+pub(crate) async fn drop_tiles(conn: &mut Object, size: u64, tiles: &[(u8, u64)]) -> Result<bool> {
+    let levels: Vec<i64> = tiles.iter().map(|(level, _)| i64::from(*level)).collect();
+    let indices: Vec<i64> = tiles.iter().map(|(_, index)| signed(*index)).collect();
+    writing(conn, async |conn| {
+        if conn.execute(GROW, &[&signed(size), &signed(size)]).await.or_store()? != 1 {
+            return Ok(false);
+        }
+        conn.execute(DROP_TILES, &[&levels, &indices]).await.or_store()?;
         Ok(true)
     })
     .await

@@ -4,7 +4,7 @@ use tallystick_app::port::tasks::TaskQuery;
 use tallystick_testkit::Cluster;
 use tokio_postgres::{Client, NoTls};
 
-use crate::postgres::{facts, outbox, readers, tasks};
+use crate::postgres::{facts, outbox, readers, snapshot, tasks};
 use tallystick_postgres::PostgresOptions;
 
 /// So many rows that reading all of them costs more than an index.
@@ -54,7 +54,7 @@ async fn what_readers_ask_goes_through_an_index() {
     // What has no index is found out.
     let bad = plan(&client, "SELECT seq FROM facts WHERE kind = $1", 1).await;
     assert!(bad.contains("Seq Scan on facts"), "{bad}");
-    let asked = facts::STATEMENTS.iter().chain(outbox::STATEMENTS).chain(tasks::STATEMENTS);
+    let asked = facts::STATEMENTS.iter().chain(outbox::STATEMENTS).chain(tasks::STATEMENTS).chain(snapshot::STATEMENTS);
     for (sql, values) in asked {
         check(sql, &plan(&client, sql, *values).await);
     }

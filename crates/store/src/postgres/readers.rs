@@ -43,6 +43,11 @@ impl Readers {
         Self::with(options, SETTINGS, READERS_APART)
     }
 
+    /// The same of one connection, for a transaction that lasts.
+    pub(crate) fn one(options: &PostgresOptions) -> Result<Self> {
+        Self::with(options, SETTINGS, 1)
+    }
+
     /// The same of connections that claim effects, and write nothing else.
     pub(crate) fn claimers(options: &PostgresOptions) -> Result<Self> {
         Self::with(options, CLAIMER_SETTINGS, CLAIMERS)

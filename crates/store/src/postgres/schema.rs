@@ -123,8 +123,21 @@ async fn migrate(client: &Client) -> Result<()> {
     Ok(())
 }
 
+const OURS: &str = "SELECT to_regclass(quote_ident(current_schema()) || '.tallystick_schema') IS NOT NULL";
+const VERSION: &str = "SELECT version FROM tallystick_schema";
+
+/// The schema's version, of a database that holds a journal. Changes nothing.
+pub(crate) async fn stored(client: &Client) -> Result<i64> {
+    if !column::<bool>(&client.query_one(OURS, &[]).await.or_store()?, 0)? {
+        return refuse("the database holds no journal; `tally store migrate` makes one");
+    }
+    match client.query_opt(VERSION, &[]).await.or_store()? {
+        Some(row) => column(&row, 0),
+        None => Err(StoreError::Corrupt("the schema's version is missing".into())),
+    }
+}
+
 async fn version(client: &Client) -> Result<i64> {
-    const OURS: &str = "SELECT to_regclass(quote_ident(current_schema()) || '.tallystick_schema') IS NOT NULL";
     // What belongs to an extension is nobody's data.
     const OTHERS: &str =
         "SELECT count(*) FROM pg_class c WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
@@ -139,8 +152,5 @@ async fn version(client: &Client) -> Result<i64> {
         }
         client.batch_execute(MAKE).await.or_store()?;
     }
-    match client.query_opt("SELECT version FROM tallystick_schema", &[]).await.or_store()? {
-        Some(row) => column(&row, 0),
-        None => Err(StoreError::Corrupt("the schema's version is missing".into())),
-    }
+    stored(client).await
 }

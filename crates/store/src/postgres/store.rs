@@ -244,6 +244,10 @@ impl LogStore for PostgresStore {
         log::integrate(&mut self.readers.get().await?, from, to, &tiles).await
     }
 
+    async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool> {
+        log::drop_tiles(&mut self.readers.get().await?, size, &tiles).await
+    }
+
     async fn publish(&self, published: Published) -> Result<bool> {
         log::publish(&mut self.readers.get().await?, &published).await
     }
@@ -272,10 +276,6 @@ impl TaskReader for PostgresStore {
 impl TaskRebuild for PostgresStore {
     async fn rows_format(&self) -> Result<u32> {
         tasks::format(&self.readers.get().await?).await
-    }
-
-    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
-        tasks::rows(&self.readers.get().await?, after, limit).await
     }
 
     async fn clear_rows(&self) -> Result<()> {

@@ -12,6 +12,7 @@ mod outbox;
 mod readers;
 mod requests;
 mod schema;
+mod snapshot;
 mod store;
 mod tasks;
 mod verify;
@@ -21,6 +22,7 @@ pub(crate) use file::{make as own_file, options as new_file};
 pub(crate) use ledger::Ledger;
 pub(crate) use lock::LockFile;
 pub(crate) use schema::{APPLICATION_ID, cut_log, identify, migrations, open_reader as reader, open_writer, pragma};
+pub use snapshot::SqliteSnapshot;
 pub use store::SqliteStore;
 pub(crate) use verify::page as verify_page;
 

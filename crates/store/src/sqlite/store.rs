@@ -201,6 +201,10 @@ impl LogStore for SqliteStore {
         self.inner.writer.write(move |ledger| ledger.note(log::integrate(&ledger.conn, from, to, &tiles))).await
     }
 
+    async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool> {
+        self.inner.writer.write(move |ledger| ledger.note(log::drop_tiles(&ledger.conn, size, &tiles))).await
+    }
+
     async fn publish(&self, published: Published) -> Result<bool> {
         self.inner.writer.write(move |ledger| ledger.note(log::publish(&ledger.conn, &published))).await
     }
@@ -230,10 +234,6 @@ impl TaskReader for SqliteStore {
 impl TaskRebuild for SqliteStore {
     async fn rows_format(&self) -> Result<u32> {
         self.inner.readers.read(tasks::format).await
-    }
-
-    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
-        self.inner.readers.read(move |conn| tasks::rows(conn, after, limit)).await
     }
 
     async fn clear_rows(&self) -> Result<()> {

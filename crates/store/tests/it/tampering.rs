@@ -1,18 +1,24 @@
 //! Whatever is changed in a database that holds a journal, its log and its read model: fsck finds it.
 
 use std::sync::Arc;
+use tallystick_app::cause::Trusted;
 use tallystick_app::fsck::{Damage, Fsck, Sound};
-use tallystick_app::log::{LogConfig, LogWorker};
-use tallystick_app::port::journal::Journal;
+use tallystick_app::log::{LogConfig, LogWorker, TreeError};
+use tallystick_app::outbox::Outbox;
+use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::{
     log::LogStore,
+    request::Action,
+    snapshot::Snapshot,
     tasks::{TaskReader, TaskRebuild},
 };
+use tallystick_app::rebuild::rebuild_tree;
 use tallystick_app::{App, Parts};
-use tallystick_core::{Duration, Id, NodeKey};
-use tallystick_escrow::{Policy, UserCommand};
-use tallystick_log::{KeyKind, KeyName, SigningKey, WitnessPolicy};
-use tallystick_testkit::{ManualClock, SimRail, escrow, signed_request};
+use tallystick_core::{Coded, Duration, Id, NodeKey};
+use tallystick_escrow::{Policy, Terms, UserCommand};
+use tallystick_log::{Checkpoint, KeyKind, KeyName, LogError, SigningKey, WitnessPolicy};
+use tallystick_testkit::escrow::{self, requester, stranger, worker};
+use tallystick_testkit::{ManualClock, Requests, SimRail, asking};
 
 /// Everything that a node keeps in one database.
 pub trait Whole: Journal + LogStore + TaskReader + TaskRebuild + Clone + 'static {}
@@ -22,7 +28,12 @@ fn log_key() -> SigningKey {
     SigningKey::try_from_seed(KeyName::try_new("node.example/log").unwrap(), KeyKind::Note, &[7; 32]).unwrap()
 }
 
-/// A small life: tasks that are open, taken, cancelled and erased, all under a published checkpoint.
+/// The node's own key.
+fn node_key() -> NodeKey {
+    NodeKey::try_new(&[8; 32]).unwrap()
+}
+
+/// A small life: tasks that are open, taken, cancelled, waiting for money and erased, all under a published checkpoint.
 pub async fn live<S: Whole>(store: &S) {
     let clock = ManualClock::new(escrow::NOW);
     let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
@@ -33,24 +44,38 @@ pub async fn live<S: Whole>(store: &S) {
         log: Arc::clone(&journal) as _,
         tasks: journal,
         clock,
-        key: NodeKey::try_new(&[8; 32]).unwrap(),
+        key: node_key(),
         policy: Policy::default(),
     });
     app.connect(Arc::clone(&rail) as _, Arc::clone(&rail) as _);
     app.refresh_tasks(store).await.unwrap();
     let id = |n| Id::from_parts(escrow::NOW.as_millis() + n, [9; 10]);
-    for n in 0..4 {
-        let request = signed_request(1, format!("create {n}").as_bytes());
-        app.create(id(n), escrow::terms(&[20_000]), request).await.unwrap();
+    for n in 0..5 {
+        let terms = Terms { title: format!("title of {n}"), ..escrow::terms(&[20_000]) };
+        let request = asking(requester(), id(n), &Action::Create(terms.clone()));
+        app.create(id(n), terms, request).await.unwrap();
     }
-    for n in 0..2 {
-        let request = signed_request(2, format!("accept {n}").as_bytes());
-        app.accept(id(n), vec![rail.invoice("payee", 20_000)], request).await.unwrap();
+    for n in [0, 1, 4] {
+        let invoices = vec![rail.invoice("payee", 20_000)];
+        let request = asking(worker(), id(n), &Action::Accept(invoices.clone()));
+        app.accept(id(n), invoices, request).await.unwrap();
     }
     for n in 1..3 {
-        app.ask(id(n), UserCommand::CancelTask, signed_request(1, format!("cancel {n}").as_bytes())).await.unwrap();
+        app.ask(id(n), UserCommand::CancelTask, asking(requester(), id(n), &Action::Cancel)).await.unwrap();
     }
-    app.erase(id(2), signed_request(3, b"erase 2")).await.unwrap().expect("erased");
+    for n in [0, 4] {
+        app.ask(id(n), UserCommand::RequestFunding, asking(requester(), id(n), &Action::Fund)).await.unwrap();
+        // Of the last one the invoice is still to be made.
+        if n == 0 {
+            Outbox::new(app.clone()).run_once().await.unwrap();
+        }
+    }
+    app.erase(id(2), asking(stranger(), id(2), &Action::Erase)).await.unwrap().expect("erased");
+    publish(store).await;
+}
+
+/// Publishes a checkpoint of all facts.
+pub async fn publish<S: Whole>(store: &S) {
     let config =
         LogConfig { key: log_key(), interval: Duration::from_secs(1), witnesses: Vec::new(), witnesses_needed: 0 };
     let store = Arc::new(store.clone());
@@ -58,40 +83,139 @@ pub async fn live<S: Whole>(store: &S) {
     assert_eq!(worker.run_once().await, Ok(true));
 }
 
-/// What fsck says.
-pub async fn fsck<S: Whole>(store: &S) -> Result<Sound, Damage> {
-    let store = Arc::new(store.clone());
-    let fsck = Fsck {
-        journal: Arc::clone(&store) as _,
-        log: Arc::clone(&store) as _,
-        rows: store,
+/// What checks a store at one moment.
+pub fn checker(store: Arc<dyn Snapshot>) -> Fsck {
+    Fsck {
+        store,
+        requests: Arc::new(Requests),
+        invoices: Arc::new(SimRail::new(ManualClock::new(escrow::NOW))),
+        trusted: Trusted { node: Some(node_key().public()), operators: [stranger()].into() },
         key: Some(log_key().verifier().clone()),
         policy: WitnessPolicy::none(),
-    };
-    fsck.run(|_| ()).await
+        checkpoints: Vec::new(),
+    }
+}
+
+/// What fsck says.
+pub async fn fsck(store: Arc<dyn Snapshot>) -> Result<Sound, Damage> {
+    checker(store).run(|_| ()).await
+}
+
+/// Checkpoints that somebody kept: of this history, of a longer one, and of another one.
+pub async fn kept_checkpoints_are_compared<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) {
+    let note = store.log_state().await.unwrap().published.unwrap().note;
+    let kept = tallystick_log::SignedCheckpoint::parse(&note).unwrap().unverified().clone();
+    let longer = Checkpoint::try_new(kept.origin(), kept.size() + 1, *kept.root()).unwrap();
+    let other = Checkpoint::try_new(kept.origin(), 3, [7; 32]).unwrap();
+    let mut checker = checker(snapshot);
+    for (checkpoint, code) in [(kept, None), (longer, Some("fsck.rollback")), (other, Some("fsck.fork"))] {
+        checker.checkpoints = vec![("a client".into(), checkpoint)];
+        let found = checker.run(|_| ()).await.err();
+        assert_eq!(found.as_ref().map(|damage| damage.code().0), code, "{found:?}");
+    }
+}
+
+/// Nothing that is written, erased or published meanwhile is seen, and all of it afterwards.
+pub async fn a_snapshot_stands_still<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) {
+    assert_eq!(fsck(Arc::clone(&snapshot)).await, Ok(SOUND));
+    let id = Id::from_parts(escrow::NOW.as_millis() + 77, [9; 10]);
+    let clock = ManualClock::new(escrow::NOW);
+    let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
+    let journal = Arc::new(store.clone());
+    let app = App::new(Parts {
+        journal: Arc::clone(&journal) as _,
+        log: Arc::clone(&journal) as _,
+        tasks: journal,
+        clock,
+        key: node_key(),
+        policy: Policy::default(),
+    });
+    app.connect(Arc::clone(&rail) as _, rail as _);
+    let terms = escrow::terms(&[20_000]);
+    app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
+    let cancelled = Id::from_parts(escrow::NOW.as_millis() + 1, [9; 10]);
+    app.erase(cancelled, asking(stranger(), cancelled, &Action::Erase)).await.unwrap().expect("erased");
+    publish(store).await;
+    assert_eq!(fsck(snapshot).await, Ok(SOUND));
+}
+
+/// Damaged tiles are made again. Of damaged facts, or under a checkpoint that is not theirs, none is.
+pub async fn tiles_are_made_again<S: Whole>(
+    store: &S,
+    now: impl AsyncFn() -> Arc<dyn Snapshot>,
+    sql: impl AsyncFn(&'static str),
+) {
+    let rebuild = async || rebuild_tree(&*now().await, store).await;
+    assert_eq!(rebuild().await, Ok(0));
+    sql("UPDATE log_tiles SET hashes = substr(hashes, 33)").await;
+    sql("INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + 1, hashes FROM log_tiles").await;
+    assert_eq!(rebuild().await, Ok(2));
+    assert_eq!(fsck(now().await).await, Ok(SOUND));
+    sql("DELETE FROM log_tiles").await;
+    sql("UPDATE log_state SET published_size = 13").await;
+    assert_eq!(rebuild().await, Err(TreeError::Tree(LogError::RootMismatch)));
+    sql("UPDATE log_state SET published_size = 14").await;
+    sql("UPDATE facts SET kind = 'escrow.else' WHERE seq = 2").await;
+    assert!(matches!(rebuild().await, Err(TreeError::Store(StoreError::Corrupt(_)))));
+    assert_eq!(store.log_tile(0, 0).await, Ok(None), "nothing was written");
 }
 
 /// What is found in [`live`].
-pub const SOUND: Sound = Sound { facts: 9, erased: 2, signatures: 7, logged: 9, published: 9, tasks: 3 };
+pub const SOUND: Sound =
+    Sound { facts: 14, erased: 2, signatures: 12, logged: 14, published: 14, tasks: 4, effects: 2 };
 
 /// Tables and what tells their rows apart.
-pub const TABLES: [(&str, &str); 6] = [
+pub const TABLES: [(&str, &str); 8] = [
     ("facts", "true"),
     ("authorities", "bytes IS NOT NULL"),
+    ("head", "true"),
+    ("outbox", "true"),
     ("tasks", "true"),
     ("log_tiles", "true"),
     ("log_state", "true"),
     ("read_models", "true"),
 ];
+/// Columns that facts do not make. (An effect that is done again does no harm, by its key; one that is marked as done too
+/// soon is among the [`LIES`].)
+pub const FREE: [(&str, &str); 7] = [
+    ("head", "one"),
+    ("outbox", "id"),
+    ("outbox", "due"),
+    ("outbox", "attempts"),
+    ("outbox", "finished"),
+    ("outbox", "claim_epoch"),
+    ("outbox", "claimed_until"),
+];
 
 /// What a database is told, and what fsck must say of it then: in SQL that both databases speak.
-pub const LIES: [(&str, &str); 4] = [
+pub const LIES: [(&str, &str); 12] = [
     (
         "UPDATE facts SET body = NULL, salt = NULL WHERE seq = 1; UPDATE authorities SET bytes = NULL
             WHERE digest = (SELECT authority FROM facts WHERE seq = 1)",
         "fact 1 lost its body, and no fact tells that it was erased",
     ),
-    ("DELETE FROM tasks WHERE version = 2", "the read model: task"),
-    ("DELETE FROM reservations", "fact 5 names a payment hash that is not reserved for its task"),
+    ("DELETE FROM tasks WHERE version = 4", "the read model: task"),
+    ("DELETE FROM reservations", "fact 6 names a payment hash that is not reserved for its task"),
     ("DELETE FROM log_tiles", "the log: tile/0/000 is not what the facts make"),
+    (
+        "INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + 1, hashes FROM log_tiles",
+        "the log: tile/0/001 is beyond its tree",
+    ),
+    (
+        "INSERT INTO log_tiles (level, idx, hashes) SELECT level + 1, idx, hashes FROM log_tiles",
+        "the log: tile/1/000 is beyond its tree",
+    ),
+    ("DELETE FROM outbox WHERE NOT finished", "the outbox: escrow/invoice/"),
+    ("DELETE FROM facts WHERE seq = 14", "fact 14 is missing, and so are all after it"),
+    ("UPDATE outbox SET finished = NOT finished", "the outbox: escrow/invoice/"),
+    (
+        "INSERT INTO outbox (key, stream, body, due, attempts, finished)
+            SELECT key || 'x', stream, body, due, attempts, finished FROM outbox WHERE finished",
+        "the outbox: escrow/invoice/",
+    ),
+    (
+        "UPDATE outbox SET stream = (SELECT stream FROM facts WHERE seq = 1) WHERE NOT finished",
+        "the outbox: escrow/invoice/",
+    ),
+    ("UPDATE head SET seq = 15", "fact 15 is missing, and so are all after it"),
 ];

@@ -2,9 +2,12 @@
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use tallystick_core::Id;
+use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
-use tallystick_log::VerifierKey;
+use tallystick_log::{
+    VerifierKey,
+    anchor::{BlockHash, OutPoint},
+};
 
 /// Keys that are trusted.
 #[derive(Clone, Debug, Args)]
@@ -17,18 +20,37 @@ pub struct Trust {
     pub witnesses_needed: Option<usize>,
 }
 
+/// Whose word counts.
+#[derive(Clone, Debug, Args)]
+pub struct Parties {
+    /// The node's own key, 64 hexadecimal digits: what the node itself says must be signed with it. If absent, it is the
+    /// one in the log's name, if that is a node's
+    #[arg(long)]
+    pub node_key: Option<NostrKey>,
+    /// The key of who is or was an operator, and may have had a task's contents erased; may be given more than once
+    #[arg(long = "operator")]
+    pub operators: Vec<NostrKey>,
+}
+
 /// Arguments of `tally fsck`.
 #[derive(Debug, Args)]
 pub struct FsckArgs {
-    /// The node's directory: its configuration tells where the journal is. A node on SQLite must be stopped
+    /// The node's directory: its configuration tells where the journal is, and who its operators are. The node may run
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
     /// The log's key, name+id+key, as the node tells at its start; without it, who signed the checkpoint is not checked
     #[arg(long, value_parser = verifier_key)]
     pub log: Option<VerifierKey>,
+    /// A checkpoint that somebody kept, such as a client or a backup: the journal must go on from it; may be given more than
+    /// once
+    #[arg(long = "checkpoint", requires = "log")]
+    pub checkpoints: Vec<PathBuf>,
     /// Who must have cosigned.
     #[command(flatten)]
     pub trust: Trust,
+    /// Whose word counts.
+    #[command(flatten)]
+    pub parties: Parties,
 }
 
 /// Arguments of `tally verify`.
@@ -42,12 +64,26 @@ pub struct VerifyArgs {
     /// Who must have cosigned.
     #[command(flatten)]
     pub trust: Trust,
-    /// Block headers, 80 bytes each, one after the other, for the bundle's anchor in Bitcoin
+    /// Whose word counts.
+    #[command(flatten)]
+    pub parties: Parties,
+    /// Block headers, 80 bytes each, one after the other: the bundle must be anchored in one of these blocks
     #[arg(long, requires = "headers_from")]
     pub headers: Option<PathBuf>,
     /// The height of the first header
     #[arg(long, requires = "headers")]
     pub headers_from: Option<u32>,
+    /// The hash of a block that you know to be in Bitcoin, and that must be among the headers. Headers from the genesis block
+    /// on, and those that hold block 840000, need none
+    #[arg(long, requires = "headers")]
+    pub block: Option<BlockHash>,
+    /// The outpoint that the log's first anchor spends, TXID:VOUT, as `tally anchor status` tells: the bundle's anchor must
+    /// be of the chain that begins there
+    #[arg(long, requires = "headers")]
+    pub genesis: Option<OutPoint>,
+    /// A folder with the anchors before the bundle's, as `tally anchor export` writes them
+    #[arg(long, requires = "genesis")]
+    pub anchors: Option<PathBuf>,
     /// The network whose proof of work the headers must show: bitcoin, testnet, testnet4, signet or regtest
     #[arg(long, default_value = "bitcoin")]
     pub network: bitcoin::Network,

@@ -197,7 +197,14 @@ fn nowhere() -> RpcConfig {
 async fn a_new_node_is_restored_without_its_read_model() -> Result<()> {
     let shelf = Shelf(tempfile::tempdir()?);
     let node = Platform::init(Path::new(BINARY), shelf.0.path(), &nowhere())?;
-    let (well, said) = tally(&["fsck".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await?;
+    let fsck = async || tally(&["fsck".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await;
+    let (well, said) = fsck().await?;
+    ensure!(
+        !well && said.contains("the store is not available") && !node.dir().join("journal.sqlite").exists(),
+        "{said}"
+    );
+    tally(&["store".as_ref(), "migrate".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await?;
+    let (well, said) = fsck().await?;
     ensure!(!well && said.contains("the node makes it again"), "{said}");
     fs::create_dir(shelf.path("backups"))?;
     backup(node.dir(), &shelf.path("backups")).await?;

@@ -22,4 +22,5 @@ mod secrets;
 mod store;
 mod stories;
 mod support;
+mod verify;
 mod witness;

@@ -98,6 +98,23 @@ impl Scene {
         tally(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// The first anchor's seal, and a folder with all anchors that count.
+    fn anchors(&self, dir: &Path) -> Result<(String, PathBuf)> {
+        let (data, folder) = (self.theatre.stage.platform.dir().display().to_string(), dir.join("anchors"));
+        fs::create_dir(&folder)?;
+        let status = said(&tally(&["anchor", "status", "--data-dir", &data])?);
+        let genesis = status.lines().find_map(|line| line.strip_prefix("genesis ")).context("there are anchors")?;
+        let out = folder.display().to_string();
+        let export =
+            |number: u64| tally(&["anchor", "export", &number.to_string(), "--data-dir", &data, "--out", &out]);
+        let mut number = 1;
+        while export(number)?.status.success() {
+            number += 1;
+        }
+        ensure!(number > 1, "{status}");
+        Ok((genesis.to_owned(), folder))
+    }
+
     /// All headers of the chain, in a file.
     async fn headers(&self, dir: &Path) -> Result<PathBuf> {
         let rpc = self.theatre.stage.chain.rpc();
@@ -173,9 +190,31 @@ async fn a_stranger_checks_a_paid_task_with_files_alone() -> Result<()> {
     let more = ["--headers", headers.as_str(), "--headers-from", "0", "--network", "regtest"];
     let output = scene.verify(&files[0], &more)?;
     assert!(output.status.success() && said(&output).contains("confirmations"), "{}", said(&output));
+    assert!(said(&output).contains("not checked  whether"), "{}", said(&output));
     let mainnet = ["--headers", headers.as_str(), "--headers-from", "0"];
     let output = scene.verify(&files[0], &mainnet)?;
     assert!(!output.status.success() && said(&output).contains("anchor.too_easy"), "{}", said(&output));
+
+    // The whole chain of anchors from its genesis on, and a block that is known.
+    let (genesis, anchors) = scene.anchors(dir.path())?;
+    let rpc = scene.theatre.stage.chain.rpc();
+    let tip = rpc.get_block_hash(rpc.get_block_count().await?).await?.to_string();
+    let chain = |genesis: &str, block: &str| {
+        let folder = anchors.display().to_string();
+        let own = ["--genesis", genesis, "--anchors", &folder, "--block", block];
+        scene.verify(&files[0], &[&more[..], &own].concat())
+    };
+    let output = chain(&genesis, &tip)?;
+    assert!(output.status.success(), "{}", said(&output));
+    for words in ["one history  it is anchor", "it is before the block of --block"] {
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    let (txid, vout) = genesis.split_once(':').context("an outpoint")?;
+    let another = format!("{txid}:{}", vout.parse::<u32>()? + 1);
+    let output = chain(&another, &tip)?;
+    assert!(!output.status.success() && said(&output).contains("anchor.wrong_seal"), "{}", said(&output));
+    let output = chain(&genesis, txid)?;
+    assert!(!output.status.success() && said(&output).contains("anchor.other_chain"), "{}", said(&output));
     scene.theatre.close().await
 }
 
@@ -198,12 +237,30 @@ async fn an_erased_task_leaves_its_proofs_and_fsck_finds_what_was_not_told() -> 
     fs::write(&file, before[0]["bundle"].as_str().context("a bundle")?)?;
     assert!(scene.verify(&file, &[])?.status.success());
 
-    scene.theatre.stage.platform.stop().await?;
     let data = scene.theatre.stage.platform.dir().display().to_string();
     let key = scene.log.to_vkey();
-    let fsck = || tally(&["fsck", "--data-dir", &data, "--log", &key]);
+    let kept = dir.path().join("kept.checkpoint");
+    fs::write(&kept, scene.checkpoint(seq).await?.to_string())?;
+    let kept = kept.display().to_string();
+    let fsck = || tally(&["fsck", "--data-dir", &data, "--log", &key, "--checkpoint", &kept]);
+    // While the node goes on, and afterwards.
     let sound = fsck()?;
     assert!(sound.status.success() && said(&sound).contains("sound"), "{}", said(&sound));
+    let rebuild = || tally(&["store", "rebuild", "--data-dir", &data]);
+    assert!(!rebuild()?.status.success(), "the node runs");
+    scene.theatre.stage.platform.stop().await?;
+    let sound = fsck()?;
+    assert!(sound.status.success() && said(&sound).contains("sound"), "{}", said(&sound));
+    let journal = rusqlite::Connection::open(scene.theatre.stage.platform.dir().join("journal.sqlite"))?;
+    journal.execute_batch(
+        "UPDATE log_tiles SET hashes = zeroblob(length(hashes)); UPDATE tasks SET state = 'paid'; DELETE FROM read_models;
+         INSERT INTO read_models VALUES ('tasks', 1); INSERT INTO log_tiles VALUES (0, 9, zeroblob(32))",
+    )?;
+    drop(journal);
+    assert!(said(&fsck()?).contains("fsck.log"));
+    let rebuilt = rebuild()?;
+    assert!(rebuilt.status.success() && said(&rebuilt).contains("sound"), "{}", said(&rebuilt));
+    assert!(fsck()?.status.success());
     let journal = rusqlite::Connection::open(scene.theatre.stage.platform.dir().join("journal.sqlite"))?;
     journal
         .execute_batch("DROP TRIGGER facts_stay_as_they_are; UPDATE facts SET kind = 'escrow.other' WHERE seq = 2")?;

@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::driver::{Driver, End, Gate, GateAt};
 use crate::kills::{KILLS, KILLS_VAR, ROUND, Random, expected};
-use crate::support::{Theatre, assert_conserved};
+use crate::support::{BINARY, Theatre, assert_conserved};
 
 const PAYOUT_SAT: u64 = 20_000;
 /// How long after the gate a kill comes, at most.
@@ -29,6 +29,15 @@ struct Pair {
 }
 
 impl Pair {
+    /// A command on the first one's directory: whether it went well, and what it said.
+    async fn tally(&self, words: &[&str]) -> Result<(bool, String)> {
+        let mut command = std::process::Command::new(BINARY);
+        command.args(words).arg("--data-dir").arg(self.theatre.stage.platform.dir());
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
     /// The theatre's platform has the Lightning node at first.
     async fn open() -> Result<Self> {
         let cluster = Cluster::start(&[]);
@@ -118,7 +127,16 @@ async fn both_story() -> Result<()> {
             tasks.spawn_local(async move { Box::pin(driver.run(end, &[PAYOUT_SAT])).await });
         }
     }
+    // While both write: what is checked is one moment.
+    for _ in 0..4 {
+        let (sound, said) = pair.tally(&["fsck"]).await?;
+        assert!(sound && said.contains("sound:"), "{said}");
+    }
     assert_eq!(all(tasks).await?, 6);
+    let (sound, said) = pair.tally(&["fsck"]).await?;
+    assert!(sound && said.contains(" 6 tasks"), "{said}");
+    let (rebuilt, said) = pair.tally(&["store", "rebuild"]).await?;
+    assert!(!rebuilt && said.contains("stop all replicas first"), "{said}");
     // A block that only the chain tells of is known to both.
     let height = pair.theatre.stage.mine(1).await?;
     let seen = async || Ok(pair.other.info().await?["height"].as_u64() == Some(u64::from(height)));

@@ -54,6 +54,25 @@ pub async fn one_of_two_integrators_wins<S: Store>(store: Arc<S>) {
     assert_eq!(u64::try_from(tile.len()).expect("small"), size * 32);
 }
 
+/// Tiles are written again and deleted at the size that they are for, and at no other.
+pub async fn tiles_are_mended<S: Store>(store: Arc<S>) {
+    let mut edge = TileEdge::new();
+    grow(&*store, &mut edge, 257).await;
+    let again = || TileEdge::new().integrate(&[leaf_hash(b"another")]).expect("a small tree");
+    let all = || async { (store.log_tile(0, 0).await, store.log_tile(0, 1).await, store.log_tile(1, 0).await) };
+    let before = all().await;
+    assert_eq!(store.integrate(256, 256, again()).await, Ok(false));
+    assert_eq!(store.drop_tiles(256, vec![(0, 0)]).await, Ok(false));
+    assert_eq!(all().await, before);
+    assert_eq!(store.integrate(257, 257, again()).await, Ok(true));
+    assert_eq!(store.log_tile(0, 0).await.expect("an answer"), Some(leaf_hash(b"another").to_vec()));
+    assert_eq!(store.drop_tiles(257, vec![(0, 1), (1, 0), (7, 7)]).await, Ok(true));
+    let after = all().await;
+    assert_eq!((after.1, after.2), (Ok(None), Ok(None)));
+    assert!(after.0.is_ok_and(|tile| tile.is_some()));
+    assert_eq!(store.log_state().await.expect("an answer").size, 257);
+}
+
 /// A checkpoint is never replaced by an older one, and never ahead of the tree.
 pub async fn checkpoints_only_go_forward<S: Store>(store: Arc<S>) {
     let published = |size: u64| Published { size, note: format!("note of {size}").into_bytes() };

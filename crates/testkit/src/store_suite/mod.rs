@@ -42,7 +42,10 @@ macro_rules! store_suite {
                 what_is_private_goes_and_every_hash_stays, a_stream_that_goes_on_is_not_erased,
                 what_was_erased_stays_as_it_is,
             }
-            log { tiles_grow_and_read_back, one_of_two_integrators_wins, checkpoints_only_go_forward, entries_are_those_of_the_facts }
+            log {
+                tiles_grow_and_read_back, one_of_two_integrators_wins, tiles_are_mended,
+                checkpoints_only_go_forward, entries_are_those_of_the_facts
+            }
             outbox {
                 an_effect_lives_until_it_is_finished, a_key_is_unique_for_ever, facts_finish_effects,
                 effects_come_by_due_time, a_clock_that_jumps_back_delays_nothing, unknown_keys_are_passed_over,

@@ -17,6 +17,7 @@ use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 use crate::error::{EdgeError, Failure};
 
 pub(crate) use mutation::CreateTaskInput;
+pub(crate) use scalar::{Hex32, Uuid};
 
 /// What fields answer with.
 type Result<T> = std::result::Result<T, Error>;

@@ -83,7 +83,7 @@ fn bitcoin_vouches_for_a_fact_under_an_older_checkpoint() {
         let (anchor, headers) = anchor(&facts, size);
         let bundle = FactBundle::try_new(facts[seq - 1].clone(), None, Some(anchor), prove(&facts, seq - 1)).unwrap();
         let bundle = FactBundle::parse(bundle.to_string().as_bytes()).unwrap();
-        assert!(bundle.to_string().len() < 8 * 1024 && bundle.has_anchor());
+        assert!(bundle.to_string().len() < 8 * 1024 && bundle.anchor().is_some());
         let verified = bundle.verify(&log, &policy, Some(&headers));
         match holds {
             true => assert_eq!(verified.unwrap().anchored.map(|anchored| anchored.confirmations), Some(6)),

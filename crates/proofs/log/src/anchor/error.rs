@@ -33,6 +33,15 @@ pub enum AnchorError {
     /// A header does not follow the one before it.
     #[error("a block header does not follow the one before it")]
     NotLinked,
+    /// A header's difficulty is not the one that its network asks for.
+    #[error("the header of block {height} has not the difficulty that the blocks before it ask for")]
+    WrongDifficulty {
+        /// The block's height.
+        height: u32,
+    },
+    /// The block that the verifier knows is not among the headers.
+    #[error("the headers do not hold the block that is known: they may be of another chain")]
+    OtherChain,
     /// There is no header of this height.
     #[error("there is no header of block {height}")]
     NoHeader {
@@ -85,6 +94,8 @@ impl AnchorError {
             Self::BadHeader => "anchor.bad_header",
             Self::TooEasy => "anchor.too_easy",
             Self::NotLinked => "anchor.not_linked",
+            Self::WrongDifficulty { .. } => "anchor.wrong_difficulty",
+            Self::OtherChain => "anchor.other_chain",
             Self::NoHeader { .. } => "anchor.no_header",
             Self::TooFewConfirmations { .. } => "anchor.too_few_confirmations",
             Self::WrongSeal => "anchor.wrong_seal",

@@ -3,7 +3,7 @@
 use bitcoin::{
     Amount, BlockHash, CompactTarget, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid, Witness, absolute,
     block::{Header, Version},
-    consensus::serialize,
+    consensus::{Params, serialize},
     hashes::Hash as _,
     transaction,
 };
@@ -155,6 +155,67 @@ fn headers_need_work_and_each_other() {
     let hard = Target::from(CompactTarget::from_consensus(0x1d00_ffff));
     assert_eq!(Headers::parse(0, &world.headers, hard), Err(AnchorError::TooEasy));
     assert_eq!(Headers::parse(u32::MAX, &world.headers, easiest()), Err(AnchorError::BadHeader));
+}
+
+/// Periods of four blocks, each of which should take 40 seconds.
+fn network() -> Params {
+    let mut params = Params::new(bitcoin::Network::Bitcoin);
+    (params.pow_target_timespan, params.pow_target_spacing) = (40, 10);
+    params.max_attainable_target = easiest();
+    params
+}
+
+/// Headers ten seconds apart, from the beginning of a period on, with these difficulties.
+fn paced(bits: &[CompactTarget]) -> Vec<Header> {
+    let mut headers: Vec<Header> = Vec::new();
+    for (bits, time) in bits.iter().zip((1_800_000_000..).step_by(10)) {
+        let before = headers.last().map_or(BlockHash::all_zeros(), Header::block_hash);
+        let mut header = Header { time, bits: *bits, ..mine(before, [1; 32]) };
+        while header.validate_pow(header.target()).is_err() {
+            header.nonce += 1;
+        }
+        headers.push(header);
+    }
+    headers
+}
+
+#[test]
+fn difficulty_is_what_the_blocks_before_ask_for() {
+    let check = |from: u32, headers: &[Header]| {
+        let bytes: Vec<u8> = headers.iter().flat_map(serialize).collect();
+        Headers::parse(from, &bytes, easiest()).unwrap().check_difficulty(&network())
+    };
+    let wrong = |height| Err(AnchorError::WrongDifficulty { height });
+    let easy = CompactTarget::from_consensus(0x1f7f_ffff);
+    // 30 seconds for four blocks: a target of three quarters, twice.
+    let (next, last) = (CompactTarget::from_consensus(0x1f5f_ffff), CompactTarget::from_consensus(0x1f47_ffff));
+    let right = [[easy; 4], [next; 4], [last; 4]].concat();
+    let headers = paced(&right);
+    assert_eq!(check(100, &headers), Ok(()));
+    assert_eq!(check(104, &headers[4..]), Ok(()));
+    // Read at other heights they change where they may not.
+    assert_eq!(check(101, &headers), wrong(105));
+    assert_eq!(check(100, &paced(&[easy; 5])), wrong(104));
+    assert_eq!(check(100, &paced(&[easy, easy, next])), wrong(102));
+    assert_eq!(check(100, &paced(&[easy, easy, easy, easy, last])), wrong(104));
+    // Where the period began is not among them: a factor of four is the most.
+    let (quarter, less) = (CompactTarget::from_consensus(0x1f20_0000), CompactTarget::from_consensus(0x1f1f_ffff));
+    assert_eq!(check(103, &paced(&[easy, quarter])), Ok(()));
+    assert_eq!(check(103, &paced(&[easy, less])), wrong(104));
+    assert_eq!(check(103, &paced(&[less, easy])), wrong(104));
+    // On test networks difficulty goes other ways.
+    let bytes: Vec<u8> = paced(&[easy, last]).iter().flat_map(serialize).collect();
+    let headers = Headers::parse(100, &bytes, easiest()).unwrap();
+    assert_eq!(headers.check_difficulty(&Params::new(bitcoin::Network::Testnet)), Ok(()));
+}
+
+#[test]
+fn a_block_is_found_by_its_hash() {
+    let headers = paced(&[CompactTarget::from_consensus(EASIEST); 3]);
+    let bytes: Vec<u8> = headers.iter().flat_map(serialize).collect();
+    let read = Headers::parse(7, &bytes, easiest()).unwrap();
+    assert_eq!(read.height_of(&headers[2].block_hash()), Ok(9));
+    assert_eq!(read.height_of(&BlockHash::all_zeros()), Err(AnchorError::OtherChain));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl PaidReader {
 
 impl InvoiceReader for PaidReader {
     fn read(&self, bolt11: &str) -> Result<InvoiceFacts, InvoiceError> {
-        let mut facts = crate::invoice::read(bolt11, self.network, &self.own)?;
+        let mut facts = crate::invoice::read(bolt11, self.network, Some(&self.own))?;
         // A database that does not answer may know the hash: an invoice can be made anew, money cannot.
         facts.hash_was_paid = self.paid.contains(&facts.hash).unwrap_or(true);
         Ok(facts)

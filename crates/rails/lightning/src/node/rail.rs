@@ -40,7 +40,7 @@ impl HoldRail for LightningNode {
 impl InvoiceReader for LightningNode {
     fn read(&self, bolt11: &str) -> Result<InvoiceFacts, InvoiceError> {
         let engine = &self.inner.engine;
-        let mut facts = crate::invoice::read(bolt11, engine.network, &self.node_id())?;
+        let mut facts = crate::invoice::read(bolt11, engine.network, Some(&self.node_id()))?;
         // A store that does not answer may know the hash: an invoice can be made anew, money cannot.
         facts.hash_was_paid = engine.store.outbound_on(&facts.hash).map_or(true, |rows| !rows.is_empty());
         Ok(facts)

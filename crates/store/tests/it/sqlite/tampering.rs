@@ -1,11 +1,19 @@
 //! Every value of every row in turn.
 
 use rusqlite::{Connection, types::Value};
-use tallystick_app::port::journal::Journal;
-use tallystick_store::SqliteStore;
+use std::{path::Path, sync::Arc};
+use tallystick_app::port::{journal::Journal, snapshot::Snapshot};
+use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::store_suite::fixture;
 
-use crate::tampering::{LIES, SOUND, TABLES, fsck, live};
+use crate::tampering::{
+    FREE, LIES, SOUND, TABLES, a_snapshot_stands_still, fsck, kept_checkpoints_are_compared, live, tiles_are_made_again,
+};
+
+/// The database as it is now.
+fn now(path: &Path) -> Arc<dyn Snapshot> {
+    Arc::new(SqliteSnapshot::open(path).unwrap())
+}
 
 #[tokio::test]
 async fn fsck_finds_every_changed_value() {
@@ -13,27 +21,31 @@ async fn fsck_finds_every_changed_value() {
     let path = dir.path().join("journal.db");
     let store = SqliteStore::open(&path).unwrap();
     live(&store).await;
-    assert_eq!(fsck(&store).await, Ok(SOUND));
+    assert_eq!(fsck(now(&path)).await, Ok(SOUND));
     let conn = unguarded(&path);
     let mut tried = 0;
     for (table, rows) in TABLES {
         for (rowid, column, value) in values(&conn, table, rows) {
-            let changed = changed(&value, tried);
+            if FREE.contains(&(table, column.as_str())) {
+                continue;
+            }
             let set = format!("UPDATE {table} SET {column} = ?1 WHERE rowid = ?2");
+            // What is another row's already cannot be stored: something else then.
+            let mut tries = (tried..).map(|turn| changed(&value, turn));
+            let changed = tries.find(|changed| conn.execute(&set, rusqlite::params![changed, rowid]).is_ok()).unwrap();
             // A row that is told by its own number moves with it.
-            let moved = match (column.as_str(), &changed) {
-                ("seq", Value::Integer(seq)) | ("one", Value::Integer(seq)) => *seq,
+            let moved = match (table, column.as_str(), &changed) {
+                ("facts", "seq", Value::Integer(number)) | (_, "one", Value::Integer(number)) => *number,
                 _ => rowid,
             };
-            conn.execute(&set, rusqlite::params![changed, rowid]).unwrap();
-            let found = fsck(&store).await;
+            let found = fsck(now(&path)).await;
             assert!(found.is_err(), "{table}.{column} of row {rowid}: {value:?} became {changed:?}");
             conn.execute(&set, rusqlite::params![value, moved]).unwrap();
             tried += 1;
         }
     }
     assert!(tried > 140, "only {tried} values");
-    assert_eq!(fsck(&store).await, Ok(SOUND), "all is as it was");
+    assert_eq!(fsck(now(&path)).await, Ok(SOUND), "all is as it was");
     store.close().await;
 }
 
@@ -45,9 +57,57 @@ async fn fsck_finds_lies() {
         let store = SqliteStore::open(&path).unwrap();
         live(&store).await;
         unguarded(&path).execute_batch(lie).unwrap();
-        let found = fsck(&store).await.unwrap_err().to_string();
+        let found = fsck(now(&path)).await.unwrap_err().to_string();
         assert!(found.starts_with(wanted), "{lie}: {found}");
     }
+}
+
+#[tokio::test]
+async fn checkpoints_that_others_kept_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    kept_checkpoints_are_compared(&store, now(&path)).await;
+}
+
+#[tokio::test]
+async fn fsck_on_a_node_that_goes_on_cries_no_wolf() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    a_snapshot_stands_still(&store, now(&path)).await;
+    assert!(fsck(now(&path)).await.is_ok_and(|sound| sound.facts == SOUND.facts + 2));
+}
+
+#[tokio::test]
+async fn damaged_tiles_are_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    let conn = unguarded(&path);
+    tiles_are_made_again(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
+}
+
+/// Tables of another version are not brought up to date by whoever only looks.
+#[tokio::test]
+async fn a_snapshot_refuses_other_tables_and_changes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    SqliteStore::open(&path).unwrap().close().await;
+    let conn = Connection::open(&path).unwrap();
+    let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
+    let newest = version();
+    for other in [0, newest - 1, newest + 1] {
+        conn.pragma_update(None, "user_version", other).unwrap();
+        let refused = SqliteSnapshot::open(&path).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("schema version {other}")), "{refused}");
+        assert_eq!(version(), other);
+    }
+    assert!(SqliteSnapshot::open(&dir.path().join("none.db")).is_err());
+    assert!(!dir.path().join("none.db").exists());
 }
 
 /// Nothing of what was erased is in any file.
@@ -57,7 +117,7 @@ async fn what_was_erased_is_gone_from_the_disk() {
     let path = dir.path().join("journal.db");
     let store = SqliteStore::open(&path).unwrap();
     live(&store).await;
-    for (words, there) in [("create 1", true), ("create 2", false), ("cancel 2", false)] {
+    for (words, there) in [("title of 1", true), ("title of 2", false)] {
         assert_eq!(holds(dir.path(), words), there, "{words}");
     }
     store.close().await;
@@ -82,13 +142,13 @@ async fn what_was_erased_is_gone_from_the_disk_after_a_crash() {
 }
 
 /// Whether these words are in any file of a folder.
-fn holds(dir: &std::path::Path, words: &str) -> bool {
+fn holds(dir: &Path, words: &str) -> bool {
     let mut files = std::fs::read_dir(dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
     files.any(|bytes| bytes.windows(words.len()).any(|window| window == words.as_bytes()))
 }
 
 /// The database without its guards, as an intruder would have it.
-fn unguarded(path: &std::path::Path) -> Connection {
+fn unguarded(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
     let names: Vec<String> = (conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap())

@@ -1,0 +1,205 @@
+//! Whether what stands behind a fact asks for that fact: of its task, and in its words.
+//!
+//! A signature shows that somebody said something. Only this shows that what they said is what was recorded.
+
+use std::collections::BTreeSet;
+use tallystick_core::{Authority, Code, Coded, Fact, Id, NostrKey, SignedRequest, canonical};
+use tallystick_escrow::{Event, NodeCommand, RefundReason, ReleaseReason, Task};
+
+use crate::{
+    anchor::event::{AnchorEvent, STREAM as ANCHORS},
+    change::{stream_of, task_of},
+    erase::{ERASED, Erased, STREAM as JOURNAL},
+    port::request::{Action, Asked, RequestReader},
+};
+
+/// Who may say what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trusted {
+    /// The node's own key. Nobody's word counts as the node's but this one's, if it is named.
+    pub node: Option<NostrKey>,
+    /// Who may have a task's contents erased. Anybody's request counts if nobody is named.
+    pub operators: BTreeSet<NostrKey>,
+}
+
+/// Why what stands behind a fact does not ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CauseError {
+    /// The request asks for something else.
+    #[error("the signed request behind the fact asks for something else")]
+    OtherRequest,
+    /// The node's word reports something else.
+    #[error("the node's word behind the fact is for something else")]
+    OtherWord,
+    /// It is not this node's word.
+    #[error("the word behind the fact is by {0}, which is not the node's key")]
+    OtherNode(NostrKey),
+    /// Whoever asked for an erasure is no operator.
+    #[error("{0} asked to erase, and is no operator that is named")]
+    NotOperator(NostrKey),
+    /// No such fact is known.
+    #[error("this program knows no such fact")]
+    Unknown,
+}
+
+impl Coded for CauseError {
+    fn code(&self) -> Code {
+        match self {
+            Self::OtherRequest => Code("bundle.other_request"),
+            Self::OtherWord => Code("bundle.other_word"),
+            Self::OtherNode(_) => Code("bundle.other_node"),
+            Self::NotOperator(_) => Code("bundle.not_operator"),
+            Self::Unknown => Code("bundle.unknown_fact"),
+        }
+    }
+}
+
+/// Checks that an authority asks for the fact that names it. That it is signed is
+/// [`tallystick_bundle::check_authority`]'s to check. Of a fact whose contents are not told, task and kind are compared.
+/// Whether whoever asked is a party of the task, and the rules allowed it, only the facts before it can tell.
+///
+/// # Errors
+/// [`CauseError`].
+pub fn check_cause(
+    fact: &Fact,
+    authority: &Authority,
+    requests: &dyn RequestReader,
+    trusted: &Trusted,
+) -> Result<(), CauseError> {
+    match authority {
+        Authority::Request(request) => asked(fact, request, requests, trusted),
+        Authority::Node { author, .. } if trusted.node.is_some_and(|node| node != *author) => {
+            Err(CauseError::OtherNode(*author))
+        }
+        Authority::Node { command, .. } => reported(fact, command),
+    }
+}
+
+fn asked(
+    fact: &Fact,
+    request: &SignedRequest,
+    requests: &dyn RequestReader,
+    trusted: &Trusted,
+) -> Result<(), CauseError> {
+    let Asked { task, action } = requests.read(request).ok_or(CauseError::OtherRequest)?;
+    let by = request.author;
+    let fits = match fact.stream.as_str() {
+        JOURNAL => {
+            let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
+            if !trusted.operators.is_empty() && !trusted.operators.contains(&by) {
+                return Err(CauseError::NotOperator(by));
+            }
+            action == Action::Erase && erased.stream == stream_of(task)
+        }
+        ANCHORS => false,
+        stream if task_of(stream).map_err(|_| CauseError::Unknown)? != task => false,
+        _ => match told(fact)? {
+            Some(event) => leads_to(task, by, &action, &event),
+            None => kinds_of(&action).contains(&fact.kind.as_str()),
+        },
+    };
+    if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
+}
+
+fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
+    let fits = match fact.stream.as_str() {
+        JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
+        JOURNAL => return Err(CauseError::Unknown),
+        ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
+        stream => {
+            task_of(stream).map_err(|_| CauseError::Unknown)?;
+            let command = canonical::decode("node's command", command).map_err(|_| CauseError::OtherWord)?;
+            match told(fact)? {
+                Some(event) => makes(&command, &event),
+                None => kinds_after(&command).contains(&fact.kind.as_str()),
+            }
+        }
+    };
+    if fits { Ok(()) } else { Err(CauseError::OtherWord) }
+}
+
+/// The event that a task's fact tells. Nothing if its contents are not known here.
+fn told(fact: &Fact) -> Result<Option<Event>, CauseError> {
+    let Some(content) = fact.body.content() else { return Ok(None) };
+    let event = canonical::decode::<Event>("escrow event", content).map_err(|_| CauseError::Unknown)?;
+    if event.kind() == fact.kind { Ok(Some(event)) } else { Err(CauseError::Unknown) }
+}
+
+/// The kinds of facts that a request can lead to.
+fn kinds_of(action: &Action) -> &'static [&'static str] {
+    match action {
+        Action::Create(_) => &[Event::CREATED],
+        Action::Accept(_) => &[Event::ACCEPTED],
+        Action::Fund => &[Event::FUNDING_REQUESTED],
+        Action::Submit(_) => &[Event::WORK_SUBMITTED],
+        Action::Approve => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        Action::Reject(_) => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
+        Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
+        Action::Erase => &[],
+    }
+}
+
+fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> bool {
+    match (action, event) {
+        (Action::Create(asked), Event::TaskCreated { id, requester, terms, .. }) => {
+            (*id, *requester, terms) == (task, by, asked)
+        }
+        (Action::Accept(texts), Event::TaskAccepted { worker, invoices }) => {
+            *worker == by && invoices.iter().map(|invoice| &invoice.bolt11).eq(texts)
+        }
+        (Action::Fund, Event::FundingRequested { .. }) => true,
+        (Action::Submit(asked), Event::WorkSubmitted { work_hash, .. }) => work_hash == asked,
+        (Action::Approve, Event::ReleaseBegun { reason }) => *reason == ReleaseReason::Approved,
+        (Action::Approve, Event::PayoutBegun { attempt, .. }) => *attempt == 1,
+        (Action::Reject(asked), Event::WorkRejected { reason_hash }) => reason_hash == asked,
+        (Action::Reject(_), Event::RefundBegun { reason }) => *reason == RefundReason::Rejected,
+        (Action::Cancel, Event::TaskCancelled { by: who }) => *who == by,
+        (Action::Cancel, Event::RefundBegun { reason }) => {
+            matches!(reason, RefundReason::CancelledByRequester | RefundReason::CancelledByWorker)
+        }
+        _ => false,
+    }
+}
+
+/// The kinds of facts that a node's word can lead to.
+fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
+    match command {
+        NodeCommand::RecordHoldInvoice { .. } => &[Event::HOLD_INVOICE_MADE],
+        NodeCommand::RecordHoldLocked { .. } => &[Event::HOLD_LOCKED, Event::TASK_HELD],
+        NodeCommand::RecordHoldLost { .. } => {
+            &[Event::HOLD_LOST, Event::REFUND_BEGUN, Event::TASK_SETTLED, Event::TASK_REFUNDED]
+        }
+        NodeCommand::RecordHoldReturned { .. } => &[Event::HOLD_RETURNED, Event::TASK_SETTLED, Event::TASK_REFUNDED],
+        NodeCommand::RecordHoldClaimed { .. } => &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordPayoutPaid { .. } => &[Event::PAYOUT_PAID, Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordPayoutFailed { .. } => &[
+            Event::PAYOUT_FAILED,
+            Event::PAYOUT_BEGUN,
+            Event::TRANCHE_REFUND_BEGUN,
+            Event::TASK_SETTLED,
+            Event::TASK_REFUNDED,
+        ],
+        NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        NodeCommand::RecordHoldSpent { .. } => &[Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordHoldRefused { .. } => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN],
+    }
+}
+
+fn makes(command: &NodeCommand, event: &Event) -> bool {
+    match (command, event) {
+        (NodeCommand::RecordHoldInvoice { bolt11, .. }, Event::HoldInvoiceMade { bolt11: made, .. }) => bolt11 == made,
+        (
+            NodeCommand::RecordHoldLocked { amount, claim_deadline, .. },
+            Event::HoldLocked { amount: locked, claim_deadline: until, .. },
+        ) => (amount, claim_deadline) == (locked, until),
+        (NodeCommand::RecordHoldClaimed { amount, .. }, Event::HoldClaimed { amount: claimed, .. }) => {
+            amount == claimed
+        }
+        (NodeCommand::RecordPayoutPaid { fee, .. }, Event::PayoutPaid { fee: paid, .. }) => fee == paid,
+        (NodeCommand::RecordPayoutPaid { fee, .. }, Event::HoldSpent { fee: paid, .. }) => Some(*fee) == *paid,
+        (NodeCommand::RecordPayoutFailed { reason, .. }, Event::PayoutFailed { reason: why, .. }) => reason == why,
+        (NodeCommand::RecordPayoutFailed { .. }, Event::PayoutBegun { attempt, .. }) => *attempt > 1,
+        _ => kinds_after(command).contains(&event.kind()),
+    }
+}

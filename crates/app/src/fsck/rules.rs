@@ -1,0 +1,83 @@
+//! Decides a task's facts again: the same command, on the same state, at the same time and height, leads to the same
+//! facts and effects. Rules that change must go on deciding old facts as they did.
+
+use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, canonical};
+use tallystick_escrow::{Command, Effect, Escrow, Event, InvoiceFacts, NodeCommand, State, Task, UserCommand};
+
+use super::{Damage, Fsck};
+use crate::{
+    change::event_of,
+    port::request::{Action, Asked},
+};
+
+/// What a task's facts lead to.
+pub(super) struct Again {
+    pub(super) state: State,
+    pub(super) version: u64,
+    /// What they ask of the rail, in order.
+    pub(super) effects: Vec<Effect>,
+}
+
+/// Decides all of a task's facts again.
+pub(super) async fn again(fsck: &Fsck, id: Id<Task>, facts: &[Fact]) -> Result<Again, Damage> {
+    let mut again = Again { state: State::default(), version: 0, effects: Vec::new() };
+    // The facts of one decision stand next to each other, and name one authority.
+    for made in facts.chunk_by(|one, next| one.authority == next.authority) {
+        let Some(first) = made.first() else { continue };
+        let bad = |why: String| Damage::fact(first.seq, why);
+        let found = |fact: &Fact| event_of(fact).map_err(|error| Damage::fact(fact.seq, format!("is none: {error}")));
+        let events: Vec<Event> = made.iter().map(found).collect::<Result<_, _>>()?;
+        let authority = fsck.store.authority(first.authority).await?;
+        let authority = authority.ok_or_else(|| bad("has nobody behind it".into()))?;
+        let ctx = Ctx { now: first.recorded_at, height: first.height, author: authority.author() };
+        if made.iter().any(|fact| (fact.recorded_at, fact.height) != (ctx.now, ctx.height)) {
+            return Err(bad("was decided at another time than those after it, by one word".into()));
+        }
+        let command = command(fsck, id, &authority, &events).map_err(&bad)?;
+        let effects = match Escrow::decide(&again.state, command, &ctx) {
+            Ok(Decision::Accept { events: decided, effects }) if decided == events => effects,
+            Ok(_) => return Err(bad("is not what the rules decide".into())),
+            Err(rejection) => return Err(bad(format!("is not what the rules decide: {rejection}"))),
+        };
+        again.effects.extend(effects);
+        again.state = events.iter().fold(again.state, Escrow::evolve);
+        again.version = made.last().map_or(again.version, |last| last.version);
+    }
+    Ok(again)
+}
+
+/// The command that an authority gives, with what the node adds to it.
+fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -> Result<Command, String> {
+    const ANOTHER: &str = "has a request behind it that asks for something else";
+    let request = match authority {
+        Authority::Request(request) => request,
+        Authority::Node { command, .. } => {
+            let command = canonical::decode::<NodeCommand>("node's command", command);
+            return command.map(Command::Node).map_err(|error| format!("has a word behind it that is none: {error}"));
+        }
+    };
+    let Some(Asked { task, action }) = fsck.requests.read(request) else { return Err(ANOTHER.into()) };
+    if task != id {
+        return Err(ANOTHER.into());
+    }
+    let command = match (action, events) {
+        (Action::Create(terms), [Event::TaskCreated { policy, .. }]) => {
+            UserCommand::CreateTask { id, terms, policy: policy.clone() }
+        }
+        (Action::Accept(texts), _) => {
+            let read = |text: String| match fsck.invoices.read(&text) {
+                // Whose invoice it was, and whether its hash was paid before, only that node knew then.
+                Ok(facts) => Ok((text, InvoiceFacts { payee_is_self: false, hash_was_paid: false, ..facts })),
+                Err(error) => Err(format!("has an invoice that cannot be read: {error}")),
+            };
+            UserCommand::AcceptTask { invoices: texts.into_iter().map(read).collect::<Result<_, _>>()? }
+        }
+        (Action::Fund, _) => UserCommand::RequestFunding,
+        (Action::Submit(work_hash), _) => UserCommand::SubmitWork { work_hash },
+        (Action::Approve, _) => UserCommand::ApproveWork,
+        (Action::Reject(reason_hash), _) => UserCommand::RejectWork { reason_hash },
+        (Action::Cancel, _) => UserCommand::CancelTask,
+        (Action::Create(_) | Action::Erase, _) => return Err(ANOTHER.into()),
+    };
+    Ok(Command::User(command))
+}

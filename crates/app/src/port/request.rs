@@ -1,0 +1,41 @@
+//! What signed requests ask for: an edge's to know, since it knows their language.
+
+use tallystick_core::{Digest32, Id, SignedRequest};
+use tallystick_escrow::{Task, Terms};
+
+/// What a signed request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Of which task.
+    pub task: Id<Task>,
+    /// What.
+    pub action: Action,
+}
+
+/// What can be asked of a task, in the words of whoever asks: without what the node adds by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Post it on these terms.
+    Create(Terms),
+    /// Take it, with these invoices (BOLT 11).
+    Accept(Vec<String>),
+    /// Make its funding invoices.
+    Fund,
+    /// Hand in this work: its SHA-256.
+    Submit(Digest32),
+    /// Accept the work.
+    Approve,
+    /// Refuse the work for these reasons: their SHA-256.
+    Reject(Digest32),
+    /// Step back.
+    Cancel,
+    /// Erase its contents; an operator's to ask.
+    Erase,
+}
+
+/// Reads signed requests.
+pub trait RequestReader: Send + Sync {
+    /// What a request asks for; nothing if it asks for nothing that leads to a fact. Who signed it, and whether anybody
+    /// did, is not looked at.
+    fn read(&self, request: &SignedRequest) -> Option<Asked>;
+}

@@ -1,0 +1,98 @@
+//! Everything that a node keeps in one database, as it was at one moment: for checks that look at all of it while the
+//! node goes on.
+
+use async_trait::async_trait;
+use tallystick_core::{Authority, Digest32, Fact, Id};
+use tallystick_escrow::Task;
+
+use super::{journal::StoreError, log::LogState, tasks::TaskRow};
+
+/// An effect as the outbox keeps it, finished or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptEffect {
+    /// Its place in the outbox: later ones are larger.
+    pub place: u64,
+    /// Its idempotency key.
+    pub key: String,
+    /// The stream that asked for it.
+    pub stream: String,
+    /// Its canonical bytes; empty once they were erased.
+    pub body: Vec<u8>,
+    /// Whether it came to its end.
+    pub finished: bool,
+}
+
+/// A store at one moment, for reading alone.
+///
+/// # What an implementation guarantees
+/// * All answers are of the same moment: whatever is written meanwhile is in none of them.
+/// * Nothing is written, and no table is brought up to date.
+/// * An answer has [`super::limits::PAGE_MAX`] rows at most, only [`Snapshot::stream`] is always whole.
+#[async_trait]
+pub trait Snapshot: Send + Sync {
+    /// The end of the chain as the last append wrote it beside the facts: number and hash.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn head(&self) -> Result<(u64, Digest32), StoreError>;
+
+    /// All facts after `seq`, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError>;
+
+    /// A stream's facts, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn stream(&self, stream: &str) -> Result<Vec<Fact>, StoreError>;
+
+    /// The authority behind facts. Nothing if it is not known, or was erased.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError>;
+
+    /// The stream that holds a name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError>;
+
+    /// The outbox after a place, or from its first, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn effects(&self, after: Option<u64>, limit: u32) -> Result<Vec<KeptEffect>, StoreError>;
+
+    /// How far the log has come.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn log_state(&self) -> Result<LogState, StoreError>;
+
+    /// The hashes of a tile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Which tiles there are, by level and index: those after this one, or from the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn log_tiles(&self, after: Option<(u8, u64)>, limit: u32) -> Result<Vec<(u8, u64)>, StoreError>;
+
+    /// The format of the read model's rows ([`super::tasks::TaskRebuild::rows_format`]).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rows_format(&self) -> Result<u32, StoreError>;
+
+    /// The read model's rows, the oldest task's first: those after a task, or from the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+}

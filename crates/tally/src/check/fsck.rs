@@ -1,0 +1,112 @@
+//! `tally fsck`.
+
+use anyhow::{Context, Result, anyhow};
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tallystick_app::{
+    cause::Trusted,
+    fsck::{Fsck, Progress, Sound},
+};
+use tallystick_core::Coded;
+use tallystick_graphql::Requests;
+use tallystick_lightning::PlainReader;
+use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, VerifierKey, WitnessPolicy};
+
+use super::read;
+use crate::{cli::FsckArgs, config::Config, newest, store};
+
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(1);
+
+/// `tally fsck`. Changes nothing, and looks at one moment of a node that may go on.
+///
+/// # Errors
+/// The first damage, with its code.
+pub async fn fsck(args: FsckArgs) -> Result<()> {
+    let config = Config::read(&args.data_dir)?;
+    let mut trusted = args.parties.trusted(args.log.as_ref());
+    trusted.operators.extend(&config.api.operators);
+    let fsck = Fsck {
+        store: store::snapshot(&config).await?,
+        requests: Arc::new(Requests),
+        invoices: Arc::new(PlainReader { network: config.network }),
+        trusted,
+        checkpoints: checkpoints(&args.checkpoints, args.log.as_ref())?,
+        key: args.log,
+        policy: args.trust.policy()?,
+    };
+    let sound = run(&fsck).await;
+    if fsck.key.is_none() {
+        println!("not checked: who signed the checkpoint (--log)");
+    }
+    if fsck.policy.k() == 0 {
+        println!("not checked: who cosigned the checkpoint (--witness)");
+    }
+    if fsck.trusted.node.is_none() {
+        println!("not checked: whether the node's words are by its own key, but they are all by one (--node-key)");
+    }
+    if fsck.trusted.operators.is_empty() {
+        println!("not checked: whether operators asked to erase (--operator)");
+    }
+    if fsck.checkpoints.is_empty() {
+        println!("not checked: whether somebody has seen more, or something else (--checkpoint)");
+    }
+    sound
+}
+
+/// Checks all that can be checked without anybody's word.
+///
+/// # Errors
+/// The first damage, with its code.
+pub async fn whole(config: &Config) -> Result<()> {
+    run(&Fsck {
+        store: store::snapshot(config).await?,
+        requests: Arc::new(Requests),
+        invoices: Arc::new(PlainReader { network: config.network }),
+        trusted: Trusted::default(),
+        checkpoints: Vec::new(),
+        key: None,
+        policy: WitnessPolicy::none(),
+    })
+    .await
+}
+
+async fn run(fsck: &Fsck) -> Result<()> {
+    let (start, mut told) = (Instant::now(), Instant::now());
+    let interactive = std::io::stderr().is_terminal();
+    let outcome = fsck
+        .run(|Progress { what, done }| {
+            if told.elapsed() >= TELL {
+                told = Instant::now();
+                let end = if interactive { '\r' } else { '\n' };
+                eprint!("{done} {what} checked{end}");
+            }
+        })
+        .await;
+    let Sound { facts, erased, signatures, logged, published, tasks, effects } =
+        outcome.map_err(|damage| anyhow!("{damage} ({}); {RUNBOOK} tells what to do", damage.code()))?;
+    println!(
+        "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
+    );
+    println!("the log: {logged} facts in its tree, {published} under its published checkpoint");
+    println!("checked in {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Where it is told what to do about damage.
+const RUNBOOK: &str = "docs/runbooks/fsck-found-something.md";
+
+/// Checkpoints that somebody kept, each with its file's name.
+fn checkpoints(paths: &[PathBuf], log: Option<&VerifierKey>) -> Result<Vec<(String, Checkpoint)>> {
+    let log = || log.context("--checkpoint needs --log");
+    let one = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let kept = newest::checkpoint(&read(path, NOTE_BYTES_MAX as u64)?, log()?);
+        Ok((name.clone(), kept.with_context(|| name)?))
+    };
+    paths.iter().map(one).collect()
+}

@@ -1,0 +1,147 @@
+//! `tally verify`.
+
+use anyhow::{Result, anyhow};
+use std::path::Path;
+use tallystick_app::cause::check_cause;
+use tallystick_bundle::{BundleAnchor, FactBundle, Proven};
+use tallystick_core::{Authority, Code, Coded, canonical};
+use tallystick_escrow::Event;
+use tallystick_graphql::Requests;
+use tallystick_log::{
+    BUNDLE_BYTES_MAX,
+    anchor::{AnchorChain, AnchorError, AnchorProof, Anchored, Headers, OutPoint, PROOF_BYTES_MAX},
+};
+
+use super::{
+    headers::{Tied, tie},
+    read,
+};
+use crate::cli::VerifyArgs;
+
+/// More headers than Bitcoin will have for long.
+const HEADERS_BYTES_MAX: u64 = 80 * 4_000_000;
+/// Bytes of a checkpoint's text, at most.
+const TEXT_BYTES_MAX: u64 = 4_096;
+
+/// `tally verify`. Needs no network and no node.
+///
+/// # Errors
+/// Why the bundle proves nothing, with its code.
+pub fn verify(args: &VerifyArgs) -> Result<()> {
+    let bytes = read(&args.bundle, BUNDLE_BYTES_MAX as u64)?;
+    let bundle = FactBundle::parse(&bytes).map_err(|error| refused(error.code(), &error))?;
+    let headers = headers(args)?;
+    let policy = args.trust.policy()?;
+    let proven = bundle
+        .verify(&args.log, &policy, headers.as_ref().map(|(headers, _)| headers))
+        .map_err(|error| refused(error.code(), &error))?;
+    let trusted = args.parties.trusted(Some(&args.log));
+    if let Some(authority) = bundle.authority() {
+        check_cause(proven.fact, authority, &Requests, &trusted).map_err(|error| refused(error.code(), &error))?;
+    }
+    let chain = match (&headers, bundle.anchor()) {
+        (Some((headers, _)), Some(anchor)) => args.genesis.map(|genesis| follow(args, genesis, anchor, headers)),
+        (Some(_), None) => return Err(refused(Code(AnchorError::NotAttested.code()), &AnchorError::NotAttested)),
+        (None, _) => None,
+    };
+    let chain = chain.transpose()?;
+    tell(&proven, bundle.authority(), args);
+    if policy.k() == 0 {
+        println!("not checked  whether witnesses cosigned the checkpoint (--witness)");
+    }
+    if trusted.node.is_none() && matches!(bundle.authority(), Some(Authority::Node { .. })) {
+        println!("not checked  whether that is the node's own key (--node-key)");
+    }
+    match (&proven.anchored, headers, bundle.anchor()) {
+        (Some(anchored), Some((_, tied)), _) => tell_anchor(anchored, &tied, chain),
+        (_, _, Some(_)) => println!("in Bitcoin   not checked: give --headers and --headers-from"),
+        (_, _, None) => println!("in Bitcoin   not yet"),
+    }
+    Ok(())
+}
+
+fn refused(code: Code, why: &dyn std::fmt::Display) -> anyhow::Error {
+    anyhow!("the bundle proves nothing: {why} ({code})")
+}
+
+/// The headers, and what ties them to Bitcoin.
+fn headers(args: &VerifyArgs) -> Result<Option<(Headers, Tied)>> {
+    let (Some(path), Some(from)) = (&args.headers, args.headers_from) else { return Ok(None) };
+    let bytes = read(path, HEADERS_BYTES_MAX)?;
+    let easiest = bitcoin::params::Params::new(args.network).max_attainable_target;
+    let bad = |error: AnchorError| anyhow!("{}: {error} ({})", path.display(), error.code());
+    let headers = Headers::parse(from, &bytes, easiest).map_err(bad)?;
+    let tied = tie(&headers, args.network, args.block).map_err(bad)?;
+    Ok(Some((headers, tied)))
+}
+
+/// Follows the log's chain of anchors from its genesis to the bundle's anchor. Answers its number.
+fn follow(args: &VerifyArgs, genesis: OutPoint, anchor: &BundleAnchor, headers: &Headers) -> Result<u64> {
+    let mut chain = AnchorChain::new(genesis);
+    while anchor.proof.tx().seal() != chain.seal() {
+        let number = chain.number() + 1;
+        let folder = args.anchors.as_deref();
+        let path = |end: &str| folder.map(|folder| folder.join(format!("anchor-{number}.{end}")));
+        let (Some(text), Some(proof)) = (path("txt"), path("proof")) else {
+            let why = "it is not the first anchor: --anchors names the folder with those before it";
+            return Err(refused(Code(AnchorError::WrongSeal.code()), &why));
+        };
+        extend(&mut chain, &text, &proof, headers)?;
+    }
+    let error = |error: AnchorError| refused(Code(error.code()), &error);
+    chain.extend(&anchor.text, &anchor.proof, headers).map_err(error)?;
+    Ok(chain.number())
+}
+
+fn extend(chain: &mut AnchorChain, text: &Path, proof: &Path, headers: &Headers) -> Result<Anchored> {
+    let bad = |error: AnchorError| anyhow!("{}: {error} ({})", proof.display(), error.code());
+    let text = String::from_utf8(read(text, TEXT_BYTES_MAX)?)?;
+    let parsed = AnchorProof::parse(&read(proof, PROOF_BYTES_MAX as u64)?).map_err(bad)?;
+    chain.extend(&text, &parsed, headers).map_err(bad)
+}
+
+fn tell(proven: &Proven<'_>, authority: Option<&Authority>, args: &VerifyArgs) {
+    let fact = proven.fact;
+    println!("proven       fact {} of {}", fact.seq, args.log.name());
+    println!("what         {} (version {} of {})", fact.kind, fact.version, fact.stream);
+    println!("when         {} at block height {}", fact.recorded_at, fact.height.0);
+    match authority {
+        Some(Authority::Request(request)) => println!("caused by    a request for it that {} signed", request.author),
+        Some(Authority::Node { author, .. }) => println!("caused by    the node's own word, signed by {author}"),
+        None => println!("caused by    not told"),
+    }
+    match fact.body.content() {
+        Some(content) => println!("contents     {}", words(content)),
+        None => println!("contents     not told"),
+    }
+    println!("checkpoint   {} facts", proven.checkpoint.size());
+    for cosigned in &proven.cosigned {
+        println!("witness      {}, {} s since 1970", cosigned.witness, cosigned.time_s);
+    }
+}
+
+fn tell_anchor(anchored: &Anchored, tied: &Tied, chain: Option<u64>) {
+    println!(
+        "in Bitcoin   block {} at height {}, {} confirmations, {} s since 1970; {}",
+        anchored.block,
+        anchored.height,
+        anchored.confirmations,
+        anchored.time,
+        tied.told(anchored.height)
+    );
+    match chain {
+        Some(number) => println!("one history  it is anchor {number} of the chain that begins at the genesis outpoint"),
+        None => println!(
+            "not checked  whether {}, which it spends, is of the log's own chain of anchors (--genesis)",
+            anchored.seal
+        ),
+    }
+}
+
+/// A body in words if it is one of escrow, else as hexadecimal digits.
+fn words(content: &[u8]) -> String {
+    match canonical::decode::<Event>("escrow event", content) {
+        Ok(event) => format!("{event:?}"),
+        Err(_) => content.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}

@@ -1,0 +1,119 @@
+//! `tally verify` on bundles of a log that lies: everything in it is signed, and nobody asked for what it says.
+
+use anyhow::Result;
+use std::{fs, process::Command};
+use tallystick_bundle::FactBundle;
+use tallystick_core::{
+    Authority, BlockHeight, Body, Fact, NodeKey, NodeWord, canonical,
+    fact::{CHAIN_START, authority_digest},
+};
+use tallystick_escrow::{Event, NodeCommand};
+use tallystick_log::{Checkpoint, KeyKind, KeyName, ProofBundle, SignedCheckpoint, SigningKey, TileEdge, leaf_hash};
+use tallystick_testkit::{escrow, signed_request};
+
+use crate::support::BINARY;
+
+const TASK: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
+const OTHER: &str = "0193b1f4-7c3e-7000-8000-0123456789ac";
+
+/// A log with one fact, and what `tally verify` says of its bundle.
+fn said(log: &str, event: &Event, authority: Authority, more: &[&str]) -> Result<(bool, String)> {
+    let mut fact = Fact {
+        seq: 1,
+        stream: format!("escrow/{TASK}"),
+        version: 1,
+        kind: event.kind().into(),
+        body: Body::private([7; 32], canonical::encode(event)),
+        authority: authority_digest(&authority),
+        recorded_at: escrow::NOW,
+        height: BlockHeight(800_000),
+        prev: CHAIN_START,
+        hash: CHAIN_START,
+    };
+    fact.hash = fact.link();
+    let key = SigningKey::try_from_seed(KeyName::try_new(log)?, KeyKind::Note, &[7; 32])?;
+    let mut tree = TileEdge::new();
+    tree.integrate(&[leaf_hash(&fact.entry())])?;
+    let checkpoint = SignedCheckpoint::sign(Checkpoint::try_new(log, 1, tree.root()?)?, &key)?;
+    let proof = ProofBundle::try_new(0, Vec::new(), checkpoint)?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("fact.proof");
+    fs::write(&file, FactBundle::try_new(fact, Some(authority), None, proof)?.to_string())?;
+    let vkey = key.verifier().to_vkey();
+    let output = Command::new(BINARY).arg("verify").arg(&file).args(["--log", &vkey]).args(more).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.success(), text))
+}
+
+fn asked(mutation: &str, task: &str) -> Authority {
+    let query = format!("mutation {{ {mutation}(id: \"{task}\") {{ changed }} }}");
+    let body = serde_json::json!({ "query": query }).to_string();
+    Authority::Request(signed_request(1, body.as_bytes()))
+}
+
+#[test]
+fn a_request_for_something_else_proves_nothing() -> Result<()> {
+    let cancelled = Event::TaskCancelled { by: escrow::requester() };
+    let (proven, text) = said("node.example/log", &cancelled, asked("cancelTask", TASK), &[])?;
+    assert!(proven && text.contains("a request for it that"), "{text}");
+    assert!(text.contains("not checked  whether witnesses"), "{text}");
+    for (mutation, task) in [("approveWork", TASK), ("cancelTask", OTHER), ("eraseTask", TASK)] {
+        let (proven, text) = said("node.example/log", &cancelled, asked(mutation, task), &[])?;
+        assert!(!proven && text.contains("bundle.other_request"), "{mutation} {task}: {text}");
+    }
+    let stranger = Event::TaskCancelled { by: escrow::stranger() };
+    let (proven, text) = said("node.example/log", &stranger, asked("cancelTask", TASK), &[])?;
+    assert!(!proven && text.contains("bundle.other_request"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn the_nodes_word_is_by_the_nodes_key() -> Result<()> {
+    let key = NodeKey::try_new(&[8; 32])?;
+    let stream = format!("escrow/{TASK}");
+    let word = |command: NodeCommand| {
+        key.authorise(&NodeWord {
+            stream: &stream,
+            expected_version: 0,
+            recorded_at: escrow::NOW,
+            height: BlockHeight(800_000),
+            command: &canonical::encode(&command),
+        })
+    };
+    let (own, other) = (key.public().to_string(), escrow::stranger().to_string());
+    let wake = || word(NodeCommand::Wake);
+    let named = format!("tallystick/{own}");
+    for (log, more, code) in [
+        ("node.example/log", &["--node-key", own.as_str()][..], None),
+        ("node.example/log", &["--node-key", other.as_str()], Some("bundle.other_node")),
+        ("node.example/log", &[], None),
+        // A log that is named after its node's key pins it.
+        (named.as_str(), &[], None),
+        (&format!("tallystick/{other}"), &[], Some("bundle.other_node")),
+    ] {
+        let (proven, text) = said(log, &Event::TaskExpired, wake(), more)?;
+        assert_eq!(proven, code.is_none(), "{log} {more:?}: {text}");
+        assert!(code.is_none_or(|code| text.contains(code)), "{log} {more:?}: {text}");
+        let unpinned = log == "node.example/log" && more.is_empty();
+        assert_eq!(text.contains("not checked  whether that is the node's own key"), unpinned, "{text}");
+    }
+    let claim = word(NodeCommand::RecordHoldLost { hash: tallystick_core::PaymentHash([1; 32]) });
+    let (proven, text) = said("node.example/log", &Event::TaskExpired, claim, &[])?;
+    assert!(!proven && text.contains("bundle.other_word"), "{text}");
+    Ok(())
+}
+
+/// Headers are asked for to see the fact in Bitcoin: without an anchor it is not.
+#[test]
+fn a_bundle_without_an_anchor_is_in_no_block() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let headers = dir.path().join("headers");
+    let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Regtest).header;
+    fs::write(&headers, bitcoin::consensus::serialize(&genesis))?;
+    let path = headers.display().to_string();
+    let more = ["--headers", path.as_str(), "--headers-from", "0", "--network", "regtest"];
+    let cancelled = Event::TaskCancelled { by: escrow::requester() };
+    let (proven, text) = said("node.example/log", &cancelled, asked("cancelTask", TASK), &more)?;
+    assert!(!proven && text.contains("anchor.not_attested"), "{text}");
+    Ok(())
+}
