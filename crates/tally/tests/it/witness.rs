@@ -196,7 +196,7 @@ async fn a_witness_is_stopped_at_every_step_and_never_goes_back() -> Result<()> 
             let behind = witness.client.add_checkpoint(&other.request(size, next)?).await;
             ensure!(behind == Err(WitnessError::Behind { size: next }), "point {point}: {behind:?}");
             let refused = witness.client.add_checkpoint(&other.request(next, next + 1)?).await;
-            ensure!(matches!(refused, Err(WitnessError::Refused(_))), "point {point}: {refused:?}");
+            ensure!(matches!(refused, Err(WitnessError::OtherHistory(_))), "point {point}: {refused:?}");
             witness.client.add_checkpoint(&log.request(next, next)?).await?;
             witness.stop().await?;
         }
@@ -218,7 +218,7 @@ async fn two_histories_are_refused_kept_and_shown() -> Result<()> {
     let line = witness.client.add_checkpoint(&log.request(0, 20)?).await?;
     ensure!(line.name() == home.vkey.name(), "{line}");
     let refused = witness.client.add_checkpoint(&other.request(20, 20)?).await;
-    ensure!(matches!(refused, Err(WitnessError::Refused(_))), "{refused:?}");
+    ensure!(matches!(refused, Err(WitnessError::OtherHistory(_))), "{refused:?}");
     // Also while it runs.
     let status = home.status().await?;
     ensure!(status["size"] == 20 && status["two_histories"] == 1, "{status}");

@@ -45,7 +45,7 @@ impl Field {
             match line {
                 Ok(line) => signed.note_mut().add(line).unwrap(),
                 Err(error) => assert!(
-                    matches!(error, WitnessError::Behind { .. } | WitnessError::Refused(_)),
+                    matches!(error, WitnessError::Behind { .. } | WitnessError::OtherHistory(_)),
                     "it is there, and says why: {error}"
                 ),
             }
@@ -111,8 +111,8 @@ async fn one_witness_catches_a_node_that_goes_back() {
     let fork = log.forked(6);
     assert_eq!(client.add_checkpoint(&fork.request(5, 15)).await, Err(WitnessError::Behind { size: 13 }));
     let refused = client.add_checkpoint(&fork.request(13, 15)).await.unwrap_err();
-    assert!(matches!(&refused, WitnessError::Refused(why) if why.contains("witness.not_consistent")), "{refused}");
+    assert!(matches!(&refused, WitnessError::OtherHistory(why) if why.contains("witness.not_consistent")), "{refused}");
     let refused = client.add_checkpoint(&fork.request(13, 13)).await.unwrap_err();
-    assert!(matches!(&refused, WitnessError::Refused(why) if why.contains("witness.two_histories")), "{refused}");
+    assert!(matches!(&refused, WitnessError::OtherHistory(why) if why.contains("witness.two_histories")), "{refused}");
     assert_eq!(post.head().size, 13);
 }
