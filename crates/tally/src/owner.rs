@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tallystick_app::{
     App, WorkerHandle, Workers,
     anchor::AnchorWorker,
-    log::LogWorker,
+    log::{LogWorker, TreeError},
     port::{
         journal::Journal,
         operator::{NodeInfo, NodeOperator},
@@ -136,16 +136,16 @@ impl Owner {
         self.mark.look().await?;
         let mut log = self.log.lock().await;
         match tokio::time::timeout(WITNESS_TIME_MAX, log.run_once()).await {
-            Ok(Err(error)) if error.is_rollback() => Err(anyhow!(error).context(MUST_NOT_GO_ON)),
-            Ok(Ok(true)) => Ok(()),
+            Ok(Err(error)) if error.is_rollback() => return Err(anyhow!(error).context(MUST_NOT_GO_ON)),
+            // Damage keeps no money; from here on nothing new is begun.
+            Ok(Err(error)) if error.is_final() => self.begin_nothing(&error),
             // Whatever else is wrong is told when it is tried again.
-            _ => {
-                tracing::warn!(
-                    "the log is not published yet: the witnesses may have seen more than this journal holds"
-                );
-                Ok(())
+            _ if !log.is_newest() => {
+                tracing::warn!("too few witnesses answer: they may have seen more than this journal holds");
             }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails.
@@ -171,13 +171,17 @@ impl Owner {
         if error.is_rollback() {
             return anyhow!(error).context(MUST_NOT_GO_ON);
         }
+        self.begin_nothing(&error);
+        std::future::pending().await
+    }
+
+    fn begin_nothing(&self, error: &TreeError) {
         tracing::error!(
             code = %error.code(),
             "the log is damaged: nothing more is published, and no task is posted, taken or funded; what has begun goes \
             on: {error}"
         );
         self.app.begin_nothing();
-        std::future::pending().await
     }
 
     async fn take_over(&self, turn: Turn) -> Result<()> {

@@ -11,6 +11,7 @@ pub struct SimWitness {
     log: VerifierKey,
     last: Mutex<TreeHead>,
     silent: Mutex<bool>,
+    hanging: Mutex<bool>,
 }
 
 impl SimWitness {
@@ -22,12 +23,17 @@ impl SimWitness {
         let name = KeyName::try_new(name).expect("a key's name");
         let seed = tallystick_core::canonical::sha256(name.as_str().as_bytes()).0;
         let key = SigningKey::try_from_seed(name, KeyKind::Cosignature, &seed).expect("a key");
-        Self { key, log, last: Mutex::default(), silent: Mutex::new(false) }
+        Self { key, log, last: Mutex::default(), silent: Mutex::new(false), hanging: Mutex::new(false) }
     }
 
     /// Answers nothing from now on, or answers again.
     pub fn set_silent(&self, silent: bool) {
         *lock(&self.silent) = silent;
+    }
+
+    /// Never answers from now on, not even that it does not, or answers again.
+    pub fn set_hanging(&self, hanging: bool) {
+        *lock(&self.hanging) = hanging;
     }
 
     /// What it cosigned last.
@@ -43,6 +49,10 @@ impl Witness for SimWitness {
     }
 
     async fn add_checkpoint(&self, request: &AddCheckpoint) -> Result<NoteSignature, WitnessError> {
+        let hanging = *lock(&self.hanging);
+        if hanging {
+            std::future::pending::<()>().await;
+        }
         if *lock(&self.silent) {
             return Err(WitnessError::Unavailable("it was told to be silent".into()));
         }

@@ -82,6 +82,11 @@ impl TreeError {
     pub fn is_rollback(&self) -> bool {
         matches!(self, Self::Rollback { .. } | Self::Fork { .. })
     }
+
+    /// Whether no other try can mend it.
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::NotYet { .. })
+    }
 }
 
 impl Coded for TreeError {

@@ -21,10 +21,13 @@ const GRACE: std::time::Duration = std::time::Duration::from_millis(250);
 /// How often one witness is asked for one checkpoint: it may tell another size each time.
 const TRIES_MAX: usize = 3;
 
-/// A witness, and the size that it last cosigned, as far as is known.
+/// A witness, and what is known of it since the start.
 struct Known {
     witness: Arc<dyn Witness>,
+    /// The size that it last cosigned.
     size: u64,
+    /// Whether it has seen no more than this journal holds.
+    no_more: bool,
 }
 
 /// Publishes checkpoints.
@@ -34,8 +37,8 @@ pub(super) struct Publisher {
     key: Arc<SigningKey>,
     policy: WitnessPolicy,
     witnesses: Vec<Known>,
-    /// Whether any witness has told, since the start, that it has seen no more than this journal holds.
-    asked: bool,
+    /// Whether all witnesses have had their time to answer since the start.
+    waited: bool,
 }
 
 impl Publisher {
@@ -51,29 +54,43 @@ impl Publisher {
         needed: usize,
     ) -> Result<Self, LogError> {
         let policy = WitnessPolicy::try_new(needed, witnesses.iter().map(|witness| witness.key().clone()).collect())?;
-        let witnesses: Vec<_> = witnesses.into_iter().map(|witness| Known { witness, size: 0 }).collect();
-        let asked = witnesses.is_empty();
-        Ok(Self { store, reader, key, policy, witnesses, asked })
+        let witnesses = witnesses.into_iter().map(|witness| Known { witness, size: 0, no_more: false }).collect();
+        Ok(Self { store, reader, key, policy, witnesses, waited: false })
+    }
+
+    /// How many witnesses may say otherwise: with one more, at least one of them cosigned whatever was published.
+    fn others(&self) -> usize {
+        self.witnesses.len().saturating_sub(self.policy.k())
+    }
+
+    /// Whether so many have seen no more than this journal holds that nobody can have been shown more. Nobody can tell if
+    /// no cosignature is needed.
+    pub(super) fn is_newest(&self) -> bool {
+        self.policy.k() == 0 || self.witnesses.iter().filter(|known| known.no_more).count() > self.others()
     }
 
     /// Publishes a checkpoint of this tree, if it is larger than the published one and enough witnesses cosign.
-    /// Answers whether a checkpoint of its size is published now. After a start the witnesses are asked in any case: a
-    /// journal that was put back to an older state may have nothing new to publish.
+    /// Answers whether there is nothing left to do. After a start the witnesses are asked in any case, until enough of them
+    /// have answered: a journal that was put back to an older state may have nothing new to publish, and a witness that is
+    /// new, or was put back as well, knows nothing of it.
     ///
     /// # Errors
     /// [`TreeError::Rollback`] or [`TreeError::Fork`] if witnesses have seen more than there is, or another history; else
     /// as the store fails.
     pub(super) async fn publish(&mut self, tree: &TileEdge) -> Result<bool, TreeError> {
         let published = self.store.log_state().await?.published.map_or(0, |published| published.size);
-        if published > tree.size() || (published == tree.size() && self.asked) {
+        if published >= tree.size() && self.is_newest() {
             return Ok(true);
+        }
+        if published > tree.size() {
+            // Another process is ahead of this one, which sees the tree grow in a moment.
+            return Ok(false);
         }
         let checkpoint = Checkpoint::try_new(self.key.verifier().name().as_str(), tree.size(), tree.root()?)?;
         let mut signed = SignedCheckpoint::sign(checkpoint, &self.key)?;
         let signatures = self.cosignatures(&signed).await?;
-        self.asked |= !signatures.is_empty();
         if published == tree.size() {
-            return Ok(self.asked);
+            return Ok(self.is_newest());
         }
         for signature in signatures {
             signed.note_mut().add(signature)?;
@@ -94,26 +111,33 @@ impl Publisher {
     }
 
     /// Asks all witnesses at once. One that does not answer in time, or not well, is passed over and told in the log.
+    ///
+    /// # Errors
+    /// [`TreeError::Rollback`] or [`TreeError::Fork`] as soon as more witnesses tell of one than could be spared: it is told
+    /// without a signature, and fewer could lie.
     async fn cosignatures(&mut self, signed: &SignedCheckpoint) -> Result<Vec<NoteSignature>, TreeError> {
         let mut asked = JoinSet::new();
         for (at, known) in self.witnesses.iter().enumerate() {
             let asking = ask(Arc::clone(&known.witness), known.size, self.reader.clone(), signed.clone());
             asked.spawn(async move { (at, tokio::time::timeout(WITNESS_TIME_MAX, asking).await) });
         }
-        let (mut signatures, mut rollbacks) = (Vec::new(), Vec::new());
+        let (mut signatures, mut rollbacks) = (Vec::new(), 0);
         loop {
-            // Once there are enough, the others have a moment more.
-            let patience = if signatures.len() >= self.policy.k() { GRACE } else { WITNESS_TIME_MAX };
+            // Once there are enough, the others have a moment more; after a start all have their time.
+            let enough = signatures.len() >= self.policy.k() && (self.waited || self.is_newest());
+            let patience = if enough { GRACE } else { WITNESS_TIME_MAX };
             let Ok(Some(answer)) = tokio::time::timeout(patience, asked.join_next()).await else { break };
             let Ok((at, answer)) = answer else {
                 tracing::error!("asking a witness ended in a panic");
                 continue;
             };
+            let others = self.others();
             let Some(known) = self.witnesses.get_mut(at) else { continue };
             let name = known.witness.key().name();
             match answer {
                 Ok(Ok(signature)) => {
                     known.size = signed.unverified().size();
+                    known.no_more = true;
                     signatures.push(signature);
                 }
                 Ok(Err(Unasked::Witness(error))) => {
@@ -121,18 +145,18 @@ impl Publisher {
                 }
                 Ok(Err(Unasked::Tree(error))) if error.is_rollback() => {
                     tracing::error!(witness = %name, code = %error.code(), "{error}");
-                    rollbacks.push(error);
+                    known.no_more = false;
+                    rollbacks += 1;
+                    if rollbacks > others {
+                        return Err(error);
+                    }
                 }
                 Ok(Err(Unasked::Tree(error))) => return Err(error),
                 Err(_) => tracing::warn!(witness = %name, "a witness did not answer in time"),
             }
         }
-        // It is told without a signature. It counts if as many tell it as leave too few to cosign: fewer could lie.
-        let honest = self.witnesses.len().saturating_sub(self.policy.k());
-        match rollbacks.pop() {
-            Some(error) if rollbacks.len() >= honest => Err(error),
-            _ => Ok(signatures),
-        }
+        self.waited = true;
+        Ok(signatures)
     }
 }
 

@@ -5,11 +5,7 @@ use tallystick_core::{Coded, Duration};
 use tallystick_log::{LogError, SigningKey};
 
 use super::{LogReader, TreeError, integrate::Integrator, publish::Publisher};
-use crate::port::{
-    journal::{Journal, StoreError},
-    log::LogStore,
-    witness::Witness,
-};
+use crate::port::{journal::Journal, log::LogStore, witness::Witness};
 
 /// The longest pause after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -58,6 +54,12 @@ impl LogWorker {
         self.publisher.publish(tree).await
     }
 
+    /// Whether enough witnesses have told, since the start, that they have seen no more than this journal holds: with so
+    /// many, nobody can have been shown more. True if no witness is needed.
+    pub fn is_newest(&self) -> bool {
+        self.publisher.is_newest()
+    }
+
     /// Works until this is dropped, or it must not go on.
     ///
     /// # Errors
@@ -68,7 +70,7 @@ impl LogWorker {
             match self.run_once().await {
                 Ok(true) => pause = self.interval,
                 Ok(false) => pause = longer(pause),
-                Err(error @ TreeError::Store(StoreError::Unavailable(_))) => {
+                Err(error) if !error.is_final() => {
                     tracing::error!(code = %error.code(), "the log does not come forward: {error}");
                     pause = longer(pause);
                 }

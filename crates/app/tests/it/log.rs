@@ -207,6 +207,43 @@ async fn one_liar_among_the_witnesses_stops_nothing() {
     assert!(matches!(refused, Err(TreeError::Rollback { theirs: 20, ours: 11, .. })), "{refused:?}");
 }
 
+/// One witness that is new, or was put back as well, knows of nothing: its word does not end the asking.
+#[tokio::test]
+async fn one_witness_that_knows_nothing_does_not_vouch_for_a_journal_that_was_put_back() {
+    let known = witnesses(3);
+    let store = Arc::new(MemoryStore::new());
+    append(&store, 20).await;
+    worker(&store, &known[..2], 2).run_once().await.unwrap();
+    let older = Arc::new(MemoryStore::new());
+    append(&older, 10).await;
+    // All that it holds had been published before.
+    assert_eq!(worker(&older, &[], 0).run_once().await, Ok(true));
+    let mut worker = worker(&older, &known, 2);
+    known[1].set_silent(true);
+    for _ in 0..3 {
+        assert_eq!(worker.run_once().await, Ok(false), "one says more, one says nothing, one says no more");
+        assert!(!worker.is_newest());
+    }
+    known[1].set_silent(false);
+    assert!(matches!(worker.run_once().await, Err(TreeError::Rollback { theirs: 20, ours: 10, .. })));
+}
+
+/// A witness that never answers does not keep the others from being heard.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_is_told_though_a_witness_never_answers() {
+    let known = witnesses(3);
+    let store = Arc::new(MemoryStore::new());
+    append(&store, 20).await;
+    worker(&store, &known[..2], 2).run_once().await.unwrap();
+    let older = Arc::new(MemoryStore::new());
+    append(&older, 10).await;
+    known[2].set_hanging(true);
+    let mut worker = worker(&older, &known, 2);
+    let begin = tokio::time::Instant::now();
+    assert!(matches!(worker.run_once().await, Err(TreeError::Rollback { theirs: 20, ours: 10, .. })));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
 /// Nor does one that tells of another history.
 #[tokio::test]
 async fn one_liar_that_tells_of_another_history_stops_nothing() {
