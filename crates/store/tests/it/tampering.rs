@@ -13,7 +13,7 @@ use tallystick_app::port::{
     tasks::{TaskReader, TaskRebuild},
 };
 use tallystick_app::rebuild::rebuild_tree;
-use tallystick_app::{App, Parts};
+use tallystick_app::{App, AppError, Parts};
 use tallystick_core::{Coded, Duration, Id, NodeKey};
 use tallystick_escrow::{Policy, Terms, UserCommand};
 use tallystick_log::{Checkpoint, KeyKind, KeyName, LogError, SigningKey, WitnessPolicy};
@@ -134,7 +134,9 @@ pub async fn a_snapshot_stands_still<S: Whole>(store: &S, snapshot: Arc<dyn Snap
     let terms = escrow::terms(&[20_000]);
     app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
     let cancelled = Id::from_parts(escrow::NOW.as_millis() + 1, [9; 10]);
-    app.erase(cancelled, asking(stranger(), cancelled, &Action::Erase)).await.unwrap().expect("erased");
+    let erased = app.erase(cancelled, asking(stranger(), cancelled, &Action::Erase)).await;
+    // On SQLite the write-ahead log cannot be cut while it is read: that is told, and the erasure stands.
+    assert!(matches!(erased, Ok(Some(_)) | Err(AppError::Store(StoreError::Unavailable(_)))), "{erased:?}");
     publish(store).await;
     assert_eq!(fsck(snapshot).await, Ok(SOUND));
 }

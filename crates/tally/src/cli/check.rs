@@ -35,7 +35,8 @@ pub struct Parties {
 /// Arguments of `tally fsck`.
 #[derive(Debug, Args)]
 pub struct FsckArgs {
-    /// The node's directory: its configuration tells where the journal is, and who its operators are. The node may run
+    /// The node's directory: its configuration tells where the journal is, and who its operators are. The node may run; on
+    /// SQLite, what it is asked to erase meanwhile leaves the disk only afterwards, and it says so
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
     /// The log's key, name+id+key, as the node tells at its start; without it, who signed the checkpoint is not checked
