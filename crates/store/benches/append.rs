@@ -6,14 +6,13 @@
 //! of about 1 KB, one fact, one effect, the end of the effect before, and a new row; every task reserves a payment hash.
 #![allow(clippy::print_stdout)] // A bench prints its findings.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
-use std::{fs::File, path::Path};
 
 use tallystick_app::port::journal::{Append, Journal, NewEffect, Reservation, StoreError};
 use tallystick_core::{Authority, BlockHeight, SignedRequest, canonical};
 use tallystick_store::{PostgresOptions, PostgresStore, SqliteStore};
 use tallystick_testkit::Cluster;
+use tallystick_testkit::machine::machine;
 use tallystick_testkit::store_suite::fixture::{self, KIND, NOW};
 
 /// Facts of one task.
@@ -23,8 +22,7 @@ const ROUNDS: [(u64, u64); 3] = [(1, 2_000), (16, 1_200), (256, 240)];
 
 fn main() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on disk");
-    let (p50, p99) = fsync_latency(dir.path());
-    println!("disk: write + fdatasync of 4 KiB: p50 {} µs, p99 {} µs", p50.as_micros(), p99.as_micros());
+    println!("{}", machine(dir.path()));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     println!("SQLite");
     for (writers, appends) in ROUNDS {
@@ -135,19 +133,6 @@ fn append(task: u64, version: u64) -> Append {
     fixture::row_mut(&mut append).wake_height = Some(BlockHeight(800_000));
     fixture::row_mut(&mut append).view = words + &"v".repeat(800);
     append
-}
-
-/// What one small durable write costs here.
-fn fsync_latency(dir: &Path) -> (Duration, Duration) {
-    let mut file = File::create(dir.join("probe")).expect("a file");
-    let mut waits: Vec<Duration> = (0..500)
-        .map(|_| {
-            let before = Instant::now();
-            file.write_all(&[7; 4_096]).and_then(|()| file.sync_data()).expect("a durable write");
-            before.elapsed()
-        })
-        .collect();
-    percentiles(&mut waits)
 }
 
 fn percentiles(waits: &mut [Duration]) -> (Duration, Duration) {

@@ -15,6 +15,7 @@ use tallystick_app::port::{journal::Journal, log::LogStore};
 use tallystick_core::{Authority, SignedRequest, canonical};
 use tallystick_log::{KeyKind, KeyName, SigningKey};
 use tallystick_store::SqliteStore;
+use tallystick_testkit::machine::machine;
 use tallystick_testkit::store_suite::fixture;
 
 /// Facts of one append, and appends of one task.
@@ -29,6 +30,7 @@ fn main() {
     let wanted: u64 = std::env::var("TALLY_BENCH_FACTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on disk");
     let path = dir.path().join("journal.db");
+    println!("{}", machine(dir.path()));
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let store = SqliteStore::open(&path).expect("a new store");
         let (tasks, start) = (wanted / (FACTS * APPENDS), Instant::now());

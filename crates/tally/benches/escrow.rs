@@ -7,8 +7,6 @@ use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use nostr::key::Keys;
 use std::{
-    fs::File,
-    io::Write,
     path::Path,
     time::{Duration, Instant},
 };
@@ -17,8 +15,8 @@ use tally::{
     demo::{Stage, task_input},
 };
 use tallystick_app::port::operator::PaymentStatus;
-use tallystick_core::{Authority, BlockHeight, NodeKey, NodeWord, Timestamp};
 use tallystick_devnet::RegtestChain;
+use tallystick_testkit::machine::{machine, quantiles};
 
 const TASKS: usize = 50;
 const PAYOUT_SAT: u64 = 1_000;
@@ -33,8 +31,7 @@ async fn main() -> Result<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    println!("machine: fdatasync of 4 KiB {}", quantiles(fsync_times(folder.path())?));
-    println!("machine: {} BIP-340 checks a second on one core", schnorr_checks_per_second()?);
+    println!("{}", machine(folder.path()));
     let stage =
         Stage::start(RegtestChain::start().await?, Path::new(env!("CARGO_BIN_EXE_tally")), folder.path(), &[]).await?;
     settle(&stage).await?;
@@ -90,43 +87,4 @@ async fn mutate(stage: &Stage, clients: usize) -> Result<()> {
     let per_second = times.len() * 1_000 / usize::try_from(start.elapsed().as_millis().max(1))?;
     println!("signed mutations, {clients} clients: {per_second}/s, each {}", quantiles(times));
     Ok(())
-}
-
-fn quantiles(mut times: Vec<Duration>) -> String {
-    times.sort();
-    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
-    format!("p50 {:.2?}, p95 {:.2?}, p99 {:.2?}", at(50), at(95), at(99))
-}
-
-fn fsync_times(folder: &Path) -> Result<Vec<Duration>> {
-    let mut file = File::create(folder.join("fsync"))?;
-    (0..200)
-        .map(|_| {
-            let start = Instant::now();
-            file.write_all(&[7; 4096])?;
-            file.sync_data()?;
-            Ok(start.elapsed())
-        })
-        .collect()
-}
-
-fn schnorr_checks_per_second() -> Result<u128> {
-    const CHECKS: u32 = 5_000;
-    let key = NodeKey::try_new(&[7; 32])?;
-    let word = NodeWord {
-        stream: "bench",
-        expected_version: 1,
-        recorded_at: Timestamp::from_millis(0),
-        height: BlockHeight(1),
-        command: &[1],
-    };
-    let Authority::Node { author, signature, .. } = key.authorise(&word) else {
-        anyhow::bail!("a node gives its own word");
-    };
-    let digest = word.digest();
-    let start = Instant::now();
-    for _ in 0..CHECKS {
-        author.verify(&digest, &signature)?;
-    }
-    Ok(u128::from(CHECKS) * 1_000_000 / start.elapsed().as_micros().max(1))
 }

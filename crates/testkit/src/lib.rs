@@ -6,6 +6,7 @@
 //! | [`mod@chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
 //! | [`clock`] | a clock set by hand |
 //! | [`escrow`] | given/when/then for the rules of escrow |
+//! | [`mod@machine`] | what the machine itself can do, for benches |
 //! | [`memory_store`] | the journal and the read model in memory |
 //! | [`postgres`] | a PostgreSQL server of our own, thrown away afterwards |
 //! | [`rail`] | a Lightning network in memory |
@@ -17,6 +18,7 @@ mod cases;
 pub mod chain_suite;
 pub mod clock;
 pub mod escrow;
+pub mod machine;
 pub mod memory_store;
 pub mod postgres;
 pub mod rail;

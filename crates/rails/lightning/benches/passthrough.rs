@@ -139,21 +139,6 @@ fn report(name: &str, cycles: &[Cycle], took: Span) {
     );
 }
 
-/// What the disk itself can do: the median of 100 writes of 4 KiB with fdatasync.
-fn fsync_micros(dir: &std::path::Path) -> u128 {
-    let mut file = std::fs::File::create(dir.join("fsync")).unwrap();
-    let mut times: Vec<u128> = (0..100)
-        .map(|_| {
-            let start = Instant::now();
-            file.write_all(&[7; 4_096]).unwrap();
-            file.sync_data().unwrap();
-            start.elapsed().as_micros()
-        })
-        .collect();
-    times.sort_unstable();
-    times[50]
-}
-
 async fn set_up(dir: &std::path::Path) -> Bench {
     let mut net = Devnet::start().await.unwrap();
     let mut config = LightningConfig::new(dir.to_owned(), Network::Regtest, net.chain().rpc().clone());
@@ -180,7 +165,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let dir = tempfile::tempdir().unwrap();
-        println!("this disk: write of 4 KiB with fdatasync, median {} us", fsync_micros(dir.path()));
+        println!("{}", tallystick_testkit::machine::machine(dir.path()));
         let bench = Arc::new(set_up(dir.path()).await);
         // The first HTLC after a start waits two seconds in LDK.
         bench.cycle(0).await;
