@@ -6,6 +6,8 @@
 //!                                      └─yes──▶ the journal's newest fact takes its place, on disk
 //! ```
 //! Nobody waits for it: what was acknowledged within the last second before a crash may not be in it.
+//!
+//! At the same moments a replica looks whether another one has found the log damaged.
 
 use anyhow::{Context, Error, Result, bail};
 use std::{
@@ -18,7 +20,7 @@ use std::{
 use tallystick_app::{App, port::journal::Head};
 use tokio::{
     sync::Mutex,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::store::NodeStore;
@@ -66,11 +68,18 @@ impl Mark {
         Ok(mark)
     }
 
-    /// Checks that the journal holds what is known, and knows its newest fact from then on.
+    /// Checks that the journal holds what is known, and knows its newest fact from then on. Nothing new is begun from here on
+    /// if a replica has found the log damaged.
     ///
     /// # Errors
     /// [`WentBack`] if it does not; others if the journal cannot be read or the file not be written.
     pub async fn look(&self) -> Result<()> {
+        if self.app.is_sound() && self.store.is_log_damaged().await? {
+            tracing::error!(
+                "a replica has found the log damaged: no task is posted, taken or funded; what has begun goes on"
+            );
+            self.app.begin_nothing();
+        }
         let mut known = self.known.lock().await;
         self.find(*known).await?;
         if self.raise(&mut known).await? { self.find(*known).await } else { Ok(()) }
@@ -92,6 +101,15 @@ impl Mark {
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Begins nothing new, here and on all other replicas, as the log is damaged. Answers once they are told.
+    pub async fn tell_log_damaged(&self) {
+        self.app.begin_nothing();
+        while let Err(error) = self.store.tell_log_damaged().await {
+            tracing::error!("other replicas cannot be told that the log is damaged: {error:#}");
+            sleep(EVERY).await;
         }
     }
 
