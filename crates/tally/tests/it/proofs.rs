@@ -102,7 +102,6 @@ impl Scene {
     /// The first anchor's seal, and a folder with all anchors that count.
     fn anchors(&self, dir: &Path) -> Result<(String, PathBuf)> {
         let (data, folder) = (self.theatre.stage.platform.dir().display().to_string(), dir.join("anchors"));
-        fs::create_dir(&folder)?;
         let status = said(&tally(&["anchor", "status", "--data-dir", &data])?);
         let genesis = status.lines().find_map(|line| line.strip_prefix("genesis ")).context("there are anchors")?;
         let out = folder.display().to_string();
