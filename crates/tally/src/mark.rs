@@ -43,6 +43,11 @@ pub struct WentBack {
     found: String,
 }
 
+/// The file cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the newest fact is not kept beside the journal")]
+struct NotKept;
+
 /// The newest fact that is known.
 pub struct Mark {
     path: PathBuf,
@@ -64,8 +69,21 @@ impl Mark {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         let mark = Self { path, store, app, known: Mutex::new(known) };
-        mark.look().await?;
+        mark.look_at_start().await?;
         Ok(mark)
+    }
+
+    /// [`Self::look`], for a start: a file that cannot be written, as on a full disk, is told, and does not keep a node from
+    /// coming back that holds money.
+    ///
+    /// # Errors
+    /// [`WentBack`] if the journal does not hold what is known; others if it cannot be read.
+    pub async fn look_at_start(&self) -> Result<()> {
+        match self.look().await {
+            Err(error) if error.is::<NotKept>() => tracing::warn!("{error:#}"),
+            looked => return looked,
+        }
+        Ok(())
     }
 
     /// Checks that the journal holds what is known, and knows its newest fact from then on. Nothing new is begun from here on
@@ -97,7 +115,7 @@ impl Mark {
                 Err(error) if error.is::<WentBack>() => return error,
                 // The first of a row is told.
                 Err(error) if !std::mem::replace(&mut failing, true) => {
-                    tracing::error!("the newest fact is not kept beside the journal: {error:#}");
+                    tracing::error!("the journal is not compared with what is known of it: {error:#}");
                 }
                 Err(_) => {}
             }
@@ -132,7 +150,7 @@ impl Mark {
             return Ok(false);
         }
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || write(&path, newest)).await??;
+        tokio::task::spawn_blocking(move || write(&path, newest)).await?.context(NotKept)?;
         *known = newest;
         Ok(true)
     }

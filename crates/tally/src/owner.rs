@@ -133,7 +133,7 @@ impl Owner {
     /// went back with it must not be opened. Witnesses that say nothing now are asked again by the log's worker: money
     /// in flight does not wait for them.
     async fn look_back(&self) -> Result<()> {
-        self.mark.look().await?;
+        self.mark.look_at_start().await?;
         let mut log = self.log.lock().await;
         match tokio::time::timeout(WITNESS_TIME_MAX, log.run_once()).await {
             Ok(Err(error)) if error.is_rollback() => return Err(anyhow!(error).context(MUST_NOT_GO_ON)),
