@@ -124,6 +124,7 @@ fn write(args: &AnchorExport, anchors: &Anchors) -> Result<()> {
     let exported = export(anchor).with_context(|| format!("anchor {}", args.number))?;
     // The name that OpenTimestamps' own client looks for: the content's with `.ots` behind it.
     let text = format!("anchor-{}.txt", args.number);
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let files = [
         (text.clone(), exported.checkpoint.into_bytes()),
         (format!("{text}.ots"), exported.ots),

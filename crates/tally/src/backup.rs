@@ -22,6 +22,8 @@ use crate::{
 
 /// Where it is told how a journal on PostgreSQL is backed up.
 const RUNBOOK: &str = "docs/runbooks/backup-and-restore.md";
+/// How a backup's name ends.
+const EXTENSION: &str = "backup";
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -39,9 +41,12 @@ pub async fn run(args: BackupArgs) -> Result<()> {
     );
     let journal = args.data_dir.join(JOURNAL);
     ensure!(journal.is_file(), "{} has no {JOURNAL} yet", args.data_dir.display());
-    let to = if args.out.is_dir() {
+    // Else a folder that is not there yet would become a file, and the next backup would replace it.
+    let is_file = args.out.extension().is_some_and(|extension| extension == EXTENSION);
+    let to = if args.out.is_dir() || !is_file {
+        fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
-        let file = args.out.join(format!("tally-{}.backup", now.as_secs()));
+        let file = args.out.join(format!("tally-{}.{EXTENSION}", now.as_secs()));
         ensure!(!file.exists(), "{} is there already", file.display());
         file
     } else {

@@ -8,7 +8,7 @@ use tallystick_app::{
     port::{journal::Journal, log::LogStore, witness::Witness},
 };
 use tallystick_core::{Duration, NostrKey};
-use tallystick_log::{KeyKind, KeyName, SigningKey, VerifierKey};
+use tallystick_log::{KeyKind, KeyName, SigningKey, VerifierKey, WitnessPolicy};
 use tallystick_witness_client::{HttpWitness, HttpWitnessConfig};
 use zeroize::Zeroizing;
 
@@ -92,6 +92,19 @@ impl LogSection {
             Ok(Arc::new(HttpWitness::try_new(config).with_context(|| format!("[log] witness {}", section.url))?))
         };
         self.witnesses.iter().map(witness).collect()
+    }
+
+    /// Who must have cosigned a checkpoint that is published: so many of the witnesses, as many as the node needs if absent.
+    ///
+    /// # Errors
+    /// If a key is none, or there are fewer witnesses.
+    pub fn policy(&self, needed: Option<usize>) -> Result<WitnessPolicy> {
+        let key = |section: &WitnessSection| {
+            VerifierKey::parse(&section.vkey).with_context(|| format!("[log] witness {}", section.vkey))
+        };
+        let keys = self.witnesses.iter().map(key).collect::<Result<Vec<_>>>()?;
+        let (needed, count) = (needed.unwrap_or_else(|| self.needed()), keys.len());
+        WitnessPolicy::try_new(needed, keys).with_context(|| format!("{needed} of the {count} witnesses of [log]"))
     }
 
     /// The log's key: made from the node's own seed, under the log's name.

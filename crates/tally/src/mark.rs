@@ -6,6 +6,8 @@
 //!                                      └─yes──▶ the journal's newest fact takes its place, on disk
 //! ```
 //! Nobody waits for it: what was acknowledged within the last second before a crash may not be in it.
+//!
+//! At the same moments a replica looks whether another one has found the log damaged.
 
 use anyhow::{Context, Error, Result, bail};
 use std::{
@@ -18,7 +20,7 @@ use std::{
 use tallystick_app::{App, port::journal::Head};
 use tokio::{
     sync::Mutex,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::store::NodeStore;
@@ -41,6 +43,11 @@ pub struct WentBack {
     found: String,
 }
 
+/// The file cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the newest fact is not kept beside the journal")]
+struct NotKept;
+
 /// The newest fact that is known.
 pub struct Mark {
     path: PathBuf,
@@ -62,15 +69,35 @@ impl Mark {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         let mark = Self { path, store, app, known: Mutex::new(known) };
-        mark.look().await?;
+        mark.look_at_start().await?;
         Ok(mark)
     }
 
-    /// Checks that the journal holds what is known, and knows its newest fact from then on.
+    /// [`Self::look`], for a start: a file that cannot be written, as on a full disk, is told, and does not keep a node from
+    /// coming back that holds money.
+    ///
+    /// # Errors
+    /// [`WentBack`] if the journal does not hold what is known; others if it cannot be read.
+    pub async fn look_at_start(&self) -> Result<()> {
+        match self.look().await {
+            Err(error) if error.is::<NotKept>() => tracing::warn!("{error:#}"),
+            looked => return looked,
+        }
+        Ok(())
+    }
+
+    /// Checks that the journal holds what is known, and knows its newest fact from then on. Nothing new is begun from here on
+    /// if a replica has found the log damaged.
     ///
     /// # Errors
     /// [`WentBack`] if it does not; others if the journal cannot be read or the file not be written.
     pub async fn look(&self) -> Result<()> {
+        if self.app.is_sound() && self.store.is_log_damaged().await? {
+            tracing::error!(
+                "a replica has found the log damaged: no task is posted, taken or funded; what has begun goes on"
+            );
+            self.app.begin_nothing();
+        }
         let mut known = self.known.lock().await;
         self.find(*known).await?;
         if self.raise(&mut known).await? { self.find(*known).await } else { Ok(()) }
@@ -88,10 +115,19 @@ impl Mark {
                 Err(error) if error.is::<WentBack>() => return error,
                 // The first of a row is told.
                 Err(error) if !std::mem::replace(&mut failing, true) => {
-                    tracing::error!("the newest fact is not kept beside the journal: {error:#}");
+                    tracing::error!("the journal is not compared with what is known of it: {error:#}");
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Begins nothing new, here and on all other replicas, as the log is damaged. Answers once they are told.
+    pub async fn tell_log_damaged(&self) {
+        self.app.begin_nothing();
+        while let Err(error) = self.store.tell_log_damaged().await {
+            tracing::error!("other replicas cannot be told that the log is damaged: {error:#}");
+            sleep(EVERY).await;
         }
     }
 
@@ -114,7 +150,7 @@ impl Mark {
             return Ok(false);
         }
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || write(&path, newest)).await??;
+        tokio::task::spawn_blocking(move || write(&path, newest)).await?.context(NotKept)?;
         *known = newest;
         Ok(true)
     }

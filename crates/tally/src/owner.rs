@@ -133,11 +133,11 @@ impl Owner {
     /// went back with it must not be opened. Witnesses that say nothing now are asked again by the log's worker: money
     /// in flight does not wait for them.
     async fn look_back(&self) -> Result<()> {
-        self.mark.look().await?;
+        self.mark.look_at_start().await?;
         let mut log = self.log.lock().await;
         match tokio::time::timeout(WITNESS_TIME_MAX, log.run_once()).await {
             Ok(Err(error)) if error.is_rollback() => return Err(anyhow!(error).context(MUST_NOT_GO_ON)),
-            // Damage keeps no money; from here on nothing new is begun.
+            // Damage keeps no money; from here on nothing new is begun. The log's worker finds it once more and tells other replicas.
             Ok(Err(error)) if error.is_final() => self.begin_nothing(&error),
             // Whatever else is wrong is told when it is tried again.
             _ if !log.is_newest() => {
@@ -172,6 +172,7 @@ impl Owner {
             return anyhow!(error).context(MUST_NOT_GO_ON);
         }
         self.begin_nothing(&error);
+        self.mark.tell_log_damaged().await;
         std::future::pending().await
     }
 

@@ -142,6 +142,28 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Whether a replica has found the log damaged. The one process on SQLite finds it by itself, at each start.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn is_log_damaged(&self) -> Result<bool> {
+        Ok(match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(store, _) => store.is_log_damaged().await?,
+        })
+    }
+
+    /// Tells all replicas that the log is damaged, until the tree is made again.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn tell_log_damaged(&self) -> Result<()> {
+        if let Self::Postgres(store, _) = self {
+            store.set_log_damaged(true).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the store takes no more writes.
     pub async fn failed(&self) {
         match self {
@@ -216,6 +238,8 @@ async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
     let tasks = match store {
         NodeStore::Sqlite(rows) => rebuild_tasks(&*journal, rows).await?,
         NodeStore::Postgres(rows, _) => {
+            // The tree is what the facts make.
+            rows.set_log_damaged(false).await?;
             let _turn = rows.turn().await?;
             rebuild_tasks(&*journal, rows).await?
         }

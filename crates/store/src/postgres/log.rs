@@ -22,6 +22,9 @@ const DROP_TILES: &str = "DELETE FROM log_tiles USING unnest($1::bigint[], $2::b
     WHERE log_tiles.level = gone.level AND log_tiles.idx = gone.idx";
 const PUBLISH: &str = "UPDATE log_state SET published_size = $1, published = $2
     WHERE size >= $1 AND (published_size IS NULL OR published_size < $1)";
+const IS_DAMAGED: &str = "SELECT EXISTS (SELECT FROM log_damaged)";
+const DAMAGED: &str = "INSERT INTO log_damaged (one) VALUES (1) ON CONFLICT DO NOTHING";
+const MENDED: &str = "DELETE FROM log_damaged";
 // Readers' sessions do not write unless they say so; and this waits for the disk whatever the server's default is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on";
 
@@ -90,6 +93,18 @@ pub(crate) async fn drop_tiles(conn: &mut Object, size: u64, tiles: &[(u8, u64)]
 pub(crate) async fn publish(conn: &mut Object, published: &Published) -> Result<bool> {
     let Published { size, note } = published;
     writing(conn, async |conn| Ok(conn.execute(PUBLISH, &[&signed(*size), note]).await.or_store()? == 1)).await
+}
+
+/// Whether somebody found the log damaged.
+pub(crate) async fn is_damaged(conn: &Object) -> Result<bool> {
+    let statement = conn.prepare_cached(IS_DAMAGED).await.or_store()?;
+    column(&conn.query_one(&statement, &[]).await.or_store()?, 0)
+}
+
+/// Keeps whether the log is damaged.
+pub(crate) async fn set_damaged(conn: &mut Object, damaged: bool) -> Result<()> {
+    let change = if damaged { DAMAGED } else { MENDED };
+    writing(conn, async |conn| Ok(conn.execute(change, &[]).await.or_store()? == 1)).await.map(|_| ())
 }
 
 /// One transaction that writes: committed if `work` did something. Dropped halfway, it takes its connection with it.

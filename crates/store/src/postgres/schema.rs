@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0002_replicas.sql"),
     include_str!("../../migrations/postgres/0003_room.sql"),
     include_str!("../../migrations/postgres/0004_copying.sql"),
+    include_str!("../../migrations/postgres/0005_log_damaged.sql"),
 ];
 
 /// How many there are.

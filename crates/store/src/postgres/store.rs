@@ -135,6 +135,22 @@ impl PostgresStore {
         facts::head(&**self.readers.get().await?).await
     }
 
+    /// Whether a process has found the log damaged: [`Self::set_log_damaged`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_log_damaged(&self) -> Result<bool, StoreError> {
+        log::is_damaged(&self.readers.get().await?).await
+    }
+
+    /// Keeps for all processes whether the log is damaged. On disk when it answers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_log_damaged(&self, damaged: bool) -> Result<(), StoreError> {
+        log::set_damaged(&mut self.readers.get().await?, damaged).await
+    }
+
     async fn verify_after(&self, start: Head) -> Result<u64> {
         let mut head = start;
         loop {

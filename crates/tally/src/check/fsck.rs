@@ -11,13 +11,20 @@ use tallystick_app::{
     cause::Trusted,
     fsck::{Fsck, Progress, Sound},
 };
-use tallystick_core::Coded;
+use tallystick_core::{Coded, NostrKey};
 use tallystick_graphql::Requests;
-use tallystick_lightning::PlainReader;
+use tallystick_lightning::{LightningNode, PlainReader, SEED_FILE};
 use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, VerifierKey, WitnessPolicy};
 
 use super::read;
-use crate::{cli::FsckArgs, config::Config, newest, store};
+use crate::{
+    cli::FsckArgs,
+    config::Config,
+    init::lightning_dir,
+    newest,
+    secret::{self, PASSPHRASE_VAR},
+    store,
+};
 
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(1);
@@ -26,25 +33,56 @@ const TELL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The first damage, with its code.
-pub async fn fsck(args: FsckArgs) -> Result<()> {
+pub async fn fsck(mut args: FsckArgs) -> Result<()> {
     let config = Config::read(&args.data_dir)?;
+    let store = store::snapshot(&config).await?;
+    // Keys that are named are those of a checkpoint that is there; those that the node has may not have signed one yet.
+    let published = store.log_state().await?.published.is_some();
+    let own = own_keys(&args, &config)?;
+    let policy = match args.trust.witnesses.is_empty() {
+        true if published => config.log.policy(args.trust.witnesses_needed)?,
+        _ => args.trust.policy()?,
+    };
+    if let Some((node, log)) = own {
+        args.parties.node_key.get_or_insert(node);
+        args.log = args.log.or(Some(log).filter(|_| published || !args.checkpoints.is_empty()));
+    }
     let mut trusted = args.parties.trusted(args.log.as_ref());
     trusted.operators.extend(&config.api.operators);
     let fsck = Fsck {
-        store: store::snapshot(&config).await?,
+        store,
         requests: Arc::new(Requests),
         invoices: Arc::new(PlainReader { network: config.network }),
         trusted,
         checkpoints: checkpoints(&args.checkpoints, args.log.as_ref())?,
         key: args.log,
-        policy: args.trust.policy()?,
+        policy,
     };
     let sound = run(&fsck).await;
-    if fsck.key.is_none() {
-        println!("not checked: who signed the checkpoint (--log)");
+    tell_unchecked(&fsck, published);
+    sound
+}
+
+/// The node's key and its log's, if the seed is there and can be opened without asking.
+fn own_keys(args: &FsckArgs, config: &Config) -> Result<Option<(NostrKey, VerifierKey)>> {
+    let (dir, file) = (lightning_dir(&args.data_dir), args.passphrase_file.as_deref());
+    let can = file.is_some() || std::env::var_os(PASSPHRASE_VAR).is_some();
+    if !can || !dir.join(SEED_FILE).is_file() {
+        return Ok(None);
     }
-    if fsck.policy.k() == 0 {
-        println!("not checked: who cosigned the checkpoint (--witness)");
+    let (key, seed) = LightningNode::keys(&dir, &secret::passphrase(file, false)?).context("the node's seed")?;
+    let log = config.log.key(key.public(), &seed)?.verifier().clone();
+    Ok(Some((key.public(), log)))
+}
+
+fn tell_unchecked(fsck: &Fsck, published: bool) {
+    if !published {
+        println!("not checked: a checkpoint, as none is published yet");
+    } else if fsck.key.is_none() {
+        println!("not checked: who signed the checkpoint (--log, or --passphrase-file)");
+    }
+    if published && fsck.policy.k() == 0 {
+        println!("not checked: who cosigned the checkpoint, as [log] names no witnesses (--witness)");
     }
     if fsck.trusted.node.is_none() {
         println!("not checked: whether the node's words are by its own key, but they are all by one (--node-key)");
@@ -55,7 +93,6 @@ pub async fn fsck(args: FsckArgs) -> Result<()> {
     if fsck.checkpoints.is_empty() {
         println!("not checked: whether somebody has seen more, or something else (--checkpoint)");
     }
-    sound
 }
 
 /// Checks all that can be checked without anybody's word.
@@ -102,7 +139,7 @@ const RUNBOOK: &str = "docs/runbooks/fsck-found-something.md";
 
 /// Checkpoints that somebody kept, each with its file's name.
 fn checkpoints(paths: &[PathBuf], log: Option<&VerifierKey>) -> Result<Vec<(String, Checkpoint)>> {
-    let log = || log.context("--checkpoint needs --log");
+    let log = || log.context("--checkpoint needs --log, or --passphrase-file");
     let one = |path: &PathBuf| {
         let name = path.display().to_string();
         let kept = newest::checkpoint(&read(path, NOTE_BYTES_MAX as u64)?, log()?);

@@ -54,7 +54,10 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     }
     match (&proven.anchored, headers, bundle.anchor()) {
         (Some(anchored), Some((_, tied)), _) => tell_anchor(anchored, &tied, chain),
-        (_, _, Some(_)) => println!("in Bitcoin   not checked: give --headers and --headers-from"),
+        (_, _, Some(anchor)) => println!(
+            "in Bitcoin   not checked: give --headers and --headers-from, with the block at height {} among them",
+            anchor.proof.height()
+        ),
         (_, _, None) => println!("in Bitcoin   not yet"),
     }
     Ok(())

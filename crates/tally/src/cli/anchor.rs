@@ -22,7 +22,7 @@ pub struct AnchorExport {
     /// The node's directory: its configuration tells where the store is
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
-    /// Where the three files are written
+    /// The folder that gets the three files; it is made if it is not there
     #[arg(long, default_value = ".")]
     pub out: PathBuf,
 }

@@ -9,7 +9,8 @@ pub struct BackupArgs {
     /// The node's directory; the node may run
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
-    /// The backup's file, which is replaced if it is there; or a folder, which gets a new file named after the time
+    /// A folder, made if it is not there, which gets a new file named after the time; or a file whose name ends in .backup,
+    /// which is replaced if it is there
     #[arg(long)]
     pub out: PathBuf,
 }

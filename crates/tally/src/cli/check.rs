@@ -39,19 +39,23 @@ pub struct FsckArgs {
     /// SQLite, what it is asked to erase meanwhile leaves the disk only afterwards, and it says so
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
-    /// The log's key, name+id+key, as the node tells at its start; without it, who signed the checkpoint is not checked
+    /// The log's key, name+id+key, as the node tells at its start; made from the node's seed if that can be opened
     #[arg(long, value_parser = verifier_key)]
     pub log: Option<VerifierKey>,
     /// A checkpoint that somebody kept, such as a client or a backup: the journal must go on from it; may be given more than
     /// once
-    #[arg(long = "checkpoint", requires = "log")]
+    #[arg(long = "checkpoint")]
     pub checkpoints: Vec<PathBuf>,
-    /// Who must have cosigned.
+    /// Who must have cosigned; the configuration's witnesses if absent.
     #[command(flatten)]
     pub trust: Trust,
     /// Whose word counts.
     #[command(flatten)]
     pub parties: Parties,
+    /// A file with the passphrase of the node's seed; else TALLY_PASSPHRASE. With neither, or without the seed, what the
+    /// seed tells is not known: the log's key and the node's own
+    #[arg(long)]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// Arguments of `tally verify`.

@@ -206,10 +206,16 @@ async fn a_new_node_is_restored_without_its_read_model() -> Result<()> {
     tally(&["store".as_ref(), "migrate".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await?;
     let (well, said) = fsck().await?;
     ensure!(!well && said.contains("the node makes it again"), "{said}");
-    fs::create_dir(shelf.path("backups"))?;
+    // The folder is made.
     backup(node.dir(), &shelf.path("backups")).await?;
     let file = fs::read_dir(shelf.path("backups"))?.next().context("a backup")??.path();
     fs::rename(file, shelf.path("one.backup"))?;
+    fs::write(shelf.path("else"), "not a backup")?;
+    let (data, out) = (node.dir(), shelf.path("else"));
+    let words: [&OsStr; 5] = ["backup".as_ref(), "--data-dir".as_ref(), data.as_ref(), "--out".as_ref(), out.as_ref()];
+    let (well, said) = tally(&words).await?;
+    ensure!(!well && said.contains("cannot make the folder"), "{said}");
+    ensure!(fs::read_to_string(&out)? == "not a backup");
     let (well, said) = shelf.restore("one.backup", "new", &[]).await?;
     ensure!(well && said.contains("made again at the first start") && said.contains("no witnesses"), "{said}");
     let wrong = shelf.path("passphrase");

@@ -119,6 +119,16 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     fs::write(mark_of(&theatre.stage.platform), &mark)?;
     refuses(&mut theatre.stage.platform, &[&format!("the journal has fact {second} ("), "in its place"]).await?;
 
+    // What cannot be written only now is told, and the node is back; the mark itself may not go.
+    put(&new, &journal)?;
+    fs::remove_file(mark_of(&theatre.stage.platform))?;
+    let blocked = mark_of(&theatre.stage.platform).with_extension("new");
+    fs::create_dir(&blocked)?;
+    theatre.stage.platform.start(&[]).await?;
+    theatre.stage.platform.stop().await?;
+    ensure!(log_of(&theatre.stage.platform)?.contains("the newest fact is not kept beside the journal"));
+    ensure!(!mark_of(&theatre.stage.platform).exists());
+    fs::remove_dir(&blocked)?;
     fs::write(mark_of(&theatre.stage.platform), b"18\n")?;
     refuses(&mut theatre.stage.platform, &["newest-fact is damaged"]).await?;
     fs::write(mark_of(&theatre.stage.platform), &mark)?;

@@ -10,7 +10,7 @@ use tallystick_store::{PostgresOptions, PostgresStore};
 use tallystick_testkit::Cluster;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::driver::{Driver, End, Gate, GateAt};
+use crate::driver::{Driver, End, Gate, GateAt, code_of};
 use crate::kills::{KILLS, KILLS_VAR, ROUND, Random, expected};
 use crate::support::{BINARY, Theatre, assert_conserved};
 
@@ -68,8 +68,32 @@ impl Pair {
         Ok(())
     }
 
+    /// Tells the database something: how many rows it answers or changes.
+    async fn sql(&self, sql: &str) -> Result<u64> {
+        Ok(tallystick_postgres::connect(&PostgresOptions::try_new(&self.url)?).await?.execute(sql, &[]).await?)
+    }
+
+    /// Waits until both say this of themselves.
+    async fn until_health(&self, says: &str) -> Result<()> {
+        let says = format!("\"{says}\"");
+        for replica in [&self.theatre.stage.platform, &self.other] {
+            let Some(at) = replica.url().strip_suffix("/graphql").map(|base| format!("{base}/health")) else {
+                continue;
+            };
+            let said = async || match reqwest::get(&at).await {
+                Ok(answer) => Ok(answer.text().await?.contains(&says)),
+                // One that does not run says nothing.
+                Err(_) => Ok(replica.pid().is_none()),
+            };
+            self.theatre.stage.until("both replicas tell their health", said).await?;
+        }
+        Ok(())
+    }
+
     /// Stops both, and checks the journal: no gap, no double, every task ended as it should.
     async fn close(mut self, facts_min: u64) -> Result<()> {
+        let (sound, said) = self.tally(&["fsck"]).await?;
+        ensure!(sound, "{said}");
         self.other.stop().await.context("the second replica")?;
         self.theatre.close().await?;
         let store = PostgresStore::open(PostgresOptions::try_new(&self.url)?).await?;
@@ -283,4 +307,46 @@ async fn an_story() -> Result<()> {
     let [driver, _] = pair.drivers()?;
     Box::pin(driver.run(End::Paid, &[PAYOUT_SAT])).await?;
     pair.close(8).await
+}
+
+/// Whoever has the node finds the log damaged, and the other begins nothing either, started anew or not; once the tree is
+/// made again, both do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_damaged_log_no_replica_begins_anything() -> Result<()> {
+    LocalSet::new().run_until(Box::pin(damaged_story())).await
+}
+
+async fn damaged_story() -> Result<()> {
+    let mut pair = Box::pin(Pair::open()).await?;
+    let [driver, _] = pair.drivers()?;
+    Box::pin(driver.run(End::Cancelled, &[PAYOUT_SAT])).await?;
+    let logged = async || {
+        let size =
+            pair.sql("SELECT published_size FROM log_state WHERE published_size = (SELECT seq FROM head)").await?;
+        Ok(size == 1)
+    };
+    pair.theatre.stage.until("all facts are published", logged).await?;
+    pair.sql("UPDATE log_tiles SET hashes = set_byte(hashes, 0, 255 - get_byte(hashes, 0))").await?;
+    pair.theatre.stage.platform.stop().await?;
+    until_owner(&pair.other).await?;
+    pair.until_health("damaged").await?;
+    // One that starts knows it before it answers anybody.
+    pair.theatre.stage.platform.start(&[]).await?;
+    assert_eq!(code_of(pair.theatre.stage.post("One more", &[PAYOUT_SAT], "REFUND").await), "app.damaged");
+    pair.other.stop().await?;
+    pair.theatre.stage.platform.stop().await?;
+    let (rebuilt, said) = pair.tally(&["store", "rebuild"]).await?;
+    assert!(rebuilt && said.contains("1 tiles mended"), "{said}");
+
+    pair.theatre.stage.platform.start(&[]).await?;
+    pair.other.start(&[]).await?;
+    pair.look_for_owner().await?;
+    let [driver, _] = pair.drivers()?;
+    Box::pin(driver.run(End::Cancelled, &[PAYOUT_SAT])).await?;
+    // One that runs hears of it.
+    pair.sql("INSERT INTO log_damaged (one) VALUES (1)").await?;
+    pair.until_health("damaged").await?;
+    std::mem::swap(&mut pair.theatre.stage.platform, &mut pair.other);
+    assert_eq!(code_of(pair.theatre.stage.post("One more", &[PAYOUT_SAT], "REFUND").await), "app.damaged");
+    pair.close(4).await
 }
