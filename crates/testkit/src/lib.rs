@@ -8,6 +8,7 @@
 //! | [`escrow`] | given/when/then for the rules of escrow |
 //! | [`memory_store`] | the journal and the read model in memory |
 //! | [`postgres`] | a PostgreSQL server of our own, thrown away afterwards |
+//! | [`power`] | a disk that loses power |
 //! | [`rail`] | a Lightning network in memory |
 //! | [`mod@store_suite`] | the contract of journal, log and read model |
 //! | [`witness`] | a witness in memory |
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod escrow;
 pub mod memory_store;
 pub mod postgres;
+pub mod power;
 pub mod rail;
 mod signed;
 pub mod store_suite;
