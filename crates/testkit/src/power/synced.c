@@ -30,10 +30,16 @@ typedef char path_t[PATH_MAX];
 
 static const char *live, *disk, *lies;
 
+// PostgreSQL writes its title over its environment: a copy is kept.
+static const char *keep(const char *name) {
+    const char *value = getenv(name);
+    return value ? strdup(value) : NULL;
+}
+
 __attribute__((constructor)) static void begin(void) {
-    live = getenv("TALLYSTICK_DISK_LIVE");
-    disk = getenv("TALLYSTICK_DISK");
-    lies = getenv("TALLYSTICK_DISK_LIES");
+    live = keep("TALLYSTICK_DISK_LIVE");
+    disk = keep("TALLYSTICK_DISK");
+    lies = keep("TALLYSTICK_DISK_LIES");
 }
 
 // A shim that cannot do its work ends the process: it must not look like a disk.
@@ -138,9 +144,9 @@ static int synced(int fd, const char *name) {
     ssize_t length = live && disk ? readlink(link, path, sizeof path - 1) : -1;
     path[length < 0 ? 0 : length] = 0;
     size_t folder = live ? strlen(live) : 0;
-    // Not ours, or removed already.
+    // Not ours, or removed already; or the PostgreSQL server's own number, which it syncs before it stops, power or not.
     if (length < 0 || strncmp(path, live, folder) || (path[folder] != '/' && path[folder]) || fstat(fd, &file) ||
-        file.st_nlink == 0)
+        file.st_nlink == 0 || ends_with(path, "/postmaster.pid"))
         return real(fd);
     join(lock_name, disk, "lock");
     int lock = must(open(lock_name, O_RDWR | O_CREAT | O_CLOEXEC, 0600), lock_name);
