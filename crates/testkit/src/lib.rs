@@ -9,6 +9,7 @@
 //! | [`mod@machine`] | what the machine itself can do, for benches |
 //! | [`memory_store`] | the journal and the read model in memory |
 //! | [`postgres`] | a PostgreSQL server of our own, thrown away afterwards |
+//! | [`power`] | a disk that loses power |
 //! | [`rail`] | a Lightning network in memory |
 //! | [`mod@store_suite`] | the contract of journal, log and read model |
 //! | [`witness`] | a witness in memory |
@@ -21,6 +22,7 @@ pub mod escrow;
 pub mod machine;
 pub mod memory_store;
 pub mod postgres;
+pub mod power;
 pub mod rail;
 mod signed;
 pub mod store_suite;

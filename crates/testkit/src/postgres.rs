@@ -58,7 +58,15 @@ impl Cluster {
     /// # Panics
     /// As [`Cluster::start`].
     pub fn start_in(place: &Path, settings: &[&str]) -> Self {
-        Self::make(place, settings, PORT, &[])
+        Self::make(place, settings, PORT, &[], &[])
+    }
+
+    /// The same, with segments of 1 MiB in its write-ahead log, so that little is copied when one is.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_with_small_segments(settings: &[&str]) -> Self {
+        Self::make(Path::new("/tmp"), settings, PORT, &[], &["--wal-segsize=1"])
     }
 
     /// Makes and starts a server that also listens on a port of 127.0.0.1, where it speaks TLS with this certificate and
@@ -72,7 +80,7 @@ impl Cluster {
         let files = [("server.crt", certificate), ("server.key", key)];
         let settings = ["listen_addresses = '127.0.0.1'", "ssl = on", "ssl_cert_file = '../server.crt'"];
         let settings = [&settings[..], &["ssl_key_file = '../server.key'"]].concat();
-        Self::make(Path::new("/tmp"), &settings, port, &files)
+        Self::make(Path::new("/tmp"), &settings, port, &files, &[])
     }
 
     /// The port of 127.0.0.1, of a server that listens there.
@@ -80,7 +88,7 @@ impl Cluster {
         self.port
     }
 
-    fn make(place: &Path, settings: &[&str], port: u16, files: &[(&str, &str)]) -> Self {
+    fn make(place: &Path, settings: &[&str], port: u16, files: &[(&str, &str)], words: &[&str]) -> Self {
         let programs = programs().unwrap_or_else(|| {
             panic!("the programs of PostgreSQL {VERSION_MIN} or later are missing: run `make postgres`")
         });
@@ -92,7 +100,8 @@ impl Cluster {
         keeper.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let keeper = as_user(&mut keeper, user).spawn().expect("a shell");
         let cluster = Self { programs, folder, user, databases: AtomicU32::new(0), port, keeper };
-        cluster.run("initdb", &["-D", "data", "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        let common = ["-D", "data", "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+        cluster.run("initdb", &[&common, words].concat());
         let conf = cluster.folder.join("data/postgresql.conf");
         let mut lines = fs::read_to_string(&conf).expect("the server's settings");
         lines += &format!("listen_addresses = ''\nunix_socket_directories = '{}'\n", cluster.folder.display());
@@ -116,7 +125,17 @@ impl Cluster {
     /// # Panics
     /// If it does not start.
     pub fn go(&self) {
-        self.run("pg_ctl", &["-D", "data", "-l", "log", "-w", "-t", "120", "start"]);
+        self.go_with(&[]);
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// As [`Cluster::go`].
+    pub fn go_with(&self, environment: &[(&str, PathBuf)]) {
+        let mut command = Command::new(self.programs.join("pg_ctl"));
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        self.run_it(command, "pg_ctl", &["-D", "data", "-l", "log", "-w", "-t", "120", "start"]);
     }
 
     /// Stops the server at once, as a crash would: the next start recovers from the log.
@@ -194,7 +213,10 @@ impl Cluster {
     }
 
     fn run(&self, program: &str, words: &[&str]) {
-        let mut command = Command::new(self.programs.join(program));
+        self.run_it(Command::new(self.programs.join(program)), program, words);
+    }
+
+    fn run_it(&self, mut command: Command, program: &str, words: &[&str]) {
         // The server inherits what `pg_ctl` has: it must not keep a pipe open that somebody reads to its end.
         let output = fs::File::create(self.folder.join(format!("{program}.out"))).expect("a file");
         let errors = output.try_clone().expect("a file");

@@ -28,14 +28,16 @@ pub(crate) trait Both: Journal + TaskReader + Clone + 'static {}
 
 impl<S: Journal + TaskReader + Clone + 'static> Both for S {}
 
+/// This test's file again, to run one test as a child that writes.
+pub(crate) fn again(test: &str, database: &OsStr) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this test's file"));
+    command.args(["--exact", test, "--nocapture", "--test-threads", "1"]).env(DATABASE, database);
+    command
+}
+
 /// Lets a child write, kills it after so many acknowledgements, and answers all that it managed to send.
 pub(crate) fn kill_after(test: &str, database: &OsStr, count: u64) -> Vec<Ack> {
-    let mut child: Child = Command::new(std::env::current_exe().expect("this test's file"))
-        .args(["--exact", test, "--nocapture", "--test-threads", "1"])
-        .env(DATABASE, database)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a child");
+    let mut child: Child = again(test, database).stdout(Stdio::piped()).spawn().expect("a child");
     let mut acks = Vec::new();
     let mut lines = BufReader::new(child.stdout.take().expect("the child's output"));
     let mut line = String::new();
@@ -57,7 +59,8 @@ pub(crate) fn kill_after(test: &str, database: &OsStr, count: u64) -> Vec<Ack> {
     acks
 }
 
-fn parse(line: &str) -> Option<Ack> {
+/// Reads the line of an acknowledgement.
+pub(crate) fn parse(line: &str) -> Option<Ack> {
     let mut words = line.strip_prefix("ack ")?.split(' ').map(str::parse);
     Some((words.next()?.ok()?, words.next()?.ok()?, words.next()?.ok()?))
 }

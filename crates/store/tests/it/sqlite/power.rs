@@ -1,63 +1,78 @@
-//! Power loss: of what was written after the last acknowledgement, each sector of the disk is there or not, in whole or
-//! torn. What was acknowledged is there, and chain, tree and read model fit together.
-//!
-//! Files are kept as they are when an append is acknowledged (what the store waited for is in them), and again after what
-//! was written next. A disk that loses power in between holds, sector by sector, the one or the other. The write-ahead log is
-//! never cut back in between: SQLite waits for the disk around that, and what is kept at two moments knows nothing of it.
+//! Power loss: of what was written and not synced, each sector of the disk is there or not, in whole or torn. What was
+//! acknowledged is there, and chain, tree and read model fit together.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use tallystick_app::port::journal::Journal;
 use tallystick_store::SqliteStore;
-use tallystick_testkit::store_suite::fixture::append;
+use tallystick_testkit::power::{Cut, Dice, Disk, put};
 
-use crate::powerless::{self, Dice, Promised, mixed, promised};
+use crate::powerless::{self, Promised};
+use crate::writing::{self, DATABASE};
 
-/// Appends, and broken disks after each.
-const APPENDS: u64 = 120;
-const DISKS: u64 = 6;
-/// A database: its own file, and the write-ahead log.
-const ENDS: [&str; 2] = ["", "-wal"];
+/// Where the power goes: in a commit, and while the write-ahead log is written into the database.
+const CUTS: [&str; 4] = ["-wal", "", "-wal", "journal.db"];
+/// How often it goes, and disks as they may be then.
+const ROUNDS: u64 = 8;
+const DISKS: u64 = 8;
 
-fn keep(path: &Path) -> [Vec<u8>; 2] {
-    ENDS.map(|end| std::fs::read(format!("{}{end}", path.display())).unwrap_or_default())
+#[test]
+fn a_disk_that_loses_power_holds_what_was_acknowledged() {
+    match std::env::var_os(DATABASE) {
+        Some(path) => child(path.as_ref()),
+        None => parent("sqlite::power::a_disk_that_loses_power_holds_what_was_acknowledged", |disk| disk),
+    }
 }
 
-#[tokio::test]
-async fn a_disk_that_loses_power_holds_what_was_acknowledged() {
+/// The test of the test: the same on a disk whose syncs do nothing.
+#[test]
+#[should_panic(expected = "an acknowledged fact is gone")]
+fn a_disk_that_drops_what_it_was_told_to_keep_is_found_out() {
+    match std::env::var_os(DATABASE) {
+        Some(path) => child(path.as_ref()),
+        None => parent("sqlite::power::a_disk_that_drops_what_it_was_told_to_keep_is_found_out", Disk::that_lies),
+    }
+}
+
+fn child(path: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { powerless::child(SqliteStore::open(path).unwrap()).await });
+}
+
+fn parent(test: &str, make: impl FnOnce(Disk) -> Disk) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("journal.db");
-    let store = SqliteStore::open(&path).unwrap();
-    let (mut worker, mut dice) = (powerless::worker(&store), Dice::new());
-    let (mut kept, mut promise) = (keep(&path), promised(&store, 0).await);
-    let (mut without, mut with) = (0, 0);
-    for n in 0..APPENDS {
-        store.append(append(n % 7, n / 7)).await.unwrap();
-        if n % 3 == 0 {
-            worker.run_once().await.unwrap();
-        }
-        let later = keep(&path);
-        for _ in 0..DISKS {
-            let disk = [0, 1].map(|file| mixed(&kept[file], &later[file], &mut dice));
-            match check(&disk, &promise).await > promise.facts {
-                true => with += 1,
-                false => without += 1,
+    let live = dir.path().join("live");
+    std::fs::create_dir(&live).unwrap();
+    let disk = make(Disk::new(&live, &dir.path().join("disk")));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (mut promised, mut dice, mut differ) = (Promised::default(), Dice::default(), 0);
+    for (round, of) in (0..ROUNDS).zip(CUTS.into_iter().cycle()) {
+        let mut child = writing::again(test, live.join("journal.db").as_os_str());
+        let before = 10 + usize::try_from(dice.roll(100)).unwrap();
+        let lines = disk.cut_under(child.envs(disk.environment()), before, Cut { of, after: dice.roll(3) });
+        promised.hear(&lines);
+        let mut found = BTreeSet::new();
+        for number in 0..DISKS {
+            // The first holds nothing that was not synced.
+            let lost = disk.lose((number > 0).then_some(&mut dice));
+            let copy = dir.path().join(format!("{round}-{number}"));
+            disk.copy(&copy);
+            put(&lost, &copy);
+            found.insert(runtime.block_on(check(&copy, &promised)));
+            if number + 1 == DISKS {
+                put(&lost, &live);
             }
         }
-        (kept, promise) = (later, promised(&store, n + 1).await);
+        differ += usize::from(found.len() > 1);
+        disk.settle();
     }
-    assert!(without > 100 && with > 20, "{without} disks without the append under way, {with} with it");
-    store.close().await;
+    assert!(promised.facts() > 500 && promised.published() > 100 && differ > 1, "{differ} rounds lost something");
 }
 
-/// Opens a broken disk. Answers how many facts there are.
-async fn check(disk: &[Vec<u8>; 2], promise: &Promised) -> u64 {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("journal.db");
-    for (end, bytes) in ENDS.iter().zip(disk) {
-        std::fs::write(format!("{}{end}", path.display()), bytes).unwrap();
-    }
-    let store = SqliteStore::open(&path).expect("a disk that lost power is no damage");
-    let count = powerless::check(&store, promise, 1).await;
+/// Opens a disk that lost power. Answers how many facts there are.
+async fn check(disk: &Path, promised: &Promised) -> u64 {
+    let store = SqliteStore::open(disk.join("journal.db")).expect("a disk that lost power is no damage");
+    let count = store.verify_chain().await.expect("an unbroken chain");
+    powerless::check(&store, count, promised).await;
     store.close().await;
     count
 }
