@@ -1,6 +1,6 @@
 //! What is left of an erasure in the pages of the tables.
 
-use tallystick_app::port::journal::{Append, Journal};
+use tallystick_app::port::journal::{Append, Journal, StoreError};
 use tallystick_testkit::store_suite::fixture::{append, effect, erasing};
 use tokio_postgres::Client;
 
@@ -31,4 +31,21 @@ async fn what_was_erased_is_in_no_dead_row() {
     for (table, words) in tables {
         assert_eq!(holding(&client, table, words).await, 0, "{table}");
     }
+}
+
+/// An old snapshot, whoever has it, may still read what was erased: it is not called scrubbed before it is gone.
+#[tokio::test]
+async fn what_an_old_snapshot_keeps_is_not_called_scrubbed() {
+    let (store, address) = fresh().await;
+    let (client, old) = (connection(&address).await, connection(&address).await);
+    client.batch_execute("CREATE EXTENSION pageinspect").await.unwrap();
+    store.append(append(1, 0)).await.unwrap();
+    old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM facts").await.unwrap();
+    store.append(erasing(1, 1)).await.unwrap();
+    let refused = store.scrub().await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("old transaction")), "{refused}");
+    assert!(holding(&client, "facts", "version 1").await > 0);
+    old.batch_execute("COMMIT").await.unwrap();
+    store.scrub().await.unwrap();
+    assert_eq!(holding(&client, "facts", "version 1").await, 0);
 }
