@@ -1,5 +1,4 @@
 //! `[anchor]`: when the node anchors its log in Bitcoin; and `tally anchor`.
-#![allow(clippy::print_stdout, reason = "`tally anchor` tells what it found")]
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -102,10 +101,10 @@ async fn anchors(data_dir: &Path) -> Result<Anchors> {
 
 fn status(anchors: &Anchors) {
     match anchors.genesis() {
-        Some(genesis) => println!("genesis {genesis}"),
-        None => println!("no anchors yet"),
+        Some(genesis) => say!("genesis {genesis}"),
+        None => say!("no anchors yet"),
     }
-    anchors.all().iter().map(line).for_each(|line| println!("{line}"));
+    anchors.all().iter().map(line).for_each(|line| say!("{line}"));
 }
 
 fn line(anchor: &Anchor) -> String {
@@ -133,7 +132,7 @@ fn write(args: &AnchorExport, anchors: &Anchors) -> Result<()> {
     for (name, bytes) in files {
         let path = args.out.join(name);
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `tally backup`: the journal, the configuration and the sealed seed in one file, while the node runs.
 //!
 //! The Lightning node's database is left out on purpose: channels that are put back to an older state lose their money.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it does")]
+#![allow(clippy::print_stderr, reason = "it tells what it does")]
 
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -66,9 +66,9 @@ pub async fn run(args: BackupArgs) -> Result<()> {
         })
     })
     .await??;
-    println!("{}", to.display());
-    println!("{} facts, {} bytes, verified; the last fact's hash is {}", made.facts, made.bytes, made.head);
-    println!("In it: the journal, {FILE}, the sealed seed. Not in it: channels, and files that {FILE} names.");
+    say!("{}", to.display());
+    say!("{} facts, {} bytes, verified; the last fact's hash is {}", made.facts, made.bytes, made.head);
+    say!("In it: the journal, {FILE}, the sealed seed. Not in it: channels, and files that {FILE} names.");
     Ok(())
 }
 

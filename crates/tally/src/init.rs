@@ -46,11 +46,10 @@ pub fn run(args: &Init) -> Result<()> {
 ///
 /// # Errors
 /// If there is none, or the passphrase is wrong.
-#[allow(clippy::print_stdout, reason = "its owner asked to see it")]
 pub fn show_seed(args: &Seed) -> Result<()> {
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
     let seed = LightningNode::reveal_seed(&lightning_dir(&args.data_dir), &passphrase)?;
-    println!("{}", *Zeroizing::new(Digest32(*seed).to_string()));
+    say!("{}", *Zeroizing::new(Digest32(*seed).to_string()));
     Ok(())
 }
 

@@ -26,6 +26,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod say;
+
 pub mod anchor;
 pub mod ask;
 pub mod backup;

@@ -4,7 +4,7 @@
 //! backup ──unpack──▶ a folder beside the directory ──▶ seed opens ──▶ fsck ──▶ who has seen more? ──▶ rename
 //! ```
 //! Until the last step there is nothing in the node's directory; whatever is refused leaves nothing behind.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it does")]
+#![allow(clippy::print_stderr, reason = "it tells what it does")]
 
 mod refusal;
 
@@ -59,13 +59,13 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
     mark::write(&stage.path().join(mark::FILE), head)?;
     secret::write_private(&stage.path().join(FILE), &text)?;
     settle(stage, &data_dir)?;
-    println!("{} has {} facts, sound from the first, and the seed", data_dir.display(), head.seq);
-    println!(
+    say!("{} has {} facts, sound from the first, and the seed", data_dir.display(), head.seq);
+    say!(
         "It has no channels. If the old node's {} survived whole, and nothing has run on it since, move it here before the \
         first start; never use an older copy of it. Else what is on the chain comes back by the seed.",
         Path::new("lightning").join(tallystick_lightning::SQLITE_FILE).display()
     );
-    println!("Check {} before the first start: paths, addresses, passwords.", data_dir.join(FILE).display());
+    say!("Check {} before the first start: paths, addresses, passwords.", data_dir.join(FILE).display());
     Ok(())
 }
 

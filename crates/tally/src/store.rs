@@ -1,5 +1,4 @@
 //! Where everything is kept, and `tally store`.
-#![allow(clippy::print_stdout, reason = "`tally store` tells what it found")]
 
 mod moved;
 
@@ -228,7 +227,7 @@ async fn rebuild(config: &Config) -> Result<()> {
     let rebuilt = rebuild_all(config, &store).await;
     store.close().await;
     let (tiles, tasks) = rebuilt?;
-    println!("{tiles} tiles mended, {tasks} tasks in the read model");
+    say!("{tiles} tiles mended, {tasks} tasks in the read model");
     check::whole(config).await
 }
 
@@ -253,18 +252,18 @@ async fn status(config: &Config) -> Result<()> {
         None => StoreStatus::of_sqlite(&config.data_dir.join(JOURNAL))?,
         Some(options) => StoreStatus::of_postgres(options).await?,
     };
-    println!("{}", status.program);
-    println!("schema   {} of {}", status.schema, status.schema_known);
-    println!("facts    {}", status.facts);
-    println!("head     {}", status.head);
-    println!("effects  {} unfinished, {} claimed", status.effects, status.effects_claimed);
+    say!("{}", status.program);
+    say!("schema   {} of {}", status.schema, status.schema_known);
+    say!("facts    {}", status.facts);
+    say!("head     {}", status.head);
+    say!("effects  {} unfinished, {} claimed", status.effects, status.effects_claimed);
     if let Some(options) = options {
         for lease in Leases::read(&options).await? {
             let left = match lease.left_ms {
                 left @ 1.. => format!("for {left} ms more"),
                 _ => "no more".to_owned(),
             };
-            println!("lease    {}: {} has it {left} (token {})", lease.name, lease.owner, lease.token);
+            say!("lease    {}: {} has it {left} (token {})", lease.name, lease.owner, lease.token);
         }
     }
     Ok(())

@@ -77,21 +77,21 @@ fn own_keys(args: &FsckArgs, config: &Config) -> Result<Option<(NostrKey, Verifi
 
 fn tell_unchecked(fsck: &Fsck, published: bool) {
     if !published {
-        println!("not checked: a checkpoint, as none is published yet");
+        say!("not checked: a checkpoint, as none is published yet");
     } else if fsck.key.is_none() {
-        println!("not checked: who signed the checkpoint (--log, or --passphrase-file)");
+        say!("not checked: who signed the checkpoint (--log, or --passphrase-file)");
     }
     if published && fsck.policy.k() == 0 {
-        println!("not checked: who cosigned the checkpoint, as [log] names no witnesses (--witness)");
+        say!("not checked: who cosigned the checkpoint, as [log] names no witnesses (--witness)");
     }
     if fsck.trusted.node.is_none() {
-        println!("not checked: whether the node's words are by its own key, but they are all by one (--node-key)");
+        say!("not checked: whether the node's words are by its own key, but they are all by one (--node-key)");
     }
     if fsck.trusted.operators.is_empty() {
-        println!("not checked: whether operators asked to erase (--operator)");
+        say!("not checked: whether operators asked to erase (--operator)");
     }
     if fsck.checkpoints.is_empty() {
-        println!("not checked: whether somebody has seen more, or something else (--checkpoint)");
+        say!("not checked: whether somebody has seen more, or something else (--checkpoint)");
     }
 }
 
@@ -126,11 +126,11 @@ async fn run(fsck: &Fsck) -> Result<()> {
         .await;
     let Sound { facts, erased, signatures, logged, published, tasks, effects } =
         outcome.map_err(|damage| anyhow!("{damage} ({}); {RUNBOOK} tells what to do", damage.code()))?;
-    println!(
+    say!(
         "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
     );
-    println!("the log: {logged} facts in its tree, {published} under its published checkpoint");
-    println!("checked in {:.1} s", start.elapsed().as_secs_f32());
+    say!("the log: {logged} facts in its tree, {published} under its published checkpoint");
+    say!("checked in {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! `tally fsck` and `tally verify`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "they tell what they found")]
+#![allow(clippy::print_stderr, reason = "they tell what they found")]
 
 mod fsck;
 mod headers;

@@ -47,18 +47,18 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     let chain = chain.transpose()?;
     tell(&proven, bundle.authority(), args);
     if policy.k() == 0 {
-        println!("not checked  whether witnesses cosigned the checkpoint (--witness)");
+        say!("not checked  whether witnesses cosigned the checkpoint (--witness)");
     }
     if trusted.node.is_none() && matches!(bundle.authority(), Some(Authority::Node { .. })) {
-        println!("not checked  whether that is the node's own key (--node-key)");
+        say!("not checked  whether that is the node's own key (--node-key)");
     }
     match (&proven.anchored, headers, bundle.anchor()) {
         (Some(anchored), Some((_, tied)), _) => tell_anchor(anchored, &tied, chain),
-        (_, _, Some(anchor)) => println!(
+        (_, _, Some(anchor)) => say!(
             "in Bitcoin   not checked: give --headers and --headers-from, with the block at height {} among them",
             anchor.proof.height()
         ),
-        (_, _, None) => println!("in Bitcoin   not yet"),
+        (_, _, None) => say!("in Bitcoin   not yet"),
     }
     Ok(())
 }
@@ -105,26 +105,26 @@ fn extend(chain: &mut AnchorChain, text: &Path, proof: &Path, headers: &Headers)
 
 fn tell(proven: &Proven<'_>, authority: Option<&Authority>, args: &VerifyArgs) {
     let fact = proven.fact;
-    println!("proven       fact {} of {}", fact.seq, args.log.name());
-    println!("what         {} (version {} of {})", fact.kind, fact.version, fact.stream);
-    println!("when         {} at block height {}", fact.recorded_at, fact.height.0);
+    say!("proven       fact {} of {}", fact.seq, args.log.name());
+    say!("what         {} (version {} of {})", fact.kind, fact.version, fact.stream);
+    say!("when         {} at block height {}", fact.recorded_at, fact.height.0);
     match authority {
-        Some(Authority::Request(request)) => println!("caused by    a request for it that {} signed", request.author),
-        Some(Authority::Node { author, .. }) => println!("caused by    the node's own word, signed by {author}"),
-        None => println!("caused by    not told"),
+        Some(Authority::Request(request)) => say!("caused by    a request for it that {} signed", request.author),
+        Some(Authority::Node { author, .. }) => say!("caused by    the node's own word, signed by {author}"),
+        None => say!("caused by    not told"),
     }
     match fact.body.content() {
-        Some(content) => println!("contents     {}", words(content)),
-        None => println!("contents     not told"),
+        Some(content) => say!("contents     {}", words(content)),
+        None => say!("contents     not told"),
     }
-    println!("checkpoint   {} facts", proven.checkpoint.size());
+    say!("checkpoint   {} facts", proven.checkpoint.size());
     for cosigned in &proven.cosigned {
-        println!("witness      {}, {} s since 1970", cosigned.witness, cosigned.time_s);
+        say!("witness      {}, {} s since 1970", cosigned.witness, cosigned.time_s);
     }
 }
 
 fn tell_anchor(anchored: &Anchored, tied: &Tied, chain: Option<u64>) {
-    println!(
+    say!(
         "in Bitcoin   block {} at height {}, {} confirmations, {} s since 1970; {}",
         anchored.block,
         anchored.height,
@@ -133,8 +133,8 @@ fn tell_anchor(anchored: &Anchored, tied: &Tied, chain: Option<u64>) {
         tied.told(anchored.height)
     );
     match chain {
-        Some(number) => println!("one history  it is anchor {number} of the chain that begins at the genesis outpoint"),
-        None => println!(
+        Some(number) => say!("one history  it is anchor {number} of the chain that begins at the genesis outpoint"),
+        None => say!(
             "not checked  whether {}, which it spends, is of the log's own chain of anchors (--genesis)",
             anchored.seal
         ),

@@ -61,16 +61,14 @@ pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
     prepare_journal(&options).await?;
     prepare_postgres(&options).await?;
     let progress = |table: &str, done, all| {
-        println!("{table}: {done} of {all}");
+        say!("{table}: {done} of {all}");
         crash.pass(&format!("copied {table}"));
     };
     let copied = copy(&journal, &beside, &options, progress, || retire(&files, &crash)).await?;
     crash.pass("after commit");
-    println!("{} facts are there, and verified on both sides", copied.facts);
-    println!(
-        "The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money."
-    );
-    println!(
+    say!("{} facts are there, and verified on both sides", copied.facts);
+    say!("The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money.");
+    say!(
         "Now name the database in [store] url of {}. Once the node runs, delete {}: what is erased from now on stays in it.",
         args.from.join(crate::config::FILE).display(),
         self::name(&files[1]).display()
