@@ -207,15 +207,21 @@ async fn one_liar_among_the_witnesses_stops_nothing() {
     assert!(matches!(refused, Err(TreeError::Rollback { theirs: 20, ours: 11, .. })), "{refused:?}");
 }
 
-/// One witness that is new, or was put back as well, knows of nothing: its word does not end the asking.
-#[tokio::test]
-async fn one_witness_that_knows_nothing_does_not_vouch_for_a_journal_that_was_put_back() {
+/// Three witnesses, two of which cosigned 20 facts, and a journal that was put back to 10 of them.
+async fn put_back() -> (Vec<Arc<SimWitness>>, Arc<MemoryStore>) {
     let known = witnesses(3);
     let store = Arc::new(MemoryStore::new());
     append(&store, 20).await;
     worker(&store, &known[..2], 2).run_once().await.unwrap();
     let older = Arc::new(MemoryStore::new());
     append(&older, 10).await;
+    (known, older)
+}
+
+/// One witness that is new, or was put back as well, knows of nothing: its word does not end the asking.
+#[tokio::test]
+async fn one_witness_that_knows_nothing_does_not_vouch_for_a_journal_that_was_put_back() {
+    let (known, older) = put_back().await;
     // All that it holds had been published before.
     assert_eq!(worker(&older, &[], 0).run_once().await, Ok(true));
     let mut worker = worker(&older, &known, 2);
@@ -231,12 +237,7 @@ async fn one_witness_that_knows_nothing_does_not_vouch_for_a_journal_that_was_pu
 /// A witness that never answers does not keep the others from being heard.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_is_told_though_a_witness_never_answers() {
-    let known = witnesses(3);
-    let store = Arc::new(MemoryStore::new());
-    append(&store, 20).await;
-    worker(&store, &known[..2], 2).run_once().await.unwrap();
-    let older = Arc::new(MemoryStore::new());
-    append(&older, 10).await;
+    let (known, older) = put_back().await;
     known[2].set_hanging(true);
     let mut worker = worker(&older, &known, 2);
     let begin = tokio::time::Instant::now();

@@ -33,11 +33,10 @@ fn node_key() -> NodeKey {
     NodeKey::try_new(&[8; 32]).unwrap()
 }
 
-/// A small life: tasks that are open, taken, cancelled, waiting for money and erased, all under a published checkpoint.
-pub async fn live<S: Whole>(store: &S) {
+/// A node on this store, and its rail.
+fn node<S: Whole>(store: &S) -> (App, Arc<SimRail>) {
     let clock = ManualClock::new(escrow::NOW);
     let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
-    rail.add_wallet("payee", 0);
     let journal = Arc::new(store.clone());
     let app = App::new(Parts {
         journal: Arc::clone(&journal) as _,
@@ -48,6 +47,13 @@ pub async fn live<S: Whole>(store: &S) {
         policy: Policy::default(),
     });
     app.connect(Arc::clone(&rail) as _, Arc::clone(&rail) as _);
+    (app, rail)
+}
+
+/// A small life: tasks that are open, taken, cancelled, waiting for money and erased, all under a published checkpoint.
+pub async fn live<S: Whole>(store: &S) {
+    let (app, rail) = node(store);
+    rail.add_wallet("payee", 0);
     app.refresh_tasks(store).await.unwrap();
     let id = |n| Id::from_parts(escrow::NOW.as_millis() + n, [9; 10]);
     for n in 0..5 {
@@ -119,18 +125,7 @@ pub async fn kept_checkpoints_are_compared<S: Whole>(store: &S, snapshot: Arc<dy
 pub async fn a_snapshot_stands_still<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) {
     assert_eq!(fsck(Arc::clone(&snapshot)).await, Ok(SOUND));
     let id = Id::from_parts(escrow::NOW.as_millis() + 77, [9; 10]);
-    let clock = ManualClock::new(escrow::NOW);
-    let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
-    let journal = Arc::new(store.clone());
-    let app = App::new(Parts {
-        journal: Arc::clone(&journal) as _,
-        log: Arc::clone(&journal) as _,
-        tasks: journal,
-        clock,
-        key: node_key(),
-        policy: Policy::default(),
-    });
-    app.connect(Arc::clone(&rail) as _, rail as _);
+    let (app, _) = node(store);
     let terms = escrow::terms(&[20_000]);
     app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
     let cancelled = Id::from_parts(escrow::NOW.as_millis() + 1, [9; 10]);
