@@ -206,7 +206,7 @@ impl App {
     ) -> Result<Answer, AppError> {
         let reader = self.invoices()?;
         let (State::Present(task), _) = self.load(id).await? else { return Err(Rejection::NotFound.into()) };
-        let tranches = task.terms.payouts.len();
+        let tranches = task.terms.payouts().count();
         if invoices.len() > tranches {
             return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches }.into());
         }
@@ -228,7 +228,7 @@ impl App {
         let mut updates = self.updates();
         let mut answer = self.ask(id, UserCommand::RequestFunding, request).await?;
         let ready = |view: &TaskView| {
-            view.state != "funding" || view.tranches.iter().all(|tranche| tranche.funding_invoice.is_some())
+            view.state != "funding" || view.tranches().all(|tranche| tranche.funding_invoice.is_some())
         };
         let wait = async {
             while !ready(&answer.view) {
@@ -360,7 +360,7 @@ fn begins(command: &UserCommand) -> bool {
     match command {
         UserCommand::CreateTask { .. } | UserCommand::AcceptTask { .. } | UserCommand::RequestFunding => true,
         UserCommand::SubmitWork { .. }
-        | UserCommand::ApproveWork
+        | UserCommand::ApproveWork { .. }
         | UserCommand::RejectWork { .. }
         | UserCommand::CancelTask => false,
     }

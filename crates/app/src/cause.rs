@@ -132,9 +132,9 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Create(_) => &[Event::CREATED],
         Action::Accept(_) => &[Event::ACCEPTED],
         Action::Fund => &[Event::FUNDING_REQUESTED],
-        Action::Submit(_) => &[Event::WORK_SUBMITTED],
-        Action::Approve => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
-        Action::Reject(_) => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
+        Action::Submit { .. } => &[Event::WORK_SUBMITTED],
+        Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        Action::Reject { .. } => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
         Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
         Action::Erase => &[],
     }
@@ -149,13 +149,22 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
             *worker == by && invoices.iter().map(|invoice| &invoice.bolt11).eq(texts)
         }
         (Action::Fund, Event::FundingRequested { .. }) => true,
-        (Action::Submit(asked), Event::WorkSubmitted { work_hash, .. }) => work_hash == asked,
-        (Action::Approve, Event::ReleaseBegun { reason }) => *reason == ReleaseReason::Approved,
-        (Action::Approve, Event::PayoutBegun { attempt, .. }) => *attempt == 1,
-        (Action::Reject(asked), Event::WorkRejected { reason_hash }) => reason_hash == asked,
-        (Action::Reject(_), Event::RefundBegun { reason }) => *reason == RefundReason::Rejected,
+        (Action::Submit { milestone, work_hash }, Event::WorkSubmitted { milestone: of, work_hash: made, .. }) => {
+            (milestone, work_hash) == (of, made)
+        }
+        (Action::Approve { milestone, tranches }, Event::ReleaseBegun { milestone: of, tranches: made, reason }) => {
+            let named = tranches.as_ref().is_none_or(|named| made.iter().all(|tranche| named.contains(tranche)));
+            named && milestone == of && *reason == ReleaseReason::Approved
+        }
+        (Action::Approve { .. }, Event::PayoutBegun { attempt, .. }) => *attempt == 1,
+        (Action::Reject { milestone, reason_hash }, Event::WorkRejected { milestone: of, reason_hash: made }) => {
+            (milestone, reason_hash) == (of, made)
+        }
+        (Action::Reject { milestone, .. }, Event::RefundBegun { milestone: of, reason }) => {
+            *of == Some(*milestone) && *reason == RefundReason::Rejected
+        }
         (Action::Cancel, Event::TaskCancelled { by: who }) => *who == by,
-        (Action::Cancel, Event::RefundBegun { reason }) => {
+        (Action::Cancel, Event::RefundBegun { reason, .. }) => {
             matches!(reason, RefundReason::CancelledByRequester | RefundReason::CancelledByWorker)
         }
         _ => false,

@@ -13,7 +13,7 @@ use crate::{
 
 /// The format of the read model's rows. Whoever changes what [`row`] makes, or [`TaskView`], counts it up: the rows are
 /// then made again at the next start.
-pub(crate) const ROWS_FORMAT: u32 = 1;
+pub(crate) const ROWS_FORMAT: u32 = 2;
 /// Payment hashes are reserved in this space: one hash belongs to one task for ever.
 pub(crate) const HASH_SPACE: &str = "payment_hash";
 
@@ -64,7 +64,7 @@ pub(crate) fn row(id: Id<Task>, version: u64, state: &State) -> Result<TaskRow, 
     Ok(TaskRow {
         id,
         version,
-        state: task.phase.name().into(),
+        state: task.state_name().into(),
         requester: task.requester,
         worker: task.phase.job().map(|job| job.worker),
         wake_at: wake.at,

@@ -100,12 +100,6 @@ impl App {
 fn has_ended(phase: &Phase) -> bool {
     match phase {
         Phase::Settled { .. } | Phase::Refunded { .. } | Phase::Cancelled { .. } | Phase::Expired { .. } => true,
-        Phase::Open
-        | Phase::Assigned { .. }
-        | Phase::Funding { .. }
-        | Phase::Held { .. }
-        | Phase::Submitted { .. }
-        | Phase::Releasing { .. }
-        | Phase::Refunding { .. } => false,
+        Phase::Open | Phase::Assigned { .. } | Phase::Funding { .. } | Phase::Active { .. } => false,
     }
 }

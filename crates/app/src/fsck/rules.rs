@@ -73,9 +73,9 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
             UserCommand::AcceptTask { invoices: texts.into_iter().map(read).collect::<Result<_, _>>()? }
         }
         (Action::Fund, _) => UserCommand::RequestFunding,
-        (Action::Submit(work_hash), _) => UserCommand::SubmitWork { work_hash },
-        (Action::Approve, _) => UserCommand::ApproveWork,
-        (Action::Reject(reason_hash), _) => UserCommand::RejectWork { reason_hash },
+        (Action::Submit { milestone, work_hash }, _) => UserCommand::SubmitWork { milestone, work_hash },
+        (Action::Approve { milestone, tranches }, _) => UserCommand::ApproveWork { milestone, tranches },
+        (Action::Reject { milestone, reason_hash }, _) => UserCommand::RejectWork { milestone, reason_hash },
         (Action::Cancel, _) => UserCommand::CancelTask,
         (Action::Create(_) | Action::Erase, _) => return Err(ANOTHER.into()),
     };

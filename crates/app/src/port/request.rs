@@ -1,5 +1,6 @@
 //! What signed requests ask for: an edge's to know, since it knows their language.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use tallystick_core::{Digest32, Id, SignedRequest};
 use tallystick_escrow::{Task, Terms};
 
@@ -13,7 +14,7 @@ pub struct Asked {
 }
 
 /// What can be asked of a task, in the words of whoever asks: without what the node adds by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Action {
     /// Post it on these terms.
     Create(Terms),
@@ -21,12 +22,27 @@ pub enum Action {
     Accept(Vec<String>),
     /// Make its funding invoices.
     Fund,
-    /// Hand in this work: its SHA-256.
-    Submit(Digest32),
-    /// Accept the work.
-    Approve,
-    /// Refuse the work for these reasons: their SHA-256.
-    Reject(Digest32),
+    /// Hand in a milestone's work.
+    Submit {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// SHA-256 of the work.
+        work_hash: Digest32,
+    },
+    /// Accept a milestone's work.
+    Approve {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// Which of its tranches, from 0; all that are undecided if there are none named.
+        tranches: Option<Vec<u32>>,
+    },
+    /// Refuse a milestone's work.
+    Reject {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// SHA-256 of the reasons.
+        reason_hash: Digest32,
+    },
     /// Step back.
     Cancel,
     /// Erase its contents; an operator's to ask.

@@ -75,7 +75,7 @@ const OTHER_WORD: &str = "is not proven: the node's word behind the fact is for 
 async fn a_request_stands_behind_no_fact_that_it_does_not_ask_for() {
     let cancelled = Event::TaskCancelled { by: requester() };
     let asked = |by, n, action| move |_| Authority::Request(asking(by, task(n), &action));
-    let other_work = Event::WorkSubmitted { work_hash: Digest32([1; 32]), review_until: escrow::NOW };
+    let other_work = Event::WorkSubmitted { milestone: 0, work_hash: Digest32([1; 32]), review_until: escrow::NOW };
     for (n, event, author, of, action) in [
         // To approve one task, behind the end of another; or of the same.
         (1, cancelled.clone(), requester(), 0, Action::Approve),
@@ -86,7 +86,13 @@ async fn a_request_stands_behind_no_fact_that_it_does_not_ask_for() {
         (1, cancelled.clone(), worker(), 1, Action::Cancel),
         (1, other_work, worker(), 1, Action::Submit(Digest32([2; 32]))),
         (0, Event::ReleaseBegun { reason: ReleaseReason::Silence }, requester(), 0, Action::Approve),
-        (0, Event::WorkRejected { reason_hash: Digest32([1; 32]) }, requester(), 0, Action::Reject(Digest32([2; 32]))),
+        (
+            0,
+            Event::WorkRejected { milestone: 0, reason_hash: Digest32([1; 32]) },
+            requester(),
+            0,
+            Action::Reject(Digest32([2; 32])),
+        ),
         (0, Event::TaskSettled, requester(), 0, Action::Approve),
     ] {
         let name = format!("{event:?} by {action:?}");

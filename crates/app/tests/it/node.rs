@@ -156,11 +156,11 @@ impl Node {
     }
 
     pub async fn approve(&self, id: Id<Task>) -> Result<Answer, AppError> {
-        self.ask(id, requester(), UserCommand::ApproveWork).await
+        self.ask(id, requester(), approve()).await
     }
 
     pub async fn reject(&self, id: Id<Task>) -> Result<Answer, AppError> {
-        self.ask(id, requester(), UserCommand::RejectWork { reason_hash: escrow::REASONS }).await
+        self.ask(id, requester(), UserCommand::RejectWork { milestone: 0, reason_hash: escrow::REASONS }).await
     }
 
     pub async fn view(&self, id: Id<Task>) -> TaskView {

@@ -46,7 +46,7 @@ fn one_of(answers: [&'static str; 2], first_wins: &'static str, second_wins: &'s
 }
 
 fn reject() -> UserCommand {
-    UserCommand::RejectWork { reason_hash: REASONS }
+    reject()
 }
 
 #[tokio::test]
@@ -80,14 +80,13 @@ async fn one_invoice_for_two_tasks_at_once() {
 
 #[tokio::test]
 async fn approval_meets_the_workers_withdrawal() {
-    let answers =
-        collide("submitted", (requester(), UserCommand::ApproveWork), (worker(), UserCommand::CancelTask)).await;
+    let answers = collide("submitted", (requester(), approve()), (worker(), UserCommand::CancelTask)).await;
     one_of(answers, "escrow.not_cancellable", "escrow.not_submitted");
 }
 
 #[tokio::test]
 async fn approval_meets_rejection() {
-    let answers = collide("submitted", (requester(), UserCommand::ApproveWork), (requester(), reject())).await;
+    let answers = collide("submitted", (requester(), approve()), (requester(), reject())).await;
     one_of(answers, "escrow.not_submitted", "escrow.not_submitted");
 }
 
@@ -113,8 +112,7 @@ async fn acceptance_meets_withdrawal() {
 
 #[tokio::test]
 async fn the_same_request_twice_at_once_has_one_effect() {
-    let answers =
-        collide("submitted", (requester(), UserCommand::ApproveWork), (requester(), UserCommand::ApproveWork)).await;
+    let answers = collide("submitted", (requester(), approve()), (requester(), approve())).await;
     one_of(answers, "already", "already");
 }
 
@@ -160,7 +158,7 @@ async fn everybody_does_everything_at_once() {
     let node = Arc::new(node);
     let mut jobs = tokio::task::JoinSet::new();
     for n in 0..6 {
-        for command in [UserCommand::ApproveWork, reject(), UserCommand::CancelTask, submit()] {
+        for command in [approve(), reject(), UserCommand::CancelTask, submit()] {
             for author in [requester(), worker()] {
                 let (node, command) = (Arc::clone(&node), command.clone());
                 jobs.spawn(async move { drop(node.ask(task(n), author, command).await) });

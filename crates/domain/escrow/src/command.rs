@@ -33,19 +33,29 @@ pub enum UserCommand {
     },
     /// Ask for the funding invoices.
     RequestFunding,
-    /// Hand in work.
+    /// Hand in a milestone's work.
     SubmitWork {
+        /// The milestone's position, from 0.
+        milestone: u32,
         /// SHA-256 of what was handed in.
         work_hash: Digest32,
     },
-    /// Accept the work: the worker is paid.
-    ApproveWork,
-    /// Refuse the work: the requester gets the money back.
+    /// Accept a milestone's work, or a part of it: the worker is paid.
+    ApproveWork {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// Which of its tranches, from 0; all that are undecided if there are none named.
+        tranches: Option<Vec<u32>>,
+    },
+    /// Refuse what is undecided of a milestone's work: the requester gets its money back.
     RejectWork {
+        /// The milestone's position, from 0.
+        milestone: u32,
         /// SHA-256 of the reasons, which the parties keep.
         reason_hash: Digest32,
     },
-    /// Step back from the task.
+    /// Step back from the task: what is held for work that was not handed in goes back, and for the worker, what is
+    /// undecided as well.
     CancelTask,
 }
 

@@ -16,7 +16,7 @@ pub struct TrancheInvoice {
     pub expires_at: Timestamp,
 }
 
-/// A fact about a task. `tranche` is its position, from 0.
+/// A fact about a task. `tranche` is its position among all of the task, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Event {
     /// A requester posted the task.
@@ -63,19 +63,22 @@ pub enum Event {
         claim_deadline: BlockHeight,
     },
     /// All money is locked: work can begin.
-    TaskHeld {
-        /// The last height at which a payout may begin.
-        decide_by: BlockHeight,
-    },
-    /// The worker handed in work.
+    TaskHeld,
+    /// The worker handed in a milestone's work.
     WorkSubmitted {
+        /// The milestone's position, from 0.
+        milestone: u32,
         /// SHA-256 of the work.
         work_hash: Digest32,
         /// Until when the requester may look at it.
         review_until: Timestamp,
     },
-    /// The worker is to be paid.
+    /// The worker is to be paid these tranches of a milestone.
     ReleaseBegun {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// The tranches by their positions in the milestone, from 0, in order.
+        tranches: Vec<u32>,
         /// Why.
         reason: ReleaseReason,
     },
@@ -111,8 +114,10 @@ pub enum Event {
         /// How much.
         amount: Msat,
     },
-    /// Everything held that is not paid out is to be given back.
+    /// What is held and undecided is to be given back.
     RefundBegun {
+        /// Of this milestone; of all of them if there is none.
+        milestone: Option<u32>,
         /// Why.
         reason: RefundReason,
     },
@@ -142,8 +147,10 @@ pub enum Event {
     },
     /// Time ran out, or no funding invoice could be made, before any money was locked.
     TaskExpired,
-    /// The requester refused the work.
+    /// The requester refused what was still undecided of a milestone's work.
     WorkRejected {
+        /// The milestone's position, from 0.
+        milestone: u32,
         /// SHA-256 of the reasons, which the parties keep.
         reason_hash: Digest32,
     },
@@ -211,7 +218,7 @@ impl Event {
             Self::FundingRequested { .. } => Self::FUNDING_REQUESTED,
             Self::HoldInvoiceMade { .. } => Self::HOLD_INVOICE_MADE,
             Self::HoldLocked { .. } => Self::HOLD_LOCKED,
-            Self::TaskHeld { .. } => Self::TASK_HELD,
+            Self::TaskHeld => Self::TASK_HELD,
             Self::WorkSubmitted { .. } => Self::WORK_SUBMITTED,
             Self::ReleaseBegun { .. } => Self::RELEASE_BEGUN,
             Self::PayoutBegun { .. } => Self::PAYOUT_BEGUN,

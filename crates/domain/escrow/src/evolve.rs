@@ -1,6 +1,11 @@
 //! Applying facts. Total: a fact that does not fit leaves the task as it is.
 
-use crate::{Event, Job, Phase, RefundReason, ReleaseReason, State, Task, Tranche, TrancheInvoice, TrancheState};
+use tallystick_core::Sat;
+
+use crate::{
+    Event, Job, Milestone, Phase, RefundReason, ReleaseReason, Stage, State, Task, Tranche, TrancheInvoice,
+    TrancheState, Verdict,
+};
 
 pub(crate) fn evolve(state: State, event: &Event) -> State {
     match (state, event) {
@@ -28,38 +33,45 @@ pub(crate) fn evolve(state: State, event: &Event) -> State {
     }
 }
 
-/// The facts that move the whole task.
+/// The facts that move the whole task, or a milestone of it.
 fn next_phase(task: &Task, event: &Event) -> Phase {
     let phase = task.phase.clone();
     match (event, phase) {
         (Event::TaskAccepted { worker, invoices }, Phase::Open) => {
-            let tranches = tranches(task, invoices);
-            Phase::Assigned { job: Job { worker: *worker, tranches, work_hash: None, reason_hash: None } }
+            let milestones = vec![Milestone::default(); task.terms.milestones.len()];
+            Phase::Assigned { job: Job { worker: *worker, tranches: tranches(task, invoices), milestones } }
         }
         (Event::FundingRequested { until }, Phase::Assigned { job }) => Phase::Funding { job, until: *until },
-        (Event::TaskHeld { decide_by }, Phase::Funding { job, .. }) => Phase::Held { job, decide_by: *decide_by },
-        (Event::WorkSubmitted { work_hash, review_until }, Phase::Held { mut job, decide_by }) => {
-            job.work_hash = Some(*work_hash);
-            Phase::Submitted { job, decide_by, review_until: *review_until }
+        (Event::TaskHeld, Phase::Funding { job, .. }) => Phase::Active { job },
+        (Event::WorkSubmitted { milestone, work_hash, review_until }, Phase::Active { mut job }) => {
+            if let Some(part) = milestone_of(&mut job, *milestone) {
+                part.stage = Stage::Submitted { review_until: *review_until };
+                part.work_hash = Some(*work_hash);
+            }
+            Phase::Active { job }
         }
-        (Event::WorkRejected { reason_hash }, Phase::Submitted { mut job, decide_by, review_until }) => {
-            job.reason_hash = Some(*reason_hash);
-            Phase::Submitted { job, decide_by, review_until }
+        (Event::WorkRejected { milestone, reason_hash }, Phase::Active { mut job }) => {
+            if let Some(part) = milestone_of(&mut job, *milestone) {
+                part.reason_hash = Some(*reason_hash);
+            }
+            Phase::Active { job }
         }
-        (Event::ReleaseBegun { reason }, Phase::Submitted { job, decide_by, .. }) => {
-            Phase::Releasing { job, decide_by, reason: *reason }
+        (Event::ReleaseBegun { milestone, tranches, reason }, Phase::Active { mut job }) => {
+            let own = (0..).zip(&mut job.tranches).filter(|(at, _)| task.terms.tranches_of(*milestone).contains(at));
+            for (at, (_, part)) in (0..).zip(own) {
+                if tranches.contains(&at) && part.state.is_held() {
+                    part.verdict = Some(Verdict::Release(*reason));
+                }
+            }
+            Phase::Active { job }
         }
-        (
-            Event::RefundBegun { reason },
-            Phase::Funding { job, .. } | Phase::Held { job, .. } | Phase::Submitted { job, .. },
-        ) => refunding(job, *reason),
+        (Event::RefundBegun { milestone, reason }, Phase::Funding { job, .. } | Phase::Active { job }) => {
+            let own = milestone.map(|milestone| task.terms.tranches_of(milestone));
+            refunding(job, *reason, |tranche| own.as_ref().is_none_or(|own| own.contains(&tranche)))
+        }
         (Event::HoldSpent { .. }, phase) => spent(phase),
-        (Event::TaskSettled, Phase::Releasing { job, reason, .. }) => Phase::Settled { job, reason },
-        (Event::TaskSettled, Phase::Refunding { job, .. }) => Phase::Settled { job, reason: ReleaseReason::HoldSpent },
-        (Event::TaskRefunded, Phase::Refunding { job, reason }) => Phase::Refunded { job, reason },
-        (Event::TaskRefunded, Phase::Releasing { job, .. }) => {
-            Phase::Refunded { job, reason: RefundReason::PayoutFailed }
-        }
+        (Event::TaskSettled, Phase::Active { job }) => Phase::Settled { job },
+        (Event::TaskRefunded, Phase::Active { job }) => Phase::Refunded { job },
         (Event::TaskCancelled { by }, phase @ (Phase::Open | Phase::Assigned { .. } | Phase::Funding { .. })) => {
             Phase::Cancelled { job: phase.job().cloned(), by: *by }
         }
@@ -70,33 +82,42 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
     }
 }
 
-/// Everything that is held goes back.
-fn refunding(mut job: Job, reason: RefundReason) -> Phase {
-    job.tranches.iter_mut().for_each(give_back);
-    Phase::Refunding { job, reason }
+fn milestone_of(job: &mut Job, milestone: u32) -> Option<&mut Milestone> {
+    job.milestones.get_mut(usize::try_from(milestone).ok()?)
+}
+
+/// Everything of these tranches that is undecided goes back.
+fn refunding(mut job: Job, reason: RefundReason, of: impl Fn(u32) -> bool) -> Phase {
+    for (tranche, part) in (0..).zip(&mut job.tranches) {
+        if of(tranche) && matches!(part.state, TrancheState::Held { .. } | TrancheState::Unfunded) {
+            give_back(part, reason);
+        }
+    }
+    Phase::Active { job }
 }
 
 /// Where a task goes of which a hold was spent that it knew nothing of: what else it holds goes back, and then it ends.
 fn spent(phase: Phase) -> Phase {
     match phase {
-        Phase::Open | Phase::Releasing { .. } | Phase::Refunding { .. } | Phase::Settled { .. } => phase,
+        Phase::Open | Phase::Settled { .. } => phase,
         other => match other.job() {
-            Some(job) => refunding(job.clone(), RefundReason::HoldSpent),
+            Some(job) => refunding(job.clone(), RefundReason::HoldSpent, |_| true),
             None => other,
         },
     }
 }
 
 fn tranches(task: &Task, invoices: &[TrancheInvoice]) -> Vec<Tranche> {
-    let part = |(invoice, payout): (&TrancheInvoice, &tallystick_core::Sat)| Tranche {
-        payout: *payout,
-        fee: task.policy.fee(*payout),
+    let part = |(invoice, payout): (&TrancheInvoice, Sat)| Tranche {
+        payout,
+        fee: task.policy.fee(payout),
         hash: invoice.hash,
         payout_invoice: invoice.bolt11.clone(),
         funding_invoice: None,
         state: TrancheState::Unfunded,
+        verdict: None,
     };
-    invoices.iter().zip(&task.terms.payouts).map(part).collect()
+    invoices.iter().zip(task.terms.payouts()).map(part).collect()
 }
 
 /// The facts that move one tranche.
@@ -114,8 +135,12 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
             });
         }
         Event::PayoutBegun { tranche, attempt, .. } => set(phase, *tranche, |state| match state {
-            TrancheState::Held { .. } => TrancheState::Paying { attempt: *attempt, covered: true },
-            TrancheState::Paying { covered, .. } => TrancheState::Paying { attempt: *attempt, covered },
+            TrancheState::Held { claim_deadline } => {
+                TrancheState::Paying { attempt: *attempt, covered: true, claim_deadline }
+            }
+            TrancheState::Paying { covered, claim_deadline, .. } => {
+                TrancheState::Paying { attempt: *attempt, covered, claim_deadline }
+            }
             other => other,
         }),
         Event::PayoutPaid { tranche, fee } => set(phase, *tranche, |state| match state {
@@ -129,29 +154,29 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
         }),
         Event::TrancheRefundBegun { tranche } => {
             if let Some(part) = part(phase, *tranche) {
-                give_back(part);
+                give_back(part, RefundReason::PayoutFailed);
             }
         }
         Event::HoldReturned { tranche } => set(phase, *tranche, |state| match state {
             TrancheState::Returning => TrancheState::Returned,
             other => other,
         }),
-        Event::HoldSpent { tranche, fee } => set(phase, *tranche, |state| match state {
-            TrancheState::Unfunded
-            | TrancheState::Held { .. }
-            | TrancheState::Paying { .. }
-            | TrancheState::Returning
-            | TrancheState::Returned => TrancheState::Spent { fee: *fee },
-            other => other,
-        }),
+        Event::HoldSpent { tranche, fee } => {
+            if let Some(part) = part(phase, *tranche).filter(|part| !part.state.is_paid()) {
+                part.state = TrancheState::Spent { fee: *fee };
+                part.verdict = Some(Verdict::Release(ReleaseReason::HoldSpent));
+            }
+        }
         Event::HoldLost { tranche } => {
             let in_funding = matches!(phase, Phase::Funding { .. });
-            set(phase, *tranche, |state| lost(state, in_funding));
+            if let Some(part) = part(phase, *tranche) {
+                lost(part, in_funding);
+            }
         }
         Event::TaskCreated { .. }
         | Event::TaskAccepted { .. }
         | Event::FundingRequested { .. }
-        | Event::TaskHeld { .. }
+        | Event::TaskHeld
         | Event::WorkSubmitted { .. }
         | Event::WorkRejected { .. }
         | Event::ReleaseBegun { .. }
@@ -165,23 +190,30 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
 }
 
 /// What is left of a tranche whose hold is gone.
-fn lost(state: TrancheState, in_funding: bool) -> TrancheState {
-    match state {
+fn lost(part: &mut Tranche, in_funding: bool) {
+    part.state = match part.state {
         TrancheState::Held { .. } if in_funding => TrancheState::Unfunded,
-        TrancheState::Held { .. } | TrancheState::Returning => TrancheState::Returned,
-        TrancheState::Paying { attempt, .. } => TrancheState::Paying { attempt, covered: false },
+        TrancheState::Held { .. } => {
+            part.verdict = Some(Verdict::Refund(RefundReason::HoldLost));
+            TrancheState::Returned
+        }
+        TrancheState::Returning => TrancheState::Returned,
+        TrancheState::Paying { attempt, claim_deadline, .. } => {
+            TrancheState::Paying { attempt, covered: false, claim_deadline }
+        }
         TrancheState::Paid { fee } => TrancheState::Uncovered { fee },
         other => other,
-    }
+    };
 }
 
 /// What a tranche becomes when its hold is to be given back: there may be nothing to give.
-fn give_back(part: &mut Tranche) {
+fn give_back(part: &mut Tranche, reason: RefundReason) {
     part.state = match part.state {
         TrancheState::Held { .. } | TrancheState::Paying { covered: true, .. } => TrancheState::Returning,
         TrancheState::Unfunded | TrancheState::Paying { covered: false, .. } => TrancheState::Returned,
-        other => other,
+        _ => return,
     };
+    part.verdict = Some(Verdict::Refund(reason));
 }
 
 fn part(phase: &mut Phase, tranche: u32) -> Option<&mut Tranche> {

@@ -42,7 +42,7 @@ impl InvoiceFacts {
             return Err(Rejection::InvoiceExpired { expires_at: self.expires_at });
         }
         let life = plan::invoice_life(&task.policy, task.hold_blocks);
-        let needed = plan::invoice_needed(task.terms.work_deadline, task.terms.review_window, life, now);
+        let needed = plan::invoice_needed(task.terms.last_deadline(), task.terms.review_window, life, now);
         if self.expires_at < needed {
             return Err(Rejection::InvoiceExpiresSoon { expires_at: self.expires_at, needed });
         }

@@ -1,29 +1,34 @@
 //! The rules of escrow: a [`Task`], its tranches, and the blocks that they may take.
 //!
-//! A requester posts a task, a worker accepts it with one Lightning invoice per tranche, the requester locks the
-//! money in hold invoices on the worker's own payment hashes, and the money goes to the worker or back.
+//! A requester posts a task of one or more milestones, a worker accepts it with one Lightning invoice per tranche, the
+//! requester locks all of the money in hold invoices on the worker's own payment hashes, and each tranche goes to the
+//! worker or back.
 //!
 //! ```text
-//!            accept        request funding       all locked        submit
-//!   open ───────────▶ assigned ───────────▶ funding ─────────▶ held ─────────▶ submitted ─┐
-//!    │ │                │  │                 │  │  │            │                  │  │   │ (disputed: between
-//!    │ └─ cancel ───────┼──┴── cancel ───────┼──┘  │            │ cancel, work     │  │   │  submitted and its two
-//!    │        ▼         │                    │     │ some       │ deadline, blocks │  │   │  ends; not built yet)
-//!    │    cancelled     │                    │     │ locked     │ run out, lost    │  │   │
-//!    │                  │                    │     ▼            ▼                  │  │   │
-//!    └─ work deadline ──┴── work deadline ───┘    refunding ◀───┴──── reject, ─────┘  │   │
-//!             ▼            none locked in time      │    ▲        silence            │   │
-//!          expired                                  ▼    │                    approve,│   │
-//!                                               refunded │ no payout worked   silence │   │
-//!                                                        └───── releasing ◀──────────┘◀──┘
-//!                                                                   │ every payout paid and claimed
-//!                                                                   ▼
-//!                                                                settled
+//!            accept        request funding       all locked          every tranche at its end
+//!   open ───────────▶ assigned ───────────▶ funding ─────────▶ active ─────────────────────▶ settled
+//!    │ │                │  │                 │  │  │              ▲  └─ nothing was paid ────▶ refunded
+//!    │ └─ cancel ───────┼──┴── cancel ───────┼──┘  │              │
+//!    │        ▼         │                    │     └─ some locked, but not all in time, or cancel:
+//!    │    cancelled     │                    │        what was locked goes back
+//!    └─ work deadline ──┴── work deadline ───┘ none locked in time
+//!             ▼
+//!          expired
+//! ```
+//!
+//! While it is active, each milestone stands by itself, and each of its tranches comes to its own end:
+//!
+//! ```text
+//!             submit                  approve, all or some; silence
+//!   working ───────────▶ submitted ─────────────────────────────────▶ its tranches are paid out
+//!      │                     │
+//!      └─ work deadline, ────┴─ reject, silence, blocks run out ─────▶ its tranches go back
+//!         cancel, lost hold     (a tranche that was decided on stays so)
 //! ```
 //!
 //! A tranche that cannot be paid out is given back alone; a task with at least one tranche paid ends as settled. If the
-//! rail turns out to have paid a tranche by itself (a journal older than the rail's store), all others go back, and the
-//! task ends as settled, wherever it stood.
+//! rail turns out to have paid a tranche by itself (a journal older than the rail's store), all that is undecided goes
+//! back, and the task ends as settled, wherever it stood.
 //!
 //! # Invariants
 //! * Pure: no clock, no randomness, no IO, no floats. Time, height and ids are passed in.
@@ -58,7 +63,9 @@ pub use event::{Event, TrancheInvoice};
 pub use invoice::InvoiceFacts;
 pub use policy::{DUST_LIMIT, Policy, PolicyError};
 pub use rejection::Rejection;
-pub use state::{Job, PayFailure, Phase, RefundReason, ReleaseReason, State, Task, Tranche, TrancheState};
-pub use terms::{OnSilence, Terms, TermsError};
-pub use view::{TaskView, TrancheView};
+pub use state::{
+    Job, Milestone, PayFailure, Phase, RefundReason, ReleaseReason, Stage, State, Task, Tranche, TrancheState, Verdict,
+};
+pub use terms::{MilestoneTerms, OnSilence, Terms, TermsError};
+pub use view::{MilestoneView, TaskView, TrancheView};
 pub use wake::Wake;

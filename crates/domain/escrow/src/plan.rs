@@ -15,7 +15,7 @@
 
 use tallystick_core::{BlockHeight, Blocks, Duration, Timestamp};
 
-use crate::{Job, OnSilence, Policy, Rejection, Terms, TrancheState};
+use crate::{OnSilence, Policy, Rejection, Terms, Tranche, TrancheState};
 
 /// LDK fails a held HTLC back this many blocks before it expires (`HTLC_FAIL_BACK_BUFFER`): its claim deadline.
 pub const FAIL_BACK_BLOCKS: Blocks = Blocks(39);
@@ -56,7 +56,7 @@ pub fn review_blocks(review_window: Duration) -> Blocks {
 /// [`Rejection::HoldTooShort`] if the terms ask for fewer than work and review may take, [`Rejection::HoldTooLong`]
 /// if the hold would need a larger final CLTV delta than the policy allows. Both carry the numbers.
 pub fn hold_blocks(terms: &Terms, policy: &Policy, now: Timestamp) -> Result<Blocks, Rejection> {
-    let span = now.until(terms.work_deadline.after(terms.review_window));
+    let span = now.until(terms.last_deadline().after(terms.review_window));
     let needed = blocks_of(span).plus(SILENCE_LEAD);
     let blocks = terms.hold_blocks.unwrap_or(needed);
     if blocks < needed {
@@ -79,9 +79,12 @@ pub fn decide_by(policy: &Policy, claim_deadline: BlockHeight) -> BlockHeight {
     claim_deadline.before(policy.payout_reserve())
 }
 
-/// The last height at which payouts covered by the holds locked so far may begin.
-pub(crate) fn earliest_decide_by(policy: &Policy, job: &Job) -> Option<BlockHeight> {
-    let deadlines = job.tranches.iter().filter_map(|part| match part.state {
+/// The last height at which the payouts of all tranches may begin that are held now.
+pub(crate) fn earliest_decide_by<'a>(
+    policy: &Policy,
+    tranches: impl IntoIterator<Item = &'a Tranche>,
+) -> Option<BlockHeight> {
+    let deadlines = tranches.into_iter().filter_map(|part| match part.state {
         TrancheState::Held { claim_deadline } => Some(claim_deadline),
         _ => None,
     });

@@ -71,6 +71,31 @@ pub enum Rejection {
         /// The task's state.
         state: &'static str,
     },
+    /// The task has no such milestone.
+    #[error("the task has {count} milestones, counted from 0: there is no {milestone}")]
+    NoMilestone {
+        /// The one that was named.
+        milestone: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// The milestone has no such tranche, or it was named twice.
+    #[error("the milestone has {count} tranches, counted from 0: name each once, and not {tranche}")]
+    NoTranche {
+        /// The one that was named.
+        tranche: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// No tranche is named.
+    #[error("name at least one tranche, or none at all for all that are undecided")]
+    NothingToApprove,
+    /// A tranche was decided before, the other way or by something else.
+    #[error("tranche {tranche} of the milestone is decided already")]
+    TrancheDecided {
+        /// Its position in the milestone, from 0.
+        tranche: u32,
+    },
     /// The task cannot be cancelled any more.
     #[error("the task is {state}: it can no longer be cancelled")]
     NotCancellable {
@@ -201,6 +226,10 @@ impl Coded for Rejection {
             Self::NotAssigned { .. } => "escrow.not_assigned",
             Self::NotHeld { .. } => "escrow.not_held",
             Self::NotSubmitted { .. } => "escrow.not_submitted",
+            Self::NoMilestone { .. } => "escrow.no_milestone",
+            Self::NoTranche { .. } => "escrow.no_tranche",
+            Self::NothingToApprove => "escrow.nothing_to_approve",
+            Self::TrancheDecided { .. } => "escrow.tranche_decided",
             Self::NotCancellable { .. } => "escrow.not_cancellable",
             Self::Ended { .. } => "escrow.ended",
             Self::WorkAlreadySubmitted => "escrow.work_already_submitted",

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use tallystick_core::{AmountError, BlockHeight, Blocks, Digest32, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp};
 
-use crate::{Policy, Terms};
+use crate::{Policy, Terms, plan};
 
 /// A task's stream: nothing yet, or a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,51 +51,20 @@ pub enum Phase {
         /// Until when.
         until: Timestamp,
     },
-    /// The money is locked, the worker works.
-    Held {
+    /// Money is locked, or on its way to worker or requester: each milestone stands where its own [`Stage`] says.
+    Active {
         /// Worker and tranches.
         job: Job,
-        /// The last height at which a payout may begin.
-        decide_by: BlockHeight,
     },
-    /// The requester looks at the work.
-    Submitted {
-        /// Worker and tranches.
-        job: Job,
-        /// The last height at which a payout may begin.
-        decide_by: BlockHeight,
-        /// Until when the requester may decide.
-        review_until: Timestamp,
-    },
-    /// The worker is being paid.
-    Releasing {
-        /// Worker and tranches.
-        job: Job,
-        /// The last height at which a payout may begin.
-        decide_by: BlockHeight,
-        /// Why.
-        reason: ReleaseReason,
-    },
-    /// The money is being given back.
-    Refunding {
-        /// Worker and tranches.
-        job: Job,
-        /// Why.
-        reason: RefundReason,
-    },
-    /// The worker was paid. The end.
+    /// The worker was paid, at least a part. The end.
     Settled {
         /// Worker and tranches.
         job: Job,
-        /// Why.
-        reason: ReleaseReason,
     },
-    /// The requester has the money back. The end.
+    /// The requester has all of the money back. The end.
     Refunded {
         /// Worker and tranches.
         job: Job,
-        /// Why.
-        reason: RefundReason,
     },
     /// One side stepped back before any money was locked. The end.
     Cancelled {
@@ -116,12 +85,34 @@ pub enum Phase {
 pub struct Job {
     /// Who works.
     pub worker: NostrKey,
-    /// One for each payout of the terms, in order.
+    /// One for each payout of the terms, in order, through all milestones.
     pub tranches: Vec<Tranche>,
+    /// One for each milestone of the terms, in order.
+    pub milestones: Vec<Milestone>,
+}
+
+/// Where a milestone's work stands. What is locked for it, and what is left to decide, its tranches tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Milestone {
+    /// Where it stands.
+    pub stage: Stage,
     /// SHA-256 of the work, once it was handed in.
     pub work_hash: Option<Digest32>,
     /// SHA-256 of the reasons for which it was refused, if it was.
     pub reason_hash: Option<Digest32>,
+}
+
+/// Where the work of a milestone stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// The worker works.
+    #[default]
+    Working,
+    /// The requester looks at it.
+    Submitted {
+        /// Until when the requester may decide.
+        review_until: Timestamp,
+    },
 }
 
 /// A part of the payout, with a hash of its own.
@@ -139,6 +130,17 @@ pub struct Tranche {
     pub funding_invoice: Option<String>,
     /// Where it stands.
     pub state: TrancheState,
+    /// What was last decided on it, if anything was.
+    pub verdict: Option<Verdict>,
+}
+
+/// What was decided on a tranche, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The worker gets it.
+    Release(ReleaseReason),
+    /// The requester gets it back.
+    Refund(RefundReason),
 }
 
 /// Where a tranche stands.
@@ -157,6 +159,8 @@ pub enum TrancheState {
         attempt: u32,
         /// Whether the payer's money is still locked.
         covered: bool,
+        /// The height before which it must be claimed.
+        claim_deadline: BlockHeight,
     },
     /// The worker was paid; the claim on the payer's money is under way.
     Paid {
@@ -248,6 +252,11 @@ impl Tranche {
 }
 
 impl TrancheState {
+    /// Whether the payer's money is locked, and nothing decided.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+
     /// Whether nothing more can happen.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Claimed { .. } | Self::Uncovered { .. } | Self::Returned | Self::Spent { .. })
@@ -259,17 +268,74 @@ impl TrancheState {
     }
 }
 
+impl Task {
+    /// Where the task stands, as the API shows it. While money is locked or moves, it is the most urgent that any
+    /// milestone says.
+    pub fn state_name(&self) -> &'static str {
+        match &self.phase {
+            Phase::Active { job } => {
+                let names: Vec<_> = (0..).zip(&job.milestones).map(|(at, _)| self.milestone_name(job, at)).collect();
+                let urgent =
+                    ["submitted", "held", "releasing", "refunding"].into_iter().find(|name| names.contains(name));
+                urgent.unwrap_or_else(|| self.phase.name())
+            }
+            phase => phase.name(),
+        }
+    }
+
+    /// Where a milestone stands, as the API shows it.
+    pub fn milestone_name(&self, job: &Job, milestone: u32) -> &'static str {
+        let parts = || self.tranches_of(job, milestone).map(|(_, part)| part.state);
+        if parts().any(TrancheState::is_held) {
+            return if self.stage(job, milestone) == Some(Stage::Working) { "held" } else { "submitted" };
+        }
+        if parts().all(TrancheState::is_final) {
+            return if parts().any(TrancheState::is_paid) { "settled" } else { "refunded" };
+        }
+        let is_returning = parts().any(|state| state == TrancheState::Returning);
+        match parts().any(|state| matches!(state, TrancheState::Paying { .. } | TrancheState::Paid { .. })) {
+            true => "releasing",
+            false if is_returning => "refunding",
+            false => "unfunded",
+        }
+    }
+
+    /// What decided the task: a verdict for the worker if there is one, else the last.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let verdicts = || self.phase.job().into_iter().flat_map(|job| &job.tranches).filter_map(|part| part.verdict);
+        verdicts().find(|verdict| matches!(verdict, Verdict::Release(_))).or_else(|| verdicts().last())
+    }
+
+    /// Where the work of a milestone stands.
+    pub fn stage(&self, job: &Job, milestone: u32) -> Option<Stage> {
+        usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at)).map(|part| part.stage)
+    }
+
+    /// The milestone that a tranche belongs to.
+    pub fn milestone_at(&self, tranche: u32) -> Option<u32> {
+        (0..).zip(&self.terms.milestones).map(|(at, _)| at).find(|at| self.terms.tranches_of(*at).contains(&tranche))
+    }
+
+    /// A milestone's tranches, with their positions among all of the task.
+    pub fn tranches_of<'a>(&self, job: &'a Job, milestone: u32) -> impl Iterator<Item = (u32, &'a Tranche)> + use<'a> {
+        let own = self.terms.tranches_of(milestone);
+        (0..).zip(&job.tranches).filter(move |(tranche, _)| own.contains(tranche))
+    }
+
+    /// The last height at which a payout of a milestone's undecided tranches may begin; nothing if none is undecided.
+    pub fn decide_by(&self, job: &Job, milestone: u32) -> Option<BlockHeight> {
+        plan::earliest_decide_by(&self.policy, self.tranches_of(job, milestone).map(|(_, part)| part))
+    }
+}
+
 impl Phase {
-    /// The phase's name, as the API shows it.
+    /// The phase's name.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Assigned { .. } => "assigned",
             Self::Funding { .. } => "funding",
-            Self::Held { .. } => "held",
-            Self::Submitted { .. } => "submitted",
-            Self::Releasing { .. } => "releasing",
-            Self::Refunding { .. } => "refunding",
+            Self::Active { .. } => "active",
             Self::Settled { .. } => "settled",
             Self::Refunded { .. } => "refunded",
             Self::Cancelled { .. } => "cancelled",
@@ -284,12 +350,9 @@ impl Phase {
             Self::Cancelled { job, .. } | Self::Expired { job } => job.as_ref(),
             Self::Assigned { job }
             | Self::Funding { job, .. }
-            | Self::Held { job, .. }
-            | Self::Submitted { job, .. }
-            | Self::Releasing { job, .. }
-            | Self::Refunding { job, .. }
-            | Self::Settled { job, .. }
-            | Self::Refunded { job, .. } => Some(job),
+            | Self::Active { job }
+            | Self::Settled { job }
+            | Self::Refunded { job } => Some(job),
         }
     }
 
@@ -300,12 +363,9 @@ impl Phase {
             Self::Cancelled { job, .. } | Self::Expired { job } => job.as_mut(),
             Self::Assigned { job }
             | Self::Funding { job, .. }
-            | Self::Held { job, .. }
-            | Self::Submitted { job, .. }
-            | Self::Releasing { job, .. }
-            | Self::Refunding { job, .. }
-            | Self::Settled { job, .. }
-            | Self::Refunded { job, .. } => Some(job),
+            | Self::Active { job }
+            | Self::Settled { job }
+            | Self::Refunded { job } => Some(job),
         }
     }
 

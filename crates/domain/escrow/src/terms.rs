@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use tallystick_core::{Blocks, Code, Coded, Digest32, Duration, Sat, Timestamp};
 
 use crate::Policy;
@@ -28,11 +29,9 @@ pub struct Terms {
     pub title: String,
     /// SHA-256 of the full description, which the parties keep.
     pub description_hash: Digest32,
-    /// What the worker gets, tranche by tranche.
-    pub payouts: Vec<Sat>,
-    /// Until when work must be submitted.
-    pub work_deadline: Timestamp,
-    /// How long the requester may look at it.
+    /// The parts of the work, each with a deadline and money of its own, in the order of their deadlines.
+    pub milestones: Vec<MilestoneTerms>,
+    /// How long the requester may look at the work of a milestone.
     pub review_window: Duration,
     /// What happens when the requester says nothing in that time.
     pub on_silence: OnSilence,
@@ -40,15 +39,28 @@ pub struct Terms {
     pub hold_blocks: Option<Blocks>,
 }
 
+/// A part of the work, as the requester wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MilestoneTerms {
+    /// What it is about, in one line.
+    pub title: String,
+    /// What the worker gets, tranche by tranche.
+    pub payouts: Vec<Sat>,
+    /// Until when its work must be submitted.
+    pub work_deadline: Timestamp,
+}
+
 /// Why terms are refused. Each carries the limit that was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TermsError {
-    /// The title is empty, too long, or has control characters.
-    #[error("the title must have 1 to {TITLE_BYTES_MAX} bytes and no control characters")]
+    /// A title is empty, too long, or has control characters.
+    #[error(
+        "the titles of a task and of its milestones must have 1 to {TITLE_BYTES_MAX} bytes and no control characters"
+    )]
     Title,
-    /// No tranche, or too many.
-    #[error("a task has 1 to {limit} tranches, not {count}")]
+    /// A milestone without a tranche, or too many tranches in all.
+    #[error("a task has 1 tranche for each milestone at least and {limit} in all at most, not {count}")]
     Tranches {
         /// How many were asked for.
         count: usize,
@@ -64,6 +76,14 @@ pub enum TermsError {
         min: Sat,
         /// The largest.
         max: Sat,
+    },
+    /// A milestone is due before the one before it.
+    #[error("milestone {milestone} is due at {deadline}, before the one before it; put them in order")]
+    DeadlineOrder {
+        /// Which, from 1.
+        milestone: usize,
+        /// Its deadline.
+        deadline: Timestamp,
     },
     /// The work deadline is not in the future.
     #[error("the work deadline ({deadline}) must be later than now ({now})")]
@@ -91,6 +111,7 @@ impl Coded for TermsError {
             Self::Title => Code("terms.title"),
             Self::Tranches { .. } => Code("terms.tranches"),
             Self::Payout { .. } => Code("terms.payout"),
+            Self::DeadlineOrder { .. } => Code("terms.deadline_order"),
             Self::DeadlinePast { .. } => Code("terms.deadline_past"),
             Self::ReviewWindow { .. } => Code("terms.review_window"),
         }
@@ -103,25 +124,68 @@ impl Terms {
     /// # Errors
     /// [`TermsError`] names the first term that does not fit, and the limit.
     pub fn check(&self, policy: &Policy, now: Timestamp) -> Result<(), TermsError> {
-        let title_fits = !self.title.trim().is_empty() && self.title.len() <= TITLE_BYTES_MAX;
-        if !title_fits || self.title.chars().any(char::is_control) {
+        if !std::iter::once(&self.title).chain(self.milestones.iter().map(|part| &part.title)).all(|title| fits(title))
+        {
             return Err(TermsError::Title);
         }
-        let count = self.payouts.len();
-        if count == 0 || u32::try_from(count).map_or(true, |count| count > policy.tranches_max) {
+        let count = self.payouts().count();
+        let is_empty = self.milestones.is_empty() || self.milestones.iter().any(|part| part.payouts.is_empty());
+        if is_empty || u32::try_from(count).map_or(true, |count| count > policy.tranches_max) {
             return Err(TermsError::Tranches { count, limit: policy.tranches_max });
         }
         let (min, max) = (policy.payout_min, policy.payout_max);
-        if let Some(&payout) = self.payouts.iter().find(|payout| !(min..=max).contains(payout)) {
+        if let Some(payout) = self.payouts().find(|payout| !(min..=max).contains(payout)) {
             return Err(TermsError::Payout { payout, min, max });
         }
-        if self.work_deadline <= now {
-            return Err(TermsError::DeadlinePast { deadline: self.work_deadline, now });
-        }
+        self.check_deadlines(now)?;
         let (min, max) = (REVIEW_WINDOW_MIN, policy.review_window_max);
         if !(min..=max).contains(&self.review_window) {
             return Err(TermsError::ReviewWindow { window: self.review_window, min, max });
         }
         Ok(())
     }
+
+    fn check_deadlines(&self, now: Timestamp) -> Result<(), TermsError> {
+        let mut before = now;
+        for (milestone, part) in (1..).zip(&self.milestones) {
+            let deadline = part.work_deadline;
+            if deadline <= now {
+                return Err(TermsError::DeadlinePast { deadline, now });
+            }
+            if deadline < before {
+                return Err(TermsError::DeadlineOrder { milestone, deadline });
+            }
+            before = deadline;
+        }
+        Ok(())
+    }
+
+    /// What the worker gets, tranche by tranche, through all milestones.
+    pub fn payouts(&self) -> impl Iterator<Item = Sat> {
+        self.milestones.iter().flat_map(|part| part.payouts.iter().copied())
+    }
+
+    /// The positions of a milestone's tranches among all of the task. Empty for a milestone that there is not.
+    pub fn tranches_of(&self, milestone: u32) -> Range<u32> {
+        let position = usize::try_from(milestone).unwrap_or(usize::MAX);
+        let count = |parts: &[MilestoneTerms]| parts.iter().map(|part| part.payouts.len()).sum::<usize>();
+        let before = count(self.milestones.get(..position).unwrap_or(&self.milestones));
+        let own = self.milestones.get(position).map_or(0, |part| part.payouts.len());
+        let at = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        at(before)..at(before + own)
+    }
+
+    /// The deadline of the first milestone: from then on nobody begins the task.
+    pub fn first_deadline(&self) -> Timestamp {
+        self.milestones.first().map_or(Timestamp::from_millis(0), |part| part.work_deadline)
+    }
+
+    /// The deadline of the last milestone.
+    pub fn last_deadline(&self) -> Timestamp {
+        self.milestones.last().map_or(Timestamp::from_millis(0), |part| part.work_deadline)
+    }
+}
+
+fn fits(title: &str) -> bool {
+    !title.trim().is_empty() && title.len() <= TITLE_BYTES_MAX && !title.chars().any(char::is_control)
 }

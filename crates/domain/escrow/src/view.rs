@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, NostrKey, PaymentHash, Sat, Timestamp};
 
-use crate::{OnSilence, Phase, Task, Tranche, TrancheState, plan};
+use crate::{
+    MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Stage, Task, Tranche, TrancheState, Verdict, plan,
+};
 
 /// Everything that a party of a task may see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,18 +26,10 @@ pub struct TaskView {
     pub worker: Option<NostrKey>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Until when work must be submitted.
-    pub work_deadline: Timestamp,
-    /// How long the requester may look at it.
+    /// How long the requester may look at the work of a milestone.
     pub review_window: Duration,
-    /// Until when the requester may decide, once work is submitted.
-    pub review_until: Option<Timestamp>,
     /// What happens when the requester says nothing.
     pub on_silence: OnSilence,
-    /// SHA-256 of the work, once it was handed in.
-    pub work_hash: Option<Digest32>,
-    /// SHA-256 of the reasons for which it was rejected, if it was.
-    pub reason_hash: Option<Digest32>,
     /// For how long a worker's invoice must still be payable when it is handed in: see [`TaskView::invoice_needed`].
     pub invoice_life: Duration,
     /// For how many blocks the hold is usable.
@@ -44,9 +38,28 @@ pub struct TaskView {
     pub final_cltv_delta: Blocks,
     /// Until when the funding invoices can be paid.
     pub fund_until: Option<Timestamp>,
+    /// The parts of the work.
+    pub milestones: Vec<MilestoneView>,
+}
+
+/// A milestone as queries show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MilestoneView {
+    /// Its title.
+    pub title: String,
+    /// The state's name, such as `submitted`; `planned` while the money is not locked.
+    pub state: String,
+    /// Until when its work must be submitted.
+    pub work_deadline: Timestamp,
+    /// SHA-256 of the work, once it was handed in.
+    pub work_hash: Option<Digest32>,
+    /// SHA-256 of the reasons for which it was rejected, if it was.
+    pub reason_hash: Option<Digest32>,
+    /// Until when the requester may decide, once work is submitted.
+    pub review_until: Option<Timestamp>,
     /// The last height at which work can be handed in.
     pub submit_by: Option<BlockHeight>,
-    /// The last height at which a payout may begin. What is undecided then ends by the terms.
+    /// The last height at which the payout of what is undecided may begin. It then ends by the terms.
     pub decide_by: Option<BlockHeight>,
     /// The parts of the payout. Before a worker is there: as the terms name them.
     pub tranches: Vec<TrancheView>,
@@ -61,6 +74,8 @@ pub struct TrancheView {
     pub fee: Sat,
     /// The state's name, such as `held`.
     pub state: String,
+    /// Why it is being, or was, paid out or given back: such as `approved` or `work_deadline`.
+    pub reason: Option<String>,
     /// The worker's payment hash.
     pub hash: Option<PaymentHash>,
     /// The worker's invoice.
@@ -77,54 +92,75 @@ pub struct TrancheView {
 
 impl From<&Task> for TaskView {
     fn from(task: &Task) -> Self {
-        let job = task.phase.job();
-        let mut view = Self {
+        let fund_until = match &task.phase {
+            Phase::Funding { until, .. } => Some(*until),
+            _ => None,
+        };
+        Self {
             id: task.id,
-            state: task.phase.name().to_owned(),
-            reason: reason(&task.phase),
+            state: task.state_name().to_owned(),
+            reason: task.verdict().map(reason),
             title: task.terms.title.clone(),
             description_hash: task.terms.description_hash,
             requester: task.requester,
-            worker: job.map(|job| job.worker),
+            worker: task.phase.job().map(|job| job.worker),
             created_at: task.created_at,
-            work_deadline: task.terms.work_deadline,
             review_window: task.terms.review_window,
-            review_until: None,
             on_silence: task.terms.on_silence,
-            work_hash: job.and_then(|job| job.work_hash),
-            reason_hash: job.and_then(|job| job.reason_hash),
             invoice_life: plan::invoice_life(&task.policy, task.hold_blocks),
             hold_blocks: task.hold_blocks,
             final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
-            fund_until: None,
-            submit_by: None,
-            decide_by: None,
-            tranches: match job {
-                Some(job) => job.tranches.iter().map(TrancheView::from).collect(),
-                None => task.terms.payouts.iter().map(|payout| TrancheView::planned(task, *payout)).collect(),
-            },
-        };
-        match &task.phase {
-            Phase::Funding { until, .. } => view.fund_until = Some(*until),
-            Phase::Held { decide_by, .. } => {
-                view.decide_by = Some(*decide_by);
-                view.submit_by = Some(plan::submit_by(&task.terms, *decide_by));
-            }
-            Phase::Submitted { decide_by, review_until, .. } => {
-                view.decide_by = Some(*decide_by);
-                view.review_until = Some(*review_until);
-            }
-            Phase::Releasing { decide_by, .. } => view.decide_by = Some(*decide_by),
-            _ => {}
+            fund_until,
+            milestones: (0..).zip(&task.terms.milestones).map(|part| MilestoneView::new(task, part)).collect(),
         }
-        view
     }
 }
 
 impl TaskView {
     /// Until when a worker's invoice must be payable that is handed in now.
     pub fn invoice_needed(&self, now: Timestamp) -> Timestamp {
-        plan::invoice_needed(self.work_deadline, self.review_window, self.invoice_life, now)
+        let last = self.milestones.last().map_or(now, |part| part.work_deadline);
+        plan::invoice_needed(last, self.review_window, self.invoice_life, now)
+    }
+
+    /// The tranches of all milestones, in order.
+    pub fn tranches(&self) -> impl Iterator<Item = &TrancheView> {
+        self.milestones.iter().flat_map(|part| &part.tranches)
+    }
+}
+
+impl MilestoneView {
+    fn new(task: &Task, (milestone, terms): (u32, &MilestoneTerms)) -> Self {
+        let mut view = Self {
+            title: terms.title.clone(),
+            state: "planned".to_owned(),
+            work_deadline: terms.work_deadline,
+            work_hash: None,
+            reason_hash: None,
+            review_until: None,
+            submit_by: None,
+            decide_by: None,
+            tranches: terms.payouts.iter().map(|payout| TrancheView::planned(task, *payout)).collect(),
+        };
+        let Some(job) = task.phase.job() else { return view };
+        view.tranches = task.tranches_of(job, milestone).map(|(_, part)| part.into()).collect();
+        if let Phase::Active { .. } | Phase::Settled { .. } | Phase::Refunded { .. } = task.phase {
+            view.state = task.milestone_name(job, milestone).to_owned();
+        }
+        let part = usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at));
+        view.work_hash = part.and_then(|part| part.work_hash);
+        view.reason_hash = part.and_then(|part| part.reason_hash);
+        if let Phase::Active { .. } = task.phase {
+            view.decide_by = task.decide_by(job, milestone);
+            match (view.decide_by, part.map(|part| part.stage)) {
+                (Some(decide_by), Some(Stage::Working)) => {
+                    view.submit_by = Some(plan::submit_by(&task.terms, decide_by))
+                }
+                (Some(_), Some(Stage::Submitted { review_until })) => view.review_until = Some(review_until),
+                _ => {}
+            }
+        }
+        view
     }
 }
 
@@ -134,6 +170,7 @@ impl TrancheView {
             payout,
             fee: task.policy.fee(payout),
             state: "planned".to_owned(),
+            reason: None,
             hash: None,
             payout_invoice: None,
             funding_invoice: None,
@@ -149,7 +186,7 @@ impl From<&Tranche> for TrancheView {
         let (state, claim_deadline, attempts, fee) = match part.state {
             TrancheState::Unfunded => ("unfunded", None, 0, None),
             TrancheState::Held { claim_deadline } => ("held", Some(claim_deadline), 0, None),
-            TrancheState::Paying { attempt, .. } => ("paying", None, attempt, None),
+            TrancheState::Paying { attempt, claim_deadline, .. } => ("paying", Some(claim_deadline), attempt, None),
             TrancheState::Paid { fee } => ("paid", None, 0, Some(fee)),
             TrancheState::Claimed { fee } => ("claimed", None, 0, Some(fee)),
             TrancheState::Uncovered { fee } => ("uncovered", None, 0, Some(fee)),
@@ -161,6 +198,7 @@ impl From<&Tranche> for TrancheView {
             payout: part.payout,
             fee: part.fee,
             state: state.to_owned(),
+            reason: part.verdict.map(reason),
             hash: Some(part.hash),
             payout_invoice: Some(part.payout_invoice.clone()),
             funding_invoice: part.funding_invoice.clone(),
@@ -171,15 +209,14 @@ impl From<&Tranche> for TrancheView {
     }
 }
 
-fn reason(phase: &Phase) -> Option<String> {
-    use crate::{RefundReason, ReleaseReason};
-    let name = match phase {
-        Phase::Releasing { reason, .. } | Phase::Settled { reason, .. } => match reason {
+fn reason(verdict: Verdict) -> String {
+    let name = match verdict {
+        Verdict::Release(reason) => match reason {
             ReleaseReason::Approved => "approved",
             ReleaseReason::Silence => "silence",
             ReleaseReason::HoldSpent => "hold_spent",
         },
-        Phase::Refunding { reason, .. } | Phase::Refunded { reason, .. } => match reason {
+        Verdict::Refund(reason) => match reason {
             RefundReason::Rejected => "rejected",
             RefundReason::CancelledByRequester => "cancelled_by_requester",
             RefundReason::CancelledByWorker => "cancelled_by_worker",
@@ -191,7 +228,6 @@ fn reason(phase: &Phase) -> Option<String> {
             RefundReason::HoldLost => "hold_lost",
             RefundReason::HoldSpent => "hold_spent",
         },
-        _ => return None,
     };
-    Some(name.to_owned())
+    name.to_owned()
 }

@@ -2,7 +2,7 @@
 
 use tallystick_core::{BlockHeight, Timestamp};
 
-use crate::{Phase, State, plan};
+use crate::{Job, Phase, Stage, State, Task, plan};
 
 /// The next time and height at which [`crate::NodeCommand::Wake`] changes something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,25 +13,59 @@ pub struct Wake {
     pub height: Option<BlockHeight>,
 }
 
+impl Wake {
+    /// Whichever of the two comes first.
+    fn earlier(self, other: Self) -> Self {
+        Self { at: earliest(self.at, other.at), height: earliest(self.height, other.height) }
+    }
+
+    /// Whether it is time.
+    pub(crate) fn is_due(self, now: Timestamp, height: BlockHeight) -> bool {
+        self.at.is_some_and(|at| now >= at) || self.height.is_some_and(|at| height >= at)
+    }
+}
+
+fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl State {
     /// When to wake this task. Once a wake-up is due, giving it always changes the task, so none is due for ever.
     pub fn wake(&self) -> Wake {
         let Self::Present(task) = self else { return Wake::default() };
         match &task.phase {
-            Phase::Open | Phase::Assigned { .. } => Wake { at: Some(task.terms.work_deadline), height: None },
+            Phase::Open | Phase::Assigned { .. } => Wake { at: Some(task.terms.first_deadline()), height: None },
             Phase::Funding { job, until } => {
-                Wake { at: Some(*until), height: plan::earliest_decide_by(&task.policy, job) }
+                Wake { at: Some(*until), height: plan::earliest_decide_by(&task.policy, &job.tranches) }
             }
-            Phase::Held { decide_by, .. } => Wake { at: Some(task.terms.work_deadline), height: Some(*decide_by) },
-            Phase::Submitted { decide_by, review_until, .. } => {
-                Wake { at: Some(*review_until), height: Some(plan::silence_at(task.terms.on_silence, *decide_by)) }
+            Phase::Active { job } => {
+                let milestones = (0..).zip(&job.milestones);
+                milestones
+                    .fold(Wake::default(), |wake, (milestone, _)| wake.earlier(task.milestone_wake(job, milestone)))
             }
-            Phase::Releasing { .. }
-            | Phase::Refunding { .. }
-            | Phase::Settled { .. }
-            | Phase::Refunded { .. }
-            | Phase::Cancelled { .. }
-            | Phase::Expired { .. } => Wake::default(),
+            Phase::Settled { .. } | Phase::Refunded { .. } | Phase::Cancelled { .. } | Phase::Expired { .. } => {
+                Wake::default()
+            }
+        }
+    }
+}
+
+impl Task {
+    /// When a milestone wants to be asked again: never, once nothing of it is undecided.
+    pub(crate) fn milestone_wake(&self, job: &Job, milestone: u32) -> Wake {
+        let position = usize::try_from(milestone).unwrap_or(usize::MAX);
+        let (Some(part), Some(terms)) = (job.milestones.get(position), self.terms.milestones.get(position)) else {
+            return Wake::default();
+        };
+        let Some(decide_by) = self.decide_by(job, milestone) else { return Wake::default() };
+        match part.stage {
+            Stage::Working => Wake { at: Some(terms.work_deadline), height: Some(decide_by) },
+            Stage::Submitted { review_until } => {
+                Wake { at: Some(review_until), height: Some(plan::silence_at(self.terms.on_silence, decide_by)) }
+            }
         }
     }
 }

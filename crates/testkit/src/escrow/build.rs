@@ -3,7 +3,7 @@
 use tallystick_core::{
     BlockHeight, Blocks, Digest32, Duration, Id, Msat, NodeKey, NostrKey, PaymentHash, Sat, Timestamp,
 };
-use tallystick_escrow::{InvoiceFacts, OnSilence, Policy, Task, Terms};
+use tallystick_escrow::{InvoiceFacts, MilestoneTerms, OnSilence, Policy, Task, Terms};
 
 /// The time at which everything begins.
 pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -74,11 +74,26 @@ pub fn terms(payouts: &[u64]) -> Terms {
     Terms {
         title: "Paint the fence".into(),
         description_hash: Digest32([0xdd; 32]),
-        payouts: payouts.iter().map(|payout| sat(*payout)).collect(),
-        work_deadline: DEADLINE,
+        milestones: vec![milestone(payouts, DEADLINE)],
         review_window: REVIEW,
         on_silence: OnSilence::Release,
         hold_blocks: None,
+    }
+}
+
+/// The same terms with the only milestone due then.
+#[must_use]
+pub fn due(work_deadline: Timestamp, terms: Terms) -> Terms {
+    let milestones = terms.milestones.into_iter().map(|part| MilestoneTerms { work_deadline, ..part }).collect();
+    Terms { milestones, ..terms }
+}
+
+/// A milestone with these payouts in satoshi, due then.
+pub fn milestone(payouts: &[u64], work_deadline: Timestamp) -> MilestoneTerms {
+    MilestoneTerms {
+        title: "The north side".into(),
+        payouts: payouts.iter().map(|payout| sat(*payout)).collect(),
+        work_deadline,
     }
 }
 

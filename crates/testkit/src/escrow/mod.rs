@@ -21,7 +21,9 @@ pub use build::*;
 pub use stages::*;
 
 use tallystick_core::{BlockHeight, Ctx, Decider, Decision, Duration, NostrKey, Timestamp};
-use tallystick_escrow::{Command, Effect, Escrow, Event, NodeCommand, Phase, Rejection, State, Task, UserCommand};
+use tallystick_escrow::{
+    Command, Effect, Escrow, Event, NodeCommand, Phase, Rejection, ReleaseReason, State, Task, UserCommand,
+};
 
 /// What a task's rules answer.
 pub type Answer = Result<Decision<Event, Effect>, Rejection>;
@@ -156,7 +158,7 @@ impl Given {
     /// The phase's name; `absent` without a task.
     pub fn phase_name(&self) -> &'static str {
         match &self.state {
-            State::Present(task) => task.phase.name(),
+            State::Present(task) => task.state_name(),
             State::Absent => "absent",
         }
     }
@@ -190,6 +192,27 @@ impl When {
     /// On any other answer.
     pub fn then_events(self, events: &[Event]) -> Given {
         self.then(events, &[])
+    }
+
+    /// These tranches, by their positions among all of the task, are to be paid out, each once and at once.
+    ///
+    /// # Panics
+    /// On any other answer.
+    pub fn then_events_and_payouts(self, tranches: &[u32], reason: ReleaseReason) -> Given {
+        let Ok(Decision::Accept { events, effects }) = &self.answer else {
+            panic!("{} when {}: {:?}", self.asked, self.given.phase_name(), self.answer)
+        };
+        assert!(matches!(&events[0], Event::ReleaseBegun { reason: why, .. } if *why == reason), "{events:?}");
+        let begun = events[1..].iter().map(|event| match event {
+            Event::PayoutBegun { tranche, attempt: 1, .. } => *tranche,
+            other => panic!("{other:?} is no payout"),
+        });
+        assert_eq!(begun.collect::<Vec<_>>(), tranches, "{}", self.asked);
+        assert!(effects.iter().all(|effect| matches!(effect, Effect::Pay { .. })) && effects.len() == tranches.len());
+        let (events, effects) = (events.clone(), effects.clone());
+        let mut given = self.given.events(events);
+        given.effects.extend(effects);
+        given
     }
 
     /// Success that changes nothing.

@@ -1,7 +1,9 @@
 //! A task in each of its phases, brought there by the commands that a real one goes through.
 
 use tallystick_core::{BlockHeight, Digest32, Msat};
-use tallystick_escrow::{NodeCommand, OnSilence, PayFailure, Terms, UserCommand, payout_id, plan};
+use tallystick_escrow::{
+    Event, NodeCommand, OnSilence, PayFailure, RefundReason, ReleaseReason, Terms, UserCommand, payout_id, plan,
+};
 
 use super::{
     DEADLINE, Given, HEIGHT, HOLD_BLOCKS, WORK, hash, hold_of, invoices, policy, requester, task_id, terms, worker,
@@ -27,9 +29,34 @@ pub fn accept(payouts: &[u64]) -> UserCommand {
     UserCommand::AcceptTask { invoices: invoices(payouts) }
 }
 
-/// Hand in [`WORK`].
+/// Hand in [`WORK`] for the first milestone.
 pub fn submit() -> UserCommand {
-    UserCommand::SubmitWork { work_hash: WORK }
+    submit_for(0)
+}
+
+/// Hand in [`WORK`] for a milestone.
+pub fn submit_for(milestone: u32) -> UserCommand {
+    UserCommand::SubmitWork { milestone, work_hash: WORK }
+}
+
+/// Approve all of the first milestone.
+pub fn approve() -> UserCommand {
+    UserCommand::ApproveWork { milestone: 0, tranches: None }
+}
+
+/// Approve some tranches of a milestone.
+pub fn approve_some(milestone: u32, tranches: &[u32]) -> UserCommand {
+    UserCommand::ApproveWork { milestone, tranches: Some(tranches.to_vec()) }
+}
+
+/// Reject the first milestone for [`REASONS`](super::REASONS).
+pub fn reject() -> UserCommand {
+    reject_for(0)
+}
+
+/// Reject a milestone for [`REASONS`](super::REASONS).
+pub fn reject_for(milestone: u32) -> UserCommand {
+    UserCommand::RejectWork { milestone, reason_hash: super::REASONS }
 }
 
 /// A tranche's payer locked the right amount for long enough.
@@ -88,6 +115,21 @@ pub fn lost(tranche: u8) -> NodeCommand {
     NodeCommand::RecordHoldLost { hash: hash(tranche) }
 }
 
+/// All of the first milestone is to be paid out, which has so many tranches.
+pub fn release_begun(tranches: u32, reason: ReleaseReason) -> Event {
+    Event::ReleaseBegun { milestone: 0, tranches: (0..tranches).collect(), reason }
+}
+
+/// What is undecided of the first milestone goes back.
+pub fn refund_begun(reason: RefundReason) -> Event {
+    Event::RefundBegun { milestone: Some(0), reason }
+}
+
+/// Everything that is undecided goes back.
+pub fn refund_of_all(reason: RefundReason) -> Event {
+    Event::RefundBegun { milestone: None, reason }
+}
+
 /// Posted.
 pub fn open(payouts: &[u64]) -> Given {
     open_with(terms(payouts))
@@ -99,7 +141,7 @@ pub fn open_with(terms: Terms) -> Given {
 }
 
 fn accepted(given: Given) -> Given {
-    let payouts: Vec<u64> = given.task().terms.payouts.iter().map(|payout| payout.get()).collect();
+    let payouts: Vec<u64> = given.task().terms.payouts().map(|payout| payout.get()).collect();
     given.done(worker(), accept(&payouts))
 }
 
@@ -116,7 +158,7 @@ pub fn funding(payouts: &[u64]) -> Given {
 /// The funding invoices of a task with these terms can be paid.
 pub fn funding_with(terms: Terms) -> Given {
     let given = accepted(open_with(terms)).done(requester(), UserCommand::RequestFunding);
-    let tranches = 0..u8::try_from(given.task().terms.payouts.len()).unwrap_or(u8::MAX);
+    let tranches = 0..u8::try_from(given.task().terms.payouts().count()).unwrap_or(u8::MAX);
     tranches.fold(given, |given, tranche| given.reported(invoice_made(tranche)))
 }
 
@@ -127,7 +169,7 @@ pub fn held(payouts: &[u64]) -> Given {
 
 /// The money of a task with these terms is locked.
 pub fn held_with(terms: Terms) -> Given {
-    let payouts = terms.payouts.clone();
+    let payouts: Vec<_> = terms.payouts().collect();
     let given = funding_with(terms);
     (0..).zip(payouts).fold(given, |given, (tranche, payout)| given.reported(locked(tranche, payout.get())))
 }
@@ -144,12 +186,12 @@ pub fn submitted_with(payouts: &[u64], on_silence: OnSilence) -> Given {
 
 /// Approved: the payouts are under way.
 pub fn releasing(payouts: &[u64]) -> Given {
-    submitted(payouts).done(requester(), UserCommand::ApproveWork)
+    submitted(payouts).done(requester(), approve())
 }
 
 /// Rejected: the holds are on their way back.
 pub fn refunding(payouts: &[u64]) -> Given {
-    submitted(payouts).done(requester(), UserCommand::RejectWork { reason_hash: super::REASONS })
+    submitted(payouts).done(requester(), reject())
 }
 
 /// Every tranche paid and claimed.

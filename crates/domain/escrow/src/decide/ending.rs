@@ -5,7 +5,9 @@ use tallystick_core::{BlockHeight, Ctx, Duration, Timestamp};
 use super::Decision;
 use crate::{
     Effect, Event, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState,
-    effect, evolve::evolve, plan::PAYOUT_PAUSE_MAX,
+    effect,
+    evolve::evolve,
+    plan::{self, PAYOUT_PAUSE_MAX},
 };
 
 /// Attempts of a payout that come soon after each other: a payee who comes back in a few minutes is paid at once.
@@ -15,42 +17,55 @@ const QUICK_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Attempts after which a payee that refuses, or a failure that nobody can name, is not tried any more.
 const REFUSED_ATTEMPTS_MAX: u32 = 20;
 
-/// Pays out every held tranche, unless too few blocks are left.
+/// Pays out held tranches of a milestone, by their positions among all of the task, unless too few blocks are left for any of them.
 pub(super) fn release(
     task: &Task,
-    decide_by: BlockHeight,
+    milestone: u32,
+    tranches: &[u32],
     reason: ReleaseReason,
     ctx: &Ctx,
 ) -> Result<Decision, Rejection> {
-    if ctx.height > decide_by {
-        return Err(Rejection::TooFewBlocks { height: ctx.height, last: decide_by });
-    }
-    let mut events = vec![Event::ReleaseBegun { reason }];
+    let first = task.terms.tranches_of(milestone).start;
+    let own = tranches.iter().map(|tranche| tranche.saturating_sub(first)).collect();
+    let mut events = vec![Event::ReleaseBegun { milestone, tranches: own, reason }];
     let mut effects = Vec::new();
-    for (tranche, part) in positions(task) {
-        if let TrancheState::Held { .. } = part.state {
+    for (tranche, part) in positions(task).filter(|(tranche, _)| tranches.contains(tranche)) {
+        if let TrancheState::Held { claim_deadline } = part.state {
+            let begin_by = plan::decide_by(&task.policy, claim_deadline);
+            if ctx.height > begin_by {
+                return Err(Rejection::TooFewBlocks { height: ctx.height, last: begin_by });
+            }
             let not_before = ctx.now;
             events.push(Event::PayoutBegun { tranche, attempt: 1, not_before });
-            effects.push(pay(task, tranche, part, Attempt { number: 1, not_before, begin_by: decide_by }));
+            effects.push(pay(task, tranche, part, Attempt { number: 1, not_before, begin_by }));
         }
     }
     Ok(Decision::Accept { events, effects })
 }
 
-/// Gives back every held tranche.
-pub(super) fn refund(task: &Task, reason: RefundReason) -> Decision {
-    conclude(task, vec![Event::RefundBegun { reason }], give_back_held(task, None))
+/// Gives back what is held and undecided of a milestone, or of all of them.
+pub(super) fn refund(task: &Task, milestone: Option<u32>, reason: RefundReason) -> Decision {
+    conclude(task, vec![Event::RefundBegun { milestone, reason }], give_back_held(task, milestone, None))
 }
 
-/// The same, for which this fact is the reason.
-pub(super) fn refund_after(task: &Task, fact: Event, reason: RefundReason) -> Decision {
-    conclude(task, vec![fact, Event::RefundBegun { reason }], give_back_held(task, None))
+/// Gives back what is held and undecided of several milestones.
+pub(super) fn refund_some(task: &Task, milestones: &[u32], reason: RefundReason) -> Decision {
+    let events = milestones.iter().map(|milestone| Event::RefundBegun { milestone: Some(*milestone), reason });
+    let effects = milestones.iter().flat_map(|milestone| give_back_held(task, Some(*milestone), None));
+    conclude(task, events.collect(), effects.collect())
 }
 
-/// Asks the rail to give back every held tranche but this one.
-pub(super) fn give_back_held(task: &Task, but: Option<u32>) -> Vec<Effect> {
+/// The same as [`refund`], for which this fact is the reason.
+pub(super) fn refund_after(task: &Task, fact: Event, milestone: Option<u32>, reason: RefundReason) -> Decision {
+    conclude(task, vec![fact, Event::RefundBegun { milestone, reason }], give_back_held(task, milestone, None))
+}
+
+/// Asks the rail to give back every held tranche of a milestone, or of all of them, but this one.
+pub(super) fn give_back_held(task: &Task, milestone: Option<u32>, but: Option<u32>) -> Vec<Effect> {
+    let own = milestone.map(|milestone| task.terms.tranches_of(milestone));
     positions(task)
-        .filter(|(tranche, part)| Some(*tranche) != but && matches!(part.state, TrancheState::Held { .. }))
+        .filter(|(tranche, _)| own.as_ref().is_none_or(|own| own.contains(tranche)))
+        .filter(|(tranche, part)| Some(*tranche) != but && part.state.is_held())
         .map(|(_, part)| Effect::CancelHold { hash: part.hash })
         .collect()
 }
@@ -63,15 +78,15 @@ pub(super) fn retry_or_return(
     reason: PayFailure,
     ctx: &Ctx,
 ) -> Decision {
-    let (Phase::Releasing { decide_by, .. }, TrancheState::Paying { attempt, covered }) = (&task.phase, part.state)
-    else {
+    let TrancheState::Paying { attempt, covered, claim_deadline } = part.state else {
         return Decision::AlreadyApplied;
     };
-    if may_try_again(reason, attempt) && covered && ctx.height <= *decide_by {
+    let begin_by = plan::decide_by(&task.policy, claim_deadline);
+    if may_try_again(reason, attempt) && covered && ctx.height <= begin_by {
         let number = attempt.saturating_add(1);
         let not_before = ctx.now.after(pause_after(attempt));
         let again = Event::PayoutBegun { tranche, attempt: number, not_before };
-        let effect = pay(task, tranche, part, Attempt { number, not_before, begin_by: *decide_by });
+        let effect = pay(task, tranche, part, Attempt { number, not_before, begin_by });
         return Decision::Accept { events: vec![failed, again], effects: vec![effect] };
     }
     let effects = if covered { vec![Effect::CancelHold { hash: part.hash }] } else { Vec::new() };
@@ -82,7 +97,7 @@ pub(super) fn retry_or_return(
 pub(super) fn conclude(task: &Task, mut events: Vec<Event>, effects: Vec<Effect>) -> Decision {
     let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
     if let State::Present(after) = after
-        && let Phase::Releasing { job, .. } | Phase::Refunding { job, .. } = &after.phase
+        && let Phase::Active { job } = &after.phase
         && job.tranches.iter().all(|part| part.state.is_final())
     {
         let paid = job.tranches.iter().any(|part| part.state.is_paid());

@@ -7,8 +7,8 @@ use super::{
     ending::{self, conclude, positions},
 };
 use crate::{
-    Effect, Event, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, Task, Tranche,
-    TrancheState, effect, plan,
+    Effect, Event, Job, Milestone, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection, ReleaseReason,
+    Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
 };
 
 pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
@@ -54,8 +54,8 @@ fn invoice_refused(task: &Task, (_, part): Found<'_>) -> Decision {
 
 /// Gives back what was locked so far; nothing may be.
 fn give_up_funding(task: &Task, reason: RefundReason) -> Decision {
-    let any_held = positions(task).any(|(_, part)| matches!(part.state, TrancheState::Held { .. }));
-    if any_held { ending::refund(task, reason) } else { Decision::event(Event::TaskExpired) }
+    let any_held = positions(task).any(|(_, part)| part.state.is_held());
+    if any_held { ending::refund(task, None, reason) } else { Decision::event(Event::TaskExpired) }
 }
 
 fn hold_locked(
@@ -77,14 +77,8 @@ fn hold_locked(
         return Err(Rejection::HoldUnfit { amount, needed, claim_deadline, deadline_min });
     }
     let mut events = vec![Event::HoldLocked { tranche, amount, claim_deadline }];
-    // The others' deadlines: any of them still unfunded keeps the task in funding.
-    let others = positions(task).filter(|(other, _)| *other != tranche).map(|(_, part)| match part.state {
-        TrancheState::Held { claim_deadline } => Some(claim_deadline),
-        _ => None,
-    });
-    if let Some(deadlines) = others.chain([Some(claim_deadline)]).collect::<Option<Vec<_>>>() {
-        let earliest = deadlines.into_iter().min().unwrap_or(claim_deadline);
-        events.push(Event::TaskHeld { decide_by: plan::decide_by(&task.policy, earliest) });
+    if positions(task).all(|(other, part)| other == tranche || part.state.is_held()) {
+        events.push(Event::TaskHeld);
     }
     Ok(Decision::Accept { events, effects: Vec::new() })
 }
@@ -92,10 +86,15 @@ fn hold_locked(
 fn hold_lost(task: &Task, (tranche, part): Found<'_>) -> Decision {
     let lost = Event::HoldLost { tranche };
     match (&task.phase, part.state) {
-        (Phase::Held { .. } | Phase::Submitted { .. }, TrancheState::Held { .. }) => {
-            let events = vec![lost, Event::RefundBegun { reason: RefundReason::HoldLost }];
-            conclude(task, events, ending::give_back_held(task, Some(tranche)))
-        }
+        // Nobody works on for a part of the money. What was handed in is decided on with what is left of it.
+        (Phase::Active { job }, TrancheState::Held { .. }) => match task.milestone_at(tranche) {
+            Some(milestone) if task.stage(job, milestone) == Some(Stage::Working) => {
+                let events =
+                    vec![lost, Event::RefundBegun { milestone: Some(milestone), reason: RefundReason::HoldLost }];
+                conclude(task, events, ending::give_back_held(task, Some(milestone), Some(tranche)))
+            }
+            _ => conclude(task, vec![lost], Vec::new()),
+        },
         (
             _,
             TrancheState::Held { .. }
@@ -130,7 +129,7 @@ fn hold_spent(task: &Task, (tranche, part): Found<'_>, fee: Option<Msat>) -> Dec
     if part.state.is_paid() {
         return Decision::AlreadyApplied;
     }
-    conclude(task, vec![Event::HoldSpent { tranche, fee }], ending::give_back_held(task, Some(tranche)))
+    conclude(task, vec![Event::HoldSpent { tranche, fee }], ending::give_back_held(task, None, Some(tranche)))
 }
 
 fn payout_paid(task: &Task, (tranche, part): Found<'_>, fee: Msat) -> Result<Decision, Rejection> {
@@ -156,32 +155,59 @@ fn payout_failed(task: &Task, found: Found<'_>, (id, reason): (Digest32, PayFail
 }
 
 fn wake(task: &Task, ctx: &Ctx) -> Decision {
-    let terms = &task.terms;
     match &task.phase {
-        Phase::Open | Phase::Assigned { .. } if ctx.now >= terms.work_deadline => Decision::event(Event::TaskExpired),
+        Phase::Open | Phase::Assigned { .. } if ctx.now >= task.terms.first_deadline() => {
+            Decision::event(Event::TaskExpired)
+        }
         Phase::Funding { until, .. } if ctx.now >= *until => give_up_funding(task, RefundReason::FundingLapsed),
-        Phase::Funding { job, .. } => match plan::earliest_decide_by(&task.policy, job) {
-            Some(decide_by) if ctx.height >= decide_by => ending::refund(task, RefundReason::BlocksRanOut),
+        Phase::Funding { job, .. } => match plan::earliest_decide_by(&task.policy, &job.tranches) {
+            Some(decide_by) if ctx.height >= decide_by => ending::refund(task, None, RefundReason::BlocksRanOut),
             _ => Decision::AlreadyApplied,
         },
-        Phase::Held { decide_by, .. } if ctx.height >= *decide_by => ending::refund(task, RefundReason::BlocksRanOut),
-        Phase::Held { .. } if ctx.now >= terms.work_deadline => ending::refund(task, RefundReason::WorkDeadline),
-        Phase::Submitted { decide_by, review_until, .. } => {
-            let reviewed_out = ctx.now >= *review_until;
-            if !reviewed_out && ctx.height < plan::silence_at(terms.on_silence, *decide_by) {
-                return Decision::AlreadyApplied;
-            }
-            let why_not = if reviewed_out { RefundReason::Silence } else { RefundReason::BlocksRanOut };
-            match terms.on_silence {
-                OnSilence::Refund => ending::refund(task, why_not),
-                OnSilence::Release => ending::release(task, *decide_by, ReleaseReason::Silence, ctx)
-                    .unwrap_or_else(|_| ending::refund(task, RefundReason::BlocksRanOut)),
-            }
-        }
+        Phase::Active { job } => wake_milestones(task, job, ctx),
         _ => Decision::AlreadyApplied,
     }
 }
 
+/// Decides on every milestone whose time has come.
+fn wake_milestones(task: &Task, job: &Job, ctx: &Ctx) -> Decision {
+    let mut after = task.clone();
+    let (mut events, mut effects) = (Vec::new(), Vec::new());
+    let due = (0..).zip(&job.milestones).filter(|(at, _)| task.milestone_wake(job, *at).is_due(ctx.now, ctx.height));
+    for (milestone, part) in due {
+        let Some(decide_by) = task.decide_by(job, milestone) else { continue };
+        if let Decision::Accept { events: more, effects: asked } =
+            decide_milestone(&after, (milestone, part), decide_by, ctx)
+        {
+            if let State::Present(next) = more.iter().fold(State::Present(Box::new(after.clone())), evolve) {
+                after = *next;
+            }
+            events.extend(more);
+            effects.extend(asked);
+        }
+    }
+    if events.is_empty() { Decision::AlreadyApplied } else { Decision::Accept { events, effects } }
+}
+
+fn decide_milestone(task: &Task, (milestone, part): (u32, &Milestone), decide_by: BlockHeight, ctx: &Ctx) -> Decision {
+    let refund = |reason| ending::refund(task, Some(milestone), reason);
+    let Stage::Submitted { review_until } = part.stage else {
+        let ran_out = ctx.height >= decide_by;
+        return refund(if ran_out { RefundReason::BlocksRanOut } else { RefundReason::WorkDeadline });
+    };
+    let why_not = if ctx.now >= review_until { RefundReason::Silence } else { RefundReason::BlocksRanOut };
+    match task.terms.on_silence {
+        OnSilence::Refund => refund(why_not),
+        OnSilence::Release => {
+            let held = positions(task).filter(|(_, part)| part.state.is_held()).map(|(tranche, _)| tranche);
+            let own = task.terms.tranches_of(milestone);
+            let tranches: Vec<u32> = held.filter(|tranche| own.contains(tranche)).collect();
+            ending::release(task, milestone, &tranches, ReleaseReason::Silence, ctx)
+                .unwrap_or_else(|_| refund(RefundReason::BlocksRanOut))
+        }
+    }
+}
+
 fn unwanted(task: &Task) -> Rejection {
-    Rejection::HoldUnwanted { state: task.phase.name() }
+    Rejection::HoldUnwanted { state: task.state_name() }
 }

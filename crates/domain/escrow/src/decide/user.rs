@@ -1,12 +1,12 @@
 //! What users may do, and when.
 
 use std::collections::BTreeSet;
-use tallystick_core::{Ctx, Digest32, Id, NostrKey, Timestamp};
+use tallystick_core::{BlockHeight, Ctx, Digest32, Id, NostrKey, Timestamp};
 
 use super::{Decision, ending};
 use crate::{
-    Effect, Event, InvoiceFacts, Job, OnSilence, Phase, Policy, RefundReason, Rejection, ReleaseReason, State, Task,
-    Terms, TrancheState, UserCommand, plan,
+    Effect, Event, InvoiceFacts, Job, Milestone, MilestoneTerms, OnSilence, Phase, Policy, RefundReason, Rejection,
+    ReleaseReason, Stage, State, Task, Terms, UserCommand, Verdict, plan,
 };
 
 pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
@@ -22,9 +22,9 @@ pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<D
     match task {
         (task, UserCommand::AcceptTask { invoices }) => accept(task, &invoices, ctx),
         (task, UserCommand::RequestFunding) => request_funding(task, ctx),
-        (task, UserCommand::SubmitWork { work_hash }) => submit(task, work_hash, ctx),
-        (task, UserCommand::ApproveWork) => approve(task, ctx),
-        (task, UserCommand::RejectWork { reason_hash }) => reject(task, reason_hash, ctx),
+        (task, UserCommand::SubmitWork { milestone, work_hash }) => submit(task, milestone, work_hash, ctx),
+        (task, UserCommand::ApproveWork { milestone, tranches }) => approve(task, milestone, tranches.as_deref(), ctx),
+        (task, UserCommand::RejectWork { milestone, reason_hash }) => reject(task, milestone, reason_hash, ctx),
         (task, UserCommand::CancelTask) => cancel(task, ctx),
         (_, UserCommand::CreateTask { .. }) => Err(Rejection::IdTaken),
     }
@@ -48,12 +48,13 @@ fn accept(task: &Task, invoices: &[(String, InvoiceFacts)], ctx: &Ctx) -> Result
         return if same { Ok(Decision::AlreadyApplied) } else { Err(Rejection::AlreadyAssigned) };
     }
     let Phase::Open = task.phase else { return Err(ended(task)) };
-    in_time(task.terms.work_deadline, ctx)?;
-    if invoices.len() != task.terms.payouts.len() {
-        return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches: task.terms.payouts.len() });
+    in_time(task.terms.first_deadline(), ctx)?;
+    let tranches = task.terms.payouts().count();
+    if invoices.len() != tranches {
+        return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches });
     }
     let mut hashes = BTreeSet::new();
-    for ((_, facts), payout) in invoices.iter().zip(&task.terms.payouts) {
+    for ((_, facts), payout) in invoices.iter().zip(task.terms.payouts()) {
         facts.check(payout.to_msat(), task, ctx.now)?;
         if !hashes.insert(facts.hash) {
             return Err(Rejection::HashReused);
@@ -71,8 +72,9 @@ fn request_funding(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
         phase if phase.is_final() => return Err(ended(task)),
         _ => return Ok(Decision::AlreadyApplied),
     };
-    in_time(task.terms.work_deadline, ctx)?;
-    let until = ctx.now.after(task.policy.funding_window).min(task.terms.work_deadline);
+    let deadline = task.terms.first_deadline();
+    in_time(deadline, ctx)?;
+    let until = ctx.now.after(task.policy.funding_window).min(deadline);
     let effects = job
         .tranches
         .iter()
@@ -89,49 +91,86 @@ fn request_funding(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     Ok(Decision::Accept { events: vec![Event::FundingRequested { until }], effects })
 }
 
-fn submit(task: &Task, work_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejection> {
+fn submit(task: &Task, milestone: u32, work_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejection> {
     only_worker(task, ctx)?;
-    match &task.phase {
-        Phase::Held { decide_by, .. } => {
-            in_time(task.terms.work_deadline, ctx)?;
-            let last = plan::submit_by(&task.terms, *decide_by);
+    let (terms, part) = find(task, milestone)?;
+    match (part.map(|part| part.stage), undecided(task, milestone)) {
+        (Some(Stage::Submitted { .. }), _) if part.is_some_and(|part| part.work_hash == Some(work_hash)) => {
+            Ok(Decision::AlreadyApplied)
+        }
+        (Some(Stage::Submitted { .. }), Some(_)) => Err(Rejection::WorkAlreadySubmitted),
+        (Some(Stage::Working), Some(decide_by)) => {
+            in_time(terms.work_deadline, ctx)?;
+            let last = plan::submit_by(&task.terms, decide_by);
             if ctx.height > last {
                 return Err(Rejection::TooFewBlocks { height: ctx.height, last });
             }
             let review_until = ctx.now.after(task.terms.review_window);
-            Ok(Decision::event(Event::WorkSubmitted { work_hash, review_until }))
+            Ok(Decision::event(Event::WorkSubmitted { milestone, work_hash, review_until }))
         }
-        Phase::Submitted { job, .. } if job.work_hash == Some(work_hash) => Ok(Decision::AlreadyApplied),
-        Phase::Submitted { .. } => Err(Rejection::WorkAlreadySubmitted),
-        phase => Err(Rejection::NotHeld { state: phase.name() }),
+        _ => Err(Rejection::NotHeld { state: state_of(task, milestone) }),
     }
 }
 
-fn approve(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
+fn approve(task: &Task, milestone: u32, tranches: Option<&[u32]>, ctx: &Ctx) -> Result<Decision, Rejection> {
     only_requester(task, ctx)?;
-    match &task.phase {
-        Phase::Submitted { decide_by, .. } => ending::release(task, *decide_by, ReleaseReason::Approved, ctx),
-        Phase::Releasing { .. } | Phase::Settled { .. } => Ok(Decision::AlreadyApplied),
-        phase => Err(Rejection::NotSubmitted { state: phase.name() }),
+    let (_, part) = find(task, milestone)?;
+    let job = match (&task.phase, part.map(|part| part.stage)) {
+        (Phase::Active { job } | Phase::Settled { job } | Phase::Refunded { job }, Some(Stage::Submitted { .. })) => {
+            job
+        }
+        _ => return Err(Rejection::NotSubmitted { state: state_of(task, milestone) }),
+    };
+    let chosen = match tranches {
+        Some(tranches) => named(task, milestone, tranches)?,
+        None => task.terms.tranches_of(milestone).collect(),
+    };
+    let parts = || (0..).zip(&job.tranches).filter(|(tranche, _)| chosen.contains(tranche));
+    let open: Vec<u32> = parts().filter(|(_, part)| part.state.is_held()).map(|(tranche, _)| tranche).collect();
+    let first = task.terms.tranches_of(milestone).start;
+    let against = parts().find(|(_, part)| matches!(part.verdict, Some(Verdict::Refund(_))));
+    match against {
+        Some((tranche, _)) if tranches.is_some() => Err(Rejection::TrancheDecided { tranche: tranche - first }),
+        _ if !open.is_empty() => ending::release(task, milestone, &open, ReleaseReason::Approved, ctx),
+        Some(_) if parts().all(|(_, part)| matches!(part.verdict, Some(Verdict::Refund(_)))) => {
+            Err(Rejection::NotSubmitted { state: state_of(task, milestone) })
+        }
+        _ => Ok(Decision::AlreadyApplied),
     }
 }
 
-fn reject(task: &Task, reason_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejection> {
+/// The positions among all of the task of some of a milestone's tranches.
+fn named(task: &Task, milestone: u32, tranches: &[u32]) -> Result<BTreeSet<u32>, Rejection> {
+    let own = task.terms.tranches_of(milestone);
+    let count = own.len();
+    if tranches.is_empty() {
+        return Err(Rejection::NothingToApprove);
+    }
+    let mut chosen = BTreeSet::new();
+    for &tranche in tranches {
+        let position = own.start.saturating_add(tranche);
+        if !own.contains(&position) || !chosen.insert(position) {
+            return Err(Rejection::NoTranche { tranche, count });
+        }
+    }
+    Ok(chosen)
+}
+
+fn reject(task: &Task, milestone: u32, reason_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejection> {
     only_requester(task, ctx)?;
-    match &task.phase {
-        Phase::Submitted { review_until, .. } => {
+    let (_, part) = find(task, milestone)?;
+    match (part.map(|part| (part.stage, part.reason_hash)), undecided(task, milestone)) {
+        (Some((Stage::Submitted { review_until }, _)), Some(_)) => {
             // Silence has already decided for the worker, even if the node has not got round to it.
             if task.terms.on_silence == OnSilence::Release {
-                in_time(*review_until, ctx)?;
+                in_time(review_until, ctx)?;
             }
-            Ok(ending::refund_after(task, Event::WorkRejected { reason_hash }, RefundReason::Rejected))
+            let fact = Event::WorkRejected { milestone, reason_hash };
+            Ok(ending::refund_after(task, fact, Some(milestone), RefundReason::Rejected))
         }
-        Phase::Refunding { reason: RefundReason::Rejected, job }
-        | Phase::Refunded { reason: RefundReason::Rejected, job } => {
-            let same = job.reason_hash == Some(reason_hash);
-            if same { Ok(Decision::AlreadyApplied) } else { Err(Rejection::WorkAlreadyRejected) }
-        }
-        phase => Err(Rejection::NotSubmitted { state: phase.name() }),
+        (Some((_, Some(before))), _) if before == reason_hash => Ok(Decision::AlreadyApplied),
+        (Some((_, Some(_))), _) => Err(Rejection::WorkAlreadyRejected),
+        _ => Err(Rejection::NotSubmitted { state: state_of(task, milestone) }),
     }
 }
 
@@ -145,18 +184,62 @@ fn cancel(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     match &task.phase {
         Phase::Open | Phase::Assigned { .. } => Ok(Decision::event(Event::TaskCancelled { by: ctx.author })),
         Phase::Funding { job, .. } if !any_held(job) => Ok(Decision::event(Event::TaskCancelled { by: ctx.author })),
-        Phase::Funding { .. } | Phase::Held { .. } => Ok(ending::refund(task, reason)),
-        Phase::Submitted { .. } if by_worker => Ok(ending::refund(task, reason)),
+        Phase::Funding { .. } => Ok(ending::refund(task, None, reason)),
+        Phase::Active { job } => cancel_active(task, job, reason),
         Phase::Cancelled { by, .. } if *by == ctx.author => Ok(Decision::AlreadyApplied),
-        Phase::Refunding { reason: before, .. } | Phase::Refunded { reason: before, .. } if *before == reason => {
-            Ok(Decision::AlreadyApplied)
-        }
-        phase => Err(Rejection::NotCancellable { state: phase.name() }),
+        phase if gone(phase, reason) => Ok(Decision::AlreadyApplied),
+        _ => Err(Rejection::NotCancellable { state: task.state_name() }),
+    }
+}
+
+/// A worker gives up everything that is undecided. A requester takes back only what nobody has worked on yet: work that
+/// was handed in is to be decided on.
+fn cancel_active(task: &Task, job: &Job, reason: RefundReason) -> Result<Decision, Rejection> {
+    let by_worker = reason == RefundReason::CancelledByWorker;
+    let may = |part: &Milestone| by_worker || part.stage == Stage::Working;
+    let open: Vec<u32> = (0..)
+        .zip(&job.milestones)
+        .filter(|(milestone, part)| may(part) && undecided(task, *milestone).is_some())
+        .map(|(milestone, _)| milestone)
+        .collect();
+    match open.as_slice() {
+        [] if gone(&task.phase, reason) => Ok(Decision::AlreadyApplied),
+        [] => Err(Rejection::NotCancellable { state: task.state_name() }),
+        open if open.len() == job.milestones.len() => Ok(ending::refund(task, None, reason)),
+        open => Ok(ending::refund_some(task, open, reason)),
+    }
+}
+
+/// Whether something went back for this reason before.
+fn gone(phase: &Phase, reason: RefundReason) -> bool {
+    phase.job().is_some_and(|job| job.tranches.iter().any(|part| part.verdict == Some(Verdict::Refund(reason))))
+}
+
+/// The terms of a milestone, and where it stands, once the task has a worker.
+fn find(task: &Task, milestone: u32) -> Result<(&MilestoneTerms, Option<&Milestone>), Rejection> {
+    let position = usize::try_from(milestone).unwrap_or(usize::MAX);
+    let count = task.terms.milestones.len();
+    let terms = task.terms.milestones.get(position).ok_or(Rejection::NoMilestone { milestone, count })?;
+    Ok((terms, task.phase.job().and_then(|job| job.milestones.get(position))))
+}
+
+/// The last height at which the payouts of a milestone's undecided tranches may begin; nothing if none is undecided.
+fn undecided(task: &Task, milestone: u32) -> Option<BlockHeight> {
+    match &task.phase {
+        Phase::Active { job } => task.decide_by(job, milestone),
+        _ => None,
+    }
+}
+
+fn state_of(task: &Task, milestone: u32) -> &'static str {
+    match &task.phase {
+        Phase::Active { job } => task.milestone_name(job, milestone),
+        phase => phase.name(),
     }
 }
 
 fn any_held(job: &Job) -> bool {
-    job.tranches.iter().any(|part| matches!(part.state, TrancheState::Held { .. }))
+    job.tranches.iter().any(|part| part.state.is_held())
 }
 
 fn ended(task: &Task) -> Rejection {

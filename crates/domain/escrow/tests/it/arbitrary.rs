@@ -3,7 +3,8 @@
 use proptest::{collection::vec, option, prelude::*};
 use tallystick_core::{BasisPoints, BlockHeight, Blocks, Digest32, Duration, Id, Msat, PaymentHash, Sat, Timestamp};
 use tallystick_escrow::{
-    Effect, Event, NodeCommand, OnSilence, PayFailure, Policy, RefundReason, ReleaseReason, Task, Terms, TrancheInvoice,
+    Effect, Event, MilestoneTerms, NodeCommand, OnSilence, PayFailure, Policy, RefundReason, ReleaseReason, Task,
+    Terms, TrancheInvoice,
 };
 use tallystick_testkit::escrow::key;
 
@@ -50,12 +51,16 @@ fn id() -> impl Strategy<Value = Id<Task>> {
 
 fn terms() -> impl Strategy<Value = Terms> {
     let silence = prop_oneof![Just(OnSilence::Release), Just(OnSilence::Refund)];
-    (".{0,20}", digest(), vec(sats(), 0..4), time(), span(), silence, option::of(blocks())).prop_map(
-        |(title, description_hash, payouts, work_deadline, review_window, on_silence, hold_blocks)| Terms {
+    let milestone = (".{0,20}", vec(sats(), 0..4), time()).prop_map(|(title, payouts, work_deadline)| MilestoneTerms {
+        title,
+        payouts,
+        work_deadline,
+    });
+    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks())).prop_map(
+        |(title, description_hash, milestones, review_window, on_silence, hold_blocks)| Terms {
             title,
             description_hash,
-            payouts,
-            work_deadline,
+            milestones,
             review_window,
             on_silence,
             hold_blocks,
@@ -135,15 +140,23 @@ pub fn event() -> impl Strategy<Value = Event> {
         created,
         (user.clone(), vec(invoice(), 0..4)).prop_map(|(worker, invoices)| Event::TaskAccepted { worker, invoices }),
         time().prop_map(|until| Event::FundingRequested { until }),
-        height().prop_map(|decide_by| Event::TaskHeld { decide_by }),
-        (digest(), time()).prop_map(|(work_hash, review_until)| Event::WorkSubmitted { work_hash, review_until }),
-        release.prop_map(|reason| Event::ReleaseBegun { reason }),
-        refund().prop_map(|reason| Event::RefundBegun { reason }),
+        Just(Event::TaskHeld),
+        (tranche(), digest(), time()).prop_map(|(milestone, work_hash, review_until)| Event::WorkSubmitted {
+            milestone,
+            work_hash,
+            review_until,
+        }),
+        (tranche(), vec(tranche(), 0..3), release).prop_map(|(milestone, tranches, reason)| Event::ReleaseBegun {
+            milestone,
+            tranches,
+            reason
+        }),
+        (option::of(tranche()), refund()).prop_map(|(milestone, reason)| Event::RefundBegun { milestone, reason }),
         Just(Event::TaskSettled),
         Just(Event::TaskRefunded),
         user.prop_map(|by| Event::TaskCancelled { by }),
         Just(Event::TaskExpired),
-        digest().prop_map(|reason_hash| Event::WorkRejected { reason_hash }),
+        (tranche(), digest()).prop_map(|(milestone, reason_hash)| Event::WorkRejected { milestone, reason_hash }),
     ];
     prop_oneof![task, tranche_event()]
 }

@@ -7,7 +7,7 @@ use tallystick_escrow::{
 use tallystick_testkit::escrow::*;
 
 fn work_for(span: Duration) -> Terms {
-    Terms { work_deadline: NOW.after(span), ..terms(&[20_000]) }
+    due(NOW.after(span), terms(&[20_000]))
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_hold_that_is_too_short_is_refused_with_the_numbers() {
 
 #[test]
 fn a_deadline_beyond_all_time_is_too_long_and_no_overflow() {
-    let endless = Terms { work_deadline: tallystick_core::Timestamp::from_millis(u64::MAX), ..terms(&[20_000]) };
+    let endless = due(tallystick_core::Timestamp::from_millis(u64::MAX), terms(&[20_000]));
     Given::nothing().when(requester(), create(endless)).then_rejected(&Rejection::HoldTooLong {
         blocks: Blocks(u32::MAX),
         delta: Blocks(u32::MAX),
@@ -80,7 +80,7 @@ fn where_silence_pays_work_comes_in_time_for_a_whole_review() {
     for (secs, blocks) in reviews {
         let given = held_until(OnSilence::Release, Duration::from_secs(secs));
         let last = last_payout.before(Blocks(6 + blocks));
-        assert_eq!(tallystick_escrow::TaskView::from(given.task()).submit_by, Some(last));
+        assert_eq!(tallystick_escrow::TaskView::from(given.task()).milestones[0].submit_by, Some(last));
         let late = last.after(Blocks(1));
         let rejection = Rejection::TooFewBlocks { height: late, last };
         given.clone().height(late).when(worker(), submit()).then_rejected(&rejection);
@@ -89,7 +89,7 @@ fn where_silence_pays_work_comes_in_time_for_a_whole_review() {
         let before = submitted.clone().height(last.after(Blocks(blocks - 1)));
         before.when_reported(NodeCommand::Wake).then_already_applied();
         let released = submitted.height(last.after(Blocks(blocks))).reported(NodeCommand::Wake);
-        assert!(released.facts.contains(&Event::ReleaseBegun { reason: ReleaseReason::Silence }));
+        assert!(released.facts.contains(&release_begun(1, ReleaseReason::Silence)));
     }
 }
 
@@ -98,10 +98,10 @@ fn where_silence_gives_back_work_can_be_handed_in_up_to_the_last_height() {
     let last = HEIGHT.after(Blocks(400));
     let given = held_until(OnSilence::Refund, REVIEW);
     let submitted = given.clone().height(last).done(worker(), submit());
-    assert_eq!(submitted.clone().done(requester(), UserCommand::ApproveWork).phase_name(), "releasing");
+    assert_eq!(submitted.clone().done(requester(), approve()).phase_name(), "releasing");
     submitted
         .when_reported(NodeCommand::Wake)
-        .then(&[Event::RefundBegun { reason: RefundReason::BlocksRanOut }], &[Effect::CancelHold { hash: hash(0) }]);
+        .then(&[refund_begun(RefundReason::BlocksRanOut)], &[Effect::CancelHold { hash: hash(0) }]);
     let late = last.after(Blocks(1));
     given.height(late).when(worker(), submit()).then_rejected(&Rejection::TooFewBlocks { height: late, last });
 }
@@ -116,13 +116,13 @@ fn the_longest_work_leaves_a_whole_review_even_if_blocks_come_a_fifth_faster() {
 #[test]
 fn work_can_be_approved_up_to_the_last_height() {
     for height in [decide_by().before(Blocks(1)), decide_by()] {
-        let given = submitted(&[20_000]).height(height).done(requester(), UserCommand::ApproveWork);
+        let given = submitted(&[20_000]).height(height).done(requester(), approve());
         assert_eq!(given.phase_name(), "releasing");
     }
     let late = decide_by().after(Blocks(1));
     submitted(&[20_000])
         .height(late)
-        .when(requester(), UserCommand::ApproveWork)
+        .when(requester(), approve())
         .then_rejected(&Rejection::TooFewBlocks { height: late, last: decide_by() });
 }
 
@@ -130,10 +130,10 @@ fn work_can_be_approved_up_to_the_last_height() {
 fn a_hold_that_nobody_resolves_goes_back_at_the_last_height() {
     held(&[20_000]).height(decide_by().before(Blocks(1))).when_reported(NodeCommand::Wake).then_already_applied();
     for height in [decide_by(), decide_by().after(Blocks(1)), claim_deadline()] {
-        held(&[20_000]).height(height).when_reported(NodeCommand::Wake).then(
-            &[Event::RefundBegun { reason: RefundReason::BlocksRanOut }],
-            &[Effect::CancelHold { hash: hash(0) }],
-        );
+        held(&[20_000])
+            .height(height)
+            .when_reported(NodeCommand::Wake)
+            .then(&[refund_begun(RefundReason::BlocksRanOut)], &[Effect::CancelHold { hash: hash(0) }]);
     }
 }
 
@@ -150,10 +150,10 @@ fn undecided_work_ends_by_its_terms_at_the_last_height() {
     let refund = submitted_with(&[20_000], OnSilence::Refund).height(decide_by());
     refund
         .when_reported(NodeCommand::Wake)
-        .then(&[Event::RefundBegun { reason: RefundReason::BlocksRanOut }], &[Effect::CancelHold { hash: hash(0) }]);
+        .then(&[refund_begun(RefundReason::BlocksRanOut)], &[Effect::CancelHold { hash: hash(0) }]);
     for height in [releases_at, releases_at.after(Blocks(3)), decide_by()] {
         let release = submitted_with(&[20_000], OnSilence::Release).height(height).reported(NodeCommand::Wake);
-        assert!(release.facts.contains(&Event::ReleaseBegun { reason: ReleaseReason::Silence }));
+        assert!(release.facts.contains(&release_begun(1, ReleaseReason::Silence)));
     }
 }
 
@@ -164,10 +164,7 @@ fn after_the_last_height_even_silence_for_the_worker_gives_back() {
             .height(decide_by().after(Blocks(1)))
             .later(later)
             .when_reported(NodeCommand::Wake)
-            .then(
-                &[Event::RefundBegun { reason: RefundReason::BlocksRanOut }],
-                &[Effect::CancelHold { hash: hash(0) }],
-            );
+            .then(&[refund_begun(RefundReason::BlocksRanOut)], &[Effect::CancelHold { hash: hash(0) }]);
     }
 }
 

@@ -27,14 +27,14 @@ fn events() -> Vec<Event> {
         Event::FundingRequested { until: DEADLINE },
         Event::HoldInvoiceMade { tranche: 1, bolt11: "lnbcrt2".into() },
         Event::HoldLocked { tranche: 1, amount: hold_of(20_000), claim_deadline: claim_deadline() },
-        Event::TaskHeld { decide_by: decide_by() },
-        Event::WorkSubmitted { work_hash: WORK, review_until: DEADLINE },
-        Event::ReleaseBegun { reason: ReleaseReason::Silence },
+        Event::TaskHeld,
+        Event::WorkSubmitted { milestone: 1, work_hash: WORK, review_until: DEADLINE },
+        Event::ReleaseBegun { milestone: 1, tranches: vec![0, 2], reason: ReleaseReason::Silence },
         Event::PayoutBegun { tranche: 1, attempt: 2, not_before: NOW },
         Event::PayoutFailed { tranche: 1, attempt: 2, reason: PayFailure::NoRoute },
         Event::PayoutPaid { tranche: 1, fee: msat(1_001) },
         Event::HoldClaimed { tranche: 1, amount: hold_of(20_000) },
-        Event::RefundBegun { reason: RefundReason::Rejected },
+        Event::RefundBegun { milestone: Some(1), reason: RefundReason::Rejected },
         Event::TrancheRefundBegun { tranche: 1 },
         Event::HoldReturned { tranche: 1 },
         Event::HoldLost { tranche: 1 },
@@ -42,7 +42,7 @@ fn events() -> Vec<Event> {
         Event::TaskRefunded,
         Event::TaskCancelled { by: worker() },
         Event::TaskExpired,
-        Event::WorkRejected { reason_hash: REASONS },
+        Event::WorkRejected { milestone: 1, reason_hash: REASONS },
         Event::HoldSpent { tranche: 1, fee: Some(msat(1_001)) },
         Event::HoldSpent { tranche: 1, fee: None },
     ];
@@ -61,9 +61,9 @@ fn events() -> Vec<Event> {
         R::HoldLost,
         R::HoldSpent,
     ];
-    events.extend(reasons.map(|reason| Event::RefundBegun { reason }));
+    events.extend(reasons.map(refund_of_all));
     let reasons = [ReleaseReason::Approved, ReleaseReason::HoldSpent];
-    events.extend(reasons.map(|reason| Event::ReleaseBegun { reason }));
+    events.extend(reasons.map(|reason| release_begun(1, reason)));
     events
 }
 

@@ -2,10 +2,10 @@
 
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeSet;
-use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey};
+use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, Timestamp};
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, State, Terms,
-    TrancheState, UserCommand, payout_id,
+    Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State, Task,
+    Terms, TrancheState, UserCommand, Verdict, payout_id,
 };
 use tallystick_testkit::{cases, escrow::*};
 
@@ -27,7 +27,7 @@ pub enum Op {
 
 /// The next step on the straight way to a payout, or back.
 pub fn next_step(given: &Given) -> (NostrKey, Command) {
-    let payouts: Vec<u64> = given.task().terms.payouts.iter().map(|payout| payout.get()).collect();
+    let payouts: Vec<u64> = given.task().terms.payouts().map(|payout| payout.get()).collect();
     let parts = given.phase().job().map(|job| job.tranches.as_slice()).unwrap_or_default();
     let first = |wanted: fn(TrancheState) -> bool| {
         (0u8..).zip(parts).find(|(_, part)| wanted(part.state)).map_or(0, |(tranche, _)| tranche)
@@ -50,10 +50,19 @@ pub fn next_step(given: &Given) -> (NostrKey, Command) {
             let amount = part.hold().unwrap();
             (node(), Command::Node(NodeCommand::RecordHoldLocked { hash: part.hash, amount, claim_deadline }))
         }
-        Phase::Held { .. } => user(worker(), submit()),
-        Phase::Submitted { .. } => user(requester(), UserCommand::ApproveWork),
+        Phase::Active { job } => match open_milestone(given.task(), job) {
+            Some((milestone, Stage::Working)) => user(worker(), submit_for(milestone)),
+            Some((milestone, _)) => user(requester(), UserCommand::ApproveWork { milestone, tranches: None }),
+            None => (node(), Command::Node(of_tranche(first(|state| !state.is_final())))),
+        },
         _ => (node(), Command::Node(of_tranche(first(|state| !state.is_final())))),
     }
+}
+
+/// The first milestone of which something is undecided.
+fn open_milestone(task: &Task, job: &Job) -> Option<(u32, Stage)> {
+    let open = |at: &u32| task.decide_by(job, *at).is_some();
+    (0..).zip(&job.milestones).find(|(at, _)| open(at)).map(|(at, part)| (at, part.stage))
 }
 
 /// What a user may ask. A task of `tranches` tranches.
@@ -62,11 +71,12 @@ pub fn ask(tranches: usize) -> impl Strategy<Value = (NostrKey, UserCommand)> {
     let command = prop_oneof![
         1 => Just(accept(&payouts)),
         1 => Just(UserCommand::RequestFunding),
-        1 => Just(submit()),
-        1 => Just(UserCommand::ApproveWork),
-        1 => Just(UserCommand::RejectWork { reason_hash: REASONS }),
+        1 => (0u32..3).prop_map(submit_for),
+        1 => (0u32..3).prop_map(|milestone| UserCommand::ApproveWork { milestone, tranches: None }),
+        1 => (0u32..2, vec(0u32..3, 0..3)).prop_map(|(milestone, some)| approve_some(milestone, &some)),
+        1 => (0u32..2).prop_map(reject_for),
         1 => Just(UserCommand::CancelTask),
-        1 => Just(UserCommand::SubmitWork { work_hash: Digest32([1; 32]) }),
+        1 => (0u32..2).prop_map(|milestone| UserCommand::SubmitWork { milestone, work_hash: Digest32([1; 32]) }),
         1 => Just(create(terms(&payouts))),
     ];
     // The one who may, mostly: else nothing would ever happen.
@@ -109,14 +119,22 @@ fn op(tranches: usize) -> impl Strategy<Value = Op> {
     ]
 }
 
-pub fn task_terms(tranches: usize, silence: bool) -> Terms {
+/// `first` tranches are the first milestone's, and the others the second's, unless there are none.
+pub fn task_terms(tranches: usize, first: usize, silence: bool) -> Terms {
     let on_silence = if silence { OnSilence::Release } else { OnSilence::Refund };
-    Terms { on_silence, ..terms(&PAYOUTS[..tranches]) }
+    let (one, two) = PAYOUTS[..tranches].split_at(first.min(tranches));
+    let sooner = Timestamp::from_millis(DEADLINE.as_millis() - 6 * 3_600_000);
+    let milestones = match two {
+        [] => vec![milestone(one, DEADLINE)],
+        two => vec![milestone(one, sooner), milestone(two, DEADLINE)],
+    };
+    Terms { on_silence, milestones, ..terms(&[]) }
 }
 
 fn history() -> impl Strategy<Value = (Terms, Vec<Op>)> {
-    (1usize..=3, any::<bool>())
-        .prop_flat_map(|(tranches, silence)| (Just(task_terms(tranches, silence)), vec(op(tranches), 0..60)))
+    (1usize..=3, 1usize..=3, any::<bool>()).prop_flat_map(|(tranches, first, silence)| {
+        (Just(task_terms(tranches, first, silence)), vec(op(tranches), 0..60))
+    })
 }
 
 /// Does one thing, and checks every law on the way.
@@ -128,7 +146,8 @@ fn apply(given: Given, op: Op) -> Given {
             return given.height(height);
         }
         Op::NearEnd(blocks) => {
-            let end = tallystick_escrow::TaskView::from(given.task()).decide_by;
+            let view = tallystick_escrow::TaskView::from(given.task());
+            let end = view.milestones.iter().filter_map(|part| part.decide_by).min();
             let height = end.map_or(given.height, |end| end.before(blocks).max(given.height));
             return given.height(height);
         }
@@ -161,14 +180,24 @@ fn apply(given: Given, op: Op) -> Given {
 
 /// Silence pays only after the review, or at least after its blocks.
 fn check_silence(given: &Given, events: &[Event]) {
-    let Phase::Submitted { review_until, .. } = given.phase() else { return };
-    if !events.contains(&Event::ReleaseBegun { reason: ReleaseReason::Silence }) || given.now >= *review_until {
-        return;
+    let by_silence = events.iter().filter_map(|event| match event {
+        Event::ReleaseBegun { milestone, reason: ReleaseReason::Silence, .. } => Some(*milestone),
+        _ => None,
+    });
+    for released in by_silence {
+        let job = given.phase().job().unwrap();
+        let Some(Stage::Submitted { review_until }) = given.task().stage(job, released) else {
+            panic!("paid by silence without work")
+        };
+        if given.now >= review_until {
+            continue;
+        }
+        let is_it = |fact: &Event| matches!(fact, Event::WorkSubmitted { milestone, .. } if *milestone == released);
+        let submitted = given.facts.iter().position(is_it).unwrap();
+        let review = given.task().terms.review_window.as_millis().div_ceil(600_000);
+        let had = given.heights[submitted].until(given.height);
+        assert!(u64::from(had.0) >= review, "paid by silence after {had} of a review of {review} blocks");
     }
-    let submitted = given.facts.iter().position(|fact| matches!(fact, Event::WorkSubmitted { .. })).unwrap();
-    let review = given.task().terms.review_window.as_millis().div_ceil(600_000);
-    let had = given.heights[submitted].until(given.height);
-    assert!(u64::from(had.0) >= review, "paid by silence after {had} of a review of {review} blocks");
 }
 
 pub fn wake_is_due(given: &Given) -> bool {
@@ -189,8 +218,11 @@ fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
                 assert!(part.fee.get() >= 1 && *amount > part.payout.to_msat());
                 assert_eq!(*amount, part.hold().unwrap());
             }
-            (Effect::Pay { id, begin_by, fee_limit, cltv_limit, .. }, TrancheState::Paying { attempt, covered }) => {
-                assert!(matches!(after.phase(), Phase::Releasing { .. }), "a payout while {}", after.phase_name());
+            (
+                Effect::Pay { id, begin_by, fee_limit, cltv_limit, .. },
+                TrancheState::Paying { attempt, covered, .. },
+            ) => {
+                assert!(matches!(part.verdict, Some(Verdict::Release(_))), "a payout that nobody decided on");
                 assert_eq!(*id, payout_id(task.id, position, attempt));
                 assert!(covered, "a payout that no hold covers");
                 // 46 blocks end it on the chain, if need be.
@@ -284,7 +316,7 @@ proptest! {
             let _ = state.wake();
             if let State::Present(task) = &state {
                 let view = tallystick_escrow::TaskView::from(task.as_ref());
-                prop_assert_eq!(view.state, task.phase.name());
+                prop_assert_eq!(view.state, task.state_name());
             }
         }
     }
@@ -314,8 +346,8 @@ fn ended_tasks_take_nothing() {
                 accept(&[1_000]),
                 UserCommand::RequestFunding,
                 submit(),
-                UserCommand::ApproveWork,
-                UserCommand::RejectWork { reason_hash: REASONS },
+                approve(),
+                reject(),
                 UserCommand::CancelTask,
             ];
             for (author, command) in users.iter().flat_map(|c| [requester(), worker(), stranger()].map(|a| (a, c))) {

@@ -3,7 +3,7 @@
 use tallystick_core::{Blocks, Duration, Msat};
 use tallystick_escrow::{
     Effect, Event, NodeCommand, OnSilence, PayFailure, Phase, Policy, RefundReason, ReleaseReason, Terms,
-    TrancheInvoice, UserCommand,
+    TrancheInvoice, UserCommand, Verdict,
 };
 use tallystick_testkit::escrow::*;
 
@@ -54,14 +54,14 @@ fn approved_work_is_paid_out() {
         .when_reported(locked(0, 20_000))
         .then_events(&[
             Event::HoldLocked { tranche: 0, amount: msat(20_200_000), claim_deadline: claim_deadline() },
-            Event::TaskHeld { decide_by: decide_by() },
+            Event::TaskHeld,
         ])
         .when(worker(), submit())
-        .then_events(&[Event::WorkSubmitted { work_hash: WORK, review_until: NOW.after(REVIEW) }])
-        .when(requester(), UserCommand::ApproveWork)
+        .then_events(&[Event::WorkSubmitted { milestone: 0, work_hash: WORK, review_until: NOW.after(REVIEW) }])
+        .when(requester(), approve())
         .then(
             &[
-                Event::ReleaseBegun { reason: ReleaseReason::Approved },
+                release_begun(1, ReleaseReason::Approved),
                 Event::PayoutBegun { tranche: 0, attempt: 1, not_before: NOW },
             ],
             &[pay(0, 1, 20_000, NOW)],
@@ -73,20 +73,22 @@ fn approved_work_is_paid_out() {
         )
         .when_reported(claimed(0, 20_000))
         .then_events(&[Event::HoldClaimed { tranche: 0, amount: msat(20_200_000) }, Event::TaskSettled]);
-    assert!(matches!(given.phase(), Phase::Settled { reason: ReleaseReason::Approved, .. }));
+    assert!(matches!(given.phase(), Phase::Settled { .. }));
+    assert_eq!(given.task().verdict(), Some(Verdict::Release(ReleaseReason::Approved)));
 }
 
 #[test]
 fn rejected_work_is_not_paid() {
     let given = submitted(&[20_000])
-        .when(requester(), UserCommand::RejectWork { reason_hash: REASONS })
+        .when(requester(), reject())
         .then(
-            &[Event::WorkRejected { reason_hash: REASONS }, Event::RefundBegun { reason: RefundReason::Rejected }],
+            &[Event::WorkRejected { milestone: 0, reason_hash: REASONS }, refund_begun(RefundReason::Rejected)],
             &[Effect::CancelHold { hash: hash(0) }],
         )
         .when_reported(returned(0))
         .then_events(&[Event::HoldReturned { tranche: 0 }, Event::TaskRefunded]);
-    assert!(matches!(given.phase(), Phase::Refunded { reason: RefundReason::Rejected, .. }));
+    assert!(matches!(given.phase(), Phase::Refunded { .. }));
+    assert_eq!(given.task().verdict(), Some(Verdict::Refund(RefundReason::Rejected)));
 }
 
 #[test]
@@ -105,12 +107,11 @@ fn once_money_is_locked_stepping_back_gives_it_back() {
     for (by, reason) in sides {
         held(&[20_000])
             .when(by, UserCommand::CancelTask)
-            .then(&[Event::RefundBegun { reason }], &[Effect::CancelHold { hash: hash(0) }]);
+            .then(&[refund_of_all(reason)], &[Effect::CancelHold { hash: hash(0) }]);
     }
-    submitted(&[20_000]).when(worker(), UserCommand::CancelTask).then(
-        &[Event::RefundBegun { reason: RefundReason::CancelledByWorker }],
-        &[Effect::CancelHold { hash: hash(0) }],
-    );
+    submitted(&[20_000])
+        .when(worker(), UserCommand::CancelTask)
+        .then(&[refund_of_all(RefundReason::CancelledByWorker)], &[Effect::CancelHold { hash: hash(0) }]);
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn work_that_is_never_submitted_is_not_paid() {
     held(&[20_000])
         .at(DEADLINE)
         .when_reported(NodeCommand::Wake)
-        .then(&[Event::RefundBegun { reason: RefundReason::WorkDeadline }], &[Effect::CancelHold { hash: hash(0) }]);
+        .then(&[refund_begun(RefundReason::WorkDeadline)], &[Effect::CancelHold { hash: hash(0) }]);
 }
 
 #[test]
@@ -155,16 +156,13 @@ fn silence_means_what_the_terms_say() {
     let release = submitted_with(&[20_000], OnSilence::Release).later(REVIEW);
     let now = release.now;
     release.when_reported(NodeCommand::Wake).then(
-        &[
-            Event::ReleaseBegun { reason: ReleaseReason::Silence },
-            Event::PayoutBegun { tranche: 0, attempt: 1, not_before: now },
-        ],
+        &[release_begun(1, ReleaseReason::Silence), Event::PayoutBegun { tranche: 0, attempt: 1, not_before: now }],
         &[pay(0, 1, 20_000, now)],
     );
     let refund = submitted_with(&[20_000], OnSilence::Refund).later(REVIEW);
     refund
         .when_reported(NodeCommand::Wake)
-        .then(&[Event::RefundBegun { reason: RefundReason::Silence }], &[Effect::CancelHold { hash: hash(0) }]);
+        .then(&[refund_begun(RefundReason::Silence)], &[Effect::CancelHold { hash: hash(0) }]);
     for on_silence in [OnSilence::Release, OnSilence::Refund] {
         let just_before = Duration::from_millis(REVIEW.as_millis() - 1);
         submitted_with(&[20_000], on_silence)
@@ -176,18 +174,17 @@ fn silence_means_what_the_terms_say() {
 
 #[test]
 fn after_the_review_window_silence_has_decided_for_the_worker() {
-    let reject = UserCommand::RejectWork { reason_hash: REASONS };
+    let reject = reject();
     let late = submitted_with(&[20_000], OnSilence::Release).later(REVIEW);
     let deadline = NOW.after(REVIEW);
     late.when(requester(), reject.clone()).then_rejected(&tallystick_escrow::Rejection::DeadlinePassed { deadline });
     // Where silence is a refund, a late rejection says the same.
     submitted_with(&[20_000], OnSilence::Refund).later(REVIEW).when(requester(), reject).then(
-        &[Event::WorkRejected { reason_hash: REASONS }, Event::RefundBegun { reason: RefundReason::Rejected }],
+        &[Event::WorkRejected { milestone: 0, reason_hash: REASONS }, refund_begun(RefundReason::Rejected)],
         &[Effect::CancelHold { hash: hash(0) }],
     );
     // A late approval still pays, as long as nobody was woken before.
-    let approved =
-        submitted_with(&[20_000], OnSilence::Refund).later(REVIEW).done(requester(), UserCommand::ApproveWork);
+    let approved = submitted_with(&[20_000], OnSilence::Refund).later(REVIEW).done(requester(), approve());
     assert_eq!(approved.phase_name(), "releasing");
 }
 
@@ -239,7 +236,7 @@ fn a_payout_that_cannot_work_any_more_is_given_back() {
             .then(&given_back(reason), &[Effect::CancelHold { hash: hash(0) }])
             .when_reported(returned(0))
             .then_events(&[Event::HoldReturned { tranche: 0 }, Event::TaskRefunded]);
-        assert!(matches!(given.phase(), Phase::Refunded { reason: RefundReason::PayoutFailed, .. }));
+        assert_eq!(given.task().verdict(), Some(Verdict::Refund(RefundReason::PayoutFailed)));
     }
 }
 
@@ -279,7 +276,10 @@ fn the_view_shows_where_a_task_stands() {
     use tallystick_escrow::TaskView;
     let view = |given: &Given| TaskView::from(given.task());
     let planned = view(&open(&[20_000]));
-    assert_eq!((planned.state.as_str(), planned.worker, planned.tranches[0].state.as_str()), ("open", None, "planned"));
+    assert_eq!(
+        (planned.state.as_str(), planned.worker, planned.milestones[0].tranches[0].state.as_str()),
+        ("open", None, "planned")
+    );
     let reasons: [(Given, Option<&str>, &str); 6] = [
         (held(&[20_000]), None, "held"),
         (releasing(&[20_000]), Some("approved"), "paying"),
@@ -291,16 +291,18 @@ fn the_view_shows_where_a_task_stands() {
     for (given, reason, tranche) in reasons {
         let view = view(&given);
         assert_eq!(view.state, given.phase_name());
-        assert_eq!((view.reason.as_deref(), view.tranches[0].state.as_str()), (reason, tranche));
-        assert_eq!(view.tranches[0].hash, Some(hash(0)));
+        assert_eq!((view.reason.as_deref(), view.milestones[0].tranches[0].state.as_str()), (reason, tranche));
+        assert_eq!(view.milestones[0].tranches[0].hash, Some(hash(0)));
     }
-    assert_eq!(view(&submitted(&[20_000])).decide_by, Some(decide_by()));
-    assert_eq!(view(&held(&[20_000])).work_hash, None);
+    assert_eq!(view(&submitted(&[20_000])).milestones[0].decide_by, Some(decide_by()));
+    assert_eq!(view(&held(&[20_000])).milestones[0].work_hash, None);
     for given in [submitted(&[20_000]), releasing(&[20_000]), settled(&[20_000])] {
-        assert_eq!((view(&given).work_hash, view(&given).reason_hash), (Some(WORK), None));
+        let part = view(&given).milestones.remove(0);
+        assert_eq!((part.work_hash, part.reason_hash), (Some(WORK), None));
     }
     for given in [refunding(&[20_000]), refunded(&[20_000])] {
-        assert_eq!((view(&given).work_hash, view(&given).reason_hash), (Some(WORK), Some(REASONS)));
+        let part = view(&given).milestones.remove(0);
+        assert_eq!((part.work_hash, part.reason_hash), (Some(WORK), Some(REASONS)));
     }
 }
 

@@ -10,6 +10,7 @@ mod invoices;
 mod laws;
 mod life;
 mod matrix;
+mod milestones;
 mod money;
 mod rejections;
 mod tranches;

@@ -32,8 +32,8 @@ fn user_commands() -> Vec<(&'static str, UserCommand)> {
         ("accept", accept(&TWO)),
         ("fund", UserCommand::RequestFunding),
         ("submit", submit()),
-        ("approve", UserCommand::ApproveWork),
-        ("reject", UserCommand::RejectWork { reason_hash: REASONS }),
+        ("approve", approve()),
+        ("reject", reject()),
         ("cancel", UserCommand::CancelTask),
     ]
 }
@@ -173,35 +173,35 @@ submitted   | cancel  | not_cancellable                            | +refund_beg
 releasing   | create  | =                                          | id_taken        | id_taken
 releasing   | accept  | own_task                                   | =               | already_assigned
 releasing   | fund    | =                                          | not_requester   | not_requester
-releasing   | submit  | not_worker                                 | not_held        | not_worker
+releasing   | submit  | not_worker                                 | =               | not_worker
 releasing   | approve | =                                          | not_requester   | not_requester
 releasing   | reject  | not_submitted                              | not_requester   | not_requester
 releasing   | cancel  | not_cancellable                            | not_cancellable | not_party
 part paid   | create  | =                                          | id_taken        | id_taken
 part paid   | accept  | own_task                                   | =               | already_assigned
 part paid   | fund    | =                                          | not_requester   | not_requester
-part paid   | submit  | not_worker                                 | not_held        | not_worker
+part paid   | submit  | not_worker                                 | =               | not_worker
 part paid   | approve | =                                          | not_requester   | not_requester
 part paid   | reject  | not_submitted                              | not_requester   | not_requester
 part paid   | cancel  | not_cancellable                            | not_cancellable | not_party
 refunding   | create  | =                                          | id_taken        | id_taken
 refunding   | accept  | own_task                                   | =               | already_assigned
 refunding   | fund    | =                                          | not_requester   | not_requester
-refunding   | submit  | not_worker                                 | not_held        | not_worker
+refunding   | submit  | not_worker                                 | =               | not_worker
 refunding   | approve | not_submitted                              | not_requester   | not_requester
 refunding   | reject  | =                                          | not_requester   | not_requester
 refunding   | cancel  | not_cancellable                            | not_cancellable | not_party
 settled     | create  | =                                          | id_taken        | id_taken
 settled     | accept  | own_task                                   | =               | already_assigned
 settled     | fund    | ended                                      | not_requester   | not_requester
-settled     | submit  | not_worker                                 | not_held        | not_worker
+settled     | submit  | not_worker                                 | =               | not_worker
 settled     | approve | =                                          | not_requester   | not_requester
 settled     | reject  | not_submitted                              | not_requester   | not_requester
 settled     | cancel  | not_cancellable                            | not_cancellable | not_party
 refunded    | create  | =                                          | id_taken        | id_taken
 refunded    | accept  | own_task                                   | =               | already_assigned
 refunded    | fund    | ended                                      | not_requester   | not_requester
-refunded    | submit  | not_worker                                 | not_held        | not_worker
+refunded    | submit  | not_worker                                 | =               | not_worker
 refunded    | approve | not_submitted                              | not_requester   | not_requester
 refunded    | reject  | =                                          | not_requester   | not_requester
 refunded    | cancel  | not_cancellable                            | not_cancellable | not_party
@@ -229,7 +229,7 @@ assigned    | invoice: hold_unwanted | locked: hold_unwanted | lost: =          
 funding     | invoice: =             | locked: +hold_locked  | lost: =                        | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
 part funded | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: +hold_spent +task_settled | paid: +hold_spent +task_settled | failed: =                            | expired: =                                    | spent: +hold_spent +task_settled | refused: =
 held        | invoice: =             | locked: =             | lost: +hold_lost +refund_begun | returned: =              | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =
-submitted   | invoice: =             | locked: =             | lost: +hold_lost +refund_begun | returned: =              | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =
+submitted   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =
 releasing   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: claim_before_payout       | paid: +payout_paid              | failed: +payout_failed +payout_begun | expired: +payout_failed +tranche_refund_begun | spent: +hold_spent               | refused: =
 part paid   | invoice: =             | locked: =             | lost: +hold_lost               | returned: =              | claimed: +hold_claimed             | paid: =                         | failed: =                            | expired: =                                    | spent: =                         | refused: =
 refunding   | invoice: =             | locked: hold_unwanted | lost: +hold_lost               | returned: +hold_returned | claimed: +hold_spent               | paid: +hold_spent               | failed: =                            | expired: =                                    | spent: +hold_spent               | refused: =

@@ -403,8 +403,8 @@ fn op(tranches: usize, losses: bool) -> impl Strategy<Value = Op> {
 }
 
 fn history(losses: bool) -> impl Strategy<Value = (Terms, Vec<Op>)> {
-    (1usize..=3, any::<bool>()).prop_flat_map(move |(tranches, silence)| {
-        (Just(task_terms(tranches, silence)), vec(op(tranches, losses), 0..80))
+    (1usize..=3, 1usize..=3, any::<bool>()).prop_flat_map(move |(tranches, first, silence)| {
+        (Just(task_terms(tranches, first, silence)), vec(op(tranches, losses), 0..80))
     })
 }
 

@@ -25,7 +25,7 @@ fn titles() {
 fn tranches_and_payouts() {
     refused(terms(&[]), TermsError::Tranches { count: 0, limit: 8 });
     refused(terms(&[1; 9]), TermsError::Tranches { count: 9, limit: 8 });
-    assert_eq!(open(&[1; 8]).task().terms.payouts.len(), 8);
+    assert_eq!(open(&[1; 8]).task().terms.payouts().count(), 8);
     let (min, max) = (sat(1), sat(5_000_000));
     refused(terms(&[0]), TermsError::Payout { payout: Sat::ZERO, min, max });
     refused(terms(&[1, 5_000_001]), TermsError::Payout { payout: sat(5_000_001), min, max });
@@ -34,7 +34,7 @@ fn tranches_and_payouts() {
 
 #[test]
 fn times() {
-    let deadline = |at| Terms { work_deadline: at, ..terms(&[1]) };
+    let deadline = |at| due(at, terms(&[1]));
     refused(deadline(NOW), TermsError::DeadlinePast { deadline: NOW, now: NOW });
     assert_eq!(open_with(deadline(NOW.after(Duration::from_millis(1)))).task().hold_blocks, Blocks(14));
     let review = |window| Terms { review_window: window, ..terms(&[1]) };
@@ -54,7 +54,7 @@ fn an_id_is_taken_once() {
 
 #[test]
 fn other_work_after_the_first_is_refused() {
-    let other = UserCommand::SubmitWork { work_hash: Digest32([0; 32]) };
+    let other = UserCommand::SubmitWork { milestone: 0, work_hash: Digest32([0; 32]) };
     submitted(&[1]).when(worker(), submit()).then_already_applied();
     submitted(&[1]).when(worker(), other).then_rejected(&Rejection::WorkAlreadySubmitted);
 }
@@ -62,8 +62,8 @@ fn other_work_after_the_first_is_refused() {
 #[test]
 fn other_reasons_after_the_first_are_refused() {
     for given in [refunding(&[1]), refunded(&[1])] {
-        given.when(requester(), UserCommand::RejectWork { reason_hash: REASONS }).then_already_applied();
-        let other = UserCommand::RejectWork { reason_hash: Digest32([0; 32]) };
+        given.when(requester(), reject()).then_already_applied();
+        let other = UserCommand::RejectWork { milestone: 0, reason_hash: Digest32([0; 32]) };
         given.when(requester(), other).then_rejected(&Rejection::WorkAlreadyRejected);
     }
 }
@@ -98,6 +98,7 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::Terms(TermsError::Tranches { count: 0, limit: 1 }), "terms.tranches"),
         (Rejection::Terms(TermsError::Payout { payout: sat(1), min: sat(1), max: sat(1) }), "terms.payout"),
         (Rejection::Terms(TermsError::DeadlinePast { deadline: at, now: at }), "terms.deadline_past"),
+        (Rejection::Terms(TermsError::DeadlineOrder { milestone: 2, deadline: at }), "terms.deadline_order"),
         (
             Rejection::Terms(TermsError::ReviewWindow { window: REVIEW, min: REVIEW, max: REVIEW }),
             "terms.review_window",
@@ -112,6 +113,10 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::NotAssigned { state }, "escrow.not_assigned"),
         (Rejection::NotHeld { state }, "escrow.not_held"),
         (Rejection::NotSubmitted { state }, "escrow.not_submitted"),
+        (Rejection::NoMilestone { milestone: 1, count: 1 }, "escrow.no_milestone"),
+        (Rejection::NoTranche { tranche: 1, count: 1 }, "escrow.no_tranche"),
+        (Rejection::NothingToApprove, "escrow.nothing_to_approve"),
+        (Rejection::TrancheDecided { tranche: 1 }, "escrow.tranche_decided"),
         (Rejection::NotCancellable { state }, "escrow.not_cancellable"),
         (Rejection::Ended { state }, "escrow.ended"),
         (Rejection::WorkAlreadySubmitted, "escrow.work_already_submitted"),
@@ -147,7 +152,7 @@ fn codes_are_part_of_the_public_interface() {
         let sentence = rejection.to_string();
         assert!(sentence.len() > 10 && !sentence.ends_with('.'), "{sentence}");
     }
-    assert_eq!(codes.len(), 37);
+    assert_eq!(codes.len(), 42);
 }
 
 #[test]

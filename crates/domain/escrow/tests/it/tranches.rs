@@ -2,7 +2,8 @@
 
 use tallystick_core::Blocks;
 use tallystick_escrow::{
-    Effect, Event, NodeCommand, PayFailure, Phase, Policy, RefundReason, TrancheState, UserCommand,
+    Effect, Event, NodeCommand, PayFailure, Phase, Policy, RefundReason, Rejection, ReleaseReason, TrancheState,
+    UserCommand, Verdict,
 };
 use tallystick_testkit::escrow::*;
 
@@ -22,7 +23,7 @@ fn a_task_is_held_once_its_last_tranche_is_locked() {
     assert_eq!(given.phase_name(), "funding");
     given.when_reported(locked(1, 2_000)).then_events(&[
         Event::HoldLocked { tranche: 1, amount: hold_of(2_000), claim_deadline: claim_deadline() },
-        Event::TaskHeld { decide_by: decide_by() },
+        Event::TaskHeld,
     ]);
 }
 
@@ -37,7 +38,8 @@ fn the_earliest_hold_decides_for_all() {
         let given = order.into_iter().fold(funding(&THREE), |given, tranche| {
             given.reported(later(tranche, THREE[usize::from(tranche)], 100 * (2 - u32::from(tranche))))
         });
-        assert!(matches!(given.phase(), Phase::Held { decide_by: at, .. } if *at == decide_by()), "{order:?}");
+        let at = given.task().decide_by(given.phase().job().unwrap(), 0);
+        assert_eq!((given.phase_name(), at), ("held", Some(decide_by())), "{order:?}");
     }
 }
 
@@ -47,7 +49,7 @@ fn what_was_locked_goes_back_when_the_rest_is_not_funded_in_time() {
         .reported(locked(1, 2_000))
         .later(Policy::default().funding_window)
         .when_reported(NodeCommand::Wake)
-        .then(&[Event::RefundBegun { reason: RefundReason::FundingLapsed }], &[Effect::CancelHold { hash: hash(1) }]);
+        .then(&[refund_of_all(RefundReason::FundingLapsed)], &[Effect::CancelHold { hash: hash(1) }]);
     assert_eq!(states(&given), [TrancheState::Returned, TrancheState::Returning, TrancheState::Returned]);
     given.when_reported(returned(1)).then_events(&[Event::HoldReturned { tranche: 1 }, Event::TaskRefunded]);
 }
@@ -59,7 +61,7 @@ fn what_was_locked_goes_back_when_blocks_run_out_before_the_rest_is_funded() {
     given
         .height(decide_by())
         .when_reported(NodeCommand::Wake)
-        .then(&[Event::RefundBegun { reason: RefundReason::BlocksRanOut }], &[Effect::CancelHold { hash: hash(1) }]);
+        .then(&[refund_of_all(RefundReason::BlocksRanOut)], &[Effect::CancelHold { hash: hash(1) }]);
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn stepping_back_from_a_partly_funded_task_gives_back_what_was_locked() {
     for (by, reason) in [(requester(), RefundReason::CancelledByRequester), (worker(), RefundReason::CancelledByWorker)]
     {
         funding(&THREE).reported(locked(0, 1_000)).reported(locked(2, 3_000)).when(by, UserCommand::CancelTask).then(
-            &[Event::RefundBegun { reason }],
+            &[refund_of_all(reason)],
             &[Effect::CancelHold { hash: hash(0) }, Effect::CancelHold { hash: hash(2) }],
         );
     }
@@ -112,7 +114,8 @@ fn without_one_payout_the_task_is_refunded() {
         .reported(returned(0))
         .when_reported(returned(1))
         .then_events(&[Event::HoldReturned { tranche: 1 }, Event::TaskRefunded]);
-    assert!(matches!(given.phase(), Phase::Refunded { reason: RefundReason::PayoutFailed, .. }));
+    assert!(matches!(given.phase(), Phase::Refunded { .. }));
+    assert_eq!(given.task().verdict(), Some(Verdict::Refund(RefundReason::PayoutFailed)));
 }
 
 #[test]
@@ -127,27 +130,39 @@ fn a_hold_lost_while_funding_can_be_locked_again() {
 }
 
 #[test]
-fn a_hold_lost_before_a_decision_ends_the_task() {
-    for given in [held(&THREE), submitted(&THREE)] {
-        let given = given.when_reported(lost(1)).then(
-            &[Event::HoldLost { tranche: 1 }, Event::RefundBegun { reason: RefundReason::HoldLost }],
-            &[Effect::CancelHold { hash: hash(0) }, Effect::CancelHold { hash: hash(2) }],
-        );
-        assert_eq!(states(&given), [TrancheState::Returning, TrancheState::Returned, TrancheState::Returning]);
-    }
-    for given in [held(&[1_000]), submitted(&[1_000])] {
-        given.when_reported(lost(0)).then_events(&[
-            Event::HoldLost { tranche: 0 },
-            Event::RefundBegun { reason: RefundReason::HoldLost },
-            Event::TaskRefunded,
-        ]);
-    }
+fn a_hold_lost_before_the_work_gives_back_the_rest() {
+    let given = held(&THREE).when_reported(lost(1)).then(
+        &[Event::HoldLost { tranche: 1 }, refund_begun(RefundReason::HoldLost)],
+        &[Effect::CancelHold { hash: hash(0) }, Effect::CancelHold { hash: hash(2) }],
+    );
+    assert_eq!(states(&given), [TrancheState::Returning, TrancheState::Returned, TrancheState::Returning]);
+    held(&[1_000]).when_reported(lost(0)).then_events(&[
+        Event::HoldLost { tranche: 0 },
+        refund_begun(RefundReason::HoldLost),
+        Event::TaskRefunded,
+    ]);
+}
+
+/// A requester who has one hold lost on purpose does not get the others back for it.
+#[test]
+fn a_hold_lost_after_the_work_was_handed_in_leaves_the_rest_to_be_decided() {
+    let given = submitted(&THREE).when_reported(lost(1)).then_events(&[Event::HoldLost { tranche: 1 }]);
+    assert_eq!(states(&given), [held_state(), TrancheState::Returned, held_state()]);
+    let approved = given.clone().done(requester(), approve());
+    assert!(approved.facts.contains(&Event::ReleaseBegun {
+        milestone: 0,
+        tranches: vec![0, 2],
+        reason: ReleaseReason::Approved
+    }));
+    let named = given.when(requester(), approve_some(0, &[1, 2]));
+    named.then_rejected(&Rejection::TrancheDecided { tranche: 1 });
+    submitted(&[1_000]).when_reported(lost(0)).then_events(&[Event::HoldLost { tranche: 0 }, Event::TaskRefunded]);
 }
 
 #[test]
 fn a_hold_lost_under_a_payout_leaves_it_uncovered() {
     let given = releasing(&[1_000]).when_reported(lost(0)).then_events(&[Event::HoldLost { tranche: 0 }]);
-    assert_eq!(states(&given), [TrancheState::Paying { attempt: 1, covered: false }]);
+    assert_eq!(states(&given), [TrancheState::Paying { attempt: 1, covered: false, claim_deadline: claim_deadline() }]);
     // It arrives all the same: the platform's loss, and nothing to claim.
     let arrived = given
         .when_reported(paid(0, 1))
@@ -185,5 +200,5 @@ fn attempts_of_one_tranche_are_not_those_of_another() {
     given.when_reported(failed(0, 1, PayFailure::Refused)).then_already_applied();
     let confused = NodeCommand::RecordPayoutFailed { hash: hash(0), id: pay_id(1, 2), reason: PayFailure::Other };
     given.when_reported(confused).then_already_applied();
-    assert_eq!(states(&given)[0], TrancheState::Paying { attempt: 2, covered: true });
+    assert_eq!(states(&given)[0], TrancheState::Paying { attempt: 2, covered: true, claim_deadline: claim_deadline() });
 }
