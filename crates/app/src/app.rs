@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
-use tallystick_escrow::{Event, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
+use tallystick_escrow::{Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
@@ -204,20 +204,41 @@ impl App {
         invoices: Vec<String>,
         request: SignedRequest,
     ) -> Result<Answer, AppError> {
+        let invoices = self.read_invoices(id, invoices).await?;
+        self.ask(id, UserCommand::AcceptTask { invoices }, request).await
+    }
+
+    /// Offers to renew the holds of a milestone, with the worker's next invoices as text.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing changed then.
+    pub async fn offer_renewal(
+        &self,
+        id: Id<Task>,
+        milestone: u32,
+        invoices: Vec<String>,
+        request: SignedRequest,
+    ) -> Result<Answer, AppError> {
+        let invoices = self.read_invoices(id, invoices).await?;
+        self.ask(id, UserCommand::OfferRenewal { milestone, invoices }, request).await
+    }
+
+    async fn read_invoices(
+        &self,
+        id: Id<Task>,
+        invoices: Vec<String>,
+    ) -> Result<Vec<(String, InvoiceFacts)>, AppError> {
         let reader = self.invoices()?;
         let (State::Present(task), _) = self.load(id).await? else { return Err(Rejection::NotFound.into()) };
         let tranches = task.terms.payouts().count();
         if invoices.len() > tranches {
             return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches }.into());
         }
-        let invoices = invoices
-            .into_iter()
-            .map(|bolt11| {
-                let facts = reader.read(&bolt11)?;
-                Ok((bolt11, facts))
-            })
-            .collect::<Result<_, AppError>>()?;
-        self.ask(id, UserCommand::AcceptTask { invoices }, request).await
+        let read = |bolt11: String| {
+            let facts = reader.read(&bolt11)?;
+            Ok((bolt11, facts))
+        };
+        invoices.into_iter().map(read).collect()
     }
 
     /// Asks for the funding invoices and waits until they are there.
@@ -359,6 +380,8 @@ impl App {
 fn begins(command: &UserCommand) -> bool {
     match command {
         UserCommand::CreateTask { .. } | UserCommand::AcceptTask { .. } | UserCommand::RequestFunding => true,
+        // It keeps alive what has begun.
+        UserCommand::OfferRenewal { .. } => false,
         UserCommand::SubmitWork { .. }
         | UserCommand::ApproveWork { .. }
         | UserCommand::RejectWork { .. }

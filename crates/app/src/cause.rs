@@ -133,6 +133,7 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Accept(_) => &[Event::ACCEPTED],
         Action::Fund => &[Event::FUNDING_REQUESTED],
         Action::Submit { .. } => &[Event::WORK_SUBMITTED],
+        Action::OfferRenewal { .. } => &[Event::RENEWAL_OFFERED],
         Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
         Action::Reject { .. } => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
         Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
@@ -152,6 +153,10 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
         (Action::Submit { milestone, work_hash }, Event::WorkSubmitted { milestone: of, work_hash: made, .. }) => {
             (milestone, work_hash) == (of, made)
         }
+        (
+            Action::OfferRenewal { milestone, invoices: texts },
+            Event::RenewalOffered { milestone: of, invoices, .. },
+        ) => milestone == of && invoices.iter().map(|invoice| &invoice.bolt11).eq(texts),
         (Action::Approve { milestone, tranches }, Event::ReleaseBegun { milestone: of, tranches: made, reason }) => {
             let named = tranches.as_ref().is_none_or(|named| made.iter().all(|tranche| named.contains(tranche)));
             named && milestone == of && *reason == ReleaseReason::Approved
@@ -174,14 +179,24 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
 /// The kinds of facts that a node's word can lead to.
 fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
     match command {
-        NodeCommand::RecordHoldInvoice { .. } => &[Event::HOLD_INVOICE_MADE],
-        NodeCommand::RecordHoldLocked { .. } => &[Event::HOLD_LOCKED, Event::TASK_HELD],
-        NodeCommand::RecordHoldLost { .. } => {
-            &[Event::HOLD_LOST, Event::REFUND_BEGUN, Event::TASK_SETTLED, Event::TASK_REFUNDED]
+        NodeCommand::RecordHoldInvoice { .. } => &[Event::HOLD_INVOICE_MADE, Event::RENEWAL_INVOICE_MADE],
+        NodeCommand::RecordHoldLocked { .. } => &[Event::HOLD_LOCKED, Event::TASK_HELD, Event::HOLD_RENEWED],
+        NodeCommand::RecordHoldLost { .. } => &[
+            Event::HOLD_LOST,
+            Event::REPLACED_HOLD_RETURNED,
+            Event::REFUND_BEGUN,
+            Event::TASK_SETTLED,
+            Event::TASK_REFUNDED,
+        ],
+        NodeCommand::RecordHoldReturned { .. } => {
+            &[Event::HOLD_RETURNED, Event::REPLACED_HOLD_RETURNED, Event::TASK_SETTLED, Event::TASK_REFUNDED]
         }
-        NodeCommand::RecordHoldReturned { .. } => &[Event::HOLD_RETURNED, Event::TASK_SETTLED, Event::TASK_REFUNDED],
-        NodeCommand::RecordHoldClaimed { .. } => &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::TASK_SETTLED],
-        NodeCommand::RecordPayoutPaid { .. } => &[Event::PAYOUT_PAID, Event::HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordHoldClaimed { .. } => {
+            &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, Event::TASK_SETTLED]
+        }
+        NodeCommand::RecordPayoutPaid { .. } => {
+            &[Event::PAYOUT_PAID, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, Event::TASK_SETTLED]
+        }
         NodeCommand::RecordPayoutFailed { .. } => &[
             Event::PAYOUT_FAILED,
             Event::PAYOUT_BEGUN,
@@ -190,23 +205,35 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
             Event::TASK_REFUNDED,
         ],
         NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
-        NodeCommand::RecordHoldSpent { .. } => &[Event::HOLD_SPENT, Event::TASK_SETTLED],
-        NodeCommand::RecordHoldRefused { .. } => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN],
+        NodeCommand::RecordHoldSpent { .. } => &[Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordHoldRefused { .. } => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RENEWAL_REFUSED],
     }
 }
 
 fn makes(command: &NodeCommand, event: &Event) -> bool {
     match (command, event) {
-        (NodeCommand::RecordHoldInvoice { bolt11, .. }, Event::HoldInvoiceMade { bolt11: made, .. }) => bolt11 == made,
+        (told, Event::ReplacedHoldReturned { hash, .. } | Event::OtherHoldSpent { hash, .. })
+            if told.hash() != Some(*hash) =>
+        {
+            false
+        }
+        (
+            NodeCommand::RecordHoldInvoice { bolt11, .. },
+            Event::HoldInvoiceMade { bolt11: made, .. } | Event::RenewalInvoiceMade { bolt11: made, .. },
+        ) => bolt11 == made,
         (
             NodeCommand::RecordHoldLocked { amount, claim_deadline, .. },
-            Event::HoldLocked { amount: locked, claim_deadline: until, .. },
+            Event::HoldLocked { amount: locked, claim_deadline: until, .. }
+            | Event::HoldRenewed { amount: locked, claim_deadline: until, .. },
         ) => (amount, claim_deadline) == (locked, until),
         (NodeCommand::RecordHoldClaimed { amount, .. }, Event::HoldClaimed { amount: claimed, .. }) => {
             amount == claimed
         }
         (NodeCommand::RecordPayoutPaid { fee, .. }, Event::PayoutPaid { fee: paid, .. }) => fee == paid,
-        (NodeCommand::RecordPayoutPaid { fee, .. }, Event::HoldSpent { fee: paid, .. }) => Some(*fee) == *paid,
+        (
+            NodeCommand::RecordPayoutPaid { fee, .. },
+            Event::HoldSpent { fee: paid, .. } | Event::OtherHoldSpent { fee: paid, .. },
+        ) => Some(*fee) == *paid,
         (NodeCommand::RecordPayoutFailed { reason, .. }, Event::PayoutFailed { reason: why, .. }) => reason == why,
         (NodeCommand::RecordPayoutFailed { .. }, Event::PayoutBegun { attempt, .. }) => *attempt > 1,
         _ => kinds_after(command).contains(&event.kind()),

@@ -101,7 +101,7 @@ fn new_effect(effect: &Effect) -> NewEffect {
 /// The payment hashes that an event takes for its task.
 pub(crate) fn hashes(event: &Event) -> impl Iterator<Item = PaymentHash> {
     let invoices = match event {
-        Event::TaskAccepted { invoices, .. } => invoices.as_slice(),
+        Event::TaskAccepted { invoices, .. } | Event::RenewalOffered { invoices, .. } => invoices.as_slice(),
         _ => &[],
     };
     invoices.iter().map(|invoice| invoice.hash)

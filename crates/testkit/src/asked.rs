@@ -27,6 +27,10 @@ pub fn action_of(command: &UserCommand) -> Action {
         UserCommand::SubmitWork { milestone, work_hash } => {
             Action::Submit { milestone: *milestone, work_hash: *work_hash }
         }
+        UserCommand::OfferRenewal { milestone, invoices } => Action::OfferRenewal {
+            milestone: *milestone,
+            invoices: invoices.iter().map(|(text, _)| text.clone()).collect(),
+        },
         UserCommand::ApproveWork { milestone, tranches } => {
             Action::Approve { milestone: *milestone, tranches: tranches.clone() }
         }

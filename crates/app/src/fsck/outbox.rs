@@ -70,13 +70,18 @@ impl Outbox {
 fn awaited(state: &State) -> Vec<String> {
     let State::Present(task) = state else { return Vec::new() };
     let funding = matches!(task.phase, Phase::Funding { .. });
-    let tranches = task.phase.job().into_iter().flat_map(|job| (0..).zip(&job.tranches));
-    let keys = tranches.filter_map(|(tranche, part)| match part.state {
+    let tranches = || task.phase.job().into_iter().flat_map(|job| (0..).zip(&job.tranches));
+    let replaced = tranches().flat_map(|(_, part)| &part.replaced).map(Effect::cancel_key);
+    let keys = tranches().filter_map(|(tranche, part)| match part.state {
         TrancheState::Unfunded if funding && part.funding_invoice.is_none() => Some(Effect::invoice_key(&part.hash)),
         TrancheState::Paying { attempt, .. } => Some(Effect::pay_key(&payout_id(task.id, tranche, attempt))),
         TrancheState::Paid { .. } => Some(Effect::claim_key(&part.hash)),
         TrancheState::Returning => Some(Effect::cancel_key(&part.hash)),
+        TrancheState::Held { .. } => {
+            let next = part.renewal.as_ref().filter(|next| next.funding_invoice.is_none());
+            next.map(|next| Effect::invoice_key(&next.hash))
+        }
         _ => None,
     });
-    keys.collect()
+    keys.chain(replaced).collect()
 }

@@ -64,13 +64,9 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
         (Action::Create(terms), [Event::TaskCreated { policy, .. }]) => {
             UserCommand::CreateTask { id, terms, policy: policy.clone() }
         }
-        (Action::Accept(texts), _) => {
-            let read = |text: String| match fsck.invoices.read(&text) {
-                // Whose invoice it was, and whether its hash was paid before, only that node knew then.
-                Ok(facts) => Ok((text, InvoiceFacts { payee_is_self: false, hash_was_paid: false, ..facts })),
-                Err(error) => Err(format!("has an invoice that cannot be read: {error}")),
-            };
-            UserCommand::AcceptTask { invoices: texts.into_iter().map(read).collect::<Result<_, _>>()? }
+        (Action::Accept(texts), _) => UserCommand::AcceptTask { invoices: read_all(fsck, texts)? },
+        (Action::OfferRenewal { milestone, invoices }, _) => {
+            UserCommand::OfferRenewal { milestone, invoices: read_all(fsck, invoices)? }
         }
         (Action::Fund, _) => UserCommand::RequestFunding,
         (Action::Submit { milestone, work_hash }, _) => UserCommand::SubmitWork { milestone, work_hash },
@@ -80,4 +76,13 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
         (Action::Create(_) | Action::Erase, _) => return Err(ANOTHER.into()),
     };
     Ok(Command::User(command))
+}
+
+fn read_all(fsck: &Fsck, texts: Vec<String>) -> Result<Vec<(String, InvoiceFacts)>, String> {
+    let read = |text: String| match fsck.invoices.read(&text) {
+        // Whose invoice it was, and whether its hash was paid before, only that node knew then.
+        Ok(facts) => Ok((text, InvoiceFacts { payee_is_self: false, hash_was_paid: false, ..facts })),
+        Err(error) => Err(format!("has an invoice that cannot be read: {error}")),
+    };
+    texts.into_iter().map(read).collect()
 }

@@ -29,6 +29,13 @@ pub enum Action {
         /// SHA-256 of the work.
         work_hash: Digest32,
     },
+    /// Offer to renew the holds of a milestone.
+    OfferRenewal {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// The invoices (BOLT 11).
+        invoices: Vec<String>,
+    },
     /// Accept a milestone's work.
     Approve {
         /// The milestone's position, from 0.

@@ -40,6 +40,13 @@ pub enum UserCommand {
         /// SHA-256 of what was handed in.
         work_hash: Digest32,
     },
+    /// Offer to renew the holds of what is undecided of a milestone.
+    OfferRenewal {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// One invoice for each of its undecided tranches, in order, with what the rail read in it.
+        invoices: Vec<(String, InvoiceFacts)>,
+    },
     /// Accept a milestone's work, or a part of it: the worker is paid.
     ApproveWork {
         /// The milestone's position, from 0.
@@ -125,6 +132,24 @@ pub enum NodeCommand {
         /// The tranche's hash.
         hash: PaymentHash,
     },
+}
+
+impl NodeCommand {
+    /// The hash of the hold that it tells of; nothing for a wake-up.
+    pub const fn hash(&self) -> Option<PaymentHash> {
+        match self {
+            Self::RecordHoldInvoice { hash, .. }
+            | Self::RecordHoldLocked { hash, .. }
+            | Self::RecordHoldLost { hash }
+            | Self::RecordHoldReturned { hash }
+            | Self::RecordHoldClaimed { hash, .. }
+            | Self::RecordPayoutPaid { hash, .. }
+            | Self::RecordPayoutFailed { hash, .. }
+            | Self::RecordHoldSpent { hash }
+            | Self::RecordHoldRefused { hash } => Some(*hash),
+            Self::Wake => None,
+        }
+    }
 }
 
 /// An invoice as a task keeps it.

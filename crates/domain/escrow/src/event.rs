@@ -162,6 +162,55 @@ pub enum Event {
         /// What routing cost, if the rail told.
         fee: Option<Msat>,
     },
+    /// The worker offered to renew the holds of what is undecided of a milestone.
+    RenewalOffered {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// One invoice for each of its undecided tranches, in order.
+        invoices: Vec<TrancheInvoice>,
+        /// Until when the next holds can be locked.
+        until: Timestamp,
+        /// Whether it was early enough for the requester to answer for its being missed.
+        in_time: bool,
+    },
+    /// The hold invoice of a renewal was made.
+    RenewalInvoiceMade {
+        /// The tranche.
+        tranche: u32,
+        /// The invoice.
+        bolt11: String,
+    },
+    /// The hold invoice of a renewal will never be made: it has to be offered anew.
+    RenewalRefused {
+        /// The tranche.
+        tranche: u32,
+    },
+    /// The next hold is locked and takes the place of the one before, which is to be given back.
+    HoldRenewed {
+        /// The tranche.
+        tranche: u32,
+        /// How much.
+        amount: Msat,
+        /// The height before which it must be claimed.
+        claim_deadline: BlockHeight,
+    },
+    /// A hold whose place was taken is back.
+    ReplacedHoldReturned {
+        /// The tranche.
+        tranche: u32,
+        /// The hash of that hold.
+        hash: PaymentHash,
+    },
+    /// The rail paid the worker on a hold whose place was taken, or was to take it, and took the payer's money. What else
+    /// is held for the tranche goes back.
+    OtherHoldSpent {
+        /// The tranche.
+        tranche: u32,
+        /// The hash of that hold.
+        hash: PaymentHash,
+        /// What routing cost, if the rail told.
+        fee: Option<Msat>,
+    },
 }
 
 impl Event {
@@ -209,6 +258,18 @@ impl Event {
     pub const WORK_REJECTED: &'static str = "escrow.work_rejected";
     /// The kind of [`Event::HoldSpent`].
     pub const HOLD_SPENT: &'static str = "escrow.hold_spent";
+    /// The kind of [`Event::RenewalOffered`].
+    pub const RENEWAL_OFFERED: &'static str = "escrow.renewal_offered";
+    /// The kind of [`Event::RenewalInvoiceMade`].
+    pub const RENEWAL_INVOICE_MADE: &'static str = "escrow.renewal_invoice_made";
+    /// The kind of [`Event::RenewalRefused`].
+    pub const RENEWAL_REFUSED: &'static str = "escrow.renewal_refused";
+    /// The kind of [`Event::HoldRenewed`].
+    pub const HOLD_RENEWED: &'static str = "escrow.hold_renewed";
+    /// The kind of [`Event::ReplacedHoldReturned`].
+    pub const REPLACED_HOLD_RETURNED: &'static str = "escrow.replaced_hold_returned";
+    /// The kind of [`Event::OtherHoldSpent`].
+    pub const OTHER_HOLD_SPENT: &'static str = "escrow.other_hold_spent";
 
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
@@ -235,6 +296,12 @@ impl Event {
             Self::TaskExpired => Self::TASK_EXPIRED,
             Self::WorkRejected { .. } => Self::WORK_REJECTED,
             Self::HoldSpent { .. } => Self::HOLD_SPENT,
+            Self::RenewalOffered { .. } => Self::RENEWAL_OFFERED,
+            Self::RenewalInvoiceMade { .. } => Self::RENEWAL_INVOICE_MADE,
+            Self::RenewalRefused { .. } => Self::RENEWAL_REFUSED,
+            Self::HoldRenewed { .. } => Self::HOLD_RENEWED,
+            Self::ReplacedHoldReturned { .. } => Self::REPLACED_HOLD_RETURNED,
+            Self::OtherHoldSpent { .. } => Self::OTHER_HOLD_SPENT,
         }
     }
 }

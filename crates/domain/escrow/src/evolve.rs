@@ -1,9 +1,10 @@
 //! Applying facts. Total: a fact that does not fit leaves the task as it is.
 
-use tallystick_core::Sat;
+use std::ops::Range;
+use tallystick_core::{BlockHeight, Msat, PaymentHash, Sat, Timestamp};
 
 use crate::{
-    Event, Job, Milestone, Phase, RefundReason, ReleaseReason, Stage, State, Task, Tranche, TrancheInvoice,
+    Event, Job, Milestone, Phase, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche, TrancheInvoice,
     TrancheState, Verdict,
 };
 
@@ -22,15 +23,17 @@ pub(crate) fn evolve(state: State, event: &Event) -> State {
         }
         (State::Absent, _) => State::Absent,
         // Money that moved is told even of a task that had ended.
-        (State::Present(task), event) if task.phase.is_final() && !matches!(event, Event::HoldSpent { .. }) => {
-            State::Present(task)
-        }
+        (State::Present(task), event) if task.phase.is_final() && !is_spent(event) => State::Present(task),
         (State::Present(mut task), event) => {
             apply_to_tranche(&mut task.phase, event);
             task.phase = next_phase(&task, event);
             State::Present(task)
         }
     }
+}
+
+fn is_spent(event: &Event) -> bool {
+    matches!(event, Event::HoldSpent { .. } | Event::OtherHoldSpent { .. })
 }
 
 /// The facts that move the whole task, or a milestone of it.
@@ -69,7 +72,11 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
             let own = milestone.map(|milestone| task.terms.tranches_of(milestone));
             refunding(job, *reason, |tranche| own.as_ref().is_none_or(|own| own.contains(&tranche)))
         }
-        (Event::HoldSpent { .. }, phase) => spent(phase),
+        (Event::RenewalOffered { milestone, invoices, until, in_time }, Phase::Active { mut job }) => {
+            offered(&mut job, &task.terms.tranches_of(*milestone), invoices, (*until, *in_time));
+            Phase::Active { job }
+        }
+        (Event::HoldSpent { .. } | Event::OtherHoldSpent { .. }, phase) => spent(phase),
         (Event::TaskSettled, Phase::Active { job }) => Phase::Settled { job },
         (Event::TaskRefunded, Phase::Active { job }) => Phase::Refunded { job },
         (Event::TaskCancelled { by }, phase @ (Phase::Open | Phase::Assigned { .. } | Phase::Funding { .. })) => {
@@ -79,6 +86,20 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
             Phase::Expired { job: phase.job().cloned() }
         }
         (_, phase) => phase,
+    }
+}
+
+/// Each undecided tranche of a milestone has its own next hold.
+fn offered(job: &mut Job, own: &Range<u32>, invoices: &[TrancheInvoice], (until, in_time): (Timestamp, bool)) {
+    let held = (0..).zip(&mut job.tranches).filter(|(at, part)| own.contains(at) && part.state.is_held());
+    for ((_, part), invoice) in held.zip(invoices) {
+        part.renewal = Some(Renewal {
+            hash: invoice.hash,
+            payout_invoice: invoice.bolt11.clone(),
+            funding_invoice: None,
+            until,
+            in_time,
+        });
     }
 }
 
@@ -116,6 +137,9 @@ fn tranches(task: &Task, invoices: &[TrancheInvoice]) -> Vec<Tranche> {
         funding_invoice: None,
         state: TrancheState::Unfunded,
         verdict: None,
+        renewal: None,
+        renewals: 0,
+        replaced: Vec::new(),
     };
     invoices.iter().zip(task.terms.payouts()).map(part).collect()
 }
@@ -167,6 +191,31 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
                 part.verdict = Some(Verdict::Release(ReleaseReason::HoldSpent));
             }
         }
+        Event::RenewalInvoiceMade { tranche, bolt11 } => {
+            if let Some(next) = part(phase, *tranche).and_then(|part| part.renewal.as_mut()) {
+                next.funding_invoice = Some(bolt11.clone());
+            }
+        }
+        Event::RenewalRefused { tranche } => {
+            if let Some(part) = part(phase, *tranche) {
+                part.renewal = None;
+            }
+        }
+        Event::HoldRenewed { tranche, claim_deadline, .. } => {
+            if let Some(part) = part(phase, *tranche).filter(|part| part.state.is_held()) {
+                renewed(part, *claim_deadline);
+            }
+        }
+        Event::ReplacedHoldReturned { tranche, hash } => {
+            if let Some(part) = part(phase, *tranche) {
+                part.replaced.retain(|replaced| replaced != hash);
+            }
+        }
+        Event::OtherHoldSpent { tranche, hash, fee } => {
+            if let Some(part) = part(phase, *tranche) {
+                other_spent(part, hash, *fee);
+            }
+        }
         Event::HoldLost { tranche } => {
             let in_funding = matches!(phase, Phase::Funding { .. });
             if let Some(part) = part(phase, *tranche) {
@@ -185,8 +234,31 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
         | Event::TaskSettled
         | Event::TaskRefunded
         | Event::TaskCancelled { .. }
-        | Event::TaskExpired => {}
+        | Event::TaskExpired
+        | Event::RenewalOffered { .. } => {}
     }
+}
+
+/// The next hold takes the place of the one before, which is on its way back.
+fn renewed(part: &mut Tranche, claim_deadline: BlockHeight) {
+    let Some(next) = part.renewal.take() else { return };
+    part.replaced.push(part.hash);
+    (part.hash, part.payout_invoice, part.funding_invoice) = (next.hash, next.payout_invoice, next.funding_invoice);
+    part.state = TrancheState::Held { claim_deadline };
+    part.renewals = part.renewals.saturating_add(1);
+}
+
+/// The worker was paid on another of the tranche's holds: its own one goes back, unless a payout is under way on it.
+fn other_spent(part: &mut Tranche, hash: &PaymentHash, fee: Option<Msat>) {
+    part.replaced.retain(|replaced| replaced != hash);
+    part.renewal = part.renewal.take().filter(|next| next.hash != *hash);
+    match part.state {
+        TrancheState::Held { .. } | TrancheState::Returning => part.replaced.push(part.hash),
+        TrancheState::Unfunded | TrancheState::Returned => {}
+        _ => return,
+    }
+    part.state = TrancheState::Spent { fee };
+    part.verdict = Some(Verdict::Release(ReleaseReason::HoldSpent));
 }
 
 /// What is left of a tranche whose hold is gone.

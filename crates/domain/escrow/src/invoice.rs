@@ -1,6 +1,6 @@
 //! What the rules ask of a worker's invoice.
 
-use tallystick_core::{Blocks, Msat, PaymentHash, Timestamp};
+use tallystick_core::{Blocks, Duration, Msat, PaymentHash, Timestamp};
 
 use crate::{Rejection, Task, plan};
 
@@ -25,11 +25,17 @@ pub struct InvoiceFacts {
 
 impl InvoiceFacts {
     /// Checks that a payout of `payout` can be made to this invoice for as long as the task may take, if it is accepted
-    /// now.
+    /// now and its hold is locked within `funding_window`.
     ///
     /// # Errors
     /// The rejection names what does not fit, with the numbers.
-    pub(crate) fn check(&self, payout: Msat, task: &Task, now: Timestamp) -> Result<(), Rejection> {
+    pub(crate) fn check(
+        &self,
+        payout: Msat,
+        task: &Task,
+        funding_window: Duration,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
         if !self.same_network {
             return Err(Rejection::InvoiceNetwork);
         }
@@ -41,8 +47,8 @@ impl InvoiceFacts {
         if self.expires_at <= now {
             return Err(Rejection::InvoiceExpired { expires_at: self.expires_at });
         }
-        let life = plan::invoice_life(&task.policy, task.hold_blocks);
-        let needed = plan::invoice_needed(task.terms.last_deadline(), task.terms.review_window, life, now);
+        let life = plan::invoice_life(funding_window, task.hold_blocks);
+        let needed = plan::invoice_needed(task.terms.work_over(), life, now);
         if self.expires_at < needed {
             return Err(Rejection::InvoiceExpiresSoon { expires_at: self.expires_at, needed });
         }

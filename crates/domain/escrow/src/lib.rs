@@ -64,8 +64,9 @@ pub use invoice::InvoiceFacts;
 pub use policy::{DUST_LIMIT, Policy, PolicyError};
 pub use rejection::Rejection;
 pub use state::{
-    Job, Milestone, PayFailure, Phase, RefundReason, ReleaseReason, Stage, State, Task, Tranche, TrancheState, Verdict,
+    Job, Milestone, PayFailure, Phase, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche, TrancheState,
+    Verdict,
 };
 pub use terms::{MilestoneTerms, OnSilence, Terms, TermsError};
-pub use view::{MilestoneView, TaskView, TrancheView};
+pub use view::{MilestoneView, RenewalView, TaskView, TrancheView};
 pub use wake::Wake;

@@ -24,8 +24,13 @@ pub const ARRIVAL_BLOCKS: Blocks = Blocks(3);
 /// Silence that pays the worker does so this many blocks before the last height, so that a block or two at once, or a
 /// first attempt that fails, do not turn the payment into a refund.
 pub const SILENCE_LEAD: Blocks = Blocks(6);
+/// A renewal that is offered this many blocks before the last height, half a day, leaves the requester time to lock the
+/// next hold.
+pub const RENEWAL_LEAD: Blocks = Blocks(72);
 /// The longest pause between two attempts of a payout: one for each block.
 pub const PAYOUT_PAUSE_MAX: Duration = BLOCK_TIME;
+/// The shortest hold that is to be renewed: as long to work as to renew it.
+const RENEWABLE_MIN: Blocks = Blocks(144);
 /// The average time of a block.
 const BLOCK_TIME: Duration = Duration::from_secs(600);
 /// A worker's invoice must outlive work and review by this much.
@@ -50,15 +55,21 @@ pub fn review_blocks(review_window: Duration) -> Blocks {
 }
 
 /// The blocks that a task's hold must be usable for: what its terms ask, or what work and review may take, with
-/// [`SILENCE_LEAD`].
+/// [`SILENCE_LEAD`]. A hold that can be renewed may be shorter than that.
 ///
 /// # Errors
 /// [`Rejection::HoldTooShort`] if the terms ask for fewer than work and review may take, [`Rejection::HoldTooLong`]
 /// if the hold would need a larger final CLTV delta than the policy allows. Both carry the numbers.
 pub fn hold_blocks(terms: &Terms, policy: &Policy, now: Timestamp) -> Result<Blocks, Rejection> {
     let span = now.until(terms.last_deadline().after(terms.review_window));
-    let needed = blocks_of(span).plus(SILENCE_LEAD);
-    let blocks = terms.hold_blocks.unwrap_or(needed);
+    let whole = blocks_of(span).plus(SILENCE_LEAD);
+    let needed = match terms.renewal {
+        Some(_) => whole.min(RENEWABLE_MIN),
+        None => whole,
+    };
+    let longest = Blocks(policy.final_cltv_max.0.saturating_sub(final_cltv_delta(policy, Blocks(0)).0));
+    let usual = if terms.renewal.is_some() { whole.min(longest) } else { whole };
+    let blocks = terms.hold_blocks.unwrap_or(usual);
     if blocks < needed {
         return Err(Rejection::HoldTooShort { blocks, needed });
     }
@@ -110,16 +121,21 @@ pub fn submit_by(terms: &Terms, decide_by: BlockHeight) -> BlockHeight {
 
 /// For how long a worker's invoice must still be payable when it is handed in: until the money is locked, and then for
 /// all blocks in which a payout may be tried, when these come a quarter slower than on average.
-pub fn invoice_life(policy: &Policy, hold_blocks: Blocks) -> Duration {
-    let millis = time_of(hold_blocks).as_millis();
-    let slow = Duration::from_millis(millis.saturating_add(millis / 4));
-    Duration::from_millis(policy.funding_window.as_millis().saturating_add(slow.as_millis()))
+pub fn invoice_life(funding_window: Duration, hold_blocks: Blocks) -> Duration {
+    Duration::from_millis(funding_window.as_millis().saturating_add(slow_time_of(hold_blocks).as_millis()))
 }
 
-/// Until when a worker's invoice must be payable that is handed in now: for its life ([`invoice_life`]), and for an hour
-/// after work and review.
-pub fn invoice_needed(work_deadline: Timestamp, review_window: Duration, life: Duration, now: Timestamp) -> Timestamp {
-    work_deadline.after(review_window).after(EXPIRY_MARGIN).max(now.after(life))
+/// How long a number of blocks takes when they come a quarter slower than on average.
+pub fn slow_time_of(blocks: Blocks) -> Duration {
+    let millis = time_of(blocks).as_millis();
+    Duration::from_millis(millis.saturating_add(millis / 4))
+}
+
+/// Until when a worker's invoice must be payable that is handed in now: for its life ([`invoice_life`]), and, unless its
+/// hold can be renewed, for an hour after work and review are over.
+pub fn invoice_needed(over: Option<Timestamp>, life: Duration, now: Timestamp) -> Timestamp {
+    let lives = now.after(life);
+    over.map_or(lives, |over| over.after(EXPIRY_MARGIN).max(lives))
 }
 
 #[cfg(test)]

@@ -96,6 +96,15 @@ pub enum Rejection {
         /// Its position in the milestone, from 0.
         tranche: u32,
     },
+    /// The terms do not say that holds may be renewed.
+    #[error("the holds of this task cannot be renewed: its terms do not say so")]
+    NotRenewable,
+    /// Another renewal can still be funded.
+    #[error("another renewal was offered, and can be funded until {until}")]
+    RenewalUnderWay {
+        /// Until when.
+        until: Timestamp,
+    },
     /// The task cannot be cancelled any more.
     #[error("the task is {state}: it can no longer be cancelled")]
     NotCancellable {
@@ -230,6 +239,8 @@ impl Coded for Rejection {
             Self::NoTranche { .. } => "escrow.no_tranche",
             Self::NothingToApprove => "escrow.nothing_to_approve",
             Self::TrancheDecided { .. } => "escrow.tranche_decided",
+            Self::NotRenewable => "escrow.not_renewable",
+            Self::RenewalUnderWay { .. } => "escrow.renewal_under_way",
             Self::NotCancellable { .. } => "escrow.not_cancellable",
             Self::Ended { .. } => "escrow.ended",
             Self::WorkAlreadySubmitted => "escrow.work_already_submitted",

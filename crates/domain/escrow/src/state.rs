@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use tallystick_core::{AmountError, BlockHeight, Blocks, Digest32, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp};
 
-use crate::{Policy, Terms, plan};
+use crate::{OnSilence, Policy, Terms, plan};
 
 /// A task's stream: nothing yet, or a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,6 +132,27 @@ pub struct Tranche {
     pub state: TrancheState,
     /// What was last decided on it, if anything was.
     pub verdict: Option<Verdict>,
+    /// The hold that is to take the place of this one, if the worker offered it.
+    pub renewal: Option<Renewal>,
+    /// How often its hold was renewed.
+    pub renewals: u32,
+    /// Holds whose place was taken, and that are not back yet.
+    pub replaced: Vec<PaymentHash>,
+}
+
+/// An offer to renew a tranche's hold: the next one, on a hash of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The worker's payment hash.
+    pub hash: PaymentHash,
+    /// The worker's invoice.
+    pub payout_invoice: String,
+    /// The hold invoice, once made.
+    pub funding_invoice: Option<String>,
+    /// Until when it can be paid.
+    pub until: Timestamp,
+    /// Whether it was offered early enough for the requester to answer for its being missed.
+    pub in_time: bool,
 }
 
 /// What was decided on a tranche, and why.
@@ -197,6 +218,8 @@ pub enum ReleaseReason {
     Silence,
     /// The rail had paid already, as it turned out.
     HoldSpent,
+    /// The requester did not lock the next hold in time, and the terms say: release.
+    RenewalMissed,
 }
 
 /// Why the requester gets the money back.
@@ -222,6 +245,8 @@ pub enum RefundReason {
     HoldLost,
     /// The rail had paid a tranche without the journal's knowing; the others are given back.
     HoldSpent,
+    /// The requester did not lock the next hold in time, and the terms say: refund.
+    RenewalMissed,
 }
 
 /// Why a payout failed.
@@ -304,6 +329,29 @@ impl Task {
     pub fn verdict(&self) -> Option<Verdict> {
         let verdicts = || self.phase.job().into_iter().flat_map(|job| &job.tranches).filter_map(|part| part.verdict);
         verdicts().find(|verdict| matches!(verdict, Verdict::Release(_))).or_else(|| verdicts().last())
+    }
+
+    /// The last height at which the worker can offer to renew a milestone's holds and the requester answers for its
+    /// being missed; nothing if they cannot be renewed.
+    pub fn renew_by(&self, job: &Job, milestone: u32) -> Option<BlockHeight> {
+        self.terms.renewal.and(self.decide_by(job, milestone)).map(|decide_by| decide_by.before(plan::RENEWAL_LEAD))
+    }
+
+    /// What happens to what is undecided of a milestone at its deadline, if nobody does anything until then; nothing
+    /// if nothing is undecided.
+    pub fn at_deadline(&self, job: &Job, milestone: u32) -> Option<OnSilence> {
+        self.decide_by(job, milestone)?;
+        match self.stage(job, milestone)? {
+            Stage::Submitted { .. } => Some(self.terms.on_silence),
+            Stage::Working if self.is_offered(job, milestone) => self.terms.renewal,
+            Stage::Working => Some(OnSilence::Refund),
+        }
+    }
+
+    /// Whether the worker offered in time to renew everything that is undecided of a milestone.
+    pub(crate) fn is_offered(&self, job: &Job, milestone: u32) -> bool {
+        let mut held = self.tranches_of(job, milestone).filter(|(_, part)| part.state.is_held());
+        held.all(|(_, part)| part.renewal.as_ref().is_some_and(|next| next.in_time))
     }
 
     /// Where the work of a milestone stands.

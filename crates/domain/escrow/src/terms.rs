@@ -35,8 +35,11 @@ pub struct Terms {
     pub review_window: Duration,
     /// What happens when the requester says nothing in that time.
     pub on_silence: OnSilence,
-    /// For how many blocks the hold must be usable; work and review decide if it is absent.
+    /// For how many blocks a hold must be usable; work and review decide if it is absent.
     pub hold_blocks: Option<Blocks>,
+    /// Whether holds may be renewed, so that work may take longer than one hold: what happens to work that was not
+    /// handed in when the worker offered a renewal in time and the requester did not lock the next hold.
+    pub renewal: Option<OnSilence>,
 }
 
 /// A part of the work, as the requester wrote it.
@@ -173,6 +176,11 @@ impl Terms {
         let own = self.milestones.get(position).map_or(0, |part| part.payouts.len());
         let at = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         at(before)..at(before + own)
+    }
+
+    /// When work and review of a task are over whose holds cannot be renewed: until then the first ones must do.
+    pub fn work_over(&self) -> Option<Timestamp> {
+        self.renewal.is_none().then(|| self.last_deadline().after(self.review_window))
     }
 
     /// The deadline of the first milestone: from then on nobody begins the task.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, NostrKey, PaymentHash, Sat, Timestamp};
 
 use crate::{
-    MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Stage, Task, Tranche, TrancheState, Verdict, plan,
+    MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche, TrancheState,
+    Verdict, plan,
 };
 
 /// Everything that a party of a task may see.
@@ -30,6 +31,8 @@ pub struct TaskView {
     pub review_window: Duration,
     /// What happens when the requester says nothing.
     pub on_silence: OnSilence,
+    /// Whether holds may be renewed, and what happens when the requester misses it.
+    pub renewal: Option<OnSilence>,
     /// For how long a worker's invoice must still be payable when it is handed in: see [`TaskView::invoice_needed`].
     pub invoice_life: Duration,
     /// For how many blocks the hold is usable.
@@ -61,6 +64,10 @@ pub struct MilestoneView {
     pub submit_by: Option<BlockHeight>,
     /// The last height at which the payout of what is undecided may begin. It then ends by the terms.
     pub decide_by: Option<BlockHeight>,
+    /// The last height at which the worker can offer to renew the holds in time.
+    pub renew_by: Option<BlockHeight>,
+    /// What happens to what is undecided at its deadline, if nobody does anything until then.
+    pub at_deadline: Option<OnSilence>,
     /// The parts of the payout. Before a worker is there: as the terms name them.
     pub tranches: Vec<TrancheView>,
 }
@@ -82,12 +89,40 @@ pub struct TrancheView {
     pub payout_invoice: Option<String>,
     /// The hold invoice.
     pub funding_invoice: Option<String>,
+    /// How often the hold was renewed.
+    pub renewals: u32,
+    /// The hold that is to take the place of this one.
+    pub renewal: Option<RenewalView>,
     /// The height before which the hold must be claimed.
     pub claim_deadline: Option<BlockHeight>,
     /// Which attempt of the payout is under way, from 1; 0 before and after.
     pub attempts: u32,
     /// What routing the payout cost.
     pub routing_fee_msat: Option<u64>,
+}
+
+/// An offer to renew a hold as queries show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalView {
+    /// The worker's payment hash.
+    pub hash: PaymentHash,
+    /// The worker's invoice.
+    pub payout_invoice: String,
+    /// The hold invoice, once made.
+    pub funding_invoice: Option<String>,
+    /// Until when it can be paid.
+    pub fund_until: Timestamp,
+}
+
+impl From<&Renewal> for RenewalView {
+    fn from(next: &Renewal) -> Self {
+        Self {
+            hash: next.hash,
+            payout_invoice: next.payout_invoice.clone(),
+            funding_invoice: next.funding_invoice.clone(),
+            fund_until: next.until,
+        }
+    }
 }
 
 impl From<&Task> for TaskView {
@@ -107,7 +142,8 @@ impl From<&Task> for TaskView {
             created_at: task.created_at,
             review_window: task.terms.review_window,
             on_silence: task.terms.on_silence,
-            invoice_life: plan::invoice_life(&task.policy, task.hold_blocks),
+            renewal: task.terms.renewal,
+            invoice_life: plan::invoice_life(task.policy.funding_window, task.hold_blocks),
             hold_blocks: task.hold_blocks,
             final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
             fund_until,
@@ -120,7 +156,8 @@ impl TaskView {
     /// Until when a worker's invoice must be payable that is handed in now.
     pub fn invoice_needed(&self, now: Timestamp) -> Timestamp {
         let last = self.milestones.last().map_or(now, |part| part.work_deadline);
-        plan::invoice_needed(last, self.review_window, self.invoice_life, now)
+        let over = self.renewal.is_none().then(|| last.after(self.review_window));
+        plan::invoice_needed(over, self.invoice_life, now)
     }
 
     /// The tranches of all milestones, in order.
@@ -140,6 +177,8 @@ impl MilestoneView {
             review_until: None,
             submit_by: None,
             decide_by: None,
+            renew_by: None,
+            at_deadline: None,
             tranches: terms.payouts.iter().map(|payout| TrancheView::planned(task, *payout)).collect(),
         };
         let Some(job) = task.phase.job() else { return view };
@@ -152,6 +191,8 @@ impl MilestoneView {
         view.reason_hash = part.and_then(|part| part.reason_hash);
         if let Phase::Active { .. } = task.phase {
             view.decide_by = task.decide_by(job, milestone);
+            view.renew_by = task.renew_by(job, milestone);
+            view.at_deadline = task.at_deadline(job, milestone);
             match (view.decide_by, part.map(|part| part.stage)) {
                 (Some(decide_by), Some(Stage::Working)) => {
                     view.submit_by = Some(plan::submit_by(&task.terms, decide_by))
@@ -174,6 +215,8 @@ impl TrancheView {
             hash: None,
             payout_invoice: None,
             funding_invoice: None,
+            renewals: 0,
+            renewal: None,
             claim_deadline: None,
             attempts: 0,
             routing_fee_msat: None,
@@ -202,6 +245,8 @@ impl From<&Tranche> for TrancheView {
             hash: Some(part.hash),
             payout_invoice: Some(part.payout_invoice.clone()),
             funding_invoice: part.funding_invoice.clone(),
+            renewals: part.renewals,
+            renewal: part.renewal.as_ref().filter(|_| part.state.is_held()).map(RenewalView::from),
             claim_deadline,
             attempts,
             routing_fee_msat: fee.map(tallystick_core::Msat::get),
@@ -215,6 +260,7 @@ fn reason(verdict: Verdict) -> String {
             ReleaseReason::Approved => "approved",
             ReleaseReason::Silence => "silence",
             ReleaseReason::HoldSpent => "hold_spent",
+            ReleaseReason::RenewalMissed => "renewal_missed",
         },
         Verdict::Refund(reason) => match reason {
             RefundReason::Rejected => "rejected",
@@ -227,6 +273,7 @@ fn reason(verdict: Verdict) -> String {
             RefundReason::PayoutFailed => "payout_failed",
             RefundReason::HoldLost => "hold_lost",
             RefundReason::HoldSpent => "hold_spent",
+            RefundReason::RenewalMissed => "renewal_missed",
         },
     };
     name.to_owned()

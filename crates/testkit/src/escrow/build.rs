@@ -78,6 +78,7 @@ pub fn terms(payouts: &[u64]) -> Terms {
         review_window: REVIEW,
         on_silence: OnSilence::Release,
         hold_blocks: None,
+        renewal: None,
     }
 }
 

@@ -6,7 +6,8 @@ use tallystick_escrow::{
 };
 
 use super::{
-    DEADLINE, Given, HEIGHT, HOLD_BLOCKS, WORK, hash, hold_of, invoices, policy, requester, task_id, terms, worker,
+    DEADLINE, Given, HEIGHT, HOLD_BLOCKS, WORK, hash, hold_of, invoice, invoices, policy, requester, task_id, terms,
+    worker,
 };
 
 /// The claim deadline of a hold that was locked at [`HEIGHT`], just long enough.
@@ -47,6 +48,17 @@ pub fn approve() -> UserCommand {
 /// Approve some tranches of a milestone.
 pub fn approve_some(milestone: u32, tranches: &[u32]) -> UserCommand {
     UserCommand::ApproveWork { milestone, tranches: Some(tranches.to_vec()) }
+}
+
+/// Offer to renew the holds of some of a milestone's tranches. The next hold of tranche n is that of [`next`].
+pub fn offer(milestone: u32, tranches: &[(u8, u64)]) -> UserCommand {
+    let invoices = tranches.iter().map(|(tranche, payout)| invoice(next(*tranche), *payout)).collect();
+    UserCommand::OfferRenewal { milestone, invoices }
+}
+
+/// Where the first renewal of a tranche has its hash: [`hash`] of it.
+pub const fn next(tranche: u8) -> u8 {
+    tranche + 0x40
 }
 
 /// Reject the first milestone for [`REASONS`](super::REASONS).

@@ -98,7 +98,7 @@ pub(super) fn conclude(task: &Task, mut events: Vec<Event>, effects: Vec<Effect>
     let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
     if let State::Present(after) = after
         && let Phase::Active { job } = &after.phase
-        && job.tranches.iter().all(|part| part.state.is_final())
+        && job.tranches.iter().all(|part| part.state.is_final() && part.replaced.is_empty())
     {
         let paid = job.tranches.iter().any(|part| part.state.is_paid());
         events.push(if paid { Event::TaskSettled } else { Event::TaskRefunded });

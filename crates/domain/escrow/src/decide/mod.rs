@@ -1,7 +1,9 @@
 //! The decisions. One file for users, one for the node, one for how things end.
 
 mod ending;
+mod hold;
 mod node;
+mod renewal;
 mod user;
 
 use tallystick_core::{Ctx, Decider};

@@ -5,35 +5,101 @@ use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash};
 use super::{
     Decision,
     ending::{self, conclude, positions},
+    hold, renewal,
 };
 use crate::{
     Effect, Event, Job, Milestone, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection, ReleaseReason,
-    Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
+    Renewal, Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
 };
 
 pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
+    let Some(hash) = command.hash() else { return Ok(wake(task, ctx)) };
+    match find(task, hash)? {
+        (found, Place::Current) => of_current(task, found, command, ctx),
+        ((tranche, part), Place::Next(next)) => of_next(task, (tranche, part), next, (command, ctx)),
+        ((tranche, part), Place::Replaced) => Ok(of_replaced(task, (tranche, part), hash, command)),
+    }
+}
+
+fn of_current(task: &Task, found: Found<'_>, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
     match command {
-        NodeCommand::RecordHoldInvoice { hash, bolt11 } => invoice_made(task, find(task, hash)?, bolt11),
-        NodeCommand::RecordHoldLocked { hash, amount, claim_deadline } => {
-            hold_locked(task, find(task, hash)?, (amount, claim_deadline), ctx)
+        NodeCommand::RecordHoldInvoice { bolt11, .. } => invoice_made(task, found, bolt11),
+        NodeCommand::RecordHoldLocked { amount, claim_deadline, .. } => {
+            hold_locked(task, found, (amount, claim_deadline), ctx)
         }
-        NodeCommand::RecordHoldLost { hash } => Ok(hold_lost(task, find(task, hash)?)),
-        NodeCommand::RecordHoldReturned { hash } => Ok(hold_returned(task, find(task, hash)?)),
-        NodeCommand::RecordHoldClaimed { hash, amount } => hold_claimed(task, find(task, hash)?, amount),
-        NodeCommand::RecordHoldSpent { hash } => Ok(hold_spent(task, find(task, hash)?, None)),
-        NodeCommand::RecordHoldRefused { hash } => Ok(invoice_refused(task, find(task, hash)?)),
-        NodeCommand::RecordPayoutPaid { hash, fee, .. } => payout_paid(task, find(task, hash)?, fee),
-        NodeCommand::RecordPayoutFailed { hash, id, reason } => {
-            Ok(payout_failed(task, find(task, hash)?, (id, reason), ctx))
-        }
+        NodeCommand::RecordHoldLost { .. } => Ok(hold_lost(task, found)),
+        NodeCommand::RecordHoldReturned { .. } => Ok(hold_returned(task, found)),
+        NodeCommand::RecordHoldClaimed { amount, .. } => hold_claimed(task, found, amount),
+        NodeCommand::RecordHoldSpent { .. } => Ok(hold_spent(task, found, None)),
+        NodeCommand::RecordHoldRefused { .. } => Ok(invoice_refused(task, found)),
+        NodeCommand::RecordPayoutPaid { fee, .. } => payout_paid(task, found, fee),
+        NodeCommand::RecordPayoutFailed { id, reason, .. } => Ok(payout_failed(task, found, (id, reason), ctx)),
         NodeCommand::Wake => Ok(wake(task, ctx)),
+    }
+}
+
+/// What is told of the hold that a renewal offers.
+fn of_next(
+    task: &Task,
+    (tranche, part): Found<'_>,
+    next: &Renewal,
+    (command, ctx): (NodeCommand, &Ctx),
+) -> Result<Decision, Rejection> {
+    match command {
+        NodeCommand::RecordHoldInvoice { bolt11, .. } => Ok(renewal::invoice_made(tranche, next, bolt11)),
+        NodeCommand::RecordHoldRefused { .. } if next.funding_invoice.is_none() => {
+            Ok(Decision::event(Event::RenewalRefused { tranche }))
+        }
+        NodeCommand::RecordHoldLocked { amount, claim_deadline, .. } => {
+            renewal::locked(task, (tranche, part), (amount, claim_deadline), ctx)
+        }
+        NodeCommand::RecordPayoutPaid { hash, fee, .. } => Ok(renewal::other_spent(task, tranche, hash, Some(fee))),
+        NodeCommand::RecordHoldSpent { hash } | NodeCommand::RecordHoldClaimed { hash, .. } => {
+            Ok(renewal::other_spent(task, tranche, hash, None))
+        }
+        _ => Ok(Decision::AlreadyApplied),
+    }
+}
+
+/// What is told of a hold whose place was taken, and that is on its way back.
+fn of_replaced(task: &Task, (tranche, _): Found<'_>, hash: PaymentHash, command: NodeCommand) -> Decision {
+    match command {
+        NodeCommand::RecordHoldReturned { .. } | NodeCommand::RecordHoldLost { .. } => {
+            renewal::replaced_gone(task, tranche, hash)
+        }
+        NodeCommand::RecordPayoutPaid { fee, .. } => renewal::other_spent(task, tranche, hash, Some(fee)),
+        NodeCommand::RecordHoldSpent { .. } | NodeCommand::RecordHoldClaimed { .. } => {
+            renewal::other_spent(task, tranche, hash, None)
+        }
+        _ => Decision::AlreadyApplied,
     }
 }
 
 type Found<'a> = (u32, &'a Tranche);
 
-fn find(task: &Task, hash: PaymentHash) -> Result<Found<'_>, Rejection> {
-    positions(task).find(|(_, part)| part.hash == hash).ok_or(Rejection::UnknownHash)
+/// Which of a tranche's holds a hash is.
+enum Place<'a> {
+    Current,
+    /// The one that is to take its place.
+    Next(&'a Renewal),
+    /// One whose place was taken.
+    Replaced,
+}
+
+fn find(task: &Task, hash: PaymentHash) -> Result<(Found<'_>, Place<'_>), Rejection> {
+    for (tranche, part) in positions(task) {
+        if let Some(next) = part.renewal.as_ref().filter(|next| next.hash == hash) {
+            return Ok(((tranche, part), Place::Next(next)));
+        }
+        // The last one may be replaced by nothing: see `Event::OtherHoldSpent`.
+        if part.replaced.contains(&hash) {
+            return Ok(((tranche, part), Place::Replaced));
+        }
+        if part.hash == hash {
+            return Ok(((tranche, part), Place::Current));
+        }
+    }
+    Err(Rejection::UnknownHash)
 }
 
 fn invoice_made(task: &Task, (tranche, part): Found<'_>, bolt11: String) -> Result<Decision, Rejection> {
@@ -71,11 +137,7 @@ fn hold_locked(
         }
         _ => return Err(unwanted(task)),
     }
-    let needed = part.hold()?;
-    let deadline_min = ctx.height.after(task.hold_blocks).after(task.policy.payout_reserve());
-    if amount != needed || claim_deadline < deadline_min {
-        return Err(Rejection::HoldUnfit { amount, needed, claim_deadline, deadline_min });
-    }
+    hold::fits(task, part, (amount, claim_deadline), ctx)?;
     let mut events = vec![Event::HoldLocked { tranche, amount, claim_deadline }];
     if positions(task).all(|(other, part)| other == tranche || part.state.is_held()) {
         events.push(Event::TaskHeld);
@@ -191,20 +253,23 @@ fn wake_milestones(task: &Task, job: &Job, ctx: &Ctx) -> Decision {
 
 fn decide_milestone(task: &Task, (milestone, part): (u32, &Milestone), decide_by: BlockHeight, ctx: &Ctx) -> Decision {
     let refund = |reason| ending::refund(task, Some(milestone), reason);
-    let Stage::Submitted { review_until } = part.stage else {
-        let ran_out = ctx.height >= decide_by;
-        return refund(if ran_out { RefundReason::BlocksRanOut } else { RefundReason::WorkDeadline });
+    let release = |reason| {
+        let held = positions(task).filter(|(_, part)| part.state.is_held()).map(|(tranche, _)| tranche);
+        let own = task.terms.tranches_of(milestone);
+        let tranches: Vec<u32> = held.filter(|tranche| own.contains(tranche)).collect();
+        ending::release(task, milestone, &tranches, reason, ctx).unwrap_or_else(|_| refund(RefundReason::BlocksRanOut))
     };
-    let why_not = if ctx.now >= review_until { RefundReason::Silence } else { RefundReason::BlocksRanOut };
-    match task.terms.on_silence {
-        OnSilence::Refund => refund(why_not),
-        OnSilence::Release => {
-            let held = positions(task).filter(|(_, part)| part.state.is_held()).map(|(tranche, _)| tranche);
-            let own = task.terms.tranches_of(milestone);
-            let tranches: Vec<u32> = held.filter(|tranche| own.contains(tranche)).collect();
-            ending::release(task, milestone, &tranches, ReleaseReason::Silence, ctx)
-                .unwrap_or_else(|_| refund(RefundReason::BlocksRanOut))
+    let is_offered = task.phase.job().is_some_and(|job| task.is_offered(job, milestone));
+    match (part.stage, task.terms.on_silence, task.terms.renewal) {
+        (Stage::Working, _, _) if ctx.height < decide_by => refund(RefundReason::WorkDeadline),
+        (Stage::Working, _, Some(OnSilence::Release)) if is_offered => release(ReleaseReason::RenewalMissed),
+        (Stage::Working, _, Some(OnSilence::Refund)) if is_offered => refund(RefundReason::RenewalMissed),
+        (Stage::Working, _, _) => refund(RefundReason::BlocksRanOut),
+        (Stage::Submitted { .. }, OnSilence::Release, _) => release(ReleaseReason::Silence),
+        (Stage::Submitted { review_until }, OnSilence::Refund, _) if ctx.now >= review_until => {
+            refund(RefundReason::Silence)
         }
+        (Stage::Submitted { .. }, OnSilence::Refund, _) => refund(RefundReason::BlocksRanOut),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use tallystick_core::{BlockHeight, Ctx, Digest32, Id, NostrKey, Timestamp};
 
-use super::{Decision, ending};
+use super::{Decision, ending, hold, renewal};
 use crate::{
-    Effect, Event, InvoiceFacts, Job, Milestone, MilestoneTerms, OnSilence, Phase, Policy, RefundReason, Rejection,
-    ReleaseReason, Stage, State, Task, Terms, UserCommand, Verdict, plan,
+    Event, InvoiceFacts, Job, Milestone, MilestoneTerms, OnSilence, Phase, Policy, RefundReason, Rejection,
+    ReleaseReason, Stage, State, Task, Terms, Tranche, UserCommand, Verdict, plan,
 };
 
 pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
@@ -23,6 +23,10 @@ pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<D
         (task, UserCommand::AcceptTask { invoices }) => accept(task, &invoices, ctx),
         (task, UserCommand::RequestFunding) => request_funding(task, ctx),
         (task, UserCommand::SubmitWork { milestone, work_hash }) => submit(task, milestone, work_hash, ctx),
+        (task, UserCommand::OfferRenewal { milestone, invoices }) => {
+            only_worker(task, ctx)?;
+            renewal::offer(task, milestone, &invoices, ctx)
+        }
         (task, UserCommand::ApproveWork { milestone, tranches }) => approve(task, milestone, tranches.as_deref(), ctx),
         (task, UserCommand::RejectWork { milestone, reason_hash }) => reject(task, milestone, reason_hash, ctx),
         (task, UserCommand::CancelTask) => cancel(task, ctx),
@@ -55,7 +59,7 @@ fn accept(task: &Task, invoices: &[(String, InvoiceFacts)], ctx: &Ctx) -> Result
     }
     let mut hashes = BTreeSet::new();
     for ((_, facts), payout) in invoices.iter().zip(task.terms.payouts()) {
-        facts.check(payout.to_msat(), task, ctx.now)?;
+        facts.check(payout.to_msat(), task, task.policy.funding_window, ctx.now)?;
         if !hashes.insert(facts.hash) {
             return Err(Rejection::HashReused);
         }
@@ -75,19 +79,8 @@ fn request_funding(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     let deadline = task.terms.first_deadline();
     in_time(deadline, ctx)?;
     let until = ctx.now.after(task.policy.funding_window).min(deadline);
-    let effects = job
-        .tranches
-        .iter()
-        .map(|part| {
-            Ok(Effect::MakeHoldInvoice {
-                hash: part.hash,
-                amount: part.hold()?,
-                description: format!("{} (task {})", task.terms.title, task.id),
-                expiry: ctx.now.until(until),
-                final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
-            })
-        })
-        .collect::<Result<_, Rejection>>()?;
+    let invoice = |part: &Tranche| hold::hold_invoice(task, part.hash, part, ctx.now.until(until));
+    let effects = job.tranches.iter().map(invoice).collect::<Result<_, _>>()?;
     Ok(Decision::Accept { events: vec![Event::FundingRequested { until }], effects })
 }
 
@@ -216,7 +209,7 @@ fn gone(phase: &Phase, reason: RefundReason) -> bool {
 }
 
 /// The terms of a milestone, and where it stands, once the task has a worker.
-fn find(task: &Task, milestone: u32) -> Result<(&MilestoneTerms, Option<&Milestone>), Rejection> {
+pub(super) fn find(task: &Task, milestone: u32) -> Result<(&MilestoneTerms, Option<&Milestone>), Rejection> {
     let position = usize::try_from(milestone).unwrap_or(usize::MAX);
     let count = task.terms.milestones.len();
     let terms = task.terms.milestones.get(position).ok_or(Rejection::NoMilestone { milestone, count })?;
@@ -231,7 +224,7 @@ fn undecided(task: &Task, milestone: u32) -> Option<BlockHeight> {
     }
 }
 
-fn state_of(task: &Task, milestone: u32) -> &'static str {
+pub(super) fn state_of(task: &Task, milestone: u32) -> &'static str {
     match &task.phase {
         Phase::Active { job } => task.milestone_name(job, milestone),
         phase => phase.name(),

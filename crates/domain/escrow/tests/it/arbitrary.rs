@@ -56,14 +56,16 @@ fn terms() -> impl Strategy<Value = Terms> {
         payouts,
         work_deadline,
     });
-    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks())).prop_map(
-        |(title, description_hash, milestones, review_window, on_silence, hold_blocks)| Terms {
+    let renewal = option::of(silence.clone());
+    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), renewal).prop_map(
+        |(title, description_hash, milestones, review_window, on_silence, hold_blocks, renewal)| Terms {
             title,
             description_hash,
             milestones,
             review_window,
             on_silence,
             hold_blocks,
+            renewal,
         },
     )
 }
@@ -185,6 +187,28 @@ fn tranche_event() -> impl Strategy<Value = Event> {
         tranche().prop_map(|tranche| Event::HoldReturned { tranche }),
         tranche().prop_map(|tranche| Event::HoldLost { tranche }),
         (tranche(), option::of(msats())).prop_map(|(tranche, fee)| Event::HoldSpent { tranche, fee }),
+        renewal_event(),
+    ]
+}
+
+fn renewal_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (tranche(), vec(invoice(), 0..4), time(), any::<bool>()).prop_map(|(milestone, invoices, until, in_time)| {
+            Event::RenewalOffered { milestone, invoices, until, in_time }
+        }),
+        (tranche(), ".{0,20}").prop_map(|(tranche, bolt11)| Event::RenewalInvoiceMade { tranche, bolt11 }),
+        tranche().prop_map(|tranche| Event::RenewalRefused { tranche }),
+        (tranche(), msats(), height()).prop_map(|(tranche, amount, claim_deadline)| Event::HoldRenewed {
+            tranche,
+            amount,
+            claim_deadline
+        }),
+        (tranche(), hash()).prop_map(|(tranche, hash)| Event::ReplacedHoldReturned { tranche, hash }),
+        (tranche(), hash(), option::of(msats())).prop_map(|(tranche, hash, fee)| Event::OtherHoldSpent {
+            tranche,
+            hash,
+            fee
+        }),
     ]
 }
 

@@ -21,6 +21,7 @@ fn events() -> Vec<Event> {
         hold_blocks: HOLD_BLOCKS,
         at: NOW,
     };
+    let offered = invoice.clone();
     let mut events = vec![
         created,
         Event::TaskAccepted { worker: worker(), invoices: vec![invoice] },
@@ -45,6 +46,12 @@ fn events() -> Vec<Event> {
         Event::WorkRejected { milestone: 1, reason_hash: REASONS },
         Event::HoldSpent { tranche: 1, fee: Some(msat(1_001)) },
         Event::HoldSpent { tranche: 1, fee: None },
+        Event::RenewalOffered { milestone: 1, invoices: vec![offered], until: DEADLINE, in_time: true },
+        Event::RenewalInvoiceMade { tranche: 1, bolt11: "lnbcrt2".into() },
+        Event::RenewalRefused { tranche: 1 },
+        Event::HoldRenewed { tranche: 1, amount: hold_of(20_000), claim_deadline: claim_deadline() },
+        Event::ReplacedHoldReturned { tranche: 1, hash: hash(1) },
+        Event::OtherHoldSpent { tranche: 1, hash: hash(1), fee: Some(msat(1_001)) },
     ];
     use PayFailure as F;
     let failures = [F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
@@ -60,9 +67,10 @@ fn events() -> Vec<Event> {
         R::PayoutFailed,
         R::HoldLost,
         R::HoldSpent,
+        R::RenewalMissed,
     ];
     events.extend(reasons.map(refund_of_all));
-    let reasons = [ReleaseReason::Approved, ReleaseReason::HoldSpent];
+    let reasons = [ReleaseReason::Approved, ReleaseReason::HoldSpent, ReleaseReason::RenewalMissed];
     events.extend(reasons.map(|reason| release_begun(1, reason)));
     events
 }
@@ -142,7 +150,7 @@ fn name(debug: &impl std::fmt::Debug) -> String {
 fn events_keep_their_bytes() {
     let lines: Vec<_> = events().iter().map(|event| (event.kind().to_owned(), canonical::encode(event))).collect();
     golden("events.txt", &lines);
-    complete::<Event>(&lines, 22);
+    complete::<Event>(&lines, 28);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn accepted_late_it_must_live_on_as_long() {
     let life = Duration::from_secs(3_600 + 186 * 750);
     let given = open(&[PAYOUT]).at(late);
     assert_eq!(TaskView::from(given.task()).invoice_needed(late), late.after(life));
-    let shortest = tallystick_escrow::plan::invoice_needed(DEADLINE, REVIEW, Duration::from_secs(1), NOW);
+    let shortest = tallystick_escrow::plan::invoice_needed(Some(DEADLINE.after(REVIEW)), Duration::from_secs(1), NOW);
     assert_eq!(shortest, DEADLINE.after(REVIEW).after(Duration::from_secs(3_600)));
 }
 

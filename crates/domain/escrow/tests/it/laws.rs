@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, Timestamp};
 use tallystick_escrow::{
     Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State, Task,
-    Terms, TrancheState, UserCommand, Verdict, payout_id,
+    Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
 };
 use tallystick_testkit::{cases, escrow::*};
 
@@ -32,11 +32,25 @@ pub fn next_step(given: &Given) -> (NostrKey, Command) {
     let first = |wanted: fn(TrancheState) -> bool| {
         (0u8..).zip(parts).find(|(_, part)| wanted(part.state)).map_or(0, |(tranche, _)| tranche)
     };
-    let of_tranche = |tranche: u8| match parts.get(usize::from(tranche)).map(|part| part.state) {
-        Some(TrancheState::Paying { attempt, .. }) => paid(tranche, attempt),
-        Some(TrancheState::Paid { .. }) => claimed(tranche, payouts[usize::from(tranche)]),
-        Some(TrancheState::Returning) => returned(tranche),
-        _ => NodeCommand::Wake,
+    let of_tranche = |tranche: u8| match parts.get(usize::from(tranche)) {
+        None => NodeCommand::Wake,
+        Some(part) => match part.state {
+            TrancheState::Paying { attempt, .. } => {
+                NodeCommand::RecordPayoutPaid { hash: part.hash, id: pay_id(tranche, attempt), fee: ROUTING_FEE }
+            }
+            TrancheState::Paid { .. } => {
+                NodeCommand::RecordHoldClaimed { hash: part.hash, amount: part.hold().unwrap() }
+            }
+            TrancheState::Returning => NodeCommand::RecordHoldReturned { hash: part.hash },
+            _ => match part.replaced.first() {
+                Some(hash) => NodeCommand::RecordHoldReturned { hash: *hash },
+                None => NodeCommand::Wake,
+            },
+        },
+    };
+    let unfinished = || {
+        let open = |part: &Tranche| !part.state.is_final() || !part.replaced.is_empty();
+        (0u8..).zip(parts).find(|(_, part)| open(part)).map_or(0, |(tranche, _)| tranche)
     };
     let user = |author, command| (author, Command::User(command));
     match given.phase() {
@@ -53,9 +67,9 @@ pub fn next_step(given: &Given) -> (NostrKey, Command) {
         Phase::Active { job } => match open_milestone(given.task(), job) {
             Some((milestone, Stage::Working)) => user(worker(), submit_for(milestone)),
             Some((milestone, _)) => user(requester(), UserCommand::ApproveWork { milestone, tranches: None }),
-            None => (node(), Command::Node(of_tranche(first(|state| !state.is_final())))),
+            None => (node(), Command::Node(of_tranche(unfinished()))),
         },
-        _ => (node(), Command::Node(of_tranche(first(|state| !state.is_final())))),
+        _ => (node(), Command::Node(of_tranche(unfinished()))),
     }
 }
 
@@ -76,6 +90,12 @@ pub fn ask(tranches: usize) -> impl Strategy<Value = (NostrKey, UserCommand)> {
         1 => (0u32..2, vec(0u32..3, 0..3)).prop_map(|(milestone, some)| approve_some(milestone, &some)),
         1 => (0u32..2).prop_map(reject_for),
         1 => Just(UserCommand::CancelTask),
+        1 => (0u32..2, 0usize..3, 1usize..3, any::<bool>()).prop_map(|(milestone, first, count, again)| {
+            let offered = (0u8..3).zip(PAYOUTS).skip(first).take(count).map(|(tranche, payout)| {
+                invoice(next(tranche) + if again { 0x10 } else { 0 }, payout)
+            });
+            UserCommand::OfferRenewal { milestone, invoices: offered.collect() }
+        }),
         1 => (0u32..2).prop_map(|milestone| UserCommand::SubmitWork { milestone, work_hash: Digest32([1; 32]) }),
         1 => Just(create(terms(&payouts))),
     ];
@@ -83,7 +103,9 @@ pub fn ask(tranches: usize) -> impl Strategy<Value = (NostrKey, UserCommand)> {
     let anybody = prop_oneof![Just(requester()), Just(worker()), Just(stranger())];
     (command, anybody, 0..8).prop_map(|(command, anybody, dice)| {
         let proper = match command {
-            UserCommand::AcceptTask { .. } | UserCommand::SubmitWork { .. } => worker(),
+            UserCommand::AcceptTask { .. } | UserCommand::SubmitWork { .. } | UserCommand::OfferRenewal { .. } => {
+                worker()
+            }
             _ => requester(),
         };
         (if dice == 0 { anybody } else { proper }, command)
@@ -92,18 +114,31 @@ pub fn ask(tranches: usize) -> impl Strategy<Value = (NostrKey, UserCommand)> {
 
 /// Outcomes of a rail that could be true, and some that could not.
 fn notice() -> impl Strategy<Value = NodeCommand> {
-    let tranche = 0u8..3;
+    // A tranche's own hold, mostly; or the next one, or the one after.
+    let tranche =
+        (0u8..3, prop_oneof![6 => Just(0), 3 => Just(0x40), 1 => Just(0x50)]).prop_map(|(n, which)| n + which);
+    let payout = |tranche: u8| PAYOUTS[usize::from(tranche & 0x0f)];
     prop_oneof![
         3 => tranche.clone().prop_map(invoice_made),
-        6 => tranche.clone().prop_map(|tranche| locked(tranche, PAYOUTS[usize::from(tranche)])),
+        6 => (tranche.clone(), 0u32..400).prop_map(move |(tranche, more)| NodeCommand::RecordHoldLocked {
+            hash: hash(tranche),
+            amount: hold_of(payout(tranche)),
+            claim_deadline: claim_deadline().after(Blocks(more)),
+        }),
         1 => tranche.clone().prop_map(lost),
         2 => tranche.clone().prop_map(returned),
-        2 => tranche.clone().prop_map(|tranche| claimed(tranche, PAYOUTS[usize::from(tranche)])),
-        3 => (tranche.clone(), 1u32..3).prop_map(|(tranche, attempt)| paid(tranche, attempt)),
-        3 => (tranche, 1u32..4, arbitrary::failure()).prop_map(|(tranche, attempt, why)| failed(tranche, attempt, why)),
+        2 => tranche.clone().prop_map(move |tranche| claimed(tranche, payout(tranche))),
+        3 => (tranche.clone(), 1u32..3).prop_map(|(tranche, attempt)| NodeCommand::RecordPayoutPaid {
+            hash: hash(tranche),
+            id: pay_id(tranche & 0x0f, attempt),
+            fee: ROUTING_FEE,
+        }),
+        3 => (tranche.clone(), 1u32..4, arbitrary::failure()).prop_map(|(tranche, attempt, reason)| {
+            NodeCommand::RecordPayoutFailed { hash: hash(tranche), id: pay_id(tranche & 0x0f, attempt), reason }
+        }),
         3 => Just(NodeCommand::Wake),
-        1 => (0u8..3).prop_map(spent),
-        1 => (0u8..3).prop_map(refused),
+        1 => tranche.clone().prop_map(spent),
+        1 => tranche.prop_map(refused),
         1 => arbitrary::node_command(),
     ]
 }
@@ -128,7 +163,8 @@ pub fn task_terms(tranches: usize, first: usize, silence: bool) -> Terms {
         [] => vec![milestone(one, DEADLINE)],
         two => vec![milestone(one, sooner), milestone(two, DEADLINE)],
     };
-    Terms { on_silence, milestones, ..terms(&[]) }
+    let renewal = (tranches + first).is_multiple_of(2).then_some(on_silence);
+    Terms { on_silence, milestones, renewal, ..terms(&[]) }
 }
 
 fn history() -> impl Strategy<Value = (Terms, Vec<Op>)> {
@@ -162,7 +198,7 @@ fn apply(given: Given, op: Op) -> Given {
         return given;
     };
     assert!(!events.is_empty(), "a decision without a fact");
-    let spent = matches!(events[0], Event::HoldSpent { .. });
+    let spent = matches!(events[0], Event::HoldSpent { .. } | Event::OtherHoldSpent { .. });
     assert!(spent || !given.phase().is_final(), "{} is final, but {command:?} was accepted", given.phase_name());
     check_silence(&given, &events);
     let mut after = given.clone().events(events);
@@ -212,9 +248,10 @@ fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
     let task = after.task();
     let parts = &after.phase().job().expect("effects need tranches").tranches;
     for effect in effects {
-        let (position, part) = (0..).zip(parts).find(|(_, part)| part.hash == hash_of(effect)).expect("an own hash");
+        let (position, part) = (0..).zip(parts).find(|(_, part)| owns(part, hash_of(effect))).expect("an own hash");
         match (effect, part.state) {
-            (Effect::MakeHoldInvoice { amount, .. }, TrancheState::Unfunded) => {
+            (Effect::CancelHold { hash }, _) if part.replaced.contains(hash) => {}
+            (Effect::MakeHoldInvoice { amount, .. }, TrancheState::Unfunded | TrancheState::Held { .. }) => {
                 assert!(part.fee.get() >= 1 && *amount > part.payout.to_msat());
                 assert_eq!(*amount, part.hold().unwrap());
             }
@@ -238,10 +275,18 @@ fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
     }
 }
 
+fn owns(part: &Tranche, hash: tallystick_core::PaymentHash) -> bool {
+    part.hash == hash || part.replaced.contains(&hash) || part.renewal.as_ref().is_some_and(|next| next.hash == hash)
+}
+
 /// The deadline of a tranche's hold, as it was when the money was locked.
 fn locked_until(given: &Given, position: u32) -> BlockHeight {
     let mut deadlines = given.facts.iter().filter_map(|fact| match fact {
-        Event::HoldLocked { tranche, claim_deadline, .. } if *tranche == position => Some(*claim_deadline),
+        Event::HoldLocked { tranche, claim_deadline, .. } | Event::HoldRenewed { tranche, claim_deadline, .. }
+            if *tranche == position =>
+        {
+            Some(*claim_deadline)
+        }
         _ => None,
     });
     deadlines.next_back().expect("a payout without a hold")
@@ -266,11 +311,23 @@ fn check_facts(given: &Given) {
         let back = count(|fact| if let Event::HoldReturned { tranche } = fact { Some(*tranche) } else { None });
         let gone = count(|fact| if let Event::HoldLost { tranche } = fact { Some(*tranche) } else { None });
         let spent = count(|fact| if let Event::HoldSpent { tranche, .. } = fact { Some(*tranche) } else { None });
+        let other = count(|fact| if let Event::OtherHoldSpent { tranche, .. } = fact { Some(*tranche) } else { None });
         assert!(paid + spent <= 1, "tranche {tranche} was paid {paid} times, and spent {spent} times");
         assert!(claimed <= paid, "tranche {tranche} was claimed without having been paid");
         assert!(back <= 1 && back + claimed <= 1, "tranche {tranche} was given back and claimed");
         assert!(paid == 0 || back == 0, "tranche {tranche} was paid and given back");
         let state = given.phase().job().and_then(|job| job.tranches.get(tranche as usize)).map(|part| part.state);
+        if other == 0 {
+            let part = given.phase().job().and_then(|job| job.tranches.get(tranche as usize));
+            let renewed =
+                count(|fact| if let Event::HoldRenewed { tranche, .. } = fact { Some(*tranche) } else { None });
+            let replaced =
+                count(
+                    |fact| if let Event::ReplacedHoldReturned { tranche, .. } = fact { Some(*tranche) } else { None },
+                );
+            let on_their_way = part.map_or(0, |part| part.replaced.len());
+            assert_eq!(renewed, replaced + on_their_way, "a hold whose place was taken, and that never came back");
+        }
         if let Some(TrancheState::Uncovered { .. }) = state {
             assert!(gone >= 1, "uncovered without a loss");
         }
@@ -290,7 +347,7 @@ proptest! {
         let replayed = given.facts.iter().fold(State::default(), Escrow::evolve);
         prop_assert_eq!(&replayed, &given.state, "replay differs from what was lived through");
         // A hold that was spent moves a task that had ended only from one end to another.
-        let last = given.facts.iter().rfind(|fact| !matches!(fact, Event::HoldSpent { .. }));
+        let last = given.facts.iter().rfind(|fact| !matches!(fact, Event::HoldSpent { .. } | Event::OtherHoldSpent { .. }));
         prop_assert_eq!(given.phase().is_final(), matches!(
             last,
             Some(Event::TaskSettled | Event::TaskRefunded | Event::TaskCancelled { .. } | Event::TaskExpired)
@@ -305,7 +362,7 @@ proptest! {
         let start = if first { open(&PAYOUTS).state } else { State::Absent };
         let mut state = start;
         for event in &events {
-            let may_change = matches!(event, Event::HoldSpent { .. });
+            let may_change = matches!(event, Event::HoldSpent { .. } | Event::OtherHoldSpent { .. });
             let ended = matches!(&state, State::Present(task) if task.phase.is_final() && !may_change);
             let ended = ended.then(|| state.clone());
             state = Escrow::evolve(state, event);

@@ -13,4 +13,5 @@ mod matrix;
 mod milestones;
 mod money;
 mod rejections;
+mod renewal;
 mod tranches;

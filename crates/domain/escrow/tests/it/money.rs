@@ -8,7 +8,9 @@ use proptest::{
 };
 use std::collections::BTreeMap;
 use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash};
-use tallystick_escrow::{Command, Effect, NodeCommand, PayFailure, Phase, Rejection, Terms, TrancheState, UserCommand};
+use tallystick_escrow::{
+    Command, Effect, NodeCommand, PayFailure, Phase, Rejection, Terms, Tranche, TrancheState, UserCommand,
+};
 use tallystick_testkit::{cases, escrow::*, rail::Presence};
 
 use crate::laws::{ask, next_step, task_terms, wake_is_due};
@@ -19,6 +21,8 @@ enum Op {
     Later(Duration),
     Mined(u32),
     Lock(Index),
+    /// The worker offers to renew what is held.
+    Renew,
     Lose(Index),
     /// Do a waiting effect, and forget that it was done, if told so.
     Do(Index, bool),
@@ -117,10 +121,12 @@ impl World {
             Op::Later(span) => self.given.now = self.given.now.after(span),
             Op::Mined(blocks) => (0..blocks).for_each(|_| self.mine()),
             Op::Lock(index) => {
-                if let Some(hash) = self.given.phase().job().map(|job| index.get(&job.tranches).hash) {
+                let part = self.given.phase().job().map(|job| index.get(&job.tranches));
+                if let Some(hash) = part.map(|part| part.renewal.as_ref().map_or(part.hash, |next| next.hash)) {
                     self.lock(hash);
                 }
             }
+            Op::Renew => self.renew(),
             Op::Lose(index) => {
                 let hashes: Vec<PaymentHash> = self.holds.keys().copied().collect();
                 if !hashes.is_empty() {
@@ -196,23 +202,42 @@ impl World {
 
     fn lock(&mut self, hash: PaymentHash) {
         let job = self.given.phase().job();
-        let Some(part) = job.and_then(|job| job.tranches.iter().find(|part| part.hash == hash)).cloned() else {
-            return;
-        };
-        let busy = self.holds.get(&part.hash).is_some_and(|hold| hold.locked);
-        if part.funding_invoice.is_none() || busy || part.state.is_paid() {
+        let next = |part: &Tranche| part.renewal.clone().filter(|next| next.hash == hash);
+        let owns = |part: &&Tranche| part.hash == hash || next(part).is_some();
+        let Some(part) = job.and_then(|job| job.tranches.iter().find(owns)).cloned() else { return };
+        let invoice = next(&part).map_or(part.funding_invoice.clone(), |next| next.funding_invoice);
+        let busy = self.holds.get(&hash).is_some_and(|hold| hold.locked);
+        if invoice.is_none() || busy || part.state.is_paid() {
             return;
         }
         let amount = part.hold().unwrap();
         let delta = self.given.task().hold_blocks.plus(self.given.task().policy.payout_reserve());
         let claim_deadline = self.given.height.after(delta);
         self.payer -= i128::from(amount.get());
-        self.holds.insert(part.hash, Hold { amount: i128::from(amount.get()), claim_deadline, locked: true });
-        match self.report(NodeCommand::RecordHoldLocked { hash: part.hash, amount, claim_deadline }) {
+        self.holds.insert(hash, Hold { amount: i128::from(amount.get()), claim_deadline, locked: true });
+        match self.report(NodeCommand::RecordHoldLocked { hash, amount, claim_deadline }) {
             Ok(()) => {}
-            Err(Rejection::HoldUnwanted { .. }) => self.give_back(part.hash),
+            Err(Rejection::HoldUnwanted { .. }) => self.give_back(hash),
             Err(other) => panic!("an honest hold was refused: {other}"),
         }
+    }
+
+    /// The worker offers the next holds of the first milestone that is undecided, on hashes that nobody has seen.
+    fn renew(&mut self) {
+        let Phase::Active { job } = self.given.phase() else { return };
+        let task = self.given.task();
+        let Some(milestone) = (0..2).find(|milestone| task.decide_by(job, *milestone).is_some()) else { return };
+        let held = task.tranches_of(job, milestone).filter(|(_, part)| matches!(part.state, TrancheState::Held { .. }));
+        let round = u8::try_from(self.given.facts.len()).unwrap_or(u8::MAX / 2) | 0x40;
+        let invoices = held.map(|(at, part)| {
+            let (_, mut facts) = invoice(0, part.payout.get());
+            facts.expires_at = self.given.now.after(Duration::from_secs(60 * 86_400));
+            facts.hash.0 = [round; 32];
+            facts.hash.0[0] = u8::try_from(at).unwrap();
+            (format!("renewal {round} of {at}"), facts)
+        });
+        let command = UserCommand::OfferRenewal { milestone, invoices: invoices.collect() };
+        drop(self.ask(worker(), Command::User(command)));
     }
 
     fn give_back(&mut self, hash: PaymentHash) {
@@ -241,7 +266,8 @@ impl World {
             Effect::MakeHoldInvoice { hash, .. } => {
                 let bolt11 = format!("hold invoice {hash}");
                 match self.report(NodeCommand::RecordHoldInvoice { hash, bolt11 }) {
-                    Ok(()) | Err(Rejection::HoldUnwanted { .. }) => {}
+                    // Not wanted any more, or another renewal was offered instead.
+                    Ok(()) | Err(Rejection::HoldUnwanted { .. } | Rejection::UnknownHash) => {}
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -258,7 +284,11 @@ impl World {
             Effect::CancelHold { hash } => {
                 assert!(!self.has_payout(hash, Outcome::InFlight), "given back while it is being paid out");
                 self.give_back(hash);
-                self.report(NodeCommand::RecordHoldReturned { hash }).unwrap();
+                match self.report(NodeCommand::RecordHoldReturned { hash }) {
+                    // Told twice, of a hold whose place was taken.
+                    Ok(()) | Err(Rejection::UnknownHash) => {}
+                    Err(other) => panic!("{other}"),
+                }
             }
         }
     }
@@ -392,7 +422,8 @@ fn op(tranches: usize, losses: bool) -> impl Strategy<Value = Op> {
         2 => ask(tranches).prop_map(|(author, command)| Op::Ask(author, Box::new(command))),
         1 => (0u64..4_000).prop_map(|secs| Op::Later(Duration::from_secs(secs))),
         1 => (0u32..40).prop_map(Op::Mined),
-        2 => any::<Index>().prop_map(Op::Lock),
+        16 => any::<Index>().prop_map(Op::Lock),
+        4 => Just(Op::Renew),
         1 => any::<Index>().prop_map(move |index| if losses { Op::Lose(index) } else { Op::Wake }),
         8 => (any::<Index>(), any::<bool>()).prop_map(|(index, forgotten)| Op::Do(index, forgotten)),
         4 => any::<Index>().prop_map(Op::Finish),
@@ -434,7 +465,7 @@ proptest! {
 fn chance_reaches_every_end() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut paid, mut mixed, mut uncovered, mut refunded) = (0, 0, 0, 0);
+    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed) = (0, 0, 0, 0, 0);
     for _ in 0..1_000 {
         let (terms, ops) = history(true).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(terms);
@@ -446,7 +477,8 @@ fn chance_reaches_every_end() {
         mixed += u32::from(any_paid && parts.iter().any(|part| part.state == TrancheState::Returned));
         uncovered += u32::from(parts.iter().any(|part| matches!(part.state, TrancheState::Uncovered { .. })));
         refunded += u32::from(matches!(world.given.phase(), Phase::Refunded { .. }));
+        renewed += u32::from(parts.iter().any(|part| part.renewals > 0 && part.state.is_paid()));
     }
-    let seen = [paid, mixed, uncovered, refunded];
-    assert!(seen.iter().all(|count| *count >= 10), "paid, mixed, uncovered, refunded: {seen:?}");
+    let seen = [paid, mixed, uncovered, refunded, renewed];
+    assert!(seen.iter().all(|count| *count >= 10), "paid, mixed, uncovered, refunded, paid after renewal: {seen:?}");
 }

@@ -117,6 +117,8 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::NoTranche { tranche: 1, count: 1 }, "escrow.no_tranche"),
         (Rejection::NothingToApprove, "escrow.nothing_to_approve"),
         (Rejection::TrancheDecided { tranche: 1 }, "escrow.tranche_decided"),
+        (Rejection::NotRenewable, "escrow.not_renewable"),
+        (Rejection::RenewalUnderWay { until: at }, "escrow.renewal_under_way"),
         (Rejection::NotCancellable { state }, "escrow.not_cancellable"),
         (Rejection::Ended { state }, "escrow.ended"),
         (Rejection::WorkAlreadySubmitted, "escrow.work_already_submitted"),
@@ -152,7 +154,7 @@ fn codes_are_part_of_the_public_interface() {
         let sentence = rejection.to_string();
         assert!(sentence.len() > 10 && !sentence.ends_with('.'), "{sentence}");
     }
-    assert_eq!(codes.len(), 42);
+    assert_eq!(codes.len(), 44);
 }
 
 #[test]
