@@ -25,9 +25,11 @@ fn asked(world: &World, event: &Event) -> UserCommand {
                 .collect(),
         },
         Event::FundingRequested { .. } => UserCommand::RequestFunding,
-        Event::WorkSubmitted { milestone: 0, work_hash, .. } => UserCommand::SubmitWork { milestone: 0, work_hash },
-        Event::ReleaseBegun { .. } => approve(),
-        Event::WorkRejected { milestone: 0, reason_hash } => UserCommand::RejectWork { reason_hash },
+        Event::WorkSubmitted { milestone, work_hash, .. } => UserCommand::SubmitWork { milestone, work_hash },
+        Event::ReleaseBegun { milestone, tranches, .. } => {
+            UserCommand::ApproveWork { milestone, tranches: Some(tranches) }
+        }
+        Event::WorkRejected { milestone, reason_hash } => UserCommand::RejectWork { milestone, reason_hash },
         Event::RefundBegun { .. } | Event::TaskCancelled { .. } => UserCommand::CancelTask,
         other => panic!("no user can have asked for {other:?}"),
     }

@@ -13,7 +13,7 @@ use tallystick_core::{Authority, BlockHeight, Body, Digest32, Msat, NodeKey, Nod
 use tallystick_escrow::{Event, NodeCommand, ReleaseReason};
 use tallystick_testkit::{
     asking,
-    escrow::{self, requester, stranger, worker},
+    escrow::{self, release_begun, requester, stranger, worker},
 };
 
 use crate::node::{World, task};
@@ -78,22 +78,22 @@ async fn a_request_stands_behind_no_fact_that_it_does_not_ask_for() {
     let other_work = Event::WorkSubmitted { milestone: 0, work_hash: Digest32([1; 32]), review_until: escrow::NOW };
     for (n, event, author, of, action) in [
         // To approve one task, behind the end of another; or of the same.
-        (1, cancelled.clone(), requester(), 0, Action::Approve),
+        (1, cancelled.clone(), requester(), 0, Action::Approve { milestone: 0, tranches: None }),
         (1, cancelled.clone(), requester(), 0, Action::Cancel),
-        (1, cancelled.clone(), requester(), 1, Action::Approve),
+        (1, cancelled.clone(), requester(), 1, Action::Approve { milestone: 0, tranches: None }),
         (1, cancelled.clone(), requester(), 1, Action::Erase),
         // In somebody else's name, with other words, for another reason.
         (1, cancelled.clone(), worker(), 1, Action::Cancel),
-        (1, other_work, worker(), 1, Action::Submit(Digest32([2; 32]))),
-        (0, Event::ReleaseBegun { reason: ReleaseReason::Silence }, requester(), 0, Action::Approve),
+        (1, other_work, worker(), 1, Action::Submit { milestone: 0, work_hash: Digest32([2; 32]) }),
+        (0, release_begun(1, ReleaseReason::Silence), requester(), 0, Action::Approve { milestone: 0, tranches: None }),
         (
             0,
             Event::WorkRejected { milestone: 0, reason_hash: Digest32([1; 32]) },
             requester(),
             0,
-            Action::Reject(Digest32([2; 32])),
+            Action::Reject { milestone: 0, reason_hash: Digest32([2; 32]) },
         ),
-        (0, Event::TaskSettled, requester(), 0, Action::Approve),
+        (0, Event::TaskSettled, requester(), 0, Action::Approve { milestone: 0, tranches: None }),
     ] {
         let name = format!("{event:?} by {action:?}");
         assert_eq!(found(&stream(n), vec![told(&event)], asked(author, of, action)).await, OTHER_REQUEST, "{name}");
@@ -178,14 +178,14 @@ async fn an_anchors_fact_is_the_nodes_word_for_it() {
 #[tokio::test]
 async fn every_decision_is_made_again() {
     let asked = |by, n, action| move |_| Authority::Request(asking(by, task(n), &action));
-    let released = Event::ReleaseBegun { reason: ReleaseReason::Approved };
+    let released = release_begun(1, ReleaseReason::Approved);
     let begun = |attempt| Event::PayoutBegun { tranche: 0, attempt, not_before: escrow::NOW };
     for (n, events, by, action) in [
         // Approved by somebody who is not its requester; too early; without a payout; with two.
-        (0, vec![released.clone(), begun(1)], stranger(), Action::Approve),
-        (1, vec![released.clone(), begun(1)], requester(), Action::Approve),
-        (0, vec![released.clone()], requester(), Action::Approve),
-        (0, vec![released.clone(), begun(1), begun(1)], requester(), Action::Approve),
+        (0, vec![released.clone(), begun(1)], stranger(), Action::Approve { milestone: 0, tranches: None }),
+        (1, vec![released.clone(), begun(1)], requester(), Action::Approve { milestone: 0, tranches: None }),
+        (0, vec![released.clone()], requester(), Action::Approve { milestone: 0, tranches: None }),
+        (0, vec![released.clone(), begun(1), begun(1)], requester(), Action::Approve { milestone: 0, tranches: None }),
         (1, vec![Event::TaskCancelled { by: worker() }], worker(), Action::Cancel),
     ] {
         let name = format!("{events:?}");

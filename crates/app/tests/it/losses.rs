@@ -16,12 +16,12 @@ async fn while_the_task_is_being_funded() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[1_000, 2_000], "funding").await;
-    let first = node.view(task(0)).await.tranches[0].funding_invoice.clone().unwrap();
+    let first = node.view(task(0)).await.milestones[0].tranches[0].funding_invoice.clone().unwrap();
     assert!(world.rail.pay_hold(PAYER, &first));
     node.deliver().await;
     assert!(lose(&node, 0).await);
     node.deliver().await;
-    assert_eq!(node.view(task(0)).await.tranches[0].state, "unfunded");
+    assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].state, "unfunded");
     // The same invoice can be paid once more.
     node.pay_holds(task(0)).await;
     assert_eq!(node.state_name(task(0)).await, "held");
@@ -29,18 +29,32 @@ async fn while_the_task_is_being_funded() {
 }
 
 #[tokio::test]
-async fn before_a_decision_the_rest_goes_back() {
-    for state in ["held", "submitted"] {
-        let world = World::new();
-        let node = world.start();
-        node.task_at(task(0), &[1_000, 2_000], state).await;
-        assert!(lose(&node, 1).await);
-        node.settle().await;
-        let view = node.view(task(0)).await;
-        assert_eq!((view.state.as_str(), view.reason.as_deref()), ("refunded", Some("hold_lost")));
-        assert_eq!((world.gains(), world.rail.held_msat()), ((0, 0, 0), 0));
-        world.check().await;
-    }
+async fn before_the_work_the_rest_goes_back() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[1_000, 2_000], "held").await;
+    assert!(lose(&node, 1).await);
+    node.settle().await;
+    let view = node.view(task(0)).await;
+    assert_eq!((view.state.as_str(), view.reason.as_deref()), ("refunded", Some("hold_lost")));
+    assert_eq!((world.gains(), world.rail.held_msat()), ((0, 0, 0), 0));
+    world.check().await;
+}
+
+#[tokio::test]
+async fn after_the_work_the_rest_is_decided_on() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[1_000, 2_000], "submitted").await;
+    assert!(lose(&node, 1).await);
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "submitted");
+    node.approve(task(0)).await.unwrap();
+    node.settle().await;
+    let view = node.view(task(0)).await;
+    assert_eq!((view.state.as_str(), view.reason.as_deref()), ("settled", Some("approved")));
+    assert_eq!(world.rail.held_msat(), 0);
+    world.check().await;
 }
 
 #[tokio::test]
@@ -71,7 +85,7 @@ async fn under_a_payout_that_arrives_the_platform_bears_it() {
     world.rail.set_presence(PAYEE, Presence::Online);
     node.settle().await;
     let view = node.view(task(0)).await;
-    assert_eq!((view.state.as_str(), view.tranches[0].state.as_str()), ("settled", "uncovered"));
+    assert_eq!((view.state.as_str(), view.milestones[0].tranches[0].state.as_str()), ("settled", "uncovered"));
     assert_eq!(world.gains(), (0, 20_000_000, -20_000_000));
     world.check().await;
 }
@@ -121,12 +135,12 @@ async fn before_its_claim_the_outbox_does_not_ask_for_ever() {
     world.rail.step();
     let hash = node.hashes(task(0)).await[0];
     node.deliver().await;
-    assert_eq!(node.view(task(0)).await.tranches[0].state, "paid");
+    assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].state, "paid");
     assert!(node.next_effect_due().await.is_some(), "the claim is to be made");
     // The rail says that the hold is gone. (In this world the claim goes through in the end: the rail was wrong.)
     let lost = tallystick_app::port::rail::RailNotice::HoldLost { hash };
     assert!(world.rail.tell(&node.app, lost).await);
-    assert_eq!(node.view(task(0)).await.tranches[0].state, "uncovered");
+    assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].state, "uncovered");
     assert_eq!(node.next_effect_due().await, None, "nothing is left to be claimed");
     world.rail.step();
     node.settle().await;
@@ -156,7 +170,7 @@ async fn of_one_tranche_the_others_are_paid_out() {
     node.deliver().await;
     node.settle().await;
     let view = node.view(task(0)).await;
-    let states: Vec<&str> = view.tranches.iter().map(|part| part.state.as_str()).collect();
+    let states: Vec<&str> = view.tranches().map(|part| part.state.as_str()).collect();
     assert_eq!((view.state.as_str(), states.as_slice()), ("settled", ["claimed", "returned"].as_slice()));
     assert_eq!(world.gains(), price(1_000));
     world.check().await;

@@ -19,7 +19,7 @@ use tallystick_escrow::{Escrow, Event, State, Task, TaskView, Terms, UserCommand
 use tallystick_log::WitnessPolicy;
 use tallystick_testkit::{
     ManualClock, MemoryStore, Requests, SimRail, action_of, asking,
-    escrow::{self, requester, worker},
+    escrow::{self, approve, requester, worker},
     rail::NODE_MSAT_START,
 };
 
@@ -95,7 +95,7 @@ impl World {
     /// never should be.
     pub async fn check(&self) {
         // A node makes its rows complete at its start; these are, from the first.
-        self.store.set_rows_format(1).await.unwrap();
+        self.store.set_rows_format(2).await.unwrap();
         self.fsck().run(|_| ()).await.unwrap();
         assert_eq!(self.rail.total_msat(), NODE_MSAT_START + PAYER_SAT * 1_000, "money came or went");
         let violations = self.rail.violations();
@@ -177,12 +177,12 @@ impl Node {
     }
 
     pub async fn hashes(&self, id: Id<Task>) -> Vec<PaymentHash> {
-        self.view(id).await.tranches.iter().filter_map(|part| part.hash).collect()
+        self.view(id).await.tranches().filter_map(|part| part.hash).collect()
     }
 
     /// The payer pays every funding invoice that is not paid yet, and the node hears of it.
     pub async fn pay_holds(&self, id: Id<Task>) {
-        for part in self.view(id).await.tranches {
+        for part in self.view(id).await.tranches().cloned() {
             if let Some(invoice) = part.funding_invoice {
                 self.world.rail.pay_hold(PAYER, &invoice);
             }

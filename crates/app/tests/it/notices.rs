@@ -51,7 +51,7 @@ async fn order_and_repetition_change_no_end() {
         let node = world.start();
         let payouts = [1_000, 2_000, 3_000];
         node.task_at(task(0), &payouts, "funding").await;
-        for part in node.view(task(0)).await.tranches {
+        for part in node.view(task(0)).await.tranches().cloned() {
             assert!(world.rail.pay_hold(PAYER, &part.funding_invoice.unwrap()));
         }
         let mut told = Vec::new();
@@ -137,7 +137,7 @@ async fn whatever_goes_wrong_with_payouts_every_msat_is_told() {
         node.settle().await;
         let view = node.view(task(0)).await;
         let (mut payer, mut payee, mut platform) = (0, 0, 0);
-        for (part, payout) in view.tranches.iter().zip(payouts) {
+        for (part, payout) in view.tranches().zip(payouts) {
             let (_, arrived) = world.rail.payouts(part.hash.unwrap());
             let (cost, gain, fee) = price(payout);
             let route = i128::from(part.routing_fee_msat.unwrap_or_default());
@@ -174,7 +174,7 @@ async fn every_notice_twice_is_every_notice_once() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[20_000], "funding").await;
-    let invoice = node.view(task(0)).await.tranches[0].funding_invoice.clone().unwrap();
+    let invoice = node.view(task(0)).await.milestones[0].tranches[0].funding_invoice.clone().unwrap();
     world.rail.pay_hold(PAYER, &invoice);
     let twice = async || {
         for notice in world.rail.notices() {
@@ -272,7 +272,7 @@ async fn money_that_comes_too_late_goes_back() {
         node.task_at(task(0), &[20_000], end).await;
         node.settle().await;
         let facts = world.count().await;
-        let invoice = node.view(task(0)).await.tranches[0].funding_invoice.clone().unwrap();
+        let invoice = node.view(task(0)).await.milestones[0].tranches[0].funding_invoice.clone().unwrap();
         let before = world.gains();
         // A settled invoice cannot be paid again in this network; one that was given back can.
         assert_eq!(world.rail.pay_hold(PAYER, &invoice), end == "refunding");

@@ -62,7 +62,7 @@ async fn a_payment_under_way_is_asked_after_and_not_made_again() {
     world.rail.step();
     let node = world.start();
     node.outbox.run_once().await.unwrap();
-    assert_eq!(node.view(task(0)).await.tranches[0].state, "paid");
+    assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].state, "paid");
     node.settle().await;
     assert_eq!(world.rail.payouts(hash), (1, 1));
     world.check().await;
@@ -124,7 +124,7 @@ async fn a_payout_waits_for_its_time() {
     for (attempt, pause) in (1..).zip([1, 2, 4, 8]) {
         node.turn().await;
         assert_eq!(world.rail.payouts(hash), (attempt, 0));
-        assert_eq!(node.view(task(0)).await.tranches[0].attempts, u32::try_from(attempt).unwrap() + 1);
+        assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].attempts, u32::try_from(attempt).unwrap() + 1);
         let next = node.next_effect_due().await.unwrap();
         assert_eq!(world.clock.now().until(next), Duration::from_secs(pause));
         node.later(Duration::from_millis(pause * 1_000 - 1));
@@ -153,7 +153,7 @@ async fn many_effects_at_once_are_all_done() {
     }
     assert_eq!(node.next_effect_due().await, None);
     for n in 0..300 {
-        assert!(node.view(task(n)).await.tranches[0].funding_invoice.is_some());
+        assert!(node.view(task(n)).await.milestones[0].tranches[0].funding_invoice.is_some());
     }
 }
 

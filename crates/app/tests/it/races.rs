@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 use tallystick_app::{Answer, AppError};
 use tallystick_core::{Coded, NostrKey};
 use tallystick_escrow::UserCommand;
-use tallystick_testkit::escrow::{self, REASONS, key, requester, submit, worker};
+use tallystick_testkit::escrow::{self, approve, key, reject, requester, submit, worker};
 
 use crate::{
     faults::{Trouble, Troubled},
@@ -43,10 +43,6 @@ fn one_of(answers: [&'static str; 2], first_wins: &'static str, second_wins: &'s
         answers == ["won", first_wins] || answers == [second_wins, "won"],
         "{answers:?}: one wins, the other is told {first_wins} or {second_wins}"
     );
-}
-
-fn reject() -> UserCommand {
-    reject()
 }
 
 #[tokio::test]
@@ -120,7 +116,7 @@ async fn the_same_request_twice_at_once_has_one_effect() {
 async fn withdrawal_meets_the_payers_money() {
     let (world, node, trouble) = start();
     node.task_at(task(0), &[20_000], "funding").await;
-    let invoice = node.view(task(0)).await.tranches[0].funding_invoice.clone().unwrap();
+    let invoice = node.view(task(0)).await.milestones[0].tranches[0].funding_invoice.clone().unwrap();
     assert!(world.rail.pay_hold(crate::node::PAYER, &invoice));
     trouble.meet(2);
     let (cancelled, heard) = tokio::join!(node.cancel(task(0), requester()), node.deliver());

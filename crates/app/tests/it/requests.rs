@@ -109,7 +109,7 @@ async fn a_second_connection_changes_nothing() {
     app.accept(task(0), invoices.clone(), ask(worker(), Action::Accept(invoices))).await.unwrap();
     app.ask(task(0), UserCommand::RequestFunding, ask(requester(), Action::Fund)).await.unwrap();
     outbox.run_once().await.unwrap();
-    let invoice = app.task(task(0)).await.unwrap().unwrap().tranches[0].funding_invoice.clone().unwrap();
+    let invoice = app.task(task(0)).await.unwrap().unwrap().milestones[0].tranches[0].funding_invoice.clone().unwrap();
     assert!(world.rail.pay_hold(PAYER, &invoice) && !other.rail.pay_hold(PAYER, &invoice));
 }
 
@@ -225,7 +225,7 @@ async fn funding_waits_for_its_invoices() {
     let (answer, ()) = tokio::join!(node.app.request_funding(task(0), request), worker);
     let view = answer.unwrap().view;
     assert_eq!(view.state, "funding");
-    assert!(view.tranches.iter().all(|part| part.funding_invoice.is_some()));
+    assert!(view.tranches().all(|part| part.funding_invoice.is_some()));
     // Asked for again, they are there at once.
     let again = node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)).await.unwrap();
     assert_eq!((again.changed, again.view), (false, view));
@@ -240,7 +240,7 @@ async fn funding_that_takes_too_long_stands_all_the_same() {
     assert_eq!(answer, Err(AppError::Pending));
     assert_eq!(node.state_name(task(0)).await, "funding");
     node.outbox.run_once().await.unwrap();
-    assert!(node.view(task(0)).await.tranches[0].funding_invoice.is_some());
+    assert!(node.view(task(0)).await.milestones[0].tranches[0].funding_invoice.is_some());
 }
 
 #[tokio::test(start_paused = true)]

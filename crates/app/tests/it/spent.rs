@@ -11,14 +11,14 @@ use crate::node::{Node, PAYEE, World, price, task};
 
 /// The node paid the first tranche in a past that its journal has forgotten.
 async fn pay_forgotten(node: &Node, rail: &SimRail) {
-    let invoice = node.view(task(0)).await.tranches[0].payout_invoice.clone().unwrap();
+    let invoice = node.view(task(0)).await.milestones[0].tranches[0].payout_invoice.clone().unwrap();
     assert!(rail.pay_forgotten(&invoice));
 }
 
 async fn check_spent(node: &Node) {
     let view = node.view(task(0)).await;
     assert_eq!((view.state.as_str(), view.reason.as_deref()), ("settled", Some("hold_spent")));
-    assert_eq!(view.tranches[0].state, "spent");
+    assert_eq!(view.milestones[0].tranches[0].state, "spent");
     assert_eq!(node.next_effect_due().await, None, "something is left to do");
     let told = node.world.facts().await;
     assert_eq!(told.iter().filter(|fact| fact.kind == "escrow.hold_spent").count(), 1);
@@ -33,7 +33,7 @@ async fn a_payout_that_is_heard_of_before_a_decision_is_a_fact() {
         pay_forgotten(&node, &world.rail).await;
         node.settle().await;
         check_spent(&node).await;
-        assert_eq!(node.view(task(0)).await.tranches[1].state, "returned");
+        assert_eq!(node.view(task(0)).await.milestones[0].tranches[1].state, "returned");
         assert_eq!((world.gains(), world.rail.held_msat()), (price(1_000), 0));
         world.check().await;
     }
@@ -78,11 +78,11 @@ async fn a_claim_without_its_preimage_is_given_up() {
     world.rail.step();
     let hash = node.hashes(task(0)).await[0];
     node.deliver().await;
-    assert_eq!(node.view(task(0)).await.tranches[0].state, "paid");
+    assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].state, "paid");
     world.rail.forget_preimage(hash);
     node.outbox.run_once().await.unwrap();
     let view = node.view(task(0)).await;
-    assert_eq!((view.state.as_str(), view.tranches[0].state.as_str()), ("settled", "uncovered"));
+    assert_eq!((view.state.as_str(), view.milestones[0].tranches[0].state.as_str()), ("settled", "uncovered"));
     assert_eq!(node.next_effect_due().await, None, "the claim is asked for again");
     world.rail.mine(600);
     node.settle().await;

@@ -175,7 +175,7 @@ pub async fn walk(node: &Node, story: &Story, step: Step) {
         Accept => {
             // A worker whose request was cut off hands in the same invoices again.
             let known: Vec<String> = match node.app.task(id).await.unwrap() {
-                Some(view) => view.tranches.into_iter().filter_map(|part| part.payout_invoice).collect(),
+                Some(view) => view.tranches().cloned().filter_map(|part| part.payout_invoice).collect(),
                 None => Vec::new(),
             };
             let invoices = if known.is_empty() { node.invoices(story.payouts) } else { known };
@@ -185,7 +185,7 @@ pub async fn walk(node: &Node, story: &Story, step: Step) {
             node.ask(id, requester(), UserCommand::RequestFunding).await.unwrap();
             for _ in 0..20 {
                 node.outbox.run_once().await.unwrap();
-                if node.view(id).await.tranches.iter().all(|part| part.funding_invoice.is_some()) {
+                if node.view(id).await.tranches().all(|part| part.funding_invoice.is_some()) {
                     return;
                 }
                 node.later(Duration::from_millis(250));
@@ -217,7 +217,7 @@ pub async fn check_end(world: &World, node: &Node, story: &Story) {
     assert_eq!(node.next_effect_due().await, None, "something is left to do");
     assert_eq!(world.rail.held_msat(), 0, "money stays locked");
     let mut gains = (0, 0, 0);
-    for (i, (part, payout)) in view.tranches.iter().zip(story.payouts).enumerate() {
+    for (i, (part, payout)) in view.tranches().zip(story.payouts).enumerate() {
         let hash = part.hash.unwrap();
         let (_, arrived) = world.rail.payouts(hash);
         let paid = i < story.paid;
@@ -258,7 +258,7 @@ async fn routing_costs_come_out_of_the_fee() {
     node.settle().await;
     assert_eq!(world.gains(), (-20_200_000, 20_000_000, 200_000 - 1_234));
     assert_eq!(world.rail.routed_msat(), 1_234);
-    assert_eq!(node.view(task(0)).await.tranches[0].routing_fee_msat, Some(1_234));
+    assert_eq!(node.view(task(0)).await.milestones[0].tranches[0].routing_fee_msat, Some(1_234));
     world.check().await;
 }
 

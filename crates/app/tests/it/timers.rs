@@ -52,7 +52,7 @@ async fn the_last_height_wakes_a_held_task_and_no_height_before() {
     let world = World::new();
     let node = world.start();
     node.task_at(task(0), &[1_000], "held").await;
-    let last = node.view(task(0)).await.decide_by.unwrap();
+    let last = node.view(task(0)).await.milestones[0].decide_by.unwrap();
     assert!(last >= decide_by());
     let blocks = node.app.height().until(last).0;
     world.rail.mine(blocks - 1);

@@ -21,7 +21,7 @@ async fn until(updates: &mut Receiver<TaskUpdate>, state: &str) {
 
 async fn fund(node: &Node) {
     node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)).await.unwrap();
-    for part in node.view(task(0)).await.tranches {
+    for part in node.view(task(0)).await.tranches().cloned() {
         assert!(node.world.rail.pay_hold(crate::node::PAYER, &part.funding_invoice.unwrap()));
     }
 }

@@ -331,16 +331,30 @@ impl Task {
         verdicts().find(|verdict| matches!(verdict, Verdict::Release(_))).or_else(|| verdicts().last())
     }
 
+    /// The last height at which a payout of a milestone may begin, decided on or not.
+    pub fn last_payout(&self, job: &Job, milestone: u32) -> Option<BlockHeight> {
+        let deadlines = self.tranches_of(job, milestone).filter_map(|(_, part)| match part.state {
+            TrancheState::Held { claim_deadline } | TrancheState::Paying { claim_deadline, .. } => Some(claim_deadline),
+            _ => None,
+        });
+        deadlines.min().map(|deadline| plan::decide_by(&self.policy, deadline))
+    }
+
     /// The last height at which the worker can offer to renew a milestone's holds and the requester answers for its
     /// being missed; nothing if they cannot be renewed.
     pub fn renew_by(&self, job: &Job, milestone: u32) -> Option<BlockHeight> {
         self.terms.renewal.and(self.decide_by(job, milestone)).map(|decide_by| decide_by.before(plan::RENEWAL_LEAD))
     }
 
-    /// What happens to what is undecided of a milestone at its deadline, if nobody does anything until then; nothing
-    /// if nothing is undecided.
+    /// What happens to a milestone at its deadline, if nobody does anything until then: to what is undecided of it, else
+    /// to payouts that do not work. Nothing once all is decided and some of it paid.
     pub fn at_deadline(&self, job: &Job, milestone: u32) -> Option<OnSilence> {
-        self.decide_by(job, milestone)?;
+        let states = || self.tranches_of(job, milestone).map(|(_, part)| part.state);
+        if !states().any(TrancheState::is_held) {
+            // A payout that fails: its tranche goes back, which is not the milestone's end if another one was paid.
+            let is_paying = states().any(|state| matches!(state, TrancheState::Paying { .. }));
+            return (is_paying && !states().any(TrancheState::is_paid)).then_some(OnSilence::Refund);
+        }
         match self.stage(job, milestone)? {
             Stage::Submitted { .. } => Some(self.terms.on_silence),
             Stage::Working if self.is_offered(job, milestone) => self.terms.renewal,

@@ -81,9 +81,9 @@ pub enum TermsError {
         max: Sat,
     },
     /// A milestone is due before the one before it.
-    #[error("milestone {milestone} is due at {deadline}, before the one before it; put them in order")]
+    #[error("milestone {milestone}, from 0, is due at {deadline}, before the one before it; put them in order")]
     DeadlineOrder {
-        /// Which, from 1.
+        /// Which, from 0.
         milestone: usize,
         /// Its deadline.
         deadline: Timestamp,
@@ -150,7 +150,7 @@ impl Terms {
 
     fn check_deadlines(&self, now: Timestamp) -> Result<(), TermsError> {
         let mut before = now;
-        for (milestone, part) in (1..).zip(&self.milestones) {
+        for (milestone, part) in (0..).zip(&self.milestones) {
             let deadline = part.work_deadline;
             if deadline <= now {
                 return Err(TermsError::DeadlinePast { deadline, now });

@@ -62,7 +62,7 @@ pub struct MilestoneView {
     pub review_until: Option<Timestamp>,
     /// The last height at which work can be handed in.
     pub submit_by: Option<BlockHeight>,
-    /// The last height at which the payout of what is undecided may begin. It then ends by the terms.
+    /// The last height at which a payout may begin. What is undecided then ends by the terms.
     pub decide_by: Option<BlockHeight>,
     /// The last height at which the worker can offer to renew the holds in time.
     pub renew_by: Option<BlockHeight>,
@@ -190,10 +190,11 @@ impl MilestoneView {
         view.work_hash = part.and_then(|part| part.work_hash);
         view.reason_hash = part.and_then(|part| part.reason_hash);
         if let Phase::Active { .. } = task.phase {
-            view.decide_by = task.decide_by(job, milestone);
+            let undecided = task.decide_by(job, milestone);
+            view.decide_by = undecided.or_else(|| task.last_payout(job, milestone));
             view.renew_by = task.renew_by(job, milestone);
             view.at_deadline = task.at_deadline(job, milestone);
-            match (view.decide_by, part.map(|part| part.stage)) {
+            match (undecided, part.map(|part| part.stage)) {
                 (Some(decide_by), Some(Stage::Working)) => {
                     view.submit_by = Some(plan::submit_by(&task.terms, decide_by))
                 }

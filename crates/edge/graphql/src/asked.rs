@@ -24,6 +24,7 @@ impl RequestReader for Requests {
         }
         let arguments = Arguments::of_the_one(&mut body).filter(Arguments::is_run)?;
         let id = || value::<Uuid>(&arguments, "id").map(|id| id.0);
+        let milestone = || value::<Option<u32>>(&arguments, "milestone").map(Option::unwrap_or_default);
         let hash = |name| value::<Hex32>(&arguments, name).map(|hash| hash.0);
         let action = match arguments.field() {
             "createTask" => {
@@ -39,9 +40,14 @@ impl RequestReader for Requests {
             }
             "acceptTask" => Action::Accept(value(&arguments, "invoices")?),
             "fundingInvoice" => Action::Fund,
-            "submitWork" => Action::Submit(hash("workHash")?),
-            "approveWork" => Action::Approve,
-            "rejectWork" => Action::Reject(hash("reasonHash")?),
+            "submitWork" => Action::Submit { milestone: milestone()?, work_hash: hash("workHash")? },
+            "offerRenewal" => {
+                Action::OfferRenewal { milestone: milestone()?, invoices: value(&arguments, "invoices")? }
+            }
+            "approveWork" => {
+                Action::Approve { milestone: milestone()?, tranches: value(&arguments, "tranches")? }
+            }
+            "rejectWork" => Action::Reject { milestone: milestone()?, reason_hash: hash("reasonHash")? },
             "cancelTask" => Action::Cancel,
             "eraseTask" => Action::Erase,
             _ => return None,

@@ -181,7 +181,7 @@ fn milestones_are_in_order_and_none_is_empty() {
         let command = create(Terms { milestones, ..terms(&[]) });
         Given::nothing().when(requester(), command).then_rejected(&Rejection::Terms(error));
     };
-    let order = TermsError::DeadlineOrder { milestone: 2, deadline: FIRST };
+    let order = TermsError::DeadlineOrder { milestone: 1, deadline: FIRST };
     refused(vec![milestone(&[1_000], DEADLINE), milestone(&[1_000], FIRST)], order);
     refused(vec![milestone(&[1_000], FIRST), milestone(&[], FIRST)], TermsError::Tranches { count: 1, limit: 8 });
     refused(vec![milestone(&[1; 5], FIRST), milestone(&[1; 4], FIRST)], TermsError::Tranches { count: 9, limit: 8 });

@@ -98,7 +98,7 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::Terms(TermsError::Tranches { count: 0, limit: 1 }), "terms.tranches"),
         (Rejection::Terms(TermsError::Payout { payout: sat(1), min: sat(1), max: sat(1) }), "terms.payout"),
         (Rejection::Terms(TermsError::DeadlinePast { deadline: at, now: at }), "terms.deadline_past"),
-        (Rejection::Terms(TermsError::DeadlineOrder { milestone: 2, deadline: at }), "terms.deadline_order"),
+        (Rejection::Terms(TermsError::DeadlineOrder { milestone: 1, deadline: at }), "terms.deadline_order"),
         (
             Rejection::Terms(TermsError::ReviewWindow { window: REVIEW, min: REVIEW, max: REVIEW }),
             "terms.review_window",

@@ -1,5 +1,6 @@
 //! The schema: what can be asked, and by whom.
 
+mod milestone;
 mod mutation;
 mod node;
 mod operator;

@@ -3,7 +3,7 @@
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use tallystick_app::{Answer, AppError};
 use tallystick_core::{self as core, Blocks, Duration};
-use tallystick_escrow::{self as escrow, Terms, UserCommand};
+use tallystick_escrow::{self as escrow, MilestoneTerms, Terms, UserCommand};
 
 use super::{
     Result, app, request,
@@ -31,16 +31,29 @@ pub(crate) struct CreateTaskInput {
     title: String,
     /// SHA-256 of the full description, which you keep and show to whom you like.
     description_hash: Hex32,
-    /// What the worker gets, tranche by tranche.
-    payouts_sat: Vec<Sat>,
-    /// Until when work must be submitted.
-    work_deadline: Timestamp,
-    /// How long you may look at the work, in seconds.
+    /// The parts of the work, in the order of their deadlines: one at least.
+    milestones: Vec<MilestoneInput>,
+    /// How long you may look at the work of a milestone, in seconds.
     review_window_secs: u32,
     /// What happens when you neither approve nor reject in that time.
     on_silence: OnSilence,
-    /// For how many blocks the hold must be usable; what work and review may take if absent.
+    /// For how many blocks a hold must be usable; what work and review may take if absent, or with renewal what wallets
+    /// allow if that is less.
     hold_blocks: Option<u32>,
+    /// Lets the worker renew the holds, so that work may take longer than one of them. It says what happens to a milestone
+    /// without submitted work when the worker offered a renewal in time and you did not lock the next holds.
+    renewal: Option<OnSilence>,
+}
+
+/// A part of the work.
+#[derive(InputObject)]
+pub(crate) struct MilestoneInput {
+    /// What it is about, in one line; everybody sees it.
+    title: String,
+    /// What the worker gets, tranche by tranche. Each is held and decided on by itself.
+    payouts_sat: Vec<Sat>,
+    /// Until when its work must be submitted.
+    work_deadline: Timestamp,
 }
 
 impl CreateTaskInput {
@@ -48,11 +61,21 @@ impl CreateTaskInput {
         Terms {
             title: self.title,
             description_hash: self.description_hash.0,
-            payouts: self.payouts_sat.into_iter().map(|amount| amount.0).collect(),
-            work_deadline: self.work_deadline.0,
+            milestones: self.milestones.into_iter().map(MilestoneInput::into_terms).collect(),
             review_window: Duration::from_secs(u64::from(self.review_window_secs)),
             on_silence: self.on_silence.into(),
             hold_blocks: self.hold_blocks.map(Blocks),
+            renewal: self.renewal.map(Into::into),
+        }
+    }
+}
+
+impl MilestoneInput {
+    fn into_terms(self) -> MilestoneTerms {
+        MilestoneTerms {
+            title: self.title,
+            payouts: self.payouts_sat.into_iter().map(|amount| amount.0).collect(),
+            work_deadline: self.work_deadline.0,
         }
     }
 }
@@ -83,7 +106,7 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         id: Uuid,
-        #[graphql(desc = "One invoice (BOLT 11) of your own per tranche, in order, each over its payout.")]
+        #[graphql(desc = "One invoice (BOLT 11) of your own per tranche of all milestones, in order, each over its payout.")]
         invoices: Vec<String>,
     ) -> Result<TaskPayload> {
         let answer = app(ctx).accept(id.0, invoices, signed(ctx)?).await;
@@ -96,32 +119,58 @@ impl TaskMutation {
         payload(ctx, answer)
     }
 
-    /// Hands in work, for the worker.
+    /// Hands in a milestone's work, for the worker.
     async fn submit_work(
         &self,
         ctx: &Context<'_>,
         id: Uuid,
+        #[graphql(desc = "The milestone's position, from 0; the first if absent.")] milestone: Option<u32>,
         #[graphql(desc = "SHA-256 of the work.")] work_hash: Hex32,
     ) -> Result<TaskPayload> {
-        ask(ctx, id.0, UserCommand::SubmitWork { work_hash: work_hash.0 }).await
+        let milestone = milestone.unwrap_or_default();
+        ask(ctx, id.0, UserCommand::SubmitWork { milestone, work_hash: work_hash.0 }).await
     }
 
-    /// Accepts the work, for the requester: the worker is paid.
-    async fn approve_work(&self, ctx: &Context<'_>, id: Uuid) -> Result<TaskPayload> {
-        ask(ctx, id.0, UserCommand::ApproveWork).await
+    /// Offers to renew the holds of what is undecided of a milestone, for the worker. The requester then pays the
+    /// `fundingInvoice` of each tranche's `renewal`: the next hold is locked before the one before goes back.
+    async fn offer_renewal(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        #[graphql(desc = "The milestone's position, from 0; the first if absent.")] milestone: Option<u32>,
+        #[graphql(desc = "One new invoice (BOLT 11) of your own per undecided tranche, in order, each over its payout.")]
+        invoices: Vec<String>,
+    ) -> Result<TaskPayload> {
+        let answer = app(ctx).offer_renewal(id.0, milestone.unwrap_or_default(), invoices, signed(ctx)?).await;
+        payload(ctx, answer)
     }
 
-    /// Refuses the work, for the requester: the money goes back.
+    /// Accepts a milestone's work, for the requester: the worker is paid.
+    async fn approve_work(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        #[graphql(desc = "The milestone's position, from 0; the first if absent.")] milestone: Option<u32>,
+        #[graphql(desc = "Only these of its tranches, from 0; the others stay undecided. All if absent.")]
+        tranches: Option<Vec<u32>>,
+    ) -> Result<TaskPayload> {
+        ask(ctx, id.0, UserCommand::ApproveWork { milestone: milestone.unwrap_or_default(), tranches }).await
+    }
+
+    /// Refuses what is undecided of a milestone's work, for the requester: its money goes back.
     async fn reject_work(
         &self,
         ctx: &Context<'_>,
         id: Uuid,
+        #[graphql(desc = "The milestone's position, from 0; the first if absent.")] milestone: Option<u32>,
         #[graphql(desc = "SHA-256 of the reasons.")] reason_hash: Hex32,
     ) -> Result<TaskPayload> {
-        ask(ctx, id.0, UserCommand::RejectWork { reason_hash: reason_hash.0 }).await
+        let milestone = milestone.unwrap_or_default();
+        ask(ctx, id.0, UserCommand::RejectWork { milestone, reason_hash: reason_hash.0 }).await
     }
 
-    /// Steps back from the task, for requester and worker: locked money goes back.
+    /// Steps back from the task, for requester and worker. Before money is locked the task ends; after that the worker
+    /// gives back all that is undecided, and the requester takes back what was locked for work that was not handed in.
     async fn cancel_task(&self, ctx: &Context<'_>, id: Uuid) -> Result<TaskPayload> {
         ask(ctx, id.0, UserCommand::CancelTask).await
     }

@@ -4,18 +4,20 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use std::sync::Arc;
 use tallystick_app::{App, prove::ProvenFact};
-use tallystick_core::{self as core, BlockHeight, Blocks, Duration};
-use tallystick_escrow::{self as escrow, TaskView, TrancheView, plan};
+use tallystick_core::{self as core, BlockHeight, Duration};
+use tallystick_escrow::{self as escrow, TaskView};
 
 use super::{
     Result, Session, app, internal,
-    scalar::{Hex32, Msat, NostrKey, Sat, Timestamp, Uuid},
+    milestone::Milestone,
+    scalar::{Hex32, NostrKey, Timestamp, Uuid},
     session,
 };
 use crate::error::Failure;
 
-/// What a task's tranches are counted as in a query's complexity: as many as the usual policy allows.
-const TRANCHES_USUAL: usize = 8;
+/// What a task's milestones are counted as in a query's complexity, each with so many tranches: as many tranches in all as
+/// the usual policy allows.
+const MILESTONES_USUAL: usize = 4;
 
 /// What a signed request is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
 const EVIDENCE_COST: usize = 500;
@@ -84,39 +86,8 @@ pub(crate) enum TaskReason {
     HoldLost,
     /// The Lightning node had paid already, as it turned out.
     HoldSpent,
-}
-
-/// Where a tranche stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TrancheState {
-    /// The task has no worker yet.
-    Planned,
-    /// Nothing is locked.
-    Unfunded,
-    /// The requester's money is locked.
-    Held,
-    /// The payout is under way.
-    Paying,
-    /// The worker was paid; the requester's money is being claimed.
-    Paid,
-    /// The worker was paid, and the requester's money is claimed.
-    Claimed,
-    /// The worker was paid, and the requester's money is gone: the platform's own loss.
-    Uncovered,
-    /// The requester's money is being given back.
-    Returning,
-    /// The requester has the money back.
-    Returned,
-    /// The worker was paid and the requester's money claimed, as the Lightning node told afterwards.
-    Spent,
-}
-
-impl TrancheState {
-    /// Whether the worker has the money.
-    fn is_paid(self) -> bool {
-        matches!(self, Self::Paid | Self::Claimed | Self::Uncovered | Self::Spent)
-    }
+    /// The requester did not lock the next hold in time, and the terms decide.
+    RenewalMissed,
 }
 
 /// What happens when nobody decides.
@@ -147,7 +118,7 @@ impl From<OnSilence> for escrow::OnSilence {
 }
 
 /// One of the read model's names, such as `held`.
-fn named<'de, T: Deserialize<'de>>(name: &'de str) -> Result<T> {
+pub(super) fn named<'de, T: Deserialize<'de>>(name: &'de str) -> Result<T> {
     T::deserialize(name.into_deserializer())
         .map_err(|error: serde::de::value::Error| internal("the schema lacks a name of the read model", &error))
 }
@@ -173,9 +144,6 @@ impl Task {
         self.view.id
     }
 
-    fn blocks_left(&self) -> Option<Blocks> {
-        self.view.decide_by.map(|decide_by| self.height.until(decide_by))
-    }
 }
 
 /// A task: work against sats that are held on Lightning until it is decided.
@@ -222,34 +190,14 @@ impl Task {
         Timestamp(self.view.created_at)
     }
 
-    /// Until when work must be submitted.
-    async fn work_deadline(&self) -> Timestamp {
-        Timestamp(self.view.work_deadline)
-    }
-
     /// How long the requester may look at the work, in seconds.
     async fn review_window_secs(&self) -> u64 {
         self.view.review_window.as_secs()
     }
 
-    /// Until when the requester may decide, while work waits for a decision.
-    async fn review_until(&self) -> Option<Timestamp> {
-        self.view.review_until.map(Timestamp)
-    }
-
     /// What happens when the requester neither approves nor rejects in time.
     async fn on_silence(&self) -> OnSilence {
         self.view.on_silence.into()
-    }
-
-    /// SHA-256 of the work, once it was handed in.
-    async fn work_hash(&self) -> Option<Hex32> {
-        self.view.work_hash.map(Hex32)
-    }
-
-    /// SHA-256 of the reasons for which the work was rejected, if it was.
-    async fn reason_hash(&self) -> Option<Hex32> {
-        self.view.reason_hash.map(Hex32)
     }
 
     /// Until when the worker's invoices must be payable if they are handed in within the hour; only while the task is
@@ -273,38 +221,9 @@ impl Task {
         self.view.fund_until.map(Timestamp)
     }
 
-    /// The last height at which work can be handed in: later, too few blocks would be left to review it.
-    async fn submit_by(&self) -> Option<u32> {
-        self.view.submit_by.map(|height| height.0)
-    }
-
-    /// The deadline: the last height at which a payout may begin.
-    async fn decide_by(&self) -> Option<u32> {
-        self.view.decide_by.map(|height| height.0)
-    }
-
     /// The height of the best block that the node knows.
     async fn height(&self) -> u32 {
         self.height.0
-    }
-
-    /// Blocks until the deadline.
-    async fn blocks_to_decide(&self) -> Option<u32> {
-        self.blocks_left().map(|blocks| blocks.0)
-    }
-
-    /// How long these blocks take on average, in seconds. An estimate: only blocks count.
-    async fn seconds_to_decide(&self) -> Option<u64> {
-        self.blocks_left().map(|blocks| plan::time_of(blocks).as_secs())
-    }
-
-    /// What happens at the deadline when nobody decides before it. Without submitted work: a refund, whatever the
-    /// terms say about silence. While the worker is being paid: a refund if the payout fails; null once a tranche is
-    /// paid, since only the others could still go back.
-    async fn at_deadline(&self) -> Result<Option<OnSilence>> {
-        let tranches = self.view.tranches.iter().map(|tranche| named(&tranche.state));
-        let tranches = tranches.collect::<Result<Vec<_>>>()?;
-        Ok(at_deadline(named(&self.view.state)?, self.view.on_silence.into(), &tranches))
     }
 
     /// The requester's signed request that posted the task. Check it before you work or pay: it ties the terms to the
@@ -336,12 +255,18 @@ impl Task {
         Ok(Some(proven.into_iter().map(FactProof::from).collect()))
     }
 
-    /// The parts of the payout, each with a hold of its own.
-    #[graphql(complexity = "child_complexity.saturating_mul(TRANCHES_USUAL)")]
-    async fn tranches(&self) -> Result<Vec<Tranche<'_>>> {
+    /// Whether the worker may renew the holds, and what happens to a milestone without submitted work when the requester
+    /// does not lock the next ones in time.
+    async fn renewal(&self) -> Option<OnSilence> {
+        self.view.renewal.map(Into::into)
+    }
+
+    /// The parts of the work, in order.
+    #[graphql(complexity = "child_complexity.saturating_mul(MILESTONES_USUAL)")]
+    async fn milestones(&self) -> Result<Vec<Milestone<'_>>> {
         let has_ended = named::<TaskState>(&self.view.state)?.has_ended();
-        let tranche = |view| Tranche { view, is_party: self.is_party, has_ended };
-        Ok(self.view.tranches.iter().map(tranche).collect())
+        let milestone = |view| Milestone { view, height: self.height, is_party: self.is_party, has_ended };
+        Ok(self.view.milestones.iter().map(milestone).collect())
     }
 }
 
@@ -380,108 +305,10 @@ impl SignedRequest {
     }
 }
 
-/// A part of a task's payout.
-pub(crate) struct Tranche<'a> {
-    view: &'a TrancheView,
-    is_party: bool,
-    has_ended: bool,
-}
-
-impl Tranche<'_> {
-    fn for_parties(&self, invoice: &Option<String>) -> Option<String> {
-        invoice.clone().filter(|_| self.is_party)
-    }
-}
-
-/// A part of a task's payout, with a payment hash and a hold of its own.
-#[Object]
-impl Tranche<'_> {
-    /// What the worker gets.
-    async fn payout_sat(&self) -> Sat {
-        Sat(self.view.payout)
-    }
-
-    /// What the platform gets, the cost of routing included.
-    async fn fee_sat(&self) -> Sat {
-        Sat(self.view.fee)
-    }
-
-    /// What the requester locks: payout and fee.
-    async fn hold_sat(&self) -> Result<Sat> {
-        let hold = self.view.payout.checked_add(self.view.fee);
-        hold.map(Sat).map_err(|error| internal("a tranche in the read model", &error))
-    }
-
-    /// Where it stands.
-    async fn state(&self) -> Result<TrancheState> {
-        named(&self.view.state)
-    }
-
-    /// The worker's payment hash, which the requester's hold is locked to as well; for requester and worker only, until
-    /// the task has ended.
-    async fn payment_hash(&self) -> Option<Hex32> {
-        let hash = self.view.hash.filter(|_| self.is_party || self.has_ended);
-        hash.map(|hash| Hex32(core::Digest32(hash.0)))
-    }
-
-    /// The worker's invoice (BOLT 11); for requester and worker only.
-    async fn payout_invoice(&self) -> Option<String> {
-        self.for_parties(&self.view.payout_invoice)
-    }
-
-    /// The hold invoice (BOLT 11) that the requester pays; for requester and worker only.
-    async fn funding_invoice(&self) -> Option<String> {
-        self.for_parties(&self.view.funding_invoice)
-    }
-
-    /// The height at which the hold goes back by itself.
-    async fn claim_deadline(&self) -> Option<u32> {
-        self.view.claim_deadline.map(|height| height.0)
-    }
-
-    /// Which attempt of the payout is under way, from 1; 0 before and after.
-    async fn attempts(&self) -> u32 {
-        self.view.attempts
-    }
-
-    /// What routing the payout cost.
-    async fn routing_fee_msat(&self) -> Result<Option<Msat>> {
-        let fee = self.view.routing_fee_msat.map(core::Msat::try_new).transpose();
-        fee.map(|fee| fee.map(Msat)).map_err(|error| internal("a routing fee in the read model", &error))
-    }
-}
-
-fn at_deadline(task: TaskState, on_silence: OnSilence, tranches: &[TrancheState]) -> Option<OnSilence> {
-    match task {
-        TaskState::Held => Some(OnSilence::Refund),
-        TaskState::Submitted => Some(on_silence),
-        TaskState::Releasing if !tranches.iter().any(|tranche| tranche.is_paid()) => Some(OnSilence::Refund),
-        _ => None,
-    }
-}
-
 /// The name of a state in the read model.
 pub(crate) fn name_of(state: TaskState) -> Result<String> {
     match serde_json::to_value(state) {
         Ok(serde_json::Value::String(name)) => Ok(name),
         other => Err(internal("a state's name", &format!("{other:?}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_refund_is_told_once_the_worker_has_money() {
-        use {OnSilence::*, TrancheState as T};
-        let told = |task, tranches: &[T]| at_deadline(task, Release, tranches);
-        assert_eq!(told(TaskState::Held, &[T::Held]), Some(Refund));
-        assert_eq!(told(TaskState::Submitted, &[T::Held]), Some(Release));
-        assert_eq!(told(TaskState::Releasing, &[T::Paying, T::Returned]), Some(Refund));
-        for paid in [T::Paid, T::Claimed, T::Uncovered, T::Spent] {
-            assert_eq!(told(TaskState::Releasing, &[T::Paying, paid]), None, "{paid:?}");
-        }
-        assert_eq!(told(TaskState::Settled, &[T::Claimed]), None);
     }
 }
