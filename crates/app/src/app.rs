@@ -4,12 +4,12 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Id, NodeKey, NostrKey, SignedRequest};
+use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest};
 use tallystick_escrow::{Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    change::{read_view, stream_of},
+    change::{event_of, read_view, stream_of},
     clock::Clock,
     error::AppError,
     port::{
@@ -306,13 +306,32 @@ impl App {
         self.request_behind(id, Event::ACCEPTED).await
     }
 
+    /// The worker's own signed word for the last offer to renew a milestone's holds, as it came.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub async fn renewal_offer(&self, id: Id<Task>, milestone: u32) -> Result<Option<SignedRequest>, AppError> {
+        let facts = self.0.parts.journal.stream(&stream_of(id), 0).await?;
+        for fact in facts.iter().rev().filter(|fact| fact.kind == Event::RENEWAL_OFFERED) {
+            if matches!(event_of(fact)?, Event::RenewalOffered { milestone: of, .. } if of == milestone) {
+                return self.request_of(fact).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// The request behind a task's first fact of a kind that only users cause.
     async fn request_behind(&self, id: Id<Task>, kind: &str) -> Result<Option<SignedRequest>, AppError> {
-        let journal = &self.0.parts.journal;
-        let facts = journal.stream(&stream_of(id), 0).await?;
-        let Some(fact) = facts.iter().find(|fact| fact.kind == kind) else { return Ok(None) };
-        match journal.authority(fact.authority).await? {
-            Some(Authority::Request(request)) => Ok(Some(request)),
+        let facts = self.0.parts.journal.stream(&stream_of(id), 0).await?;
+        match facts.iter().find(|fact| fact.kind == kind) {
+            Some(fact) => self.request_of(fact).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn request_of(&self, fact: &Fact) -> Result<SignedRequest, AppError> {
+        match self.0.parts.journal.authority(fact.authority).await? {
+            Some(Authority::Request(request)) => Ok(request),
             _ => Err(StoreError::Corrupt(format!("nobody's request stands behind fact {}", fact.seq)).into()),
         }
     }

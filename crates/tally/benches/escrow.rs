@@ -50,9 +50,9 @@ async fn settle(stage: &Stage) -> Result<()> {
         stage.take(id, &[PAYOUT_SAT]).await?;
         let payments = stage.pay(&stage.requester.api.fund(id).await?)?;
         stage.until_state(id, "HELD").await?;
-        stage.worker.api.submit(id, &"ab".repeat(32)).await?;
+        stage.worker.api.submit(id, 0, &"ab".repeat(32)).await?;
         let start = Instant::now();
-        stage.requester.api.approve(id).await?;
+        stage.requester.api.approve(id, 0, None).await?;
         answered.push(start.elapsed());
         for payment in payments {
             let payment = payment.await??;

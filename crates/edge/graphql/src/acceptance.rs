@@ -1,6 +1,6 @@
 //! The worker's half of a task: the signed request that took it.
 
-use async_graphql::{Request, Value as ConstValue, parser::types::OperationType};
+use async_graphql::{InputType, Request, Value as ConstValue, parser::types::OperationType};
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 
@@ -38,13 +38,50 @@ impl Acceptance {
     }
 }
 
-/// Whether this checked request takes a task: its body may be larger than others.
+/// The mutation with which a worker offers to renew a milestone's holds.
+const RENEWAL: &str = "offerRenewal";
+
+/// What a worker signed: that the payouts of a milestone's undecided tranches are to be made on these invoices from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalOffer {
+    /// Who signed.
+    pub worker: NostrKey,
+    /// The task.
+    pub task: Id<Task>,
+    /// The milestone's position, from 0.
+    pub milestone: u32,
+    /// The invoices (BOLT 11), tranche by tranche, as the worker wrote them.
+    pub invoices: Vec<String>,
+}
+
+impl RenewalOffer {
+    /// Reads a worker's signed request (NIP-98), as [`Acceptance::try_new`] does.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if the event is not signed, not over this body, or the body does not offer a renewal, and nothing else.
+    pub fn try_new(event: &str, body: &str) -> Result<Self, EdgeError> {
+        let mut evidence = Evidence::try_new(event, body)?;
+        let found = evidence.arguments(RENEWAL).and_then(|arguments| {
+            let (task, invoices) = read(&arguments)?;
+            let milestone = arguments.get("milestone").unwrap_or(ConstValue::Null);
+            let milestone = <Option<u32> as InputType>::parse(Some(milestone)).ok()?;
+            Some((task, milestone.unwrap_or_default(), invoices))
+        });
+        let refused = || EdgeError::Invalid("this request does not offer to renew holds".into());
+        let (task, milestone, invoices) = found.ok_or_else(refused)?;
+        Ok(Self { worker: evidence.author, task, milestone, invoices })
+    }
+}
+
+/// Whether this checked request takes a task or renews its holds: its body may be larger than others.
 pub(crate) fn is_acceptance(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
     document
         .and_then(|document| document::only_field(document, name.as_deref()))
-        .is_some_and(|(operation, field)| operation.ty == OperationType::Mutation && field.name.node == FIELD)
+        .is_some_and(|(operation, field)| {
+            operation.ty == OperationType::Mutation && [FIELD, RENEWAL].contains(&field.name.node.as_str())
+        })
 }
 
 /// The task and the invoices.

@@ -47,7 +47,7 @@ pub mod sign;
 mod tokens;
 mod ws;
 
-pub use acceptance::Acceptance;
+pub use acceptance::{Acceptance, RenewalOffer};
 pub use asked::Requests;
 pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};

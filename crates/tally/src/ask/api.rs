@@ -65,31 +65,40 @@ impl Api {
         self.step("fundingInvoice", id).await
     }
 
-    /// Hands in work.
+    /// Hands in a milestone's work.
     ///
     /// # Errors
     /// If the node refuses, with its code.
-    pub async fn submit(&self, id: &str, work_hash: &str) -> Result<Value> {
-        let document = documents::task_mutation("submitWork", "$id: UUID!, $hash: Hex32!", "id: $id, workHash: $hash");
-        self.mutate("submitWork", &document, json!({ "id": id, "hash": work_hash })).await
+    pub async fn submit(&self, id: &str, milestone: u32, work_hash: &str) -> Result<Value> {
+        let variables = json!({ "id": id, "milestone": milestone, "hash": work_hash });
+        self.of_milestone("submitWork", ("$hash: Hex32!", "workHash: $hash"), variables).await
     }
 
-    /// Accepts the work.
+    /// Offers to renew the holds of what is undecided of a milestone.
     ///
     /// # Errors
     /// If the node refuses, with its code.
-    pub async fn approve(&self, id: &str) -> Result<Value> {
-        self.step("approveWork", id).await
+    pub async fn offer_renewal(&self, id: &str, milestone: u32, invoices: &[String]) -> Result<Value> {
+        let variables = json!({ "id": id, "milestone": milestone, "invoices": invoices });
+        self.of_milestone("offerRenewal", ("$invoices: [String!]!", "invoices: $invoices"), variables).await
     }
 
-    /// Refuses the work.
+    /// Accepts a milestone's work, or some of its tranches.
     ///
     /// # Errors
     /// If the node refuses, with its code.
-    pub async fn reject(&self, id: &str, reason_hash: &str) -> Result<Value> {
-        let document =
-            documents::task_mutation("rejectWork", "$id: UUID!, $hash: Hex32!", "id: $id, reasonHash: $hash");
-        self.mutate("rejectWork", &document, json!({ "id": id, "hash": reason_hash })).await
+    pub async fn approve(&self, id: &str, milestone: u32, tranches: Option<&[u32]>) -> Result<Value> {
+        let variables = json!({ "id": id, "milestone": milestone, "tranches": tranches });
+        self.of_milestone("approveWork", ("$tranches: [Int!]", "tranches: $tranches"), variables).await
+    }
+
+    /// Refuses what is undecided of a milestone's work.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn reject(&self, id: &str, milestone: u32, reason_hash: &str) -> Result<Value> {
+        let variables = json!({ "id": id, "milestone": milestone, "hash": reason_hash });
+        self.of_milestone("rejectWork", ("$hash: Hex32!", "reasonHash: $hash"), variables).await
     }
 
     /// Steps back.
@@ -120,6 +129,18 @@ impl Api {
         Ok(task)
     }
 
+    /// The same task with the worker's offers to renew its holds, a milestone's in it.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn with_renewals(&self, mut task: Value) -> Result<Value> {
+        let mut offers = self.ask("task", documents::RENEWALS, json!({ "id": task["id"] })).await?;
+        let offered = offers["milestones"].as_array_mut().into_iter().flatten();
+        let milestones = task["milestones"].as_array_mut().into_iter().flatten();
+        milestones.zip(offered).for_each(|(part, offer)| part["renewalOffer"] = offer["renewalOffer"].take());
+        Ok(task)
+    }
+
     /// Anything else: the field `name` of the answer.
     ///
     /// # Errors
@@ -127,6 +148,17 @@ impl Api {
     pub async fn ask(&self, name: &str, document: &str, variables: Value) -> Result<Value> {
         let mut data = self.0.query(document, variables).await?;
         data.get_mut(name).map(Value::take).with_context(|| format!("the node's answer has no {name}"))
+    }
+
+    async fn of_milestone(
+        &self,
+        name: &str,
+        (variable, argument): (&str, &str),
+        variables: Value,
+    ) -> Result<Value> {
+        let declared = format!("$id: UUID!, $milestone: Int!, {variable}");
+        let document = documents::task_mutation(name, &declared, &format!("id: $id, milestone: $milestone, {argument}"));
+        self.mutate(name, &document, variables).await
     }
 
     async fn step(&self, name: &str, id: &str) -> Result<Value> {

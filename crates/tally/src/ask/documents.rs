@@ -2,10 +2,16 @@
 
 /// What is shown of a task.
 pub const TASK: &str = "fragment T on Task {
-  id state reason title descriptionHash requester worker createdAt workDeadline reviewWindowSecs reviewUntil onSilence
-  workHash reasonHash invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil submitBy decideBy height blocksToDecide
-  secondsToDecide atDeadline
-  tranches { payoutSat feeSat holdSat state paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat }
+  id state reason title descriptionHash requester worker createdAt reviewWindowSecs onSilence renewal
+  invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil height
+  milestones {
+    title state workDeadline workHash reasonHash reviewUntil submitBy renewBy decideBy blocksToDecide secondsToDecide
+    atDeadline
+    tranches {
+      payoutSat feeSat holdSat state reason paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat
+      renewals renewal { paymentHash payoutInvoice fundingInvoice fundUntil }
+    }
+  }
 }";
 
 /// A mutation of a task, by its name, its variables and its arguments.
@@ -20,6 +26,9 @@ pub fn task() -> String {
 
 /// What the parties signed: the requests that posted and took a task.
 pub const EVIDENCE: &str = "query($id: UUID!) { task(id: $id) { posting { event body } acceptance { event body } } }";
+
+/// What the worker signed to renew each milestone's holds.
+pub const RENEWALS: &str = "query($id: UUID!) { task(id: $id) { milestones { renewalOffer { event body } } } }";
 
 /// What proves a task's facts.
 pub const PROOFS: &str = "query($id: UUID!) { task(id: $id) { proofs { seq kind bundle } } }";

@@ -10,11 +10,14 @@ use bitcoin::secp256k1::PublicKey;
 use lightning_invoice::Bolt11Invoice;
 use serde_json::Value;
 use std::time::Duration;
-use tallystick_core::{Id, NostrKey, Sat};
+use tallystick_core::{Id, NostrKey, Sat, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_graphql::Acceptance;
 
-use super::terms;
+use super::{terms, tranches};
+
+/// The average time of a block.
+const HOLD_BLOCK: Duration = Duration::from_secs(600);
 
 /// What the requester knows without the node's help.
 pub struct Known {
@@ -41,18 +44,26 @@ pub struct Known {
 /// # Errors
 /// A sentence that says what does not fit.
 pub fn check(task: &Value, known: &Known) -> Result<NostrKey> {
-    let tranches = task["tranches"].as_array().filter(|tranches| !tranches.is_empty());
-    let tranches = tranches.context("the task has no tranches")?;
+    let tranches: Vec<&Value> = tranches(task).collect();
+    ensure!(!tranches.is_empty(), "the task has no tranches");
     let posting = terms::check(task, known.id)?;
     ensure!(posting.requester == known.requester, "{} posted the task, not you", posting.requester);
-    let worker = check_worker(task, tranches, known)?;
+    let worker = check_invoices(task, &tranches, known)?;
+    // A hold that can be renewed is the first of several: its payout invoice need not outlive the work.
+    let work_over = posting.terms.work_over();
     for (number, tranche) in tranches.iter().enumerate() {
-        check_tranche(task, tranche, known).with_context(|| format!("tranche {}", number + 1))?;
+        let pair = Pair::read(tranche, tranche).and_then(|pair| pair.check(task, known, work_over));
+        pair.with_context(|| format!("tranche {}", number + 1))?;
     }
     Ok(worker)
 }
 
-fn check_worker(task: &Value, tranches: &[Value], known: &Known) -> Result<NostrKey> {
+/// Checks that whoever the node names as the worker signed that they take this task, and is the one that the requester
+/// knows. Answers the key, and the invoices that were signed.
+///
+/// # Errors
+/// A sentence that says what does not fit.
+fn check_acceptance(task: &Value, known: &Known) -> Result<(NostrKey, Vec<String>)> {
     let part = |name: &str| {
         let text = task["acceptance"][name].as_str();
         text.context("the node does not show the request with which the worker took the task")
@@ -69,6 +80,19 @@ fn check_worker(task: &Value, tranches: &[Value], known: &Known) -> Result<Nostr
         task["worker"]
     );
     ensure!(taken == known.id, "the worker took the task {taken}, not {}", known.id);
+    Ok((worker, invoices))
+}
+
+/// The worker's key, if the acceptance that the node shows is the worker's own.
+///
+/// # Errors
+/// A sentence that says what does not fit.
+pub fn check_worker(task: &Value, known: &Known) -> Result<NostrKey> {
+    check_acceptance(task, known).map(|(worker, _)| worker)
+}
+
+fn check_invoices(task: &Value, tranches: &[&Value], known: &Known) -> Result<NostrKey> {
+    let (worker, invoices) = check_acceptance(task, known)?;
     ensure!(
         tranches.iter().map(|tranche| tranche["payoutInvoice"].as_str()).eq(invoices.iter().map(|text| Some(&**text))),
         "the payout invoices are not those that the worker signed: the node could pay itself"
@@ -76,41 +100,68 @@ fn check_worker(task: &Value, tranches: &[Value], known: &Known) -> Result<Nostr
     Ok(worker)
 }
 
-fn check_tranche(task: &Value, tranche: &Value, known: &Known) -> Result<()> {
-    let funding = read(tranche, "fundingInvoice")?;
-    let payout = read(tranche, "payoutInvoice")?;
-    let node = &known.node;
-    ensure!(
-        funding.payment_hash() == payout.payment_hash(),
-        "the funding invoice has another payment hash than the worker's: the node could take the money"
-    );
-    ensure!(
-        funding.get_payee_pub_key() == *node,
-        "the funding invoice is of {}, not of the node {node}",
-        funding.get_payee_pub_key()
-    );
-    ensure!(payout.get_payee_pub_key() != *node, "the payout invoice is the node's own: it could pay itself");
-    let (hold, paid) =
-        (over(&funding, "funding", &tranche["holdSat"])?, over(&payout, "payout", &tranche["payoutSat"])?);
-    let (fee, percent) = (hold.saturating_sub(paid), known.fee_percent_max);
-    ensure!(
-        u128::from(fee) * 100 <= u128::from(paid) * u128::from(percent),
-        "the node would keep {fee} of {hold} sat, more than {percent} % of the payout; `--fee-percent-max` allows more"
-    );
-    ensure!(funding.network() == payout.network(), "the two invoices are for different networks");
-    check_time(task, &funding, &payout, known.now)
+/// A tranche's two invoices.
+pub(super) struct Pair {
+    funding: Bolt11Invoice,
+    payout: Bolt11Invoice,
+    hold_sat: u64,
+    payout_sat: u64,
 }
 
-/// That both invoices can be paid when they have to be, and that the money is locked for as long as was agreed.
-fn check_time(task: &Value, funding: &Bolt11Invoice, payout: &Bolt11Invoice, now: Duration) -> Result<()> {
-    ensure!(!funding.would_expire(now), "the funding invoice has expired");
-    let number = |name: &str| task[name].as_u64().with_context(|| format!("the task has no {name}"));
-    let decided = number("workDeadline")?.saturating_add(number("reviewWindowSecs")?);
-    let late = Duration::from_secs(decided).max(now);
-    ensure!(!payout.would_expire(late), "the payout invoice expires before the work may be decided on");
-    let (expected, found) = (number("finalCltvDelta")?, funding.min_final_cltv_expiry_delta());
-    ensure!(found == expected, "the funding invoice locks the money for {found} blocks, not {expected}");
-    Ok(())
+impl Pair {
+    /// Reads the invoices that `holder` shows, for the amounts of `tranche`.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be read, or is over another amount.
+    pub fn read(tranche: &Value, holder: &Value) -> Result<Self> {
+        let funding = read(holder, "fundingInvoice")?;
+        let payout = read(holder, "payoutInvoice")?;
+        let hold_sat = over(&funding, "funding", &tranche["holdSat"])?;
+        let payout_sat = over(&payout, "payout", &tranche["payoutSat"])?;
+        Ok(Self { funding, payout, hold_sat, payout_sat })
+    }
+
+    /// Checks that paying one leads to the other alone, for no more than the allowed fee, and in time. `work_over` is when
+    /// a hold that cannot be renewed must have been decided on.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn check(&self, task: &Value, known: &Known, work_over: Option<Timestamp>) -> Result<()> {
+        let Self { funding, payout, hold_sat, payout_sat } = self;
+        let node = &known.node;
+        ensure!(
+            funding.payment_hash() == payout.payment_hash(),
+            "the funding invoice has another payment hash than the worker's: the node could take the money"
+        );
+        ensure!(
+            funding.get_payee_pub_key() == *node,
+            "the funding invoice is of {}, not of the node {node}",
+            funding.get_payee_pub_key()
+        );
+        ensure!(payout.get_payee_pub_key() != *node, "the payout invoice is the node's own: it could pay itself");
+        let (fee, percent) = (hold_sat.saturating_sub(*payout_sat), known.fee_percent_max);
+        ensure!(
+            u128::from(fee) * 100 <= u128::from(*payout_sat) * u128::from(percent),
+            "the node would keep {fee} of {hold_sat} sat, more than {percent} % of the payout; `--fee-percent-max` allows \
+             more"
+        );
+        ensure!(funding.network() == payout.network(), "the two invoices are for different networks");
+        self.check_time(task, known.now, work_over)
+    }
+
+    /// That both invoices can be paid when they have to be, and that the money is locked for as long as was agreed.
+    fn check_time(&self, task: &Value, now: Duration, work_over: Option<Timestamp>) -> Result<()> {
+        ensure!(!self.funding.would_expire(now), "the funding invoice has expired");
+        let number = |name: &str| task[name].as_u64().with_context(|| format!("the task has no {name}"));
+        let late = match work_over {
+            Some(over) => Duration::from_secs(over.as_secs()),
+            None => now.saturating_add(HOLD_BLOCK * u32::try_from(number("holdBlocks")?)?),
+        };
+        ensure!(!self.payout.would_expire(late.max(now)), "the payout invoice expires before the work may be decided on");
+        let (expected, found) = (number("finalCltvDelta")?, self.funding.min_final_cltv_expiry_delta());
+        ensure!(found == expected, "the funding invoice locks the money for {found} blocks, not {expected}");
+        Ok(())
+    }
 }
 
 fn read(tranche: &Value, name: &str) -> Result<Bolt11Invoice> {
@@ -138,7 +189,6 @@ pub mod tests {
     use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
     use nostr::key::Keys;
     use serde_json::json;
-    use tallystick_core::Timestamp;
     use tallystick_graphql::sign;
 
     pub const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
@@ -218,7 +268,7 @@ pub mod tests {
         task["worker"] = json!(public(WORKER));
         task["acceptance"] = acceptance;
         task["finalCltvDelta"] = json!(DELTA);
-        task["tranches"] =
+        task["milestones"][0]["tranches"] =
             json!([{ "payoutSat": 1_000, "holdSat": 1_010, "fundingInvoice": funding, "payoutInvoice": payout }]);
         task
     }
@@ -255,14 +305,14 @@ pub mod tests {
             ("not those that the worker signed", "payoutInvoice", Value::Null),
         ] {
             let mut bad = task(funding(), payout());
-            bad["tranches"][0][name] = value;
+            bad["milestones"][0]["tranches"][0][name] = value;
             assert!(checked(&bad, None, NOW).unwrap_err().contains(expected), "{expected}");
         }
         let mut bad = task(funding(), payout());
-        bad["tranches"] = json!([]);
+        bad["milestones"][0]["tranches"] = json!([]);
         assert!(checked(&bad, None, NOW).is_err());
         let mut dear = task(Spec { sat: 1_011, ..funding() }, payout());
-        dear["tranches"][0]["holdSat"] = json!(1_011);
+        dear["milestones"][0]["tranches"][0]["holdSat"] = json!(1_011);
         assert!(checked(&dear, None, NOW).unwrap_err().contains("would keep 11 of 1011 sat"));
     }
 
@@ -270,7 +320,7 @@ pub mod tests {
     #[test]
     fn what_is_paid_out_is_what_was_posted() {
         let mut less = task(funding(), Spec { sat: 900, ..payout() });
-        less["tranches"][0]["payoutSat"] = json!(900);
+        less["milestones"][0]["tranches"][0]["payoutSat"] = json!(900);
         assert!(checked(&less, None, NOW).unwrap_err().contains("not those that were posted"));
         let mut of_other = task(funding(), payout());
         of_other["requester"] = json!(public(OTHER));

@@ -9,16 +9,18 @@ mod node;
 pub(crate) mod print;
 mod prove;
 mod task;
+mod renewal;
 mod terms;
 
 use anyhow::{Context, Result};
 use tallystick_graphql::client::Options;
 
 pub use api::Api;
-pub use funding::{Known, check as check_funding};
+pub use funding::{Known, check as check_funding, check_worker};
 pub use journal::run as journal;
 pub use key::run as key;
 pub use node::run as node;
+pub use renewal::check as check_renewal;
 pub use task::run as task;
 pub use terms::check as check_terms;
 
@@ -38,4 +40,10 @@ fn connect(access: &Access) -> Result<Api> {
     let keys = secret::open_key(&path, &key::passphrase(access.passphrase_file.as_deref(), false)?)?;
     Api::with_options(&access.url, keys, &Options { insecure: access.insecure, ..Options::default() })
         .with_context(|| format!("cannot use the node's address {:?} (--url or TALLY_URL)", access.url))
+}
+
+/// The tranches of all of a task's milestones, in order, as the node shows them.
+pub fn tranches(task: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    let milestones = task["milestones"].as_array().into_iter().flatten();
+    milestones.flat_map(|part| part["tranches"].as_array().into_iter().flatten())
 }

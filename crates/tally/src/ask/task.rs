@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 
-use super::{Api, Known, check_funding, check_terms, connect, documents, print, prove::prove};
-use crate::cli::{Access, OnSilence, TaskCommand};
+use super::{
+    Api, Known, check_funding, check_renewal, check_terms, check_worker, connect, documents, print, prove::prove,
+};
+use crate::cli::{Access, Milestone, OnSilence, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
 const ENDS: [&str; 4] = ["SETTLED", "REFUNDED", "CANCELLED", "EXPIRED"];
@@ -36,11 +38,20 @@ async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
         }
         TaskCommand::Accept { id, invoices } => accept(api, &id, &invoices).await?,
         TaskCommand::Fund { id, node_id, worker, fee_percent_max } => {
-            fund(api, &id, node_id, worker, fee_percent_max).await?
+            fund(api, &id, &Payee { node_id, worker, fee_percent_max }).await?
         }
-        TaskCommand::Submit { id, work_hash } => api.submit(&id, &work_hash.to_string()).await?,
-        TaskCommand::Approve { id } => api.approve(&id).await?,
-        TaskCommand::Reject { id, reason_hash } => api.reject(&id, &reason_hash.to_string()).await?,
+        TaskCommand::Renew { id, milestone, invoices } => api.offer_renewal(&id, milestone, &invoices).await?,
+        TaskCommand::FundRenewal { id, milestone, node_id, worker, fee_percent_max } => {
+            fund_renewal(api, &id, milestone, &Payee { node_id, worker, fee_percent_max }).await?
+        }
+        TaskCommand::Submit { id, milestone, work_hash } => api.submit(&id, milestone, &work_hash.to_string()).await?,
+        TaskCommand::Approve { id, milestone, tranches } => {
+            let some = (!tranches.is_empty()).then_some(tranches.as_slice());
+            api.approve(&id, milestone, some).await?
+        }
+        TaskCommand::Reject { id, milestone, reason_hash } => {
+            api.reject(&id, milestone, &reason_hash.to_string()).await?
+        }
         TaskCommand::Cancel { id } => api.cancel(&id).await?,
         TaskCommand::Show { id } => show(api, &id).await?,
         TaskCommand::Prove { id, out } => prove(api, &id, &out).await?,
@@ -66,28 +77,47 @@ fn create_input(command: TaskCommand) -> Result<Value> {
         description_hash,
         payouts_sat,
         work_hours,
+        milestones,
         review_hours,
         on_silence,
         hold_blocks,
+        renewal,
         id,
     } = command
     else {
         anyhow::bail!("not a new task");
     };
     let now = since_epoch()?.as_secs();
-    let deadline = work_hours.checked_mul(3_600).and_then(|span| now.checked_add(span));
+    let milestones = match milestones.as_slice() {
+        [] => vec![Milestone { title: title.clone(), work_hours, payouts_sat }],
+        _ => milestones,
+    };
+    let milestone = |part: Milestone| {
+        let deadline = part.work_hours.checked_mul(3_600).and_then(|span| now.checked_add(span));
+        Ok(json!({
+            "title": part.title,
+            "payoutsSat": part.payouts_sat,
+            "workDeadline": deadline.context("these hours of work are too many")?,
+        }))
+    };
     let id = id.map_or_else(new_id, Ok)?;
+    let name = |term| match term {
+        OnSilence::Release => "RELEASE",
+        OnSilence::Refund => "REFUND",
+    };
     let mut input = json!({
         "id": id,
         "title": title,
         "descriptionHash": description_hash.to_string(),
-        "payoutsSat": payouts_sat,
-        "workDeadline": deadline.context("--work-hours is too large")?,
+        "milestones": milestones.into_iter().map(milestone).collect::<Result<Vec<_>>>()?,
         "reviewWindowSecs": review_hours.checked_mul(3_600).context("--review-hours is too large")?,
-        "onSilence": match on_silence { OnSilence::Release => "RELEASE", OnSilence::Refund => "REFUND" },
+        "onSilence": name(on_silence),
     });
     if let Some(blocks) = hold_blocks {
         input["holdBlocks"] = json!(blocks);
+    }
+    if let Some(missed) = renewal {
+        input["renewal"] = json!(name(missed));
     }
     Ok(input)
 }
@@ -117,29 +147,47 @@ fn new_id() -> Result<Id<Task>> {
     Ok(Id::from_parts(u64::try_from(since_epoch()?.as_millis())?, random))
 }
 
-/// The funding invoices, only if they are what they should be: whoever sees them may pay them.
-async fn fund(
-    api: &Api,
-    id: &str,
+/// Whom the requester pays, as far as that is known without the node.
+struct Payee {
     node_id: Option<String>,
     worker: Option<NostrKey>,
     fee_percent_max: u64,
-) -> Result<Value> {
-    let node_id = match node_id {
-        Some(node_id) => node_id,
-        None => {
-            let node = api.ask("node", "{ node { lightning { nodeId } } }", json!({})).await?;
-            node["lightning"]["nodeId"].as_str().context("the node does not say who it is")?.to_owned()
-        }
-    };
-    let node = node_id.parse().context("the node's public key must be 66 hexadecimal digits")?;
-    let (id_read, requester, now) = (read_id(id)?, api.client().author(), since_epoch()?);
-    let known = Known { id: id_read, node, requester, fee_percent_max, worker, now };
+}
+
+impl Payee {
+    async fn known(&self, api: &Api, id: &str) -> Result<Known> {
+        let node_id = match &self.node_id {
+            Some(node_id) => node_id.clone(),
+            None => {
+                let node = api.ask("node", "{ node { lightning { nodeId } } }", json!({})).await?;
+                node["lightning"]["nodeId"].as_str().context("the node does not say who it is")?.to_owned()
+            }
+        };
+        let node = node_id.parse().context("the node's public key must be 66 hexadecimal digits")?;
+        let (id, requester, now) = (read_id(id)?, api.client().author(), since_epoch()?);
+        Ok(Known { id, node, requester, fee_percent_max: self.fee_percent_max, worker: self.worker, now })
+    }
+}
+
+/// The funding invoices, only if they are what they should be: whoever sees them may pay them.
+async fn fund(api: &Api, id: &str, payee: &Payee) -> Result<Value> {
+    let known = payee.known(api, id).await?;
     let task = api.with_evidence(api.fund(id).await?).await?;
     let found = check_funding(&task, &known).context("do not pay")?;
-    if worker.is_none() {
+    if payee.worker.is_none() {
         tell_worker(found);
     }
+    Ok(task)
+}
+
+/// The funding invoices of a renewal, only if they are what they should be. The worker is whoever took the task.
+async fn fund_renewal(api: &Api, id: &str, milestone: u32, payee: &Payee) -> Result<Value> {
+    let known = payee.known(api, id).await?;
+    let task = api.with_renewals(api.with_evidence(show(api, id).await?).await?).await?;
+    let posting = check_terms(&task, known.id).context("do not pay")?;
+    ensure!(posting.requester == known.requester, "{} posted the task, not you", posting.requester);
+    let worker = check_worker(&task, &known).context("do not pay")?;
+    check_renewal(&task, milestone, worker, &known).context("do not pay")?;
     Ok(task)
 }
 

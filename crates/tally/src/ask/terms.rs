@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tallystick_core::Id;
-use tallystick_escrow::{OnSilence, Task};
+use tallystick_escrow::{OnSilence, Task, Terms};
 use tallystick_graphql::Posting;
 
 /// Checks a task, with its `posting`, against the terms that its requester signed, and answers these.
@@ -20,24 +20,45 @@ pub fn check(task: &Value, id: Id<Task>) -> Result<Posting> {
         .context("the request that the node shows does not prove that somebody posted the task")?;
     let terms = &posting.terms;
     ensure!(posting.task == id, "the requester posted the task {}, not {id}", posting.task);
-    let payouts = task["tranches"].as_array().context("the task has no tranches")?;
-    let shown = payouts.iter().map(|tranche| tranche["payoutSat"].as_u64());
-    ensure!(shown.eq(terms.payouts.iter().map(|sat| Some(sat.get()))), "the payouts are not those that were posted");
-    let on_silence = match terms.on_silence {
-        OnSilence::Release => "RELEASE",
-        OnSilence::Refund => "REFUND",
-    };
+    check_milestones(task, terms)?;
+    let on_silence = name_of(terms.on_silence);
+    let renewal = terms.renewal.map_or(Value::Null, |missed| name_of(missed).into());
     for (name, posted) in [
         ("requester", Value::from(posting.requester.to_string())),
         ("title", terms.title.clone().into()),
         ("descriptionHash", terms.description_hash.to_string().into()),
-        ("workDeadline", terms.work_deadline.as_secs().into()),
         ("reviewWindowSecs", terms.review_window.as_secs().into()),
         ("onSilence", on_silence.into()),
+        ("renewal", renewal),
     ] {
         ensure!(task[name] == posted, "{name} is {}, but {posted} was posted", task[name]);
     }
     Ok(posting)
+}
+
+fn check_milestones(task: &Value, terms: &Terms) -> Result<()> {
+    let milestones = task["milestones"].as_array().context("the task has no milestones")?;
+    ensure!(milestones.len() == terms.milestones.len(), "the milestones are not those that were posted");
+    for (number, (shown, posted)) in milestones.iter().zip(&terms.milestones).enumerate() {
+        let payouts = shown["tranches"].as_array().into_iter().flatten().map(|tranche| tranche["payoutSat"].as_u64());
+        ensure!(
+            payouts.eq(posted.payouts.iter().map(|sat| Some(sat.get()))),
+            "the payouts of milestone {number} are not those that were posted"
+        );
+        for (name, posted) in
+            [("title", Value::from(posted.title.clone())), ("workDeadline", posted.work_deadline.as_secs().into())]
+        {
+            ensure!(shown[name] == posted, "milestone {number}: {name} is {}, but {posted} was posted", shown[name]);
+        }
+    }
+    Ok(())
+}
+
+const fn name_of(term: OnSilence) -> &'static str {
+    match term {
+        OnSilence::Release => "RELEASE",
+        OnSilence::Refund => "REFUND",
+    }
 }
 
 #[cfg(test)]
@@ -51,8 +72,9 @@ pub mod tests {
     fn body(id: &str) -> String {
         let query = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }";
         let input = json!({
-            "id": id, "title": "Work", "descriptionHash": "07".repeat(32), "payoutsSat": [1_000],
-            "workDeadline": NOW + 50_000, "reviewWindowSecs": 40_000, "onSilence": "REFUND",
+            "id": id, "title": "Work", "descriptionHash": "07".repeat(32), "reviewWindowSecs": 40_000,
+            "onSilence": "REFUND",
+            "milestones": [{ "title": "All of it", "payoutsSat": [1_000], "workDeadline": NOW + 50_000 }],
         });
         json!({ "query": query, "variables": { "input": input } }).to_string()
     }
@@ -61,8 +83,11 @@ pub mod tests {
     pub fn posted() -> Value {
         json!({
             "requester": public(REQUESTER), "title": "Work", "descriptionHash": "07".repeat(32),
-            "workDeadline": NOW + 50_000, "reviewWindowSecs": 40_000, "onSilence": "REFUND",
-            "posting": signed(REQUESTER, &body(ID)), "tranches": [{ "payoutSat": 1_000 }],
+            "reviewWindowSecs": 40_000, "onSilence": "REFUND", "renewal": null,
+            "posting": signed(REQUESTER, &body(ID)),
+            "milestones": [
+                { "title": "All of it", "workDeadline": NOW + 50_000, "tranches": [{ "payoutSat": 1_000 }] }
+            ],
         })
     }
 
@@ -78,7 +103,7 @@ pub mod tests {
             ("requester", json!(public(WORKER))),
             ("title", json!("Other work")),
             ("descriptionHash", json!("08".repeat(32))),
-            ("workDeadline", json!(NOW + 50_001)),
+            ("renewal", json!("RELEASE")),
             ("reviewWindowSecs", json!(40_001)),
             ("onSilence", json!("RELEASE")),
         ] {
@@ -86,10 +111,18 @@ pub mod tests {
             bad[name] = value;
             assert!(checked(&bad).unwrap_err().starts_with(name), "{name}");
         }
+        for (name, value) in [("title", json!("Other")), ("workDeadline", json!(NOW + 50_001))] {
+            let mut bad = posted();
+            bad["milestones"][0][name] = value;
+            assert!(checked(&bad).unwrap_err().starts_with(&format!("milestone 0: {name}")), "{name}");
+        }
+        let mut more = posted();
+        more["milestones"] = json!([more["milestones"][0], more["milestones"][0]]);
+        assert!(checked(&more).unwrap_err().contains("not those that were posted"));
         for tranches in [json!([]), json!([{ "payoutSat": 999 }]), json!([{ "payoutSat": 1_000 }, { "payoutSat": 1 }])]
         {
             let mut bad = posted();
-            bad["tranches"] = tranches;
+            bad["milestones"][0]["tranches"] = tranches;
             assert!(checked(&bad).unwrap_err().contains("not those that were posted"));
         }
     }

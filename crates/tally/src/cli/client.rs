@@ -62,21 +62,28 @@ pub enum TaskCommand {
         /// SHA-256 of the full description
         #[arg(long)]
         description_hash: Digest32,
-        /// What the worker gets, in sats; one for each tranche
-        #[arg(long = "payout-sat", required = true)]
+        /// What the worker gets, in sats; one for each tranche of the only milestone
+        #[arg(long = "payout-sat", required_unless_present = "milestones", conflicts_with = "milestones")]
         payouts_sat: Vec<u64>,
-        /// Hours until work must be submitted
-        #[arg(long, default_value_t = 12)]
+        /// Hours until the work of the only milestone must be submitted
+        #[arg(long, default_value_t = 12, conflicts_with = "milestones")]
         work_hours: u64,
+        /// A part of the work with a deadline and money of its own, as TITLE:HOURS:SAT[,SAT...]; one for each, in order
+        #[arg(long = "milestone", value_name = "TITLE:HOURS:SAT,...")]
+        milestones: Vec<Milestone>,
         /// Hours to look at the work
         #[arg(long, default_value_t = 6)]
         review_hours: u64,
         /// What happens when the requester says nothing in time
         #[arg(long, value_enum, default_value = "release")]
         on_silence: OnSilence,
-        /// For how many blocks the hold must be usable; from the hours if absent
+        /// For how many blocks a hold must be usable; from the hours if absent
         #[arg(long)]
         hold_blocks: Option<u32>,
+        /// Let the worker renew the holds, for work longer than one of them; says what happens to work that is not handed in
+        /// when you do not lock the next ones in time
+        #[arg(long, value_enum)]
+        renewal: Option<OnSilence>,
         /// The task's id, a UUIDv7 of your own: a repeated call then makes no second task. A fresh one if absent
         #[arg(long)]
         id: Option<Id<Task>>,
@@ -103,23 +110,63 @@ pub enum TaskCommand {
         #[arg(long, default_value_t = 5)]
         fee_percent_max: u64,
     },
-    /// Hand in work
+    /// Offer to renew the holds of a milestone, with one new BOLT 11 invoice per undecided tranche
+    Renew {
+        /// The task
+        id: String,
+        /// One for each undecided tranche, in order
+        #[arg(required = true)]
+        invoices: Vec<String>,
+        /// The milestone, from 0
+        #[arg(long, default_value_t = 0)]
+        milestone: u32,
+    },
+    /// Get the funding invoices of a renewal, once they are checked against what the worker signed
+    FundRenewal {
+        /// The task
+        id: String,
+        /// The milestone, from 0
+        #[arg(long, default_value_t = 0)]
+        milestone: u32,
+        /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
+        #[arg(long)]
+        node_id: Option<String>,
+        /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
+        #[arg(long)]
+        worker: Option<NostrKey>,
+        /// The most that the node may keep, in percent of the payout
+        #[arg(long, default_value_t = 5)]
+        fee_percent_max: u64,
+    },
+    /// Hand in a milestone's work
     Submit {
         /// The task
         id: String,
+        /// The milestone, from 0
+        #[arg(long, default_value_t = 0)]
+        milestone: u32,
         /// SHA-256 of the work
         #[arg(long)]
         work_hash: Digest32,
     },
-    /// Accept the work: the worker is paid
+    /// Accept a milestone's work, or some of its tranches: the worker is paid
     Approve {
         /// The task
         id: String,
+        /// The milestone, from 0
+        #[arg(long, default_value_t = 0)]
+        milestone: u32,
+        /// Only this tranche of it, from 0; may be given several times. All that are undecided if absent
+        #[arg(long = "tranche")]
+        tranches: Vec<u32>,
     },
-    /// Refuse the work: the requester gets the money back
+    /// Refuse what is undecided of a milestone's work: the requester gets its money back
     Reject {
         /// The task
         id: String,
+        /// The milestone, from 0
+        #[arg(long, default_value_t = 0)]
+        milestone: u32,
         /// SHA-256 of the reasons
         #[arg(long)]
         reason_hash: Digest32,
@@ -236,4 +283,49 @@ pub enum NodeCommand {
         #[arg(long, default_value_t = 3600)]
         expiry_secs: u64,
     },
+}
+
+/// A milestone as it is given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Milestone {
+    /// What it is about.
+    pub title: String,
+    /// Hours until its work must be submitted.
+    pub work_hours: u64,
+    /// What the worker gets, in sats; one for each tranche.
+    pub payouts_sat: Vec<u64>,
+}
+
+impl std::str::FromStr for Milestone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // From the right: a title may have colons.
+        let mut parts = text.rsplitn(3, ':');
+        let (Some(payouts), Some(hours), Some(title)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("a milestone is TITLE:HOURS:SAT[,SAT...], such as \"The first half:12:20000,20000\"".into());
+        };
+        let number = |text: &str| text.trim().parse().map_err(|_| format!("{text:?} is no whole number"));
+        Ok(Self {
+            title: title.into(),
+            work_hours: number(hours)?,
+            payouts_sat: payouts.split(',').map(number).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Milestone;
+
+    #[test]
+    fn milestones_are_read_from_the_right() {
+        let read = |text: &str| text.parse::<Milestone>();
+        let title = "Part 1: the first half".to_owned();
+        let expected = Milestone { title, work_hours: 12, payouts_sat: vec![20_000, 5] };
+        assert_eq!(read("Part 1: the first half:12:20000, 5"), Ok(expected));
+        for bad in ["", "a", "a:1", "a:b:1", "a:1:", "a:1:x", "a:1:1,", "a:-1:1"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -13,7 +13,10 @@ use tallystick_core::{Msat, canonical};
 use tallystick_escrow::Task;
 
 use super::{platform::PASSPHRASE, report::Report, stage::Stage, stories::INVOICE_EXPIRY_SECS};
-use crate::{ask::documents, secret};
+use crate::{
+    ask::{documents, tranches},
+    secret,
+};
 
 /// What the example's worker gets.
 const PAYOUT_SAT: u64 = 1_000;
@@ -134,5 +137,5 @@ async fn play_wallets(stage: &mut Stage, report: &Report) -> Result<()> {
 
 /// Whether the node has made all of a task's funding invoices.
 fn is_to_be_paid(task: &Value) -> bool {
-    task["tranches"].as_array().is_some_and(|all| all.iter().all(|tranche| tranche["fundingInvoice"].is_string()))
+    tranches(task).all(|tranche| tranche["fundingInvoice"].is_string())
 }

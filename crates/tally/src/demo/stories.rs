@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tallystick_core::{Msat, canonical};
 
 use super::{report::Report, stage::Stage};
+use crate::ask::tranches;
 
 /// How long a worker's invoice can be paid: longer than any task of the demo.
 pub const INVOICE_EXPIRY_SECS: u64 = 7 * 86_400;
@@ -118,7 +119,7 @@ impl<'a> Teller<'a> {
         self.stage
             .until("a second payout was begun", async || {
                 let task = self.stage.requester.api.task(&id).await?;
-                Ok(task["tranches"][0]["attempts"].as_u64() >= Some(2))
+                Ok(task["milestones"][0]["tranches"][0]["attempts"].as_u64() >= Some(2))
             })
             .await?;
         self.step("node", "cannot reach the worker; the money stays held, the payout is tried again").await?;
@@ -136,8 +137,8 @@ impl<'a> Teller<'a> {
         let id = self.held_task("Water the plants", 20_000, "REFUND").await?;
         self.submit(&id).await?;
         let task = self.stage.requester.api.task(&id).await?;
-        let claim_deadline = task["tranches"][0]["claimDeadline"].as_u64().context("a held tranche has a deadline")?;
-        let blocks = task["blocksToDecide"].as_u64().context("a submitted task counts blocks")?;
+        let claim_deadline = task["milestones"][0]["tranches"][0]["claimDeadline"].as_u64().context("a held tranche has a deadline")?;
+        let blocks = task["milestones"][0]["blocksToDecide"].as_u64().context("a submitted task counts blocks")?;
         self.stage.mine(u32::try_from(blocks)?).await?;
         self.step("chain", &format!("{blocks} blocks pass; nobody approves, nobody rejects")).await?;
         let moved = self.refunded(&id, "BLOCKS_RAN_OUT").await?;
@@ -154,7 +155,7 @@ impl<'a> Teller<'a> {
         let task = self.stage.post(title, &[payout_sat], on_silence).await?;
         let id = task["id"].as_str().context("a task has an id")?.to_owned();
         self.first.get_or_insert_with(|| id.clone());
-        let fee = &task["tranches"][0]["feeSat"];
+        let fee = &task["milestones"][0]["tranches"][0]["feeSat"];
         self.step("requester", &format!("posts \"{title}\": {payout_sat} sat for the worker, {fee} sat fee")).await?;
         self.stage.take(&id, &[payout_sat]).await?;
         self.step("worker", &format!("takes it with an invoice of their own over {payout_sat} sat")).await?;
@@ -162,26 +163,26 @@ impl<'a> Teller<'a> {
         self.step("node", &format!("makes a hold invoice on the worker's payment hash {}", hash(&task))).await?;
         self.stage.pay(&task)?;
         let task = self.stage.until_state(&id, "HELD").await?;
-        let amount = &task["tranches"][0]["holdSat"];
-        let decide_by = task["decideBy"].as_u64().context("a held task must be decided in time")?;
+        let amount = &task["milestones"][0]["tranches"][0]["holdSat"];
+        let decide_by = task["milestones"][0]["decideBy"].as_u64().context("a held task must be decided in time")?;
         self.decide_by = Some(u32::try_from(decide_by)?);
         self.step("requester", &format!("locks {amount} sat; the node cannot take them")).await?;
         Ok(id)
     }
 
     async fn submit(&mut self, id: &str) -> Result<()> {
-        self.stage.worker.api.submit(id, &canonical::sha256(b"the work").to_string()).await?;
+        self.stage.worker.api.submit(id, 0, &canonical::sha256(b"the work").to_string()).await?;
         self.step("worker", "hands in work").await
     }
 
     async fn approve(&mut self, id: &str) -> Result<()> {
-        self.stage.requester.api.approve(id).await?;
+        self.stage.requester.api.approve(id, 0, None).await?;
         self.step("requester", "approves").await
     }
 
     async fn settled(&mut self, id: &str) -> Result<Moved> {
         let task = self.stage.until_state(id, "SETTLED").await?;
-        let tranche = &task["tranches"][0];
+        let tranche = &task["milestones"][0]["tranches"][0];
         self.decide_by = None;
         let (payout, hold) = (sat(&tranche["payoutSat"])?, sat(&tranche["holdSat"])?);
         let fee = hold - payout;
@@ -195,7 +196,7 @@ impl<'a> Teller<'a> {
         let task = self.stage.until_state(id, "REFUNDED").await?;
         ensure!(task["reason"] == reason, "the refund's reason is {}, not {reason}", task["reason"]);
         self.decide_by = None;
-        self.step("node", &format!("gives {} sat back", task["tranches"][0]["holdSat"])).await?;
+        self.step("node", &format!("gives {} sat back", task["milestones"][0]["tranches"][0]["holdSat"])).await?;
         Ok(Moved::default())
     }
 
@@ -248,9 +249,7 @@ impl Stage {
     /// # Errors
     /// If an invoice is missing.
     pub fn pay(&self, task: &Value) -> Result<Vec<Payment>> {
-        let tranches = task["tranches"].as_array().context("a task has tranches")?;
-        tranches
-            .iter()
+        tranches(task)
             .map(|tranche| {
                 let bolt11 = tranche["fundingInvoice"].as_str().context("a funded tranche has an invoice")?.to_owned();
                 let party = self.requester.party.clone();
@@ -272,8 +271,7 @@ pub fn task_input(title: &str, payouts_sat: &[u64], on_silence: &str, hold_block
     Ok(json!({
         "title": title,
         "descriptionHash": canonical::sha256(title.as_bytes()).to_string(),
-        "payoutsSat": payouts_sat,
-        "workDeadline": now + HOUR_SECS,
+        "milestones": [{ "title": title, "payoutsSat": payouts_sat, "workDeadline": now + HOUR_SECS }],
         "reviewWindowSecs": HOUR_SECS,
         "onSilence": on_silence,
         "holdBlocks": hold_blocks,
@@ -288,7 +286,7 @@ fn state(task: &Value) -> String {
 }
 
 fn hash(task: &Value) -> String {
-    task["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>() + "…"
+    task["milestones"][0]["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>() + "…"
 }
 
 fn sat(value: &Value) -> Result<u64> {

@@ -27,8 +27,8 @@ async fn a_hold_survives_a_hundred_blocks_and_a_restart() -> Result<()> {
     let held = stage.until_state(&id, "HELD").await?;
     assert!(held["blocksToDecide"].as_u64() >= Some(50), "{held}");
     assert!(payments.iter().all(|payment| !payment.is_finished()), "the payer's payment is still held");
-    stage.worker.api.submit(&id, &"ab".repeat(32)).await?;
-    stage.requester.api.approve(&id).await?;
+    stage.worker.api.submit(&id, 0, &"ab".repeat(32)).await?;
+    stage.requester.api.approve(&id, 0, None).await?;
     stage.until_state(&id, "SETTLED").await?;
     let after = theatre.stage.purses().await?;
     assert_conserved(&before, &after, 10_100_000, 10_000_000);
@@ -70,10 +70,10 @@ async fn reorganise_around_funding(chain: RegtestChain) -> Result<()> {
     let still = stage.requester.api.task(&id).await?;
     assert_eq!(still["state"], "HELD");
     for field in ["decideBy", "tranches"] {
-        assert_eq!(still[field], held[field], "{field} changed");
+        assert_eq!(still["milestones"][0][field], held["milestones"][0][field], "{field} changed");
     }
-    stage.worker.api.submit(&id, &"ab".repeat(32)).await?;
-    stage.requester.api.approve(&id).await?;
+    stage.worker.api.submit(&id, 0, &"ab".repeat(32)).await?;
+    stage.requester.api.approve(&id, 0, None).await?;
     stage.until_state(&id, "SETTLED").await?;
     Driver::new(stage).run(End::Cancelled, &[7_000]).await?;
     let after = theatre.stage.purses().await?;

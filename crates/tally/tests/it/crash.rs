@@ -180,7 +180,7 @@ impl Show {
     async fn let_the_deadline_come(&mut self, task: &Value) -> Result<()> {
         let id = task["id"].as_str().context("a task has an id")?;
         let start = Instant::now();
-        let decide_by = task["decideBy"].as_u64().context("a submitted task has a deadline")?;
+        let decide_by = task["milestones"][0]["decideBy"].as_u64().context("a submitted task has a deadline")?;
         let stage = &self.node.theatre.stage;
         let api = stage.requester.api.clone();
         let blocks = decide_by.saturating_sub(u64::from(stage.height().await?));

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tally::ask::Api;
+use tally::ask::{Api, tranches};
 use tally::demo::{Actor, LOOK, Stage};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
@@ -108,21 +108,21 @@ impl Driver {
             patiently(start, async || self.requester.api.cancel(&id).await).await?;
             return self.until(&id, &["REFUNDED"], start).await;
         }
-        let submitted = patiently(start, async || self.worker.api.submit(&id, &work).await).await?;
+        let submitted = patiently(start, async || self.worker.api.submit(&id, 0, &work).await).await?;
         match end {
             End::Paid | End::Killed => {
-                patiently(start, async || self.requester.api.approve(&id).await).await?;
+                patiently(start, async || self.requester.api.approve(&id, 0, None).await).await?;
                 self.until(&id, &["SETTLED"], start).await
             }
             End::PaidLate => {
                 self.worker.party.go_offline().await;
-                patiently(start, async || self.requester.api.approve(&id).await).await?;
+                patiently(start, async || self.requester.api.approve(&id, 0, None).await).await?;
                 self.until_tried_twice(&id, start).await?;
                 self.worker.party.come_back().await?;
                 self.until(&id, &["SETTLED"], start).await
             }
             End::Rejected => {
-                patiently(start, async || self.requester.api.reject(&id, &work).await).await?;
+                patiently(start, async || self.requester.api.reject(&id, 0, &work).await).await?;
                 self.until(&id, &["REFUNDED"], start).await
             }
             End::Undecided => Ok(submitted),
@@ -151,7 +151,7 @@ impl Driver {
     async fn until_tried_twice(&self, id: &str, start: Instant) -> Result<()> {
         loop {
             let task = patiently(start, async || self.requester.api.task(id).await).await?;
-            if task["tranches"][0]["attempts"].as_u64() >= Some(2) {
+            if task["milestones"][0]["tranches"][0]["attempts"].as_u64() >= Some(2) {
                 return Ok(());
             }
             ensure!(start.elapsed() < TASK_MAX, "no second attempt was made: {task}");
@@ -161,9 +161,7 @@ impl Driver {
 
     /// Pays the funding invoices, again if a payment fails, until all money is held.
     async fn lock(&self, id: &str, funded: &Value, start: Instant) -> Result<()> {
-        let tranches = funded["tranches"].as_array().context("a task has tranches")?;
-        let invoices: Vec<String> = tranches
-            .iter()
+        let invoices: Vec<String> = tranches(funded)
             .map(|tranche| Ok(tranche["fundingInvoice"].as_str().context("an invoice for each tranche")?.to_owned()))
             .collect::<Result<_>>()?;
         let mut payments: Vec<Option<Paying>> = invoices.iter().map(|_| None).collect();
@@ -200,8 +198,7 @@ impl Driver {
             "id": id,
             "title": "A task that must end well",
             "descriptionHash": canonical::sha256(b"a description").to_string(),
-            "payoutsSat": payouts_sat,
-            "workDeadline": now + HOUR_SECS,
+            "milestones": [{ "title": "All of it", "payoutsSat": payouts_sat, "workDeadline": now + HOUR_SECS }],
             "reviewWindowSecs": HOUR_SECS,
             "onSilence": "REFUND",
         }))

@@ -111,7 +111,7 @@ async fn a_bill_of_the_operators_and_a_task_never_share_a_hash() -> Result<()> {
     let funded = stage.requester.api.fund(id_of(&first)?).await?;
     stage.pay(&funded)?;
     let held = stage.until_state(id_of(&first)?, "HELD").await?;
-    let bill = held["tranches"][0]["payoutInvoice"].as_str().context("the requester may see the invoice")?;
+    let bill = held["milestones"][0]["tranches"][0]["payoutInvoice"].as_str().context("the requester may see the invoice")?;
     assert_eq!(code_of(by_hand(bill).await), "invoice.hash_reused");
     stage.requester.api.cancel(id_of(&first)?).await?;
     stage.until_state(id_of(&first)?, "REFUNDED").await?;
@@ -136,8 +136,8 @@ async fn anothers_task_is_not_ones_own() -> Result<()> {
     let id = id_of(&task)?;
     assert_eq!(code_of(worker.cancel(id).await), "escrow.not_party");
     assert_eq!(code_of(worker.fund(id).await), "escrow.not_requester");
-    assert_eq!(code_of(worker.approve(id).await), "escrow.not_requester");
-    assert_eq!(code_of(requester.submit(id, &"ab".repeat(32)).await), "escrow.not_worker");
+    assert_eq!(code_of(worker.approve(id, 0, None).await), "escrow.not_requester");
+    assert_eq!(code_of(requester.submit(id, 0, &"ab".repeat(32)).await), "escrow.not_worker");
     assert_eq!(code_of(requester.fund("01890000-0000-7000-8000-000000000000").await), "escrow.not_found");
     let balances = "{ node { balances { channelsMsat } } }";
     assert_eq!(code_of(requester.ask("node", balances, json!({})).await), "auth.not_operator");

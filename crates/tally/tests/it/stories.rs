@@ -1,7 +1,7 @@
 //! The five stories of the demo, and more, with the value conserved to the msat.
 
 use anyhow::Result;
-use tally::demo;
+use tally::{ask::tranches, demo};
 use tallystick_devnet::RegtestChain;
 
 use crate::{
@@ -41,7 +41,7 @@ async fn several_tranches_are_paid_or_given_back_together() -> Result<()> {
     let before = theatre.stage.purses().await?;
     let driver = Driver::new(&theatre.stage);
     let paid = driver.run(End::Paid, &[10_000, 20_000, 1_000]).await?;
-    assert!(paid["tranches"].as_array().into_iter().flatten().all(|tranche| tranche["state"] == "CLAIMED"), "{paid}");
+    assert!(tranches(&paid).all(|tranche| tranche["state"] == "CLAIMED"), "{paid}");
     let rejected = driver.run(End::Rejected, &[5_000, 6_000]).await?;
     assert_eq!(rejected["reason"], "REJECTED");
     let after = theatre.stage.purses().await?;

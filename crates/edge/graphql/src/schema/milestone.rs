@@ -1,15 +1,16 @@
 //! The parts of a task as clients see them: milestones, their tranches, and renewals of these.
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Context, Enum, Object};
 use serde::Deserialize;
 use tallystick_core::{self as core, BlockHeight, Blocks};
-use tallystick_escrow::{MilestoneView, RenewalView, TrancheView, plan};
+use tallystick_escrow::{self as escrow, MilestoneView, RenewalView, TrancheView, plan};
 
 use super::{
-    Result, internal,
+    Result, app, internal,
     scalar::{Hex32, Msat, Sat, Timestamp},
-    task::{OnSilence, TaskReason, named},
+    task::{EVIDENCE_COST, OnSilence, SignedRequest, TaskReason, named},
 };
+use crate::error::Failure;
 
 /// What a milestone's tranches are counted as in a query's complexity.
 const TRANCHES_USUAL: usize = 2;
@@ -62,6 +63,8 @@ pub(crate) enum TrancheState {
 
 /// A milestone, seen by somebody at some height.
 pub(crate) struct Milestone<'a> {
+    pub(super) task: core::Id<escrow::Task>,
+    pub(super) position: u32,
     pub(super) view: &'a MilestoneView,
     pub(super) height: BlockHeight,
     pub(super) is_party: bool,
@@ -137,6 +140,17 @@ impl Milestone<'_> {
     /// not work. Null once all is decided and some of it paid.
     async fn at_deadline(&self) -> Option<OnSilence> {
         self.view.at_deadline.map(Into::into)
+    }
+
+    /// The worker's signed request that offered the last renewal; for requester and worker only. Check it before you pay a
+    /// renewal's funding invoice: it ties the next payout invoices to the worker's key.
+    #[graphql(complexity = "EVIDENCE_COST")]
+    async fn renewal_offer(&self, ctx: &Context<'_>) -> Result<Option<SignedRequest>> {
+        if !self.is_party {
+            return Ok(None);
+        }
+        let request = app(ctx).renewal_offer(self.task, self.position).await.map_err(Failure::from)?;
+        request.map(SignedRequest::try_new).transpose()
     }
 
     /// The parts of the payout, each with a hold of its own.

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use tallystick_app::Parts;
     use tallystick_core::{Digest32, Duration, NodeKey, NostrKey, Sat, SignedRequest, Timestamp};
-    use tallystick_escrow::{OnSilence, Policy, Terms, UserCommand};
+    use tallystick_escrow::{MilestoneTerms, OnSilence, Policy, Terms, UserCommand};
     use tallystick_testkit::{ManualClock, MemoryStore, SimRail};
 
     /// One more than the app keeps for a subscriber that falls behind.
@@ -172,11 +172,15 @@ mod tests {
             let terms = Terms {
                 title: "task".into(),
                 description_hash: Digest32([0; 32]),
-                payouts: vec![Sat::try_new(1_000).unwrap()],
-                work_deadline: now.after(Duration::from_secs(3_600)),
+                milestones: vec![MilestoneTerms {
+                    title: "all of it".into(),
+                    payouts: vec![Sat::try_new(1_000).unwrap()],
+                    work_deadline: now.after(Duration::from_secs(3_600)),
+                }],
                 review_window: Duration::from_secs(3_600),
                 on_silence: OnSilence::Release,
                 hold_blocks: None,
+                renewal: None,
             };
             let request = self.signed();
             self.app.create(id, terms, request).await.unwrap();

@@ -20,7 +20,7 @@ use crate::error::Failure;
 const MILESTONES_USUAL: usize = 4;
 
 /// What a signed request is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
-const EVIDENCE_COST: usize = 500;
+pub(super) const EVIDENCE_COST: usize = 500;
 
 /// What a task's proofs are counted as: each has its signed request, and takes a walk through the tree.
 const PROOFS_COST: usize = 4_000;
@@ -265,8 +265,9 @@ impl Task {
     #[graphql(complexity = "child_complexity.saturating_mul(MILESTONES_USUAL)")]
     async fn milestones(&self) -> Result<Vec<Milestone<'_>>> {
         let has_ended = named::<TaskState>(&self.view.state)?.has_ended();
-        let milestone = |view| Milestone { view, height: self.height, is_party: self.is_party, has_ended };
-        Ok(self.view.milestones.iter().map(milestone).collect())
+        let (task, height, is_party) = (self.view.id, self.height, self.is_party);
+        let milestone = |(position, view)| Milestone { task, position, view, height, is_party, has_ended };
+        Ok((0..).zip(&self.view.milestones).map(milestone).collect())
     }
 }
 
@@ -299,7 +300,7 @@ pub(crate) struct SignedRequest {
 }
 
 impl SignedRequest {
-    fn try_new(request: core::SignedRequest) -> Result<Self> {
+    pub(super) fn try_new(request: core::SignedRequest) -> Result<Self> {
         let body = String::from_utf8(request.body).map_err(|error| internal("a request's body", &error))?;
         Ok(Self { event: request.event, body })
     }

@@ -32,10 +32,32 @@ fn every_mutation_of_a_task_is_read() {
         ("acceptTask(id: $id, invoices: [\"a\", \"b\"])".to_owned(), Action::Accept(vec!["a".into(), "b".into()])),
         ("acceptTask(id: $id, invoices: \"a\")".to_owned(), Action::Accept(vec!["a".into()])),
         ("fundingInvoice(id: $id)".to_owned(), Action::Fund),
-        (format!("submitWork(id: $id, workHash: \"{hash}\")"), Action::Submit(digest)),
-        ("approveWork(id: $id)".to_owned(), Action::Approve),
-        ("cancelTask: approveWork(id: $id)".to_owned(), Action::Approve),
-        (format!("rejectWork(id: $id, reasonHash: \"{hash}\")"), Action::Reject(digest)),
+        (
+            format!("submitWork(id: $id, workHash: \"{hash}\")"),
+            Action::Submit { milestone: 0, work_hash: digest },
+        ),
+        (
+            format!("submitWork(id: $id, milestone: 2, workHash: \"{hash}\")"),
+            Action::Submit { milestone: 2, work_hash: digest },
+        ),
+        (
+            "offerRenewal(id: $id, milestone: 1, invoices: [\"a\", \"b\"])".to_owned(),
+            Action::OfferRenewal { milestone: 1, invoices: vec!["a".into(), "b".into()] },
+        ),
+        ("approveWork(id: $id)".to_owned(), Action::Approve { milestone: 0, tranches: None }),
+        ("cancelTask: approveWork(id: $id)".to_owned(), Action::Approve { milestone: 0, tranches: None }),
+        (
+            "approveWork(id: $id, milestone: 1, tranches: [0, 2])".to_owned(),
+            Action::Approve { milestone: 1, tranches: Some(vec![0, 2]) },
+        ),
+        (
+            "approveWork(id: $id, milestone: null, tranches: null)".to_owned(),
+            Action::Approve { milestone: 0, tranches: None },
+        ),
+        (
+            format!("rejectWork(id: $id, reasonHash: \"{hash}\")"),
+            Action::Reject { milestone: 0, reason_hash: digest },
+        ),
         ("cancelTask(id: $id)".to_owned(), Action::Cancel),
         ("eraseTask(id: $id)".to_owned(), Action::Erase),
     ] {

@@ -113,7 +113,7 @@ async fn a_tasks_invoice_is_not_paid_by_hand() {
     let world = World::start().await;
     let id = world.create().await;
     let accepted = world.accept(id).await;
-    let invoice = &accepted["task"]["tranches"][0]["payoutInvoice"];
+    let invoice = &accepted["task"]["milestones"][0]["tranches"][0]["payoutInvoice"];
     let pay = format!("mutation {{ nodePay(invoice: {invoice}, feeLimitMsat: \"1000\") {{ status }} }}");
     let (_, answer) = world.ask(&operator(), &pay).await;
     assert_eq!(code(&answer), "invoice.hash_reused");

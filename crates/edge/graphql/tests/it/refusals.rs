@@ -97,7 +97,7 @@ async fn queries_that_are_refused() {
             "graphql.too_complex",
             format!("{{ {} }}", aliases(25, "tasks(first: 100) { nodes { id state title height } }")),
         ),
-        ("graphql.too_complex", format!("{{ {} }}", aliases(20, "tasks(first: 100) { nodes { tranches { state } } }"))),
+        ("graphql.too_complex", format!("{{ {} }}", aliases(20, "tasks(first: 100) { nodes { milestones { tranches { state } } } }"))),
         ("graphql.too_complex", format!("{{ __schema {{ types {{ {} }} }} }}", aliases(1_200, "name"))),
         ("graphql.too_complex", format!("{{ {} }}", aliases(400, "__schema { types { name } }"))),
         (
@@ -147,6 +147,9 @@ async fn terms_that_are_refused() {
         ("graphql.invalid", "payoutsSat", json!([-1])),
         ("graphql.invalid", "payoutsSat", json!(["1"])),
         ("graphql.invalid", "payoutsSat", json!([1.5])),
+        ("terms.tranches", "milestones", json!([])),
+        ("graphql.invalid", "milestones", json!([{}])),
+        ("graphql.invalid", "renewal", json!("LATER")),
         ("terms.deadline_past", "workDeadline", json!(1)),
         ("graphql.invalid", "workDeadline", json!("tomorrow")),
         ("escrow.hold_too_long", "workDeadline", json!(u64::MAX)),
@@ -162,7 +165,10 @@ async fn terms_that_are_refused() {
     ];
     for (expected, field, value) in table {
         let mut input = world.input(world.new_id());
-        input[field] = value.clone();
+        match field {
+            "payoutsSat" | "workDeadline" => input["milestones"][0][field] = value.clone(),
+            _ => input[field] = value.clone(),
+        }
         let error = client.query(query, json!({ "input": input })).await.unwrap_err();
         assert_eq!(error.code, expected, "{field}: {value}: {}", error.message);
     }
@@ -277,6 +283,7 @@ async fn anothers_task_is_not_touched() {
     let table = [
         ("escrow.not_requester", "fundingInvoice(id: $id)", false),
         ("escrow.not_worker", "submitWork(id: $id, workHash: $hash)", true),
+        ("escrow.not_worker", "offerRenewal(id: $id, invoices: [])", false),
         ("escrow.not_requester", "approveWork(id: $id)", false),
         ("escrow.not_requester", "rejectWork(id: $id, reasonHash: $hash)", true),
         ("escrow.not_party", "cancelTask(id: $id)", false),

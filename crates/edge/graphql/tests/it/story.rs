@@ -15,7 +15,7 @@ async fn a_task_is_paid_out() {
     assert!(accepted["task"]["invoiceExpiryNeeded"].is_null(), "it was handed in");
     world.fund(id).await;
 
-    let held = world.until(id, "HELD").await;
+    let held = world.until(id, "HELD").await["milestones"][0].take();
     assert_eq!(held["atDeadline"], "REFUND", "nothing was submitted");
     assert!(held["submitBy"].as_u64().unwrap() < held["decideBy"].as_u64().unwrap(), "{held}");
     let blocks = held["blocksToDecide"].as_u64().unwrap();
@@ -29,17 +29,17 @@ async fn a_task_is_paid_out() {
     let (requester, worker, stranger) = (requester(), worker(), stranger());
     assert_eq!(submit(&stranger, &work).await, Err("escrow.not_worker".into()));
     let submitted = submit(&worker, &work).await.unwrap();
-    assert_eq!(submitted["task"]["atDeadline"], "RELEASE", "as the terms say");
-    assert_eq!(submitted["task"]["workHash"], json!("cd".repeat(32)));
+    assert_eq!(submitted["task"]["milestones"][0]["atDeadline"], "RELEASE", "as the terms say");
+    assert_eq!(submitted["task"]["milestones"][0]["workHash"], json!("cd".repeat(32)));
 
     assert_eq!(world.act(&worker, id, "approveWork(id: $id)", "", json!({})).await, Err("escrow.not_requester".into()));
     world.act(&requester, id, "approveWork(id: $id)", "", json!({})).await.unwrap();
     let settled = world.until(id, "SETTLED").await;
     assert_eq!(settled["reason"], "APPROVED");
-    assert_eq!(settled["tranches"][0]["payoutSat"], 1_000);
-    assert_eq!(settled["tranches"][0]["feeSat"], 10);
-    assert_eq!(settled["tranches"][0]["holdSat"], 1_010);
-    assert!(settled["tranches"][0]["routingFeeMsat"].is_string());
+    assert_eq!(settled["milestones"][0]["tranches"][0]["payoutSat"], 1_000);
+    assert_eq!(settled["milestones"][0]["tranches"][0]["feeSat"], 10);
+    assert_eq!(settled["milestones"][0]["tranches"][0]["holdSat"], 1_010);
+    assert!(settled["milestones"][0]["tranches"][0]["routingFeeMsat"].is_string());
     assert_eq!(world.rail.wallet_msat("payee"), 1_000_000);
     assert_eq!(world.rail.wallet_msat("payer"), 1_000_000_000 - 1_010_000);
     assert_eq!(world.rail.violations(), Vec::<String>::new());
@@ -61,7 +61,8 @@ async fn rejected_and_cancelled_tasks_are_refunded() {
     world.act(&requester, rejected, "rejectWork(id: $id, reasonHash: $hash)", ", $hash: Hex32!", reason).await.unwrap();
     let refunded = world.until(rejected, "REFUNDED").await;
     assert_eq!(refunded["reason"], "REJECTED");
-    assert_eq!((&refunded["workHash"], &refunded["reasonHash"]), (&json!("cd".repeat(32)), &json!("ef".repeat(32))));
+    let part = &refunded["milestones"][0];
+    assert_eq!((&part["workHash"], &part["reasonHash"]), (&json!("cd".repeat(32)), &json!("ef".repeat(32))));
 
     let cancelled = world.create().await;
     world.accept(cancelled).await;
@@ -125,18 +126,19 @@ async fn invoices_are_for_the_parties_alone() {
     let query = format!("{{ task(id: \"{id}\") {{ {TASK} }} }}");
     for (keys, sees) in [(requester(), true), (worker(), true), (stranger(), false), (operator(), false)] {
         let seen = world.client(keys).query(&query, json!({})).await.unwrap();
-        let tranche = &seen["task"]["tranches"][0];
+        let tranche = &seen["task"]["milestones"][0]["tranches"][0];
         assert_eq!(tranche["payoutInvoice"].is_string(), sees, "{tranche}");
         assert_eq!(tranche["fundingInvoice"].is_string(), sees, "{tranche}");
     }
-    let list = "{ tasks { nodes { tranches { payoutInvoice fundingInvoice } } edges { node { tranches { payoutInvoice } } } } }";
+    let list = "{ tasks { nodes { milestones { tranches { payoutInvoice fundingInvoice } } } \
+                edges { node { milestones { tranches { payoutInvoice } } } } } }";
     let (_, seen) = world.ask(&stranger(), list).await;
     assert!(!seen.to_string().contains("sim"), "{seen}");
     let updates =
-        format!("subscription {{ taskUpdates(id: \"{id}\") {{ tranches {{ payoutInvoice fundingInvoice }} }} }}");
+        format!("subscription {{ taskUpdates(id: \"{id}\") {{ milestones {{ tranches {{ payoutInvoice fundingInvoice }} }} }} }}");
     let mut updates = world.client(stranger()).subscribe(&updates, json!({})).await.unwrap();
     let first = futures::StreamExt::next(&mut updates).await.unwrap().unwrap();
-    assert_eq!(first["taskUpdates"]["tranches"][0], json!({ "payoutInvoice": null, "fundingInvoice": null }));
+    assert_eq!(first["taskUpdates"]["milestones"][0]["tranches"][0], json!({ "payoutInvoice": null, "fundingInvoice": null }));
 }
 
 #[tokio::test]
@@ -151,7 +153,7 @@ async fn the_parties_see_what_the_worker_signed() {
     assert_eq!(seen(requester()).await, seen(worker()).await);
     let shown = seen(requester()).await;
     let (event, body) = (shown["event"].as_str().unwrap(), shown["body"].as_str().unwrap());
-    let invoices = vec![accepted["task"]["tranches"][0]["payoutInvoice"].as_str().unwrap().to_owned()];
+    let invoices = vec![accepted["task"]["milestones"][0]["tranches"][0]["payoutInvoice"].as_str().unwrap().to_owned()];
     let expected = Acceptance { worker: public(&worker()), task: id, invoices };
     assert_eq!(Acceptance::try_new(event, body), Ok(expected));
     assert_eq!(Acceptance::try_new(event, &body.replace("sim", "sin")), Err(EdgeError::WrongPayload));
@@ -173,7 +175,7 @@ async fn everybody_sees_what_the_requester_signed() {
         let (event, body) = (shown["event"].as_str().unwrap(), shown["body"].as_str().unwrap());
         let posting = Posting::try_new(event, body).unwrap();
         assert_eq!((posting.requester, posting.task), (public(&requester()), id.parse().unwrap()));
-        assert_eq!(posting.terms.payouts.iter().map(|sat| sat.get()).collect::<Vec<_>>(), [1_000]);
+        assert_eq!(posting.terms.payouts().map(|sat| sat.get()).collect::<Vec<_>>(), [1_000]);
         assert_eq!(Posting::try_new(event, &body.replace("1000", "1001")), Err(EdgeError::WrongPayload));
     }
 }
@@ -237,10 +239,10 @@ async fn a_payment_hash_is_for_the_parties_until_the_end() {
     let id = world.create().await;
     world.accept(id).await;
     world.fund(id).await;
-    let query = format!("{{ task(id: \"{id}\") {{ tranches {{ paymentHash }} }} }}");
+    let query = format!("{{ task(id: \"{id}\") {{ milestones {{ tranches {{ paymentHash }} }} }} }}");
     let shown = async |keys| {
         let (_, answer) = world.ask(&keys, &query).await;
-        answer["data"]["task"]["tranches"][0]["paymentHash"].is_string()
+        answer["data"]["task"]["milestones"][0]["tranches"][0]["paymentHash"].is_string()
     };
     assert!(shown(requester()).await);
     assert!(shown(worker()).await);

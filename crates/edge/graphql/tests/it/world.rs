@@ -25,9 +25,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What every task shows in these tests.
-pub const TASK: &str = "id state reason worker requester workHash reasonHash submitBy invoiceExpiryNeeded decideBy \
-                        blocksToDecide secondsToDecide atDeadline \
-                        tranches { payoutSat feeSat holdSat state payoutInvoice fundingInvoice routingFeeMsat }";
+pub const TASK: &str = "id state reason worker requester invoiceExpiryNeeded milestones { state workHash reasonHash \
+                        submitBy renewBy decideBy blocksToDecide secondsToDecide atDeadline \
+                        tranches { payoutSat feeSat holdSat state reason payoutInvoice fundingInvoice routingFeeMsat \
+                        renewals renewal { paymentHash payoutInvoice fundingInvoice fundUntil } } }";
 
 pub fn requester() -> Keys {
     keys(1)
@@ -158,8 +159,11 @@ impl World {
             "id": id.to_string(),
             "title": "Translate a page",
             "descriptionHash": "ab".repeat(32),
-            "payoutsSat": [1_000],
-            "workDeadline": self.clock.now().as_secs() + 86_400,
+            "milestones": [{
+                "title": "The whole page",
+                "payoutsSat": [1_000],
+                "workDeadline": self.clock.now().as_secs() + 86_400,
+            }],
             "reviewWindowSecs": 3_600,
             "onSilence": "RELEASE",
         })
@@ -192,7 +196,7 @@ impl World {
     /// Money is asked for and locked.
     pub async fn fund(&self, id: Id<Task>) {
         let funding = self.act(&requester(), id, "fundingInvoice(id: $id)", "", json!({})).await.unwrap();
-        let invoice = funding["task"]["tranches"][0]["fundingInvoice"].as_str().unwrap().to_owned();
+        let invoice = funding["task"]["milestones"][0]["tranches"][0]["fundingInvoice"].as_str().unwrap().to_owned();
         assert!(self.rail.pay_hold("payer", &invoice));
         self.until(id, "HELD").await;
     }
