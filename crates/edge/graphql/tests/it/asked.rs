@@ -114,6 +114,7 @@ async fn what_the_api_writes_is_sound() {
         key: None,
         policy: WitnessPolicy::none(),
         checkpoints: Vec::new(),
+        now: tallystick_app::Clock::now(&*world.clock),
     };
     let sound = fsck(std::slice::from_ref(&operator)).run(|_| ()).await.unwrap();
     assert_eq!((sound.tasks, sound.erased), (3, 2));
