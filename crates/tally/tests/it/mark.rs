@@ -73,7 +73,7 @@ fn put(from: &Path, to: &Path) -> Result<()> {
     ensure!(!beside(from, "-wal").exists(), "{} was not closed", from.display());
     for more in ["-wal", "-shm"] {
         // What is left of a start that was refused would be read into the other one.
-        let _ = fs::remove_file(beside(to, more));
+        ensure!(!beside(to, more).exists(), "{}{more} is left", to.display());
     }
     fs::copy(from, to)?;
     Ok(())
