@@ -1,10 +1,11 @@
 //! The life of a dispute, step by step.
 
 use tallystick_civics::dispute::{
-    Award, Cause, Duty, Event, Failure, NodeCommand, Opening, Outcome, Phase, Plan, Seats, Side, Silence, UserCommand,
-    open,
+    Award, Cause, Duty, Event, Failure, NodeCommand, Opening, Outcome, Phase, Plan, Rejection, Seats, Side, Silence,
+    UserCommand, open,
 };
-use tallystick_core::{BlockHeight, Blocks, Coded, Ctx, Decision, Digest32};
+use tallystick_civics::draw::{Candidates, draw};
+use tallystick_core::{BlockHeight, Blocks, Coded, Ctx, Decision, Digest32, Sat};
 
 use crate::given::*;
 
@@ -41,7 +42,7 @@ fn from_opening_to_a_ruling_that_stands() {
 fn both_content_end_it_at_once() {
     let given = ruled().done(payee(), UserCommand::AcceptRuling);
     assert_eq!(given.phase().name(), "ruled");
-    given.refused(payee(), UserCommand::Appeal, &tallystick_civics::dispute::Rejection::RulingAccepted);
+    given.refused(payee(), UserCommand::Appeal, &Rejection::RulingAccepted);
     let given = given.done(payer(), UserCommand::AcceptRuling);
     assert_eq!(given.dispute.outcome(), Outcome::Award(VOTES[1]));
 }
@@ -55,7 +56,7 @@ fn who_is_drawn_can_be_worked_out_from_the_facts() {
     };
     assert_eq!((*digest, *registry_seq), (candidates().digest(), REGISTRY_SEQ));
     let eligible = candidates().without(&drawing().dispute.excluded());
-    assert_eq!(*order, tallystick_civics::draw::draw(block_hash, id(), *round, &eligible, Seats::Three));
+    assert_eq!(*order, draw(block_hash, id(), *round, &eligible, Seats::Three));
     assert_eq!(order.len(), 12);
     assert!(!order.contains(&payee()) && !order.contains(&biased()));
 }
@@ -63,11 +64,11 @@ fn who_is_drawn_can_be_worked_out_from_the_facts() {
 #[test]
 fn a_refusal_seats_the_next_of_the_draw() {
     let given = seating();
-    given.refused(given.drawn_as(3), UserCommand::AcceptSeat, &tallystick_civics::dispute::Rejection::NotSeated);
+    given.refused(given.drawn_as(3), UserCommand::AcceptSeat, &Rejection::NotSeated);
     let given = given.accept(0).refuse(1).accept(3).refuse(0).accept(4).accept(2).woken();
     assert_eq!(given.phase().name(), "committing");
     let (gone, sits) = (given.drawn_as(0), given.drawn_as(4));
-    given.refused(gone, given.commit(gone, VOTES[0]), &tallystick_civics::dispute::Rejection::NotSeated);
+    given.refused(gone, given.commit(gone, VOTES[0]), &Rejection::NotSeated);
     assert!(given.ask(sits, given.commit(sits, VOTES[0])).is_ok());
     assert_eq!(given.dispute.silent(), []);
 }
@@ -144,8 +145,9 @@ fn a_list_too_short_for_a_majority_fails_at_once() {
     let given = drawing().later(6);
     let NodeCommand::RecordDraw { block_height, block_hash, registry_seq, .. } = given.draw() else { unreachable!() };
     let few = |count| {
-        let list = candidates().as_slice().iter().filter(|c| c.arbitrator != biased() && c.arbitrator != payee());
-        let candidates = tallystick_civics::draw::Candidates::try_new(list.copied().take(count).collect()).unwrap();
+        let excluded = drawing().dispute.excluded();
+        let list = candidates().without(&excluded).as_slice().iter().copied().take(count).collect();
+        let candidates = Candidates::try_new(list).unwrap();
         NodeCommand::RecordDraw { block_height, block_hash, candidates, registry_seq }
     };
     assert_eq!(given.clone().reported(few(1)).dispute.outcome(), Outcome::Failed);
@@ -236,7 +238,7 @@ fn openings_that_are_refused() {
     assert_eq!(ask(payer(), Opening { payee: payer(), ..opening() }), "dispute.same_party");
     assert_eq!(ask(payer(), Opening { parts: vec![], ..opening() }), "dispute.parts");
     assert_eq!(ask(payer(), Opening { parts: vec![sat(1); 65], ..opening() }), "dispute.parts");
-    let everything = vec![tallystick_core::Sat::MAX, sat(1)];
+    let everything = vec![Sat::MAX, sat(1)];
     assert_eq!(ask(payer(), Opening { parts: everything, ..opening() }), "amount.too_large");
     assert_eq!(ask(payer(), Opening { seats_min: Seats::Seven, ..opening() }), "dispute.too_many_seats");
     for conflicts in [vec![key(5), key(5)], (0..=255).cycle().take(1_001).map(key).collect()] {
@@ -255,23 +257,23 @@ fn draws_that_are_refused() {
         unreachable!()
     };
     let code = |given: &Given, command| given.report(command).unwrap_err().code().0;
-    let draw = |block_height, block_hash, registry_seq| NodeCommand::RecordDraw {
+    let report = |block_height, block_hash, registry_seq| NodeCommand::RecordDraw {
         block_height,
         block_hash,
         candidates: candidates.clone(),
         registry_seq,
     };
     for other in [block_height.before(Blocks(1)), block_height.after(Blocks(1))] {
-        assert_eq!(code(&given, draw(other, block_hash, registry_seq)), "dispute.wrong_block");
+        assert_eq!(code(&given, report(other, block_hash, registry_seq)), "dispute.wrong_block");
     }
-    assert_eq!(code(&given, draw(block_height, block_hash, registry_seq + 1)), "dispute.wrong_registry");
+    assert_eq!(code(&given, report(block_height, block_hash, registry_seq + 1)), "dispute.wrong_registry");
     let early = given.clone().at(after(5));
     assert_eq!(code(&early, given.draw()), "dispute.not_buried");
     let late = given.clone().at(given.dispute.draw_by().after(Blocks(1)));
     assert_eq!(code(&late, given.draw()), "dispute.time_over");
-    let drawn = given.reported(draw(block_height, block_hash, registry_seq));
+    let drawn = given.reported(report(block_height, block_hash, registry_seq));
     for again in [&drawn, &replaced()] {
-        assert_eq!(again.report(draw(block_height, block_hash, registry_seq)), Ok(Decision::AlreadyApplied));
-        assert_eq!(code(again, draw(block_height, Digest32([0; 32]), registry_seq)), "dispute.already_drawn");
+        assert_eq!(again.report(report(block_height, block_hash, registry_seq)), Ok(Decision::AlreadyApplied));
+        assert_eq!(code(again, report(block_height, Digest32([0; 32]), registry_seq)), "dispute.already_drawn");
     }
 }
