@@ -1,6 +1,6 @@
 //! What parties and arbitrators ask.
 
-use tallystick_core::{BlockHeight, Ctx, Digest32};
+use tallystick_core::{BlockHeight, Blocks, Ctx, Digest32};
 
 use super::{Decision, progress::settle};
 use crate::dispute::{
@@ -28,7 +28,7 @@ fn file_evidence(dispute: &Dispute, hash: Digest32, bytes: u64, ctx: &Ctx) -> Re
         return if *before == filed { Ok(Decision::AlreadyApplied) } else { Err(Rejection::EvidenceKnown) };
     }
     match dispute.phase {
-        Phase::Drawing => {}
+        Phase::Drawing => in_time(dispute.draw_by().after(Blocks(1)), ctx)?,
         Phase::Seating { until } => in_time(until, ctx)?,
         _ => return Err(Rejection::EvidenceClosed { state: dispute.phase.name() }),
     }
