@@ -53,7 +53,7 @@ fn seats(count: usize) -> Seats {
 #[test]
 fn draws_are_those_of_the_vectors() {
     let vectors = vectors().draws;
-    assert_eq!(vectors.len(), 7);
+    assert_eq!(vectors.len(), 8);
     for vector in vectors {
         let candidates = list(vector.candidates);
         assert_eq!(candidates.digest(), vector.candidates_digest);
