@@ -68,11 +68,11 @@ fn admission(state: &State) -> Admission {
 #[test]
 fn only_who_was_admitted_and_neither_paused_nor_left_is_eligible() {
     let (registered, admitted) = (register(STATEMENT, "a@b.example"), admit(STATEMENT));
-    let with = |more: &[Command]| after(&[&[registered.clone()], more].concat());
+    let with = |more: &[Command]| after(&[std::slice::from_ref(&registered), more].concat());
     use UserCommand::{Pause, Resume, Withdraw};
     assert!(!eligible(&State::Absent));
     assert!(!eligible(&with(&[])));
-    assert!(eligible(&with(&[admitted.clone()])));
+    assert!(eligible(&with(std::slice::from_ref(&admitted))));
     assert!(!eligible(&with(&[admitted.clone(), own(Pause)])));
     assert!(eligible(&with(&[admitted.clone(), own(Pause), own(Resume)])));
     assert!(!eligible(&with(&[admitted.clone(), own(Withdraw)])));
