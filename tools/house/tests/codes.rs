@@ -3,14 +3,16 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 21] = [
     "amount",
     "anchor",
     "app",
+    "arbitrator",
     "auth",
     "bitcoin",
     "bundle",
     "config",
+    "dispute",
     "escrow",
     "fsck",
     "graphql",
