@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "amount",
     "anchor",
     "app",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 19] = [
     "invoice",
     "lightning",
     "log",
+    "reputation",
     "request",
     "restore",
     "store",

@@ -59,8 +59,7 @@ fn judge(
     let share = share(others, for_payee, thresholds.votes_min);
     let seen = count(votes, for_payee);
     let chance = tail(votes.len(), seen, share);
-    let (kind, side) =
-        if for_payee { (Kind::FavoursPayees, "payees") } else { (Kind::FavoursPayers, "payers") };
+    let (kind, side) = if for_payee { (Kind::FavoursPayees, "payees") } else { (Kind::FavoursPayers, "payers") };
     let permille = (chance * 1_000).div_ceil(1 << POINT);
     let permille = u16::try_from(permille).unwrap_or(u16::MAX);
     (permille <= thresholds.bias_chance).then(|| Flag {

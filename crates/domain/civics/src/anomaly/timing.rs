@@ -45,7 +45,9 @@ fn intervals(trade: &Trade<'_>, between: &Between<'_>, thresholds: &Thresholds) 
     let mut sorted = gaps.clone();
     sorted.sort_unstable();
     let middle = sorted[sorted.len() / 2];
-    let near = |gap: u64| u128::from(gap.abs_diff(middle)) * 1_000 <= u128::from(middle) * u128::from(thresholds.interval_near);
+    let near = |gap: u64| {
+        u128::from(gap.abs_diff(middle)) * 1_000 <= u128::from(middle) * u128::from(thresholds.interval_near)
+    };
     let regular = gaps.iter().filter(|gap| near(**gap)).count();
     let strength = permille(regular as u128, gaps.len() as u128);
     // Deals that end together have no interval: a batch is no rhythm.

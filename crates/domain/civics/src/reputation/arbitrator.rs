@@ -27,11 +27,7 @@ const MILLIS: u128 = 1_000;
 ///
 /// # Errors
 /// [`ReputationError`] if the services are not sorted, later than `now`, or contradict themselves.
-pub fn draw_weight(
-    arbitrator: NostrKey,
-    services: &[Service],
-    now: Timestamp,
-) -> Result<Explained, ReputationError> {
+pub fn draw_weight(arbitrator: NostrKey, services: &[Service], now: Timestamp) -> Result<Explained, ReputationError> {
     check_services(services, now)?;
     let (mut votes, mut silences) = ((0u128, Vec::new()), (0u128, Vec::new()));
     for service in services.iter().filter(|service| service.arbitrator == arbitrator) {
@@ -62,7 +58,8 @@ fn explain((votes, voted): (u128, Vec<u64>), (silences, silent): (u128, Vec<u64>
     let term = |name, points, why: String, facts| Term { name, points, why, facts };
     let mut terms = vec![term("newcomer", points(NEWCOMER), "what everybody begins with".to_owned(), Vec::new())];
     if !voted.is_empty() {
-        let why = format!("{} votes revealed: worth {votes} thousandths today, {SERVICE_MAX} points at most", voted.len());
+        let why =
+            format!("{} votes revealed: worth {votes} thousandths today, {SERVICE_MAX} points at most", voted.len());
         terms.push(term("service", points(served), why, voted));
     }
     if !silent.is_empty() {

@@ -30,9 +30,9 @@ pub fn of(market: &Market<'_>, own: &[Own<'_>], role: Role) -> Vec<Badge> {
     if good.len() >= 50 {
         give("fifty_deals", good.iter().take(50).map(|own| own.deal.seq).collect());
     }
-    if let Some([first, last]) = ends(&good).filter(|[first, last]| {
-        market.age(first.deal) >= YEAR && market.age(last.deal) < LATELY
-    }) {
+    if let Some([first, last]) =
+        ends(&good).filter(|[first, last]| market.age(first.deal) >= YEAR && market.age(last.deal) < LATELY)
+    {
         give("a_year", vec![first.deal.seq, last.deal.seq]);
     }
     // A dispute lost to anybody counts, a deal only if the counterparty does.

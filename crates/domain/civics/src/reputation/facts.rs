@@ -105,7 +105,10 @@ impl Deal {
             (matches!(self.end, End::Ruled { .. }) && !self.disputed, "it was ruled on and never disputed"),
             (matches!(self.end, End::Ruled { award, of } if award > of), "more was awarded than there was"),
             (matches!(self.end, End::Settled) && self.paid == Sat::ZERO, "it was settled and nothing was paid"),
-            (matches!(self.end, End::Refunded { .. }) && self.paid > Sat::ZERO, "it was refunded and something was paid"),
+            (
+                matches!(self.end, End::Refunded { .. }) && self.paid > Sat::ZERO,
+                "it was refunded and something was paid",
+            ),
         ];
         flaws.into_iter().find_map(|(broken, why)| broken.then_some(why))
     }

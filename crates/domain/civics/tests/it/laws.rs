@@ -5,7 +5,6 @@ use tallystick_civics::{
     anomaly::{Thresholds, find},
     reputation::{Deal, FEE_PER_POINT, Limits, Market, Role, Standing},
 };
-use tallystick_testkit::cases;
 
 use crate::support::*;
 
@@ -48,8 +47,6 @@ fn said(standing: &Standing) -> (Vec<(&'static str, i64)>, i64, Vec<String>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(256)))]
-
     #[test]
     fn terms_add_up_and_name_facts_of_the_key(deals in market(), who in 0..KEYS, role in any_role()) {
         let standing = standing(&deals, who, role);
