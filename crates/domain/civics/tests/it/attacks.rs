@@ -97,7 +97,7 @@ fn a_farm_pays_nearly_the_least_price() {
     for (wanted, least) in [(Tier::Intermediate, 3_175), (Tier::Advanced, 18_175), (Tier::Expert, 48_175)] {
         let points = wanted.points() - AGE;
         assert_eq!(u64::try_from(points).unwrap() * 5, least, "the table's number");
-        let payers = u32::try_from(points.div_ceil(100)).unwrap();
+        let payers = u32::try_from(points).unwrap().div_ceil(100);
         // Eleven keys are raised together, each by 500 sat from each of the payers.
         let farm = numbered((0..payers).flat_map(|payer| (0..11).map(move |hub| costing(100 + payer, hub, 500))));
         assert!((0..11).all(|hub| tier(&farm, hub, Worker) >= wanted));
@@ -138,7 +138,8 @@ fn one_big_good_deal_before_a_theft() {
 #[test]
 fn the_limit_grows_gradually() {
     let limits = Limits::default();
-    let (mut deals, mut done, mut limit, mut firsts) = (Vec::new(), 0, 200_000, Vec::new());
+    let (mut deals, mut done, mut limit) = (Vec::new(), 0, 200_000);
+    let mut firsts: Vec<(Tier, u32, u64)> = Vec::new();
     for n in 0..40 {
         deals.extend(established(1 + n, 1_000 + 10 * n));
         deals.push(deal(0, 1 + n, HUB, limit, 0));
@@ -147,7 +148,7 @@ fn the_limit_grows_gradually() {
         let standing = Market::try_new(&numbered, &limits, now()).unwrap().standing(key(HUB), Worker);
         let next = standing.open_limit.get();
         assert!(next <= (3 * done).max(200_000) && next <= 5 * limit, "from {limit} to {next} after {done}");
-        if firsts.last().is_none_or(|(tier, ..)| *tier < standing.tier) {
+        if firsts.last().is_none_or(|first| first.0 < standing.tier) {
             firsts.push((standing.tier, n + 1, done));
         }
         limit = next;

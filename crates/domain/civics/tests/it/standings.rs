@@ -75,8 +75,8 @@ fn the_limit_looks_at_180_days() {
         (standing.tier, standing.open_limit.get())
     };
     assert_eq!(limit(0), (Tier::Advanced, 5_000_000));
-    assert_eq!(limit(179), (Tier::Intermediate, 1_000_000));
-    assert_eq!(limit(180), (Tier::Intermediate, 200_000));
+    assert_eq!(limit(179), (Tier::Advanced, 5_000_000));
+    assert_eq!(limit(180), (Tier::Advanced, 200_000));
 }
 
 #[test]

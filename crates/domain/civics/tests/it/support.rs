@@ -129,7 +129,7 @@ pub fn honest(random: &mut Lcg, requester: u32, worker: u32) -> Deal {
 /// A market in which anybody deals with anybody, some more than others.
 pub fn random_market(seed: u64, keys: u32, deals: usize) -> Vec<Deal> {
     let mut random = Lcg(seed);
-    let mut anybody = |random: &mut Lcg| {
+    let anybody = |random: &mut Lcg| {
         let one = random.below(u64::from(keys)).min(random.below(u64::from(keys)));
         u32::try_from(one).unwrap()
     };
