@@ -26,10 +26,10 @@ pub struct Side {
 impl Index {
     /// Numbers the keys.
     pub fn of(deals: &[Deal]) -> Self {
-        let mut first_seen: BTreeMap<[u8; 32], (u32, NostrKey)> = BTreeMap::new();
+        let mut first_seen: BTreeMap<(u64, [u8; 32]), (u32, NostrKey)> = BTreeMap::new();
         let mut number = |key: NostrKey| {
             let next = small(first_seen.len());
-            first_seen.entry(key.to_bytes()).or_insert((next, key)).0
+            first_seen.entry(quick(key.to_bytes())).or_insert((next, key)).0
         };
         let seen: Vec<(u32, u32)> = deals.iter().map(|deal| (number(deal.requester), number(deal.worker))).collect();
         let mut rank = vec![0; first_seen.len()];
@@ -52,7 +52,9 @@ impl Index {
             .zip(&self.parties)
             .flat_map(|(deal, &(a, b))| [Side { key: a, other: b, deal }, Side { key: b, other: a, deal }])
             .collect();
-        sides.sort_unstable_by_key(|side| (side.key, side.other, side.deal));
+        // One number to compare instead of three: that is a good part of a market's time.
+        let order = |side: &Side| u128::from(side.key) << 64 | u128::from(side.other) << 32 | u128::from(side.deal);
+        sides.sort_unstable_by_key(order);
         sides
     }
 
@@ -60,6 +62,12 @@ impl Index {
     pub fn role(&self, deal: u32, key: u32) -> Role {
         if self.parties[deal as usize].0 == key { Role::Requester } else { Role::Worker }
     }
+}
+
+/// Bytes with their first eight as a number before them: the same order, and mostly one comparison of numbers.
+fn quick(bytes: [u8; 32]) -> (u64, [u8; 32]) {
+    let [a, b, c, d, e, f, g, h, ..] = bytes;
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), bytes)
 }
 
 /// Places and numbers fit into 32 bits: a journal of four billion deals does not fit into memory.
