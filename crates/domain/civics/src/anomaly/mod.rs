@@ -3,8 +3,8 @@
 //! # Invariants
 //! * No flag without the facts that it comes from.
 //! * The same facts give the same flags in the same order.
-//! * Work is bounded: pairs take a sort of the deals, rings at most 340 steps for each key ([`rings`]), arbitrators the
-//!   square of their newest [`bias::VOTES_MAX`] votes.
+//! * Work is bounded: pairs take a sort of the deals, rings at most 340 steps for each key, arbitrators the
+//!   square of their newest 200 votes.
 
 mod bias;
 mod flag;
