@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "amount",
     "anchor",
     "app",
@@ -20,6 +20,7 @@ const ROOMS: [&str; 21] = [
     "invoice",
     "lightning",
     "log",
+    "reputation",
     "request",
     "restore",
     "store",

@@ -1,8 +1,11 @@
-//! The rules of disputes and of the registry, through their public API.
+//! The rules about people, through their public API.
 #![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
+mod anomalies;
 mod appeals;
 mod arbitrary;
+mod arbitrators;
+mod attacks;
 mod ballots;
 mod draws;
 mod given;
@@ -12,3 +15,6 @@ mod life;
 mod matrix;
 mod registry;
 mod rejections;
+mod standing_laws;
+mod standings;
+mod support;
