@@ -4,7 +4,7 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest};
+use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp};
 use tallystick_escrow::{Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -24,7 +24,7 @@ use crate::{
 /// Updates kept for a subscriber that falls behind, before it is told to read again.
 const UPDATES_KEPT: usize = 4_096;
 /// How long a request stays known, at least as long as its signature is accepted.
-const REQUEST_MEMORY: Duration = Duration::from_secs(600);
+pub(crate) const REQUEST_MEMORY: Duration = Duration::from_secs(600);
 /// How long funding waits for its invoices.
 const FUNDING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -170,7 +170,7 @@ impl App {
             self.may_begin()?;
         }
         let ctx = self.ctx(request.author)?;
-        self.admit(&request).await?;
+        self.remember(&request, ctx.now).await?;
         self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
     }
 
@@ -188,7 +188,12 @@ impl App {
     /// # Errors
     /// [`AppError::Replayed`] the second time.
     pub async fn admit(&self, request: &SignedRequest) -> Result<(), AppError> {
-        let now = self.0.parts.clock.now();
+        self.remember(request, self.0.parts.clock.now()).await
+    }
+
+    /// [`App::admit`], at the time that a decision is made at: what its facts show, so that fsck can tell what must be
+    /// remembered.
+    pub(crate) async fn remember(&self, request: &SignedRequest, now: Timestamp) -> Result<(), AppError> {
         let fresh = self.0.parts.journal.admit(request.id, now, now.after(REQUEST_MEMORY)).await?;
         if fresh { Ok(()) } else { Err(AppError::Replayed) }
     }

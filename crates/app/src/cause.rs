@@ -38,6 +38,14 @@ pub enum CauseError {
     /// Whoever asked for an erasure is no operator.
     #[error("{0} asked to erase, and is no operator that is named")]
     NotOperator(NostrKey),
+    /// Whoever asked is not the party of the task that may ask for it.
+    #[error("{by} asked for fact {seq}, and another fact of its task names somebody else as the one who may")]
+    NotParty {
+        /// The fact.
+        seq: u64,
+        /// Who asked.
+        by: NostrKey,
+    },
     /// No such fact is known.
     #[error("this program knows no such fact")]
     Unknown,
@@ -50,6 +58,7 @@ impl Coded for CauseError {
             Self::OtherWord => Code("bundle.other_word"),
             Self::OtherNode(_) => Code("bundle.other_node"),
             Self::NotOperator(_) => Code("bundle.not_operator"),
+            Self::NotParty { .. } => Code("bundle.not_party"),
             Self::Unknown => Code("bundle.unknown_fact"),
         }
     }

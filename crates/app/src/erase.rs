@@ -48,7 +48,7 @@ impl App {
     /// [`Journal::scrub`]: crate::port::journal::Journal::scrub
     pub async fn erase(&self, id: Id<Task>, request: SignedRequest) -> Result<Option<u64>, AppError> {
         let ctx = self.ctx(request.author)?;
-        self.admit(&request).await?;
+        self.remember(&request, ctx.now).await?;
         for _ in 0..CONFLICTS_MAX {
             let (state, version) = match self.load(id).await {
                 Err(AppError::Erased) => {

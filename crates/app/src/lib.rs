@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | [`app`] | the use cases: commands, queries, updates |
 //! | [`cause`] | whether what stands behind a fact asks for it |
+//! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
@@ -42,6 +43,7 @@ pub mod fsck;
 mod listen;
 pub mod log;
 pub mod outbox;
+pub mod party;
 pub mod port;
 pub mod prove;
 pub mod rebuild;

@@ -1,6 +1,6 @@
 //! A fact's body as columns, the same in both databases.
 
-use tallystick_app::port::journal::StoreError;
+use tallystick_app::port::{journal::StoreError, snapshot::Held};
 use tallystick_core::{Body, Digest32, Opening};
 
 use crate::error::Result;
@@ -32,4 +32,10 @@ pub(crate) fn body(content: Option<Vec<u8>>, commitment: Option<[u8; 32]>, salt:
         (None, Some(commitment), None) => Ok(Body::Private { commitment: Digest32(commitment), opening: None }),
         _ => Err(StoreError::Corrupt("a body that is neither public nor private".into())),
     }
+}
+
+/// The least space and name that can follow a held name, or be the first.
+pub(crate) fn names_from(after: Option<&Held>) -> (String, Vec<u8>) {
+    // No name is between a name and the same with a zero byte after it.
+    after.map_or_else(Default::default, |held| (held.space.clone(), [&held.name[..], &[0]].concat()))
 }

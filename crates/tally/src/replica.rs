@@ -8,7 +8,7 @@
 //! thread of its own watches that moment: however busy or stuck everything else is, a process whose lease is over is
 //! gone before another one begins (docs/adr/0011).
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -54,6 +54,20 @@ impl Waiting {
         let host = rustix::system::uname();
         let owner = format!("{} process {}", host.nodename().to_string_lossy(), std::process::id());
         Ok(Self { leases: Leases::open(options, owner).await?, lasts })
+    }
+
+    /// Takes the lease if it is free, and keeps it from then on: for who must be alone on the database, and not wait.
+    ///
+    /// # Errors
+    /// If somebody has it, or the database does not answer.
+    pub async fn take_now(mut self, options: &PostgresOptions) -> Result<Keeper> {
+        let asked = Instant::now();
+        if let Some(lease) = self.leases.take(LEASE, self.lasts).await? {
+            return Keeper::start(self.leases, lease, self.lasts, asked);
+        }
+        let leases = Leases::read(options).await?;
+        let owner = leases.into_iter().find(|lease| lease.name == LEASE).map(|lease| lease.owner).unwrap_or_default();
+        bail!("{owner} has the lease {LEASE}: stop all replicas first, and run one such command at a time")
     }
 
     /// Waits for the lease, and keeps it from then on.
@@ -155,7 +169,12 @@ fn end(why: &'static str) -> ! {
     // Who reads the log may have stopped reading: that must not keep this process alive.
     let (told, hears) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        tracing::error!("{why}: this process ends, and may be started again");
+        let words = format!("{why}: this process ends, and may be started again");
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("{words}");
+        } else {
+            say!("{words}");
+        }
         // Nobody waits any more if this came late.
         let _ = told.send(());
     });

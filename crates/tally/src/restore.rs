@@ -16,6 +16,7 @@ use std::{
     sync::Arc,
 };
 use tallystick_app::{
+    Clock as _, SystemClock,
     cause::Trusted,
     fsck::{Damage, Fsck},
     port::{journal::Head, tasks::TaskRebuild as _},
@@ -142,6 +143,7 @@ async fn check_store(
         key: Some(log.clone()),
         policy,
         checkpoints: Vec::new(),
+        now: SystemClock.now(),
     };
     let outcome = fsck.run(|_| ()).await;
     drop(fsck);

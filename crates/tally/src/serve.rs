@@ -12,6 +12,7 @@ use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
 use tokio::{net::TcpListener, sync::oneshot};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::{
     cli::{LogFormat, Serve},
@@ -49,9 +50,23 @@ pub async fn run(args: Serve) -> Result<()> {
     edge.operators.clone_from(&config.api.operators);
     descriptors::make_room(connections_max(&config, &edge))?;
     let store = NodeStore::open(&config).await?;
-    store.verify_tail(FACTS_CHECKED).await?;
+    let outcome = Box::pin(run_on(&store, (&config, args.until_stdin_closes), passphrase, listener, edge)).await;
+    // After a refused start as well: whoever puts another journal in its place must find no write-ahead log beside it.
+    store.close().await;
+    outcome
+}
 
-    let sealed = LightningNode::open(lightning_config(&config)?, &passphrase).await?;
+/// Runs the node on a store that is open.
+async fn run_on(
+    store: &NodeStore,
+    (config, until_stdin_closes): (&Config, bool),
+    passphrase: Zeroizing<String>,
+    listener: TcpListener,
+    edge: EdgeConfig,
+) -> Result<()> {
+    let address = listener.local_addr()?;
+    store.verify_tail(FACTS_CHECKED).await?;
+    let sealed = LightningNode::open(lightning_config(config)?, &passphrase).await?;
     drop(passphrase);
     let crash = Crash::default();
     let app = App::new(Parts {
@@ -70,13 +85,13 @@ pub async fn run(args: Serve) -> Result<()> {
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
     let log = config.log.worker(log_key, store.journal(), store.log())?;
     let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring(), Arc::clone(&mark));
-    let replica = match &store {
+    let replica = match store {
         NodeStore::Sqlite(_) => {
             owner.start(sealed, None).await?;
             None
         }
         NodeStore::Postgres(store, options) => {
-            Some(Box::pin(Replica::open(&config, &app, sealed, (store, options))).await?)
+            Some(Box::pin(Replica::open(config, &app, sealed, (store, options))).await?)
         }
     };
     tracing::info!(%address, height = app.height().0, "the node is up");
@@ -91,7 +106,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let outcome = tokio::select! {
         ended = &mut api => Err(anyhow!("the API stopped: {ended:?}")),
         never = disk::watch(&app, config.data_dir.clone()) => match never {},
-        () = told_to_stop(&mut signals, args.until_stdin_closes) => Ok(()),
+        () = told_to_stop(&mut signals, until_stdin_closes) => Ok(()),
         error = Box::pin(owner.work(waiting)) => Err(error),
         error = mark.watch() => Err(error),
         () = store.failed() => Err(anyhow!("the journal takes no more writes")),
@@ -108,7 +123,6 @@ pub async fn run(args: Serve) -> Result<()> {
         follower.stop().await;
     }
     mark.close().await;
-    store.close().await;
     outcome
 }
 

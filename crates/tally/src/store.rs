@@ -2,7 +2,7 @@
 
 mod moved;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use std::sync::Arc;
 use tallystick_app::{
     App,
@@ -19,7 +19,7 @@ use tallystick_lightning::{SQLITE_FILE, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
 use tallystick_store::{PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, StoreStatus};
 
-use crate::{check, cli::StoreCommand, config::Config, init::lightning_dir};
+use crate::{check, cli::StoreCommand, config::Config, init::lightning_dir, replica::Waiting};
 
 /// The journal's file in a node's directory.
 pub const JOURNAL: &str = "journal.sqlite";
@@ -217,28 +217,46 @@ async fn migrate(config: &Config) -> Result<()> {
 }
 
 async fn rebuild(config: &Config) -> Result<()> {
-    if let Some(options) = config.store.postgres(&config.data_dir)? {
-        for lease in Leases::read(&options).await? {
-            let held = lease.left_ms > 0;
-            ensure!(!held, "{} has the lease {}: stop all replicas first", lease.owner, lease.name);
-        }
-    }
     let store = NodeStore::open(config).await?;
-    let rebuilt = rebuild_all(config, &store).await;
+    let rebuilt = rebuild_alone(config, &store).await;
     store.close().await;
-    let (tiles, tasks) = rebuilt?;
-    say!("{tiles} tiles mended, {tasks} tasks in the read model");
-    check::whole(config).await
+    rebuilt
 }
 
-async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
+/// Makes again what the facts make, while nobody else makes anything of them: a SQLite journal that is open has its lock,
+/// and a database is alone with who has the lease.
+async fn rebuild_alone(config: &Config, store: &NodeStore) -> Result<()> {
+    let keeper = match store {
+        NodeStore::Sqlite(_) => None,
+        NodeStore::Postgres(_, options) => {
+            let waiting = Waiting::open(PostgresOptions::clone(options), config.store.lease()).await?;
+            Some(waiting.take_now(options).await?)
+        }
+    };
+    let rebuilt = rebuild_all(config, store).await;
+    if let Some(keeper) = keeper {
+        keeper.release().await;
+    }
+    rebuilt
+}
+
+async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<()> {
+    let (tiles, tasks) = make_again(config, store).await?;
+    say!("{tiles} tiles mended, {tasks} tasks in the read model");
+    check::whole(config).await?;
+    // Only now: the tree alone may be what damaged facts make.
+    if let NodeStore::Postgres(store, _) = store {
+        store.set_log_damaged(false).await?;
+    }
+    Ok(())
+}
+
+async fn make_again(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
     let tiles = rebuild_tree(&*snapshot(config).await?, &*store.log()).await?;
     let journal = store.journal();
     let tasks = match store {
         NodeStore::Sqlite(rows) => rebuild_tasks(&*journal, rows).await?,
         NodeStore::Postgres(rows, _) => {
-            // The tree is what the facts make.
-            rows.set_log_damaged(false).await?;
             let _turn = rows.turn().await?;
             rebuild_tasks(&*journal, rows).await?
         }

@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | [`again()`] | this test's file again, as a child |
 //! | [`cases()`] | how many cases a property test tries |
 //! | [`mod@chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
 //! | [`clock`] | a clock set by hand |
@@ -14,6 +15,7 @@
 //! | [`mod@store_suite`] | the contract of journal, log and read model |
 //! | [`witness`] | a witness in memory |
 
+mod again;
 mod asked;
 mod cases;
 pub mod chain_suite;
@@ -28,6 +30,7 @@ mod signed;
 pub mod store_suite;
 pub mod witness;
 
+pub use again::again;
 pub use asked::{Requests, action_of, asking};
 pub use cases::cases;
 pub use clock::ManualClock;

@@ -246,10 +246,10 @@ impl Journal for MemoryStore {
     async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
         check_time(forget_after)?;
         let mut state = self.state();
-        state.seen.retain(|_, forget_after| *forget_after >= now);
-        if state.seen.contains_key(&request) {
+        if state.seen.get(&request).is_some_and(|forget_after| *forget_after >= now) {
             return Ok(false);
         }
+        state.seen.retain(|_, forget_after| *forget_after >= now);
         state.seen.insert(request, forget_after);
         Ok(true)
     }

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
 use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
+use tallystick_escrow::Event;
 
-use super::{Damage, Fsck, Sound};
+use super::{Damage, Fsck, Sound, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
@@ -22,6 +23,8 @@ pub(super) struct Seen {
     last_whole: u64,
     /// The last version with a body that is erased.
     last_erased: u64,
+    /// Whether a fact of it took payment hashes for it: that is told by its kind, also once it is erased.
+    pub(super) took_names: bool,
 }
 
 impl Seen {
@@ -46,12 +49,14 @@ pub(super) struct Facts {
     authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
+    /// What is remembered of requests.
+    pub(super) remembered: Remembered,
 }
 
 impl Facts {
-    pub(super) fn new(trusted: Trusted) -> Self {
+    pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
         let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { trusted, seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told }
+        Self { trusted, seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told, remembered }
     }
 
     /// Checks facts that follow those before.
@@ -60,8 +65,12 @@ impl Facts {
         for fact in page {
             self.link(fact)?;
             let authority = fsck.store.authority(fact.authority).await?;
-            if let Some(Authority::Node { author, .. }) = authority {
-                self.trusted.node.get_or_insert(author);
+            match &authority {
+                Some(Authority::Node { author, .. }) => {
+                    self.trusted.node.get_or_insert(*author);
+                }
+                Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
+                None => {}
             }
             signed.push((fact.clone(), authority));
         }
@@ -101,6 +110,7 @@ impl Facts {
             return bad("skips a version of its stream");
         }
         seen.version = fact.version;
+        seen.took_names |= fact.kind == Event::ACCEPTED;
         match &fact.body {
             Body::Private { opening: None, .. } => {
                 seen.first_erased.get_or_insert(fact.seq);

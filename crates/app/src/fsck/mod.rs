@@ -4,24 +4,29 @@
 //! | --- | --- |
 //! | `facts` | the chain, versions, bodies, who signed and asked for what, what was erased |
 //! | `tree` | every tile of the log, the published checkpoint, and checkpoints that others kept |
-//! | `tasks` | each task by `rules`, `outbox` and `rows`; the names that it holds |
+//! | `tasks` | each task by `rules`, `outbox`, `names` and `rows` |
 //! | `rules` | each decision: what the rules make of the command behind it |
 //! | `outbox` | the effects, against those that the facts ask for |
+//! | `names` | the payment hashes that tasks hold, against those that the facts name |
+//! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
 mod facts;
+mod names;
 mod outbox;
+mod remembered;
 mod rows;
 mod rules;
 mod tasks;
 mod tree;
 
 use std::sync::Arc;
-use tallystick_core::{Code, Coded};
+use tallystick_core::{Code, Coded, Timestamp};
 use tallystick_log::{Checkpoint, VerifierKey, WitnessPolicy};
 
+use self::remembered::Remembered;
 use crate::{
     cause::Trusted,
     port::{journal::StoreError, rail::InvoiceReader, request::RequestReader, snapshot::Snapshot},
@@ -43,6 +48,8 @@ pub struct Fsck {
     pub policy: WitnessPolicy,
     /// Checkpoints that others kept, each with a name for it: their signatures are checked already.
     pub checkpoints: Vec<(String, Checkpoint)>,
+    /// The time: no request can have been remembered later.
+    pub now: Timestamp,
 }
 
 /// What was found sound.
@@ -94,6 +101,12 @@ pub enum Damage {
     /// The outbox is not what the facts ask for.
     #[error("the outbox: {0}")]
     Outbox(String),
+    /// A name is held that no fact gives its holder.
+    #[error("the reserved names: {0}")]
+    Names(String),
+    /// What is remembered of requests is not what those behind the facts leave.
+    #[error("the remembered requests: {0}")]
+    Requests(String),
     /// The read model is not what the facts make. Nothing else is wrong then.
     #[error("the read model: {0}")]
     Rows(String),
@@ -124,6 +137,8 @@ impl Coded for Damage {
             Self::Fact { .. } => Code("fsck.fact"),
             Self::Log(_) => Code("fsck.log"),
             Self::Outbox(_) => Code("fsck.outbox"),
+            Self::Names(_) => Code("fsck.names"),
+            Self::Requests(_) => Code("fsck.requests"),
             Self::Rows(_) => Code("fsck.rows"),
             Self::Rollback { .. } => Code("fsck.rollback"),
             Self::Fork { .. } => Code("fsck.fork"),
@@ -144,7 +159,7 @@ impl Fsck {
     /// [`Damage`]: the first that was found.
     pub async fn run(&self, mut progress: impl FnMut(Progress) + Send) -> Result<Sound, Damage> {
         let mut tree = tree::Tree::open(self).await?;
-        let mut facts = facts::Facts::new(self.trusted.clone());
+        let mut facts = facts::Facts::new(self.trusted.clone(), Remembered::open(&*self.store).await?);
         let mut after = 0;
         loop {
             let page = self.store.facts(after, crate::port::limits::PAGE_MAX).await?;

@@ -154,6 +154,9 @@ pub enum StoreError {
     /// It was asked for more than it takes ([`super::limits`]); asking again will not help.
     #[error("over a limit of the store: {0}")]
     Limit(String),
+    /// What was erased is recorded as erased, and still in files of the store, as somebody reads them.
+    #[error("the erasure is recorded, and its bytes are still there: {0}")]
+    ErasingWaits(String),
 }
 
 impl Coded for StoreError {
@@ -162,6 +165,7 @@ impl Coded for StoreError {
             Self::Unavailable(_) => Code("store.unavailable"),
             Self::Corrupt(_) => Code("store.corrupt"),
             Self::Limit(_) => Code("store.limit"),
+            Self::ErasingWaits(_) => Code("store.erasing_waits"),
         }
     }
 }
@@ -207,7 +211,8 @@ pub trait Journal: Send + Sync {
     /// read in what the database keeps beside its tables. For after an erasure; again does no harm.
     ///
     /// # Errors
-    /// [`StoreError`]; it may still be there then.
+    /// [`StoreError::ErasingWaits`] if somebody reads what was there before; in this and any other error it may still be
+    /// there, and to ask again is all that is left to do.
     async fn scrub(&self) -> Result<(), StoreError>;
 
     /// A stream's facts after `version`, in order.
@@ -278,7 +283,7 @@ pub trait Journal: Send + Sync {
     async fn finish_effect(&self, key: &str) -> Result<(), StoreError>;
 
     /// Remembers a signed request up to and including `forget_after`; false if it is remembered already. Durable
-    /// before it answers.
+    /// before it answers. Only a call that remembers forgets others: those with the oldest `forget_after` before `now`.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -2,7 +2,7 @@
 //! node goes on.
 
 use async_trait::async_trait;
-use tallystick_core::{Authority, Digest32, Fact, Id};
+use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use super::{journal::StoreError, log::LogState, tasks::TaskRow};
@@ -20,6 +20,17 @@ pub struct KeptEffect {
     pub body: Vec<u8>,
     /// Whether it came to its end.
     pub finished: bool,
+}
+
+/// A name that a stream holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What kind of name it is.
+    pub space: String,
+    /// The name.
+    pub name: Vec<u8>,
+    /// Whose it is.
+    pub stream: String,
 }
 
 /// A store at one moment, for reading alone.
@@ -54,11 +65,18 @@ pub trait Snapshot: Send + Sync {
     /// [`StoreError`].
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError>;
 
-    /// The stream that holds a name.
+    /// The names that streams hold, by space and name: those after this one, or from the first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError>;
+    async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>, StoreError>;
+
+    /// The requests that are remembered ([`super::journal::Journal::admit`]), by their ids, each with the last moment that
+    /// it is: those after this id, or from the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remembered(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<(Digest32, Timestamp)>, StoreError>;
 
     /// The outbox after a place, or from its first, in order.
     ///

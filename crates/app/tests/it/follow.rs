@@ -143,7 +143,10 @@ async fn effects_that_another_replica_asks_for_are_performed_here() {
     let invoices = vec![world.rail.invoice(PAYEE, 20_000)];
     other.accept(task(0), invoices.clone(), ask(worker(), Action::Accept(invoices))).await.unwrap();
     let answer = other.request_funding(task(0), ask(requester(), Action::Fund)).await.unwrap();
-    assert!(answer.view.milestones[0].tranches[0].funding_invoice.is_some(), "the owner's outcome is in the other's answer");
+    assert!(
+        answer.view.milestones[0].tranches[0].funding_invoice.is_some(),
+        "the owner's outcome is in the other's answer"
+    );
     tell.abort();
     workers.stop().await;
     for follower in followers {

@@ -112,6 +112,7 @@ impl World {
             key: None,
             policy: WitnessPolicy::none(),
             checkpoints: Vec::new(),
+            now: tallystick_app::Clock::now(&*self.clock),
         }
     }
 

@@ -77,11 +77,9 @@ impl RenewalOffer {
 pub(crate) fn is_acceptance(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
-    document
-        .and_then(|document| document::only_field(document, name.as_deref()))
-        .is_some_and(|(operation, field)| {
-            operation.ty == OperationType::Mutation && [FIELD, RENEWAL].contains(&field.name.node.as_str())
-        })
+    document.and_then(|document| document::only_field(document, name.as_deref())).is_some_and(|(operation, field)| {
+        operation.ty == OperationType::Mutation && [FIELD, RENEWAL].contains(&field.name.node.as_str())
+    })
 }
 
 /// The task and the invoices.

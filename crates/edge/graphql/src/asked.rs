@@ -44,9 +44,7 @@ impl RequestReader for Requests {
             "offerRenewal" => {
                 Action::OfferRenewal { milestone: milestone()?, invoices: value(&arguments, "invoices")? }
             }
-            "approveWork" => {
-                Action::Approve { milestone: milestone()?, tranches: value(&arguments, "tranches")? }
-            }
+            "approveWork" => Action::Approve { milestone: milestone()?, tranches: value(&arguments, "tranches")? },
             "rejectWork" => Action::Reject { milestone: milestone()?, reason_hash: hash("reasonHash")? },
             "cancelTask" => Action::Cancel,
             "eraseTask" => Action::Erase,

@@ -257,6 +257,10 @@ impl From<AppError> for Failure {
             AppError::Store(inner) => {
                 tracing::error!(%code, "the store failed a request: {inner}");
                 match inner {
+                    StoreError::ErasingWaits(_) => {
+                        "the task is erased and that is recorded; its bytes leave the node's files once whoever reads them, \
+                         such as a check or a backup, has ended: give the same command again then"
+                    }
                     StoreError::Limit(_) => "this is more than the node stores",
                     _ => "the node's store does not answer; read the task before you ask again",
                 }

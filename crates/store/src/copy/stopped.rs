@@ -1,6 +1,7 @@
 //! A journal on SQLite that nobody else opens meanwhile.
 
 use std::path::Path;
+use tallystick_app::port::journal::StoreError;
 
 use crate::chain::Head;
 use crate::error::Result;
@@ -30,7 +31,9 @@ impl Stopped {
         }
         drop(conn);
         // What stands beside the file is written back: it may be renamed.
-        cut_log(&path)?;
+        if !cut_log(&path)? {
+            return Err(StoreError::Unavailable("the write-ahead log is being read: end whoever reads it".into()));
+        }
         Ok(Self { facts: head.seq, _lock: lock })
     }
 }

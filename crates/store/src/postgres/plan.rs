@@ -287,11 +287,12 @@ impl<'a> Plan<'a> {
     /// One whose time is over counts as forgotten, purged or not.
     fn admit(&mut self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> bool {
         let now = signed(now.as_millis());
-        let (before, count) = self.purge.unwrap_or((now, 0));
-        self.purge = Some((before.min(now), count + 2));
         if self.found.seen.get(&request).is_some_and(|until| *until >= now) {
             return false;
         }
+        // Not before: a call that remembers nothing leaves no trace of its time, and fsck could not tell what it forgot.
+        let (before, count) = self.purge.unwrap_or((now, 0));
+        self.purge = Some((before.min(now), count + 2));
         let until = signed(forget_after.as_millis());
         self.found.seen.insert(request, until);
         self.admitted.insert(request, until);

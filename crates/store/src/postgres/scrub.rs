@@ -37,7 +37,7 @@ pub(crate) async fn scrub(options: &PostgresOptions) -> Result<()> {
         }
         sleep(PAUSE).await;
     }
-    Err(StoreError::Unavailable(
+    Err(StoreError::ErasingWaits(
         "an old transaction, a standby or a replication slot still keeps what was erased: end it, and erase again \
          (docs/runbooks/erasing.md)"
             .into(),

@@ -4,22 +4,26 @@ use async_trait::async_trait;
 use deadpool_postgres::Object;
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::log::LogState;
-use tallystick_app::port::snapshot::{KeptEffect, Snapshot};
+use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
 use tallystick_app::port::tasks::TaskRow;
-use tallystick_core::{Authority, Digest32, Fact, Id};
+use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_postgres::PostgresOptions;
 
 use crate::chain::Kept;
-use crate::postgres::error::{OrStore, Result, column, signed, unsigned};
+use crate::columns::names_from;
+use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
 use crate::postgres::readers::Readers;
 use crate::postgres::{facts, log, schema, tasks};
 
 const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
+const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= ($1, $2)
+    ORDER BY space, name LIMIT $3";
+const REMEMBERED: &str = "SELECT id, forget_after FROM seen_requests WHERE id > $1 ORDER BY id LIMIT $2";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// What is asked often, with the number of its values.
 #[cfg(test)]
-pub(crate) const STATEMENTS: &[(&str, usize)] = &[(EFFECTS, 2)];
+pub(crate) const STATEMENTS: &[(&str, usize)] = &[(EFFECTS, 2), (NAMES, 3), (REMEMBERED, 2)];
 
 /// A PostgreSQL database as it was when this was opened, also while replicas write to it. One transaction lasts as long
 /// as this does, and keeps the server from cleaning up what was deleted since.
@@ -62,8 +66,19 @@ impl Snapshot for PostgresSnapshot {
         Ok(facts::authority(&self.conn, digest).await?.and_then(Kept::whole))
     }
 
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
-        facts::holder(&self.conn, space, name).await
+    async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>> {
+        let (space, name) = names_from(after);
+        let statement = self.conn.prepare_cached(NAMES).await.or_store()?;
+        let rows = self.conn.query(&statement, &[&space, &name, &facts::page(limit)]).await.or_store()?;
+        let held = |row| Ok(Held { space: column(row, 0)?, name: column(row, 1)?, stream: column(row, 2)? });
+        rows.iter().map(held).collect()
+    }
+
+    async fn remembered(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<(Digest32, Timestamp)>> {
+        let after: &[u8] = after.as_ref().map_or(&[], |id| &id.0);
+        let statement = self.conn.prepare_cached(REMEMBERED).await.or_store()?;
+        let rows = self.conn.query(&statement, &[&after, &facts::page(limit)]).await.or_store()?;
+        rows.iter().map(|row| Ok((digest(row, 0)?, Timestamp::from_millis(unsigned(row, 1)?)))).collect()
     }
 
     async fn effects(&self, after: Option<u64>, limit: u32) -> Result<Vec<KeptEffect>> {

@@ -56,13 +56,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
-/// Writes the write-ahead log into the database, and cuts it to nothing. Waits for readers.
-pub(crate) fn cut_log(path: &Path) -> Result<()> {
+/// Writes the write-ahead log into the database, and cuts it to nothing. Waits for readers; false if one reads on.
+pub(crate) fn cut_log(path: &Path) -> Result<bool> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).or_store()?;
     settings(&conn)?;
     let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).or_store()?;
-    if busy { Err(StoreError::Unavailable("the write-ahead log is being read".into())) } else { Ok(()) }
+    Ok(!busy)
 }
 
 fn settings(conn: &Connection) -> Result<()> {

@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_app::port::log::LogState;
-use tallystick_app::port::snapshot::{KeptEffect, Snapshot};
+use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
 use tallystick_app::port::tasks::TaskRow;
-use tallystick_core::{Authority, Digest32, Fact, Id};
+use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use crate::chain::Kept;
+use crate::columns::names_from;
 use crate::sqlite::error::{OrStore, Result};
-use crate::sqlite::{facts, log, schema, tasks};
+use crate::sqlite::{facts, log, requests, schema, tasks};
 
 const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2";
+const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= (?1, ?2)
+    ORDER BY space, name LIMIT ?3";
 
 /// A SQLite database as it was when this was opened, also while a node has it open. One read transaction lasts as long as
 /// this does, and keeps the write-ahead log from being cut.
@@ -71,9 +74,19 @@ impl Snapshot for SqliteSnapshot {
         Ok(self.read(move |conn| facts::authority(conn, digest)).await?.and_then(Kept::whole))
     }
 
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>> {
-        let (space, name) = (space.to_owned(), name.to_owned());
-        self.read(move |conn| facts::holder(conn, &space, &name).or_store()).await
+    async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>> {
+        let (space, name) = names_from(after);
+        self.read(move |conn| {
+            let held = |row: &Row<'_>| Ok(Held { space: row.get(0)?, name: row.get(1)?, stream: row.get(2)? });
+            let mut statement = conn.prepare_cached(NAMES).or_store()?;
+            let rows = statement.query_map(params![space, name, limit.min(PAGE_MAX)], held).or_store()?;
+            rows.collect::<rusqlite::Result<_>>().or_store()
+        })
+        .await
+    }
+
+    async fn remembered(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<(Digest32, Timestamp)>> {
+        self.read(move |conn| requests::remembered(conn, after, limit).or_store()).await
     }
 
     async fn effects(&self, after: Option<u64>, limit: u32) -> Result<Vec<KeptEffect>> {

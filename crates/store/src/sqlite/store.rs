@@ -45,7 +45,7 @@ impl SqliteStore {
         let lock = LockFile::take(&path)?;
         let ledger = Ledger::new(schema::open_writer(&path)?)?;
         // A process that was killed may have left what it erased in the write-ahead log.
-        if let Err(error) = schema::cut_log(&path) {
+        if let Err(error) = scrub(&path) {
             tracing::warn!(%error, "the write-ahead log stays as it is for a while, and with it what was erased");
         }
         let readers = Readers::open(&path)?;
@@ -111,6 +111,11 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
+fn scrub(path: &Path) -> Result<()> {
+    const READ: &str = "the write-ahead log is being read, as by a check or a backup; once that has ended, erase again";
+    if schema::cut_log(path)? { Ok(()) } else { Err(StoreError::ErasingWaits(READ.into())) }
+}
+
 #[async_trait]
 impl Journal for SqliteStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
@@ -121,7 +126,7 @@ impl Journal for SqliteStore {
     /// Cuts the write-ahead log, which holds what was erased until then. In the file itself it is overwritten.
     async fn scrub(&self) -> Result<()> {
         let path = self.inner.path.clone();
-        tokio::task::spawn_blocking(move || schema::cut_log(&path)).await.map_err(|_| closed())?
+        tokio::task::spawn_blocking(move || scrub(&path)).await.map_err(|_| closed())?
     }
 
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>> {

@@ -30,8 +30,8 @@ impl<S: Journal + TaskReader + Clone + 'static> Both for S {}
 
 /// This test's file again, to run one test as a child that writes.
 pub(crate) fn again(test: &str, database: &OsStr) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this test's file"));
-    command.args(["--exact", test, "--nocapture", "--test-threads", "1"]).env(DATABASE, database);
+    let mut command = tallystick_testkit::again(test);
+    command.env(DATABASE, database);
     command
 }
 

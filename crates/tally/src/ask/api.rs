@@ -150,14 +150,10 @@ impl Api {
         data.get_mut(name).map(Value::take).with_context(|| format!("the node's answer has no {name}"))
     }
 
-    async fn of_milestone(
-        &self,
-        name: &str,
-        (variable, argument): (&str, &str),
-        variables: Value,
-    ) -> Result<Value> {
+    async fn of_milestone(&self, name: &str, (variable, argument): (&str, &str), variables: Value) -> Result<Value> {
         let declared = format!("$id: UUID!, $milestone: Int!, {variable}");
-        let document = documents::task_mutation(name, &declared, &format!("id: $id, milestone: $milestone, {argument}"));
+        let document =
+            documents::task_mutation(name, &declared, &format!("id: $id, milestone: $milestone, {argument}"));
         self.mutate(name, &document, variables).await
     }
 

@@ -157,7 +157,10 @@ impl Pair {
             Some(over) => Duration::from_secs(over.as_secs()),
             None => now.saturating_add(HOLD_BLOCK * u32::try_from(number("holdBlocks")?)?),
         };
-        ensure!(!self.payout.would_expire(late.max(now)), "the payout invoice expires before the work may be decided on");
+        ensure!(
+            !self.payout.would_expire(late.max(now)),
+            "the payout invoice expires before the work may be decided on"
+        );
         let (expected, found) = (number("finalCltvDelta")?, self.funding.min_final_cltv_expiry_delta());
         ensure!(found == expected, "the funding invoice locks the money for {found} blocks, not {expected}");
         Ok(())

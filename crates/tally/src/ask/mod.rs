@@ -8,8 +8,8 @@ mod key;
 mod node;
 pub(crate) mod print;
 mod prove;
-mod task;
 mod renewal;
+mod task;
 mod terms;
 
 use anyhow::{Context, Result};

@@ -25,7 +25,8 @@ pub fn check(task: &Value, milestone: u32, worker: NostrKey, known: &Known) -> R
     ensure!(offer.worker == worker, "{} offered the renewal, not the worker {worker}", offer.worker);
     ensure!(offer.task == known.id, "the renewal is of the task {}, not {}", offer.task, known.id);
     ensure!(offer.milestone == milestone, "the renewal is of milestone {}, not {milestone}", offer.milestone);
-    let open: Vec<&Value> = part["tranches"].as_array().into_iter().flatten().filter(|t| t["state"] == "HELD").collect();
+    let open: Vec<&Value> =
+        part["tranches"].as_array().into_iter().flatten().filter(|t| t["state"] == "HELD").collect();
     ensure!(open.iter().any(|tranche| tranche["renewal"].is_object()), "no hold of this milestone is to be renewed");
     let shown = open.iter().map(|tranche| match &tranche["renewal"] {
         Value::Object(renewal) => renewal.get("payoutInvoice").and_then(Value::as_str),

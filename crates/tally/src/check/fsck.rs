@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tallystick_app::{
+    Clock as _, SystemClock,
     cause::Trusted,
     fsck::{Fsck, Progress, Sound},
 };
@@ -57,6 +58,7 @@ pub async fn fsck(mut args: FsckArgs) -> Result<()> {
         checkpoints: checkpoints(&args.checkpoints, args.log.as_ref())?,
         key: args.log,
         policy,
+        now: SystemClock.now(),
     };
     let sound = run(&fsck).await;
     tell_unchecked(&fsck, published);
@@ -108,6 +110,7 @@ pub async fn whole(config: &Config) -> Result<()> {
         checkpoints: Vec::new(),
         key: None,
         policy: WitnessPolicy::none(),
+        now: SystemClock.now(),
     })
     .await
 }

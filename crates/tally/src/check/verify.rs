@@ -1,14 +1,17 @@
 //! `tally verify`.
 
 use anyhow::{Result, anyhow};
-use std::path::Path;
-use tallystick_app::cause::check_cause;
+use std::path::{Path, PathBuf};
+use tallystick_app::{
+    cause::check_cause,
+    party::{Standing, check_party},
+};
 use tallystick_bundle::{BundleAnchor, FactBundle, Proven};
-use tallystick_core::{Authority, Code, Coded, canonical};
+use tallystick_core::{Authority, Code, Coded, Fact, canonical};
 use tallystick_escrow::Event;
 use tallystick_graphql::Requests;
 use tallystick_log::{
-    BUNDLE_BYTES_MAX,
+    BUNDLE_BYTES_MAX, WitnessPolicy,
     anchor::{AnchorChain, AnchorError, AnchorProof, Anchored, Headers, OutPoint, PROOF_BYTES_MAX},
 };
 
@@ -23,44 +26,101 @@ const HEADERS_BYTES_MAX: u64 = 80 * 4_000_000;
 /// Bytes of a checkpoint's text, at most.
 const TEXT_BYTES_MAX: u64 = 4_096;
 
-/// `tally verify`. Needs no network and no node.
+/// A bundle that proves its fact.
+struct Checked<'a> {
+    proven: Proven<'a>,
+    bundle: &'a FactBundle,
+    /// The number of its anchor in the log's chain.
+    chain: Option<u64>,
+}
+
+/// `tally verify`. Needs no network and no node. Nothing is told of any bundle before all are checked.
 ///
 /// # Errors
-/// Why the bundle proves nothing, with its code.
+/// Why a bundle proves nothing, with its code.
 pub fn verify(args: &VerifyArgs) -> Result<()> {
-    let bytes = read(&args.bundle, BUNDLE_BYTES_MAX as u64)?;
-    let bundle = FactBundle::parse(&bytes).map_err(|error| refused(error.code(), &error))?;
-    let headers = headers(args)?;
-    let policy = args.trust.policy()?;
-    let proven = bundle
-        .verify(&args.log, &policy, headers.as_ref().map(|(headers, _)| headers))
-        .map_err(|error| refused(error.code(), &error))?;
-    let trusted = args.parties.trusted(Some(&args.log));
+    let several = args.bundles.len() > 1;
+    let named = |error: anyhow::Error, path: &Path| {
+        if several { anyhow!("{}: {error:#}", path.display()) } else { error }
+    };
+    let parse = |path: &PathBuf| {
+        let bytes = read(path, BUNDLE_BYTES_MAX as u64)?;
+        FactBundle::parse(&bytes).map_err(|error| named(refused(error.code(), &error), path))
+    };
+    let bundles = args.bundles.iter().map(parse).collect::<Result<Vec<_>>>()?;
+    let (headers, policy) = (headers(args)?, args.trust.policy()?);
+    let check = |(bundle, path): (_, &PathBuf)| {
+        check(args, bundle, headers.as_ref(), &policy).map_err(|error| named(error, path))
+    };
+    let checked = bundles.iter().zip(&args.bundles).map(check).collect::<Result<Vec<_>>>()?;
+    let facts: Vec<&Fact> = checked.iter().map(|checked| checked.proven.fact).collect();
+    let standing = |checked: &Checked<'_>| match checked.bundle.authority() {
+        None => Ok(Standing::Itself),
+        Some(authority) => check_party(checked.proven.fact, authority, &Requests, &facts)
+            .map_err(|error| refused(error.code(), &error)),
+    };
+    let standings = checked.iter().map(standing).collect::<Result<Vec<_>>>()?;
+    for (checked, standing) in checked.iter().zip(standings) {
+        tell(&checked.proven, checked.bundle.authority(), args);
+        tell_standing(standing, checked.bundle.authority());
+        tell_trust(checked, args, &policy, headers.as_ref().map(|(_, tied)| tied));
+        if several {
+            say!("");
+        }
+    }
+    Ok(())
+}
+
+fn check<'a>(
+    args: &VerifyArgs,
+    bundle: &'a FactBundle,
+    headers: Option<&(Headers, Tied)>,
+    policy: &WitnessPolicy,
+) -> Result<Checked<'a>> {
+    let headers = headers.map(|(headers, _)| headers);
+    let proven = bundle.verify(&args.log, policy, headers).map_err(|error| refused(error.code(), &error))?;
     if let Some(authority) = bundle.authority() {
+        let trusted = args.parties.trusted(Some(&args.log));
         check_cause(proven.fact, authority, &Requests, &trusted).map_err(|error| refused(error.code(), &error))?;
     }
-    let chain = match (&headers, bundle.anchor()) {
-        (Some((headers, _)), Some(anchor)) => args.genesis.map(|genesis| follow(args, genesis, anchor, headers)),
+    let chain = match (headers, bundle.anchor()) {
+        (Some(headers), Some(anchor)) => args.genesis.map(|genesis| follow(args, genesis, anchor, headers)),
         (Some(_), None) => return Err(refused(Code(AnchorError::NotAttested.code()), &AnchorError::NotAttested)),
         (None, _) => None,
     };
-    let chain = chain.transpose()?;
-    tell(&proven, bundle.authority(), args);
+    Ok(Checked { proven, bundle, chain: chain.transpose()? })
+}
+
+fn tell_standing(standing: Standing, authority: Option<&Authority>) {
+    let Some(authority) = authority else { return };
+    let by = authority.author();
+    match standing {
+        Standing::Itself => {}
+        Standing::Party => say!("a party      another of these bundles names {by} as the one who may ask for it"),
+        Standing::Unknown => say!(
+            "not checked  whether {by} is a party of the task and may ask for it: its first facts tell (give their \
+             bundles as well)"
+        ),
+    }
+}
+
+fn tell_trust(checked: &Checked<'_>, args: &VerifyArgs, policy: &WitnessPolicy, tied: Option<&Tied>) {
+    let Checked { proven, bundle, chain } = checked;
     if policy.k() == 0 {
         say!("not checked  whether witnesses cosigned the checkpoint (--witness)");
     }
-    if trusted.node.is_none() && matches!(bundle.authority(), Some(Authority::Node { .. })) {
+    let node = args.parties.trusted(Some(&args.log)).node;
+    if node.is_none() && matches!(bundle.authority(), Some(Authority::Node { .. })) {
         say!("not checked  whether that is the node's own key (--node-key)");
     }
-    match (&proven.anchored, headers, bundle.anchor()) {
-        (Some(anchored), Some((_, tied)), _) => tell_anchor(anchored, &tied, chain),
+    match (&proven.anchored, tied, bundle.anchor()) {
+        (Some(anchored), Some(tied), _) => tell_anchor(anchored, tied, *chain),
         (_, _, Some(anchor)) => say!(
             "in Bitcoin   not checked: give --headers and --headers-from, with the block at height {} among them",
             anchor.proof.height()
         ),
         (_, _, None) => say!("in Bitcoin   not yet"),
     }
-    Ok(())
 }
 
 fn refused(code: Code, why: &dyn std::fmt::Display) -> anyhow::Error {

@@ -61,8 +61,10 @@ pub struct FsckArgs {
 /// Arguments of `tally verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The bundle, as `tally task prove` writes it; - for standard input
-    pub bundle: PathBuf,
+    /// The bundle, as `tally task prove` writes it; - for standard input. Of several bundles of one task it is checked as well
+    /// whether who signed is the party that the others name
+    #[arg(required = true)]
+    pub bundles: Vec<PathBuf>,
     /// The log's key, name+id+key
     #[arg(long, value_parser = verifier_key)]
     pub log: VerifierKey,

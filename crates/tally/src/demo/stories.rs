@@ -137,7 +137,8 @@ impl<'a> Teller<'a> {
         let id = self.held_task("Water the plants", 20_000, "REFUND").await?;
         self.submit(&id).await?;
         let task = self.stage.requester.api.task(&id).await?;
-        let claim_deadline = task["milestones"][0]["tranches"][0]["claimDeadline"].as_u64().context("a held tranche has a deadline")?;
+        let claim_deadline =
+            task["milestones"][0]["tranches"][0]["claimDeadline"].as_u64().context("a held tranche has a deadline")?;
         let blocks = task["milestones"][0]["blocksToDecide"].as_u64().context("a submitted task counts blocks")?;
         self.stage.mine(u32::try_from(blocks)?).await?;
         self.step("chain", &format!("{blocks} blocks pass; nobody approves, nobody rejects")).await?;
@@ -286,7 +287,8 @@ fn state(task: &Value) -> String {
 }
 
 fn hash(task: &Value) -> String {
-    task["milestones"][0]["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>() + "…"
+    task["milestones"][0]["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>()
+        + "…"
 }
 
 fn sat(value: &Value) -> Result<u64> {

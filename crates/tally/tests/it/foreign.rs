@@ -111,7 +111,8 @@ async fn a_bill_of_the_operators_and_a_task_never_share_a_hash() -> Result<()> {
     let funded = stage.requester.api.fund(id_of(&first)?).await?;
     stage.pay(&funded)?;
     let held = stage.until_state(id_of(&first)?, "HELD").await?;
-    let bill = held["milestones"][0]["tranches"][0]["payoutInvoice"].as_str().context("the requester may see the invoice")?;
+    let bill =
+        held["milestones"][0]["tranches"][0]["payoutInvoice"].as_str().context("the requester may see the invoice")?;
     assert_eq!(code_of(by_hand(bill).await), "invoice.hash_reused");
     stage.requester.api.cancel(id_of(&first)?).await?;
     stage.until_state(id_of(&first)?, "REFUNDED").await?;

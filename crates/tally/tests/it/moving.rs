@@ -46,9 +46,14 @@ fn duplicate(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy(dir: &Path, url: &str, point: u64) -> Result<Output> {
+fn command(dir: &Path, url: &str) -> Command {
     let mut command = Command::new(BINARY);
     command.args(["store", "copy", "--to", url, "--from"]).arg(dir);
+    command
+}
+
+fn copy(dir: &Path, url: &str, point: u64) -> Result<Output> {
+    let mut command = command(dir, url);
     command.env("TALLY_CRASH_AT", point.to_string()).env("TALLY_CRASH_LOG", dir.join("points"));
     command.output().context("tally store copy")
 }
@@ -110,5 +115,20 @@ async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
     for end in [(Some(FACTS), None), (None, None), (None, Some(FACTS))] {
         assert!(ends.contains(&end), "never {end:?} in {ends:?}");
     }
+    Ok(())
+}
+
+/// Nobody hears what a command tells, not even its first line: it does its work all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_nobody_listens_to_comes_to_its_end() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let dir = node(place.path()).await?;
+    let cluster = Cluster::start(&[]);
+    let url = cluster.database();
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let copied = command(&dir, &url).stdout(writer).output()?;
+    assert_eq!((copied.status.code(), &*String::from_utf8(copied.stderr)?), (Some(0), ""));
+    assert_eq!(usable(&dir, &url).await?, (None, Some(FACTS)));
     Ok(())
 }

@@ -143,7 +143,13 @@ async fn pay_what_was_not_paid(stage: &Stage) -> Result<()> {
         .await?;
     for task in tasks(stage).await? {
         if task["state"] == "REFUNDED" {
-            pay(stage, task["milestones"][0]["tranches"][0]["payoutInvoice"].as_str().context("a taken task has an invoice")?).await?;
+            pay(
+                stage,
+                task["milestones"][0]["tranches"][0]["payoutInvoice"]
+                    .as_str()
+                    .context("a taken task has an invoice")?,
+            )
+            .await?;
         }
     }
     Ok(())

@@ -4,10 +4,10 @@ use anyhow::Result;
 use std::{fs, process::Command};
 use tallystick_bundle::FactBundle;
 use tallystick_core::{
-    Authority, BlockHeight, Body, Fact, NodeKey, NodeWord, canonical,
+    Authority, BlockHeight, Blocks, Body, Digest32, Fact, NodeKey, NodeWord, canonical,
     fact::{CHAIN_START, authority_digest},
 };
-use tallystick_escrow::{Event, NodeCommand};
+use tallystick_escrow::{Event, NodeCommand, ReleaseReason};
 use tallystick_log::{Checkpoint, KeyKind, KeyName, ProofBundle, SignedCheckpoint, SigningKey, TileEdge, leaf_hash};
 use tallystick_testkit::{escrow, signed_request};
 
@@ -16,21 +16,27 @@ use crate::support::BINARY;
 const TASK: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
 const OTHER: &str = "0193b1f4-7c3e-7000-8000-0123456789ac";
 
-/// A log with one fact, and what `tally verify` says of its bundle.
-fn said(log: &str, event: &Event, authority: Authority, more: &[&str]) -> Result<(bool, String)> {
+/// The first fact of a task and of a log.
+fn fact(event: &Event, authority: Digest32) -> Fact {
     let mut fact = Fact {
         seq: 1,
         stream: format!("escrow/{TASK}"),
         version: 1,
         kind: event.kind().into(),
         body: Body::private([7; 32], canonical::encode(event)),
-        authority: authority_digest(&authority),
+        authority,
         recorded_at: escrow::NOW,
         height: BlockHeight(800_000),
         prev: CHAIN_START,
         hash: CHAIN_START,
     };
     fact.hash = fact.link();
+    fact
+}
+
+/// A log with one fact, and what `tally verify` says of its bundle.
+fn said(log: &str, event: &Event, authority: Authority, more: &[&str]) -> Result<(bool, String)> {
+    let fact = fact(event, authority_digest(&authority));
     let key = SigningKey::try_from_seed(KeyName::try_new(log)?, KeyKind::Note, &[7; 32])?;
     let mut tree = TileEdge::new();
     tree.integrate(&[leaf_hash(&fact.entry())])?;
@@ -49,6 +55,67 @@ fn asked(mutation: &str, task: &str) -> Authority {
     let query = format!("mutation {{ {mutation}(id: \"{task}\") {{ changed }} }}");
     let body = serde_json::json!({ "query": query }).to_string();
     Authority::Request(signed_request(1, body.as_bytes()))
+}
+
+/// A log in which a task is posted by the requester, and its work accepted by somebody: what `tally verify` says of these
+/// of the two bundles.
+fn approved_by(user: u8, which: &[usize]) -> Result<(bool, String)> {
+    let query = format!("mutation {{ approveWork(id: \"{TASK}\") {{ changed }} }}");
+    let body = serde_json::json!({ "query": query }).to_string();
+    let approval = Authority::Request(signed_request(user, body.as_bytes()));
+    let created = Event::TaskCreated {
+        id: TASK.parse()?,
+        requester: escrow::requester(),
+        terms: escrow::terms(&[20_000]),
+        policy: escrow::policy(),
+        hold_blocks: Blocks(144),
+        at: escrow::NOW,
+    };
+    let facts: Vec<(Fact, Option<Authority>)> =
+        [(created, None), (Event::ReleaseBegun { reason: ReleaseReason::Approved }, Some(approval))]
+            .into_iter()
+            .zip(1..)
+            .map(|((event, authority), number)| {
+                let mut fact = fact(&event, authority.as_ref().map_or(CHAIN_START, authority_digest));
+                (fact.seq, fact.version) = (number, number);
+                fact.hash = fact.link();
+                (fact, authority)
+            })
+            .collect();
+    let leaves: Vec<_> = facts.iter().map(|(fact, _)| leaf_hash(&fact.entry())).collect();
+    let key = SigningKey::try_from_seed(KeyName::try_new("node.example/log")?, KeyKind::Note, &[7; 32])?;
+    let mut tree = TileEdge::new();
+    tree.integrate(&leaves)?;
+    let dir = tempfile::tempdir()?;
+    let mut command = Command::new(BINARY);
+    command.arg("verify").args(["--log", &key.verifier().to_vkey()]);
+    for index in which {
+        let (fact, authority) = facts[*index].clone();
+        let checkpoint = SignedCheckpoint::sign(Checkpoint::try_new("node.example/log", 2, tree.root()?)?, &key)?;
+        let proof = ProofBundle::try_new(*index as u64, vec![leaves[1 - index]], checkpoint)?;
+        let file = dir.path().join(format!("{index}.proof"));
+        fs::write(&file, FactBundle::try_new(fact, authority, None, proof)?.to_string())?;
+        command.arg(file);
+    }
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.success(), text))
+}
+
+/// Who may accept work another fact tells: alone a bundle says that it does not know, and with that fact it does.
+#[test]
+fn who_signed_is_the_party_that_the_tasks_first_facts_name() -> Result<()> {
+    const UNKNOWN: &str = "not checked  whether";
+    let (proven, text) = approved_by(1, &[1])?;
+    assert!(proven && text.contains("is a party of the task and may ask for it"), "{text}");
+    let (proven, text) = approved_by(1, &[1, 0])?;
+    assert!(proven && text.contains("a party") && !text.contains("is a party of the task"), "{text}");
+    assert_eq!(text.matches(UNKNOWN).count(), 2, "witnesses, twice: {text}");
+    // The log holds what the rules refuse.
+    assert!(approved_by(2, &[1])?.0);
+    let (proven, text) = approved_by(2, &[0, 1])?;
+    assert!(!proven && text.contains("bundle.not_party") && !text.contains("proven  "), "{text}");
+    Ok(())
 }
 
 #[test]

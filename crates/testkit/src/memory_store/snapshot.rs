@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::log::{LogState, LogStore};
-use tallystick_app::port::snapshot::{KeptEffect, Snapshot};
+use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
 use tallystick_app::port::tasks::{TaskRebuild, TaskRow};
 use tallystick_core::fact::CHAIN_START;
-use tallystick_core::{Authority, Digest32, Fact, Id};
+use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use super::{MemoryStore, page};
@@ -29,8 +29,22 @@ impl Snapshot for MemoryStore {
         Journal::authority(self, digest).await
     }
 
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
-        Journal::holder(self, space, name).await
+    async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>, StoreError> {
+        let state = self.state();
+        let after = after.map(|held| (held.space.clone(), held.name.clone()));
+        let names = state.reservations.iter().filter(|(name, _)| after.as_ref().is_none_or(|after| *name > after));
+        let held = |((space, name), stream): (&(String, Vec<u8>), &String)| Held {
+            space: space.clone(),
+            name: name.clone(),
+            stream: stream.clone(),
+        };
+        Ok(names.take(page(limit)).map(held).collect())
+    }
+
+    async fn remembered(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<(Digest32, Timestamp)>, StoreError> {
+        let state = self.state();
+        let seen = state.seen.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+        Ok(seen.take(page(limit)).map(|(id, until)| (*id, *until)).collect())
     }
 
     async fn effects(&self, after: Option<u64>, limit: u32) -> Result<Vec<KeptEffect>, StoreError> {

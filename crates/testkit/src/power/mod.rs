@@ -8,6 +8,7 @@
 //! made and not synced, nor its folder, is there or not; one that was removed is there still or not.
 
 mod mixed;
+mod outages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,9 +21,12 @@ use std::time::{Duration, Instant};
 
 pub use mixed::Dice;
 use mixed::mixed;
+pub use outages::{Outages, folder, outages};
 
 /// How long it may take until the process that writes has synced what the power goes at.
 const GONE_MAX: Duration = Duration::from_secs(120);
+/// Tells `synced.c` which folder's files it watches.
+const LIVE: &str = "TALLYSTICK_DISK_LIVE";
 /// PostgreSQL's file that must not tear: it is within one sector, of which the server demands that it is written whole
 /// (`PG_CONTROL_MAX_SAFE_SIZE`).
 const WHOLE: &str = "pg_control";
@@ -75,7 +79,7 @@ impl Disk {
     pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         let mut environment = vec![
             ("LD_PRELOAD", self.own.join("synced.so")),
-            ("TALLYSTICK_DISK_LIVE", self.live.clone()),
+            (LIVE, self.live.clone()),
             ("TALLYSTICK_DISK", self.own.clone()),
         ];
         environment.extend(self.lies.then(|| ("TALLYSTICK_DISK_LIES", "1".into())));

@@ -106,7 +106,9 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         id: Uuid,
-        #[graphql(desc = "One invoice (BOLT 11) of your own per tranche of all milestones, in order, each over its payout.")]
+        #[graphql(
+            desc = "One invoice (BOLT 11) of your own per tranche of all milestones, in order, each over its payout."
+        )]
         invoices: Vec<String>,
     ) -> Result<TaskPayload> {
         let answer = app(ctx).accept(id.0, invoices, signed(ctx)?).await;
@@ -138,7 +140,9 @@ impl TaskMutation {
         ctx: &Context<'_>,
         id: Uuid,
         #[graphql(desc = "The milestone's position, from 0; the first if absent.")] milestone: Option<u32>,
-        #[graphql(desc = "One new invoice (BOLT 11) of your own per undecided tranche, in order, each over its payout.")]
+        #[graphql(
+            desc = "One new invoice (BOLT 11) of your own per undecided tranche, in order, each over its payout."
+        )]
         invoices: Vec<String>,
     ) -> Result<TaskPayload> {
         let answer = app(ctx).offer_renewal(id.0, milestone.unwrap_or_default(), invoices, signed(ctx)?).await;

@@ -143,7 +143,6 @@ impl Task {
     pub fn id(&self) -> core::Id<escrow::Task> {
         self.view.id
     }
-
 }
 
 /// A task: work against sats that are held on Lightning until it is decided.

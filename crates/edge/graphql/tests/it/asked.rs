@@ -32,10 +32,7 @@ fn every_mutation_of_a_task_is_read() {
         ("acceptTask(id: $id, invoices: [\"a\", \"b\"])".to_owned(), Action::Accept(vec!["a".into(), "b".into()])),
         ("acceptTask(id: $id, invoices: \"a\")".to_owned(), Action::Accept(vec!["a".into()])),
         ("fundingInvoice(id: $id)".to_owned(), Action::Fund),
-        (
-            format!("submitWork(id: $id, workHash: \"{hash}\")"),
-            Action::Submit { milestone: 0, work_hash: digest },
-        ),
+        (format!("submitWork(id: $id, workHash: \"{hash}\")"), Action::Submit { milestone: 0, work_hash: digest }),
         (
             format!("submitWork(id: $id, milestone: 2, workHash: \"{hash}\")"),
             Action::Submit { milestone: 2, work_hash: digest },
@@ -54,10 +51,7 @@ fn every_mutation_of_a_task_is_read() {
             "approveWork(id: $id, milestone: null, tranches: null)".to_owned(),
             Action::Approve { milestone: 0, tranches: None },
         ),
-        (
-            format!("rejectWork(id: $id, reasonHash: \"{hash}\")"),
-            Action::Reject { milestone: 0, reason_hash: digest },
-        ),
+        (format!("rejectWork(id: $id, reasonHash: \"{hash}\")"), Action::Reject { milestone: 0, reason_hash: digest }),
         ("cancelTask(id: $id)".to_owned(), Action::Cancel),
         ("eraseTask(id: $id)".to_owned(), Action::Erase),
     ] {
@@ -136,6 +130,7 @@ async fn what_the_api_writes_is_sound() {
         key: None,
         policy: WitnessPolicy::none(),
         checkpoints: Vec::new(),
+        now: tallystick_app::Clock::now(&*world.clock),
     };
     let sound = fsck(std::slice::from_ref(&operator)).run(|_| ()).await.unwrap();
     assert_eq!((sound.tasks, sound.erased), (3, 2));

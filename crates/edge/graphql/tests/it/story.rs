@@ -134,11 +134,15 @@ async fn invoices_are_for_the_parties_alone() {
                 edges { node { milestones { tranches { payoutInvoice } } } } } }";
     let (_, seen) = world.ask(&stranger(), list).await;
     assert!(!seen.to_string().contains("sim"), "{seen}");
-    let updates =
-        format!("subscription {{ taskUpdates(id: \"{id}\") {{ milestones {{ tranches {{ payoutInvoice fundingInvoice }} }} }} }}");
+    let updates = format!(
+        "subscription {{ taskUpdates(id: \"{id}\") {{ milestones {{ tranches {{ payoutInvoice fundingInvoice }} }} }} }}"
+    );
     let mut updates = world.client(stranger()).subscribe(&updates, json!({})).await.unwrap();
     let first = futures::StreamExt::next(&mut updates).await.unwrap().unwrap();
-    assert_eq!(first["taskUpdates"]["milestones"][0]["tranches"][0], json!({ "payoutInvoice": null, "fundingInvoice": null }));
+    assert_eq!(
+        first["taskUpdates"]["milestones"][0]["tranches"][0],
+        json!({ "payoutInvoice": null, "fundingInvoice": null })
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,10 @@ use super::*;
 use place::{Place, Snapshot};
 
 mod place;
+mod power;
+
+/// A manager is larger than a page of the database, as the real one is.
+const PADDING: usize = 10_000;
 
 /// LDK as the store sees it: per channel the newest update that manager and monitor know, and the number of events that
 /// were handled.
@@ -64,32 +68,35 @@ impl Numbers {
         *number
     }
 
-    /// What LDK does when an event was handled.
-    fn handle(&self, store: &Store) {
+    /// What LDK does when an event was handled. Answers its number.
+    fn handle(&self, store: &Store) -> u64 {
         let next = *self.handled.lock().unwrap() + 1;
         store.write(Write::Payment(row(next, PaymentStatus::Pending)));
+        store.write(Write::Wallet(wallet_change(next)));
+        store.notify(notice(next));
         let _reading = self.whole.read().unwrap();
         *self.handled.lock().unwrap() = next;
+        next
     }
 
     fn on_disk(&self) -> OnDisk {
         let vault = vault();
         let Snapshot { manager, monitors: whole, updates, rows } = self.disk.snapshot();
         let body = manager.map(|sealed| vault.open("manager", MANAGER, &sealed).unwrap());
-        let (handled, manager) = serde_json::from_slice(&body.unwrap_or_else(|| b"[0, {}]".to_vec())).unwrap();
+        let body = body.unwrap_or_else(|| br#"[0, {}, ""]"#.to_vec());
+        let (handled, manager, _): (_, _, String) = serde_json::from_slice(&body).unwrap();
+        let of = |name: &str| name.strip_prefix("channel ").unwrap().parse().unwrap();
         let mut monitors = BTreeMap::new();
-        let mut newest = |name: &str, number: u64| {
-            let of = name.strip_prefix("channel ").unwrap().parse().unwrap();
-            monitors.entry(of).and_modify(|known: &mut u64| *known = number.max(*known)).or_insert(number);
-        };
         for (name, sealed) in whole {
             let body = vault.open("monitor", &monitor_place(&name), &sealed).unwrap();
-            newest(&name, String::from_utf8(body).unwrap().parse().unwrap());
+            monitors.insert(of(&name), String::from_utf8(body).unwrap().parse().unwrap());
         }
         for (name, number, sealed) in updates {
             let number = number.unsigned_abs();
             assert!(vault.open("update", &update_place(&name, number), &sealed).is_ok());
-            newest(&name, number);
+            let newest: &mut u64 = monitors.get_mut(&of(&name)).unwrap();
+            assert!(number <= *newest + 1, "{name}: update {number} after {newest}");
+            *newest = number.max(*newest);
         }
         OnDisk { manager, handled, monitors, rows: rows.unsigned_abs() }
     }
@@ -107,7 +114,8 @@ impl Numbers {
 impl NodeState for Numbers {
     fn manager(&self) -> Vec<u8> {
         let _writing = self.whole.write().unwrap();
-        serde_json::to_vec(&(*self.handled.lock().unwrap(), &*self.manager.lock().unwrap())).unwrap()
+        serde_json::to_vec(&(*self.handled.lock().unwrap(), &*self.manager.lock().unwrap(), "x".repeat(PADDING)))
+            .unwrap()
     }
 
     fn monitor(&self, channel: ChannelId) -> Option<(Vec<u8>, u64)> {
@@ -144,6 +152,15 @@ fn row(number: u64, status: PaymentStatus) -> PaymentRow {
         sealed: None,
         updated_at: Timestamp::from_millis(number),
     }
+}
+
+fn notice(number: u64) -> RailNotice {
+    let PaymentRow { id, hash, amount, .. } = row(number, PaymentStatus::Pending);
+    RailNotice::PayoutPaid { id: Digest32(id), hash, fee: amount }
+}
+
+fn wallet_change(number: u64) -> Vec<u8> {
+    number.to_be_bytes().repeat(100)
 }
 
 fn no_monitor_on_the_disk_is_newer_than_the_manager(place: Arc<Place>) {

@@ -64,6 +64,7 @@ fn a_coin_is_in_one_funding_and_a_funding_is_not_sent_before_its_time() {
     assert!(matches!(fund(Amount::ZERO), Err(FundingError::TooLittle { .. })));
     wallet.give_up(&first);
     let second = fund(keep).unwrap();
+    let before = now();
     wallet.saw(std::slice::from_ref(&second));
     assert_eq!(wallet.unconfirmed(), [second]);
     let balance = wallet.balance();
@@ -71,8 +72,8 @@ fn a_coin_is_in_one_funding_and_a_funding_is_not_sent_before_its_time() {
     assert!(balance.pending > Amount::from_sat(590_000) && balance.pending < Amount::from_sat(600_000));
     // Its change may fund the next one.
     assert!(fund(keep).is_ok());
-    // Somebody thinks that it can never confirm, but it was broadcast again since.
-    wallet.forget(&wallet.unconfirmed(), now());
+    // Somebody thinks that it can never confirm, but it was broadcast after that.
+    wallet.forget(&wallet.unconfirmed(), before);
     assert_eq!(wallet.unconfirmed().len(), 1);
     // It turns out that it can never confirm.
     wallet.forget(&wallet.unconfirmed(), now().after(Duration::from_secs(2)));

@@ -43,7 +43,7 @@ async fn what_an_old_snapshot_keeps_is_not_called_scrubbed() {
     old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM facts").await.unwrap();
     store.append(erasing(1, 1)).await.unwrap();
     let refused = store.scrub().await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("old transaction")), "{refused}");
+    assert!(matches!(&refused, StoreError::ErasingWaits(why) if why.contains("old transaction")), "{refused}");
     assert!(holding(&client, "facts", "version 1").await > 0);
     old.batch_execute("COMMIT").await.unwrap();
     store.scrub().await.unwrap();

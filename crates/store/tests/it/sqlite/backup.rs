@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tallystick_app::port::journal::{Journal, StoreError};
@@ -118,9 +118,8 @@ fn the_old_backup_is_whole_until_the_new_one_is() {
     let before = fs::read(&backup).unwrap();
     runtime.block_on(fill(&store, 1, 400));
 
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", TEST, "--nocapture", "--test-threads", "1"]).env(FOLDER, dir.path());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = tallystick_testkit::again(TEST);
+    let mut child = command.env(FOLDER, dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line == "in the middle"), "the child did not come so far");
     let second = back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap_err();

@@ -1,5 +1,6 @@
 //! The databases that the tests run on, and what is done to them behind the store's back.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,9 @@ pub(super) struct Snapshot {
 
 /// A database.
 pub(super) struct Place {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removes the folder afterwards.
+    _own: Option<TempDir>,
     postgres: Option<Server>,
     /// SQLite's eyes.
     watcher: Mutex<Option<Connection>>,
@@ -52,7 +55,18 @@ fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 impl Place {
     pub(super) fn sqlite() -> Arc<Self> {
-        Arc::new(Self { dir: tempfile::tempdir().unwrap(), postgres: None, watcher: Mutex::default() })
+        Self::new(None)
+    }
+
+    /// The same in a folder of somebody else's.
+    pub(super) fn sqlite_in(dir: PathBuf) -> Arc<Self> {
+        Arc::new(Self { dir, _own: None, postgres: None, watcher: Mutex::default() })
+    }
+
+    fn new(postgres: Option<Server>) -> Arc<Self> {
+        let own = tempfile::tempdir().unwrap();
+        let dir = own.path().to_owned();
+        Arc::new(Self { dir, _own: Some(own), postgres, watcher: Mutex::default() })
     }
 
     pub(super) fn postgres() -> Arc<Self> {
@@ -69,8 +83,7 @@ impl Place {
         });
         let (client, lease) = (Mutex::new(client), Mutex::new(lease));
         let server = Server { runtime: Some(runtime), options, client, lease };
-        let dir = tempfile::tempdir().unwrap();
-        Arc::new(Self { dir, postgres: Some(server), watcher: Mutex::default() })
+        Self::new(Some(server))
     }
 
     pub(super) fn open(&self) -> Result<(Arc<Store>, Notices), LightningError> {
@@ -78,7 +91,7 @@ impl Place {
             options: Box::new(server.options.clone()),
             lease: *server.lease.lock().unwrap(),
         });
-        Store::open(self.dir.path(), &database, super::vault())
+        Store::open(&self.dir, &database, super::vault())
     }
 
     /// Opens it with a lease that somebody else has taken since.
@@ -87,7 +100,7 @@ impl Place {
         let lease = *server.lease.lock().unwrap();
         let lease = Lease { token: lease.token - 1, ..lease };
         let database = Database::Postgres { options: Box::new(server.options.clone()), lease };
-        Store::open(self.dir.path(), &database, super::vault()).map(|_| ())
+        Store::open(&self.dir, &database, super::vault()).map(|_| ())
     }
 
     /// Somebody else takes the lease, whose time is over.
@@ -131,9 +144,15 @@ impl Place {
 
     fn execute(&self, sqlite: &str, postgres: &str) {
         match &self.postgres {
-            None => Connection::open(self.dir.path().join(SQLITE_FILE)).unwrap().execute_batch(sqlite).unwrap(),
+            None => Connection::open(self.dir.join(SQLITE_FILE)).unwrap().execute_batch(sqlite).unwrap(),
             Some(server) => apart(|| server.run(async |client| client.batch_execute(postgres).await.unwrap())),
         }
+    }
+
+    /// What SQLite finds wrong in its file; `ok` if nothing.
+    pub(super) fn integrity(&self) -> String {
+        let file = Connection::open(self.dir.join(SQLITE_FILE)).unwrap();
+        file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -145,12 +164,13 @@ impl Place {
 
     fn sqlite_snapshot(&self) -> Snapshot {
         let mut watcher = self.watcher.lock().unwrap();
-        let open = || Connection::open(self.dir.path().join(SQLITE_FILE)).unwrap();
+        let open = || Connection::open(self.dir.join(SQLITE_FILE)).unwrap();
         let snapshot = watcher.get_or_insert_with(open).transaction().unwrap();
         let manager = snapshot.query_row("SELECT body FROM manager", [], |row| row.get(0)).optional().unwrap();
         let mut whole = snapshot.prepare("SELECT name, body FROM monitors").unwrap();
         let monitors = whole.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let mut later = snapshot.prepare("SELECT name, number, body FROM monitor_updates").unwrap();
+        let mut later =
+            snapshot.prepare("SELECT name, number, body FROM monitor_updates ORDER BY name, number").unwrap();
         let updates = later.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
         Snapshot {
             manager,
@@ -173,7 +193,7 @@ async fn postgres_snapshot(client: &Client) -> Snapshot {
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
     let manager = rows("SELECT body FROM lightning_manager").await;
     let monitors = rows("SELECT name, body FROM lightning_monitors").await;
-    let updates = rows("SELECT name, number, body FROM lightning_monitor_updates").await;
+    let updates = rows("SELECT name, number, body FROM lightning_monitor_updates ORDER BY name, number").await;
     let payments = rows("SELECT count(*) FROM lightning_payments").await;
     client.batch_execute("COMMIT").await.unwrap();
     Snapshot {
