@@ -72,7 +72,7 @@ fn approved_by(user: u8, which: &[usize]) -> Result<(bool, String)> {
         at: escrow::NOW,
     };
     let facts: Vec<(Fact, Option<Authority>)> =
-        [(created, None), (Event::ReleaseBegun { reason: ReleaseReason::Approved }, Some(approval))]
+        [(created, None), (Event::ReleaseBegun { milestone: 0, tranches: vec![0], reason: ReleaseReason::Approved }, Some(approval))]
             .into_iter()
             .zip(1..)
             .map(|((event, authority), number)| {
