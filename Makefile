@@ -50,7 +50,7 @@ install: setup ## build the tally binary and install it where cargo installs pro
 	cargo install --locked --path crates/tally
 
 .PHONY: demo
-demo: setup ## play the five stories of escrow on a private Bitcoin and Lightning network
+demo: setup ## play the stories of escrow on a private Bitcoin and Lightning network
 	cargo build --release --locked -p tally
 	"$(CARGO_TARGET_DIR)/release/tally" demo
 

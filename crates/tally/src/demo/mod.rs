@@ -5,6 +5,7 @@
 mod kept;
 mod platform;
 mod proven;
+mod renewed;
 mod report;
 mod stage;
 mod stories;

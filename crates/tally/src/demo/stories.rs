@@ -1,4 +1,4 @@
-//! The five stories, told through the node's public API as any client would.
+//! The stories of one hold, told through the node's public API as any client would.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub struct Teller<'a> {
     /// The first task.
     pub(super) first: Option<String>,
     /// While money is held: the last block at which its payout may begin.
-    decide_by: Option<u32>,
+    pub(super) decide_by: Option<u32>,
 }
 
 impl<'a> Teller<'a> {
@@ -54,6 +54,7 @@ impl<'a> Teller<'a> {
     pub async fn all(&mut self) -> Result<Moved> {
         let mut moved = self.paid_out().await?.and(self.cancelled().await?);
         moved = moved.and(self.killed().await?).and(self.worker_offline().await?).and(self.deadline().await?);
+        moved = moved.and(self.renewed().await?);
         self.proven().await?;
         Ok(moved)
     }
@@ -154,6 +155,11 @@ impl<'a> Teller<'a> {
     /// Posts, takes and funds a task, up to where its money is held.
     async fn held_task(&mut self, title: &str, payout_sat: u64, on_silence: &str) -> Result<String> {
         let task = self.stage.post(title, &[payout_sat], on_silence).await?;
+        self.hold(task, title, payout_sat).await
+    }
+
+    /// Takes and funds a posted task of one payout, up to where its money is held.
+    pub(super) async fn hold(&mut self, task: Value, title: &str, payout_sat: u64) -> Result<String> {
         let id = task["id"].as_str().context("a task has an id")?.to_owned();
         self.first.get_or_insert_with(|| id.clone());
         let fee = &task["milestones"][0]["tranches"][0]["feeSat"];
@@ -171,17 +177,17 @@ impl<'a> Teller<'a> {
         Ok(id)
     }
 
-    async fn submit(&mut self, id: &str) -> Result<()> {
+    pub(super) async fn submit(&mut self, id: &str) -> Result<()> {
         self.stage.worker.api.submit(id, 0, &canonical::sha256(b"the work").to_string()).await?;
         self.step("worker", "hands in work").await
     }
 
-    async fn approve(&mut self, id: &str) -> Result<()> {
+    pub(super) async fn approve(&mut self, id: &str) -> Result<()> {
         self.stage.requester.api.approve(id, 0, None).await?;
         self.step("requester", "approves").await
     }
 
-    async fn settled(&mut self, id: &str) -> Result<Moved> {
+    pub(super) async fn settled(&mut self, id: &str) -> Result<Moved> {
         let task = self.stage.until_state(id, "SETTLED").await?;
         let tranche = &task["milestones"][0]["tranches"][0];
         self.decide_by = None;
@@ -236,13 +242,21 @@ impl Stage {
     /// # Errors
     /// If the node refuses.
     pub async fn take(&self, id: &str, payouts_sat: &[u64]) -> Result<Value> {
+        self.worker.api.accept(id, &self.invoices(payouts_sat).await?).await
+    }
+
+    /// An invoice of the worker's for each payout.
+    ///
+    /// # Errors
+    /// If the worker's wallet makes none.
+    pub async fn invoices(&self, payouts_sat: &[u64]) -> Result<Vec<String>> {
         let mut invoices = Vec::new();
         for payout in payouts_sat {
             let amount = Msat::try_new(payout * 1_000)?;
             let expiry = tallystick_core::Duration::from_secs(INVOICE_EXPIRY_SECS);
             invoices.push(self.worker.party.invoice(amount, expiry).await?);
         }
-        self.worker.api.accept(id, &invoices).await
+        Ok(invoices)
     }
 
     /// The requester's wallet begins to pay the funding invoices; they are held, so nobody waits for them.
@@ -250,9 +264,21 @@ impl Stage {
     /// # Errors
     /// If an invoice is missing.
     pub fn pay(&self, task: &Value) -> Result<Vec<Payment>> {
-        tranches(task)
-            .map(|tranche| {
-                let bolt11 = tranche["fundingInvoice"].as_str().context("a funded tranche has an invoice")?.to_owned();
+        self.pay_each(tranches(task).map(|tranche| &tranche["fundingInvoice"]))
+    }
+
+    /// The same for the next holds of a task whose holds are to be renewed.
+    ///
+    /// # Errors
+    /// If an invoice is missing.
+    pub fn pay_renewals(&self, task: &Value) -> Result<Vec<Payment>> {
+        self.pay_each(tranches(task).map(|tranche| &tranche["renewal"]["fundingInvoice"]))
+    }
+
+    fn pay_each<'v>(&self, invoices: impl Iterator<Item = &'v Value>) -> Result<Vec<Payment>> {
+        invoices
+            .map(|invoice| {
+                let bolt11 = invoice.as_str().context("a funded tranche has an invoice")?.to_owned();
                 let party = self.requester.party.clone();
                 Ok(tokio::spawn(async move {
                     let wait = tallystick_core::Duration::from_secs(PAYMENT_MAX_SECS);
@@ -286,7 +312,7 @@ fn state(task: &Value) -> String {
     task["state"].as_str().unwrap_or("in no state").to_lowercase()
 }
 
-fn hash(task: &Value) -> String {
+pub(super) fn hash(task: &Value) -> String {
     task["milestones"][0]["tranches"][0]["paymentHash"].as_str().unwrap_or_default().chars().take(8).collect::<String>()
         + "…"
 }

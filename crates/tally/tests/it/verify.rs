@@ -71,17 +71,19 @@ fn approved_by(user: u8, which: &[usize]) -> Result<(bool, String)> {
         hold_blocks: Blocks(144),
         at: escrow::NOW,
     };
-    let facts: Vec<(Fact, Option<Authority>)> =
-        [(created, None), (Event::ReleaseBegun { milestone: 0, tranches: vec![0], reason: ReleaseReason::Approved }, Some(approval))]
-            .into_iter()
-            .zip(1..)
-            .map(|((event, authority), number)| {
-                let mut fact = fact(&event, authority.as_ref().map_or(CHAIN_START, authority_digest));
-                (fact.seq, fact.version) = (number, number);
-                fact.hash = fact.link();
-                (fact, authority)
-            })
-            .collect();
+    let facts: Vec<(Fact, Option<Authority>)> = [
+        (created, None),
+        (Event::ReleaseBegun { milestone: 0, tranches: vec![0], reason: ReleaseReason::Approved }, Some(approval)),
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|((event, authority), number)| {
+        let mut fact = fact(&event, authority.as_ref().map_or(CHAIN_START, authority_digest));
+        (fact.seq, fact.version) = (number, number);
+        fact.hash = fact.link();
+        (fact, authority)
+    })
+    .collect();
     let leaves: Vec<_> = facts.iter().map(|(fact, _)| leaf_hash(&fact.entry())).collect();
     let key = SigningKey::try_from_seed(KeyName::try_new("node.example/log")?, KeyKind::Note, &[7; 32])?;
     let mut tree = TileEdge::new();
