@@ -350,6 +350,18 @@ mod on_sqlite {
 
 mod on_postgres {
     use super::*;
+    use tallystick_testkit::Cluster;
+
+    /// A flush whose COMMIT is answered before it is on all the disks that it must be on.
+    #[test]
+    fn a_server_that_answers_too_early_is_refused() {
+        for value in ["off", "local", "remote_write"] {
+            let address = Cluster::shared().database();
+            let place = Place::postgres_at(&format!("{address} options='-c synchronous_commit={value}'"));
+            let refused = place.open().map(|_| ()).unwrap_err().to_string();
+            assert!(refused.contains(&format!("synchronous_commit = {value}")), "{refused}");
+        }
+    }
 
     #[test]
     fn no_monitor_on_the_disk_is_newer_than_the_manager() {

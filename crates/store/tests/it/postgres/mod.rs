@@ -11,6 +11,7 @@ mod power;
 mod recovery;
 mod replicas;
 mod several;
+mod standby;
 mod tampering;
 
 use tallystick_app::port::journal::StoreError;

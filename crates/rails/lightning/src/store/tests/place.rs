@@ -70,12 +70,16 @@ impl Place {
     }
 
     pub(super) fn postgres() -> Arc<Self> {
-        let address = Cluster::shared().database();
-        let options = PostgresOptions::try_new(&address).unwrap();
+        Self::postgres_at(&Cluster::shared().database())
+    }
+
+    /// The same in a database of somebody else's.
+    pub(super) fn postgres_at(address: &str) -> Arc<Self> {
+        let options = PostgresOptions::try_new(address).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (client, lease) = apart(|| {
             runtime.block_on(async {
-                let (client, connection) = tallystick_postgres::tokio_postgres::connect(&address, NoTls).await.unwrap();
+                let (client, connection) = tallystick_postgres::tokio_postgres::connect(address, NoTls).await.unwrap();
                 tokio::spawn(connection);
                 let mut leases = Leases::open(options.clone(), "a test".to_owned()).await.unwrap();
                 (client, leases.take("lightning", Duration::ZERO).await.unwrap().unwrap())
