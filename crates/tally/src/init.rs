@@ -212,6 +212,11 @@ operators = {operators}
 # Who is asked to cosign each checkpoint (`tally witness` runs one), and how many must before it is published: more than
 # half of them if absent.
 # witnesses_needed = 2
+# A start waits so long for enough of them to tell that they have seen no more than this journal holds. If they do not, the
+# directory may have been put back to an older state, whose channels lose their money when they are opened: the node ends.
+# With `true` it opens them all the same; for when the witnesses are away and what is in the channels cannot wait.
+# start_wait_secs = 300
+# start_without_witnesses = false
 # [[log.witnesses]]
 # url = "https://witness.example"
 # vkey = "witness.example+…"

@@ -19,6 +19,7 @@ mod moving;
 mod proofs;
 mod replicas;
 mod secrets;
+mod silent;
 mod store;
 mod stories;
 mod support;
