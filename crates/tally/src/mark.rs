@@ -11,6 +11,7 @@
 
 use anyhow::{Context, Error, Result, bail};
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
@@ -64,7 +65,7 @@ impl Mark {
     pub async fn open(data_dir: &Path, store: NodeStore, app: App) -> Result<Self> {
         let path = data_dir.join(FILE);
         let known = match fs::read_to_string(&path) {
-            Ok(text) => parse(&text).with_context(|| format!("{} is damaged", path.display()))?,
+            Ok(text) => parse(&text).with_context(|| Damaged(path.clone()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Head::START,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
@@ -174,6 +175,21 @@ fn parse(text: &str) -> Result<Head> {
         bail!("a number and a hash are expected");
     };
     Ok(Head { seq: seq.parse()?, hash: hash.parse()? })
+}
+
+/// What to do about a file that cannot be read.
+struct Damaged(PathBuf);
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is damaged: it told which fact this node knew last. Find out what wrote there, and make sure by a \
+             checkpoint that others have (`tally fsck --checkpoint`) that the journal was not put back; then delete it, \
+             and it is written anew",
+            self.0.display()
+        )
+    }
 }
 
 /// Writes the file anew: after a crash it is the old one or the new one, whole.

@@ -160,7 +160,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     ensure!(!well && said.contains("is not empty (restore.not_empty)"), "{said}");
     let (later, forged) = (shelf.checkpoint(&key, new + 50)?, shelf.checkpoint(&key, 1)?);
     let checkpoint: &OsStr = "--checkpoint".as_ref();
-    let more = format!("a tree of {} facts", new + 50);
+    let more = format!("is the checkpoint of a tree of {} facts", new + 50);
     shelf.refuses("new.backup", &[checkpoint, later.as_ref()], &[&more, "log.rollback"]).await?;
     shelf
         .refuses("new.backup", &[checkpoint, forged.as_ref(), force], &["another history", "restore.other_history"])
