@@ -97,7 +97,10 @@ async fn run(config: &Config, options: &PostgresOptions) -> Result<Connection> {
                 }
                 Ok(_) => {}
                 // Whoever waits for an answer on it is told as well.
-                Err(error) => tracing::warn!(error = %store_error(&error), "a connection to PostgreSQL ended"),
+                Err(error) => {
+                    tracing::warn!(error = %store_error(&error), "a connection to PostgreSQL ended");
+                    break;
+                }
             }
         }
     });
