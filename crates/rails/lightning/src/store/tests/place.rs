@@ -125,6 +125,20 @@ impl Place {
         self.take_lease();
     }
 
+    /// The server waits for a synchronous standby that is not there, a moment later.
+    pub(super) fn lose_standby(&self) {
+        self.execute("", "ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
+        self.execute("", "SELECT pg_reload_conf()");
+    }
+
+    /// Breaks off what waits for a standby; answers whether anything did.
+    pub(super) fn break_off(&self) -> bool {
+        const CANCEL: &str =
+            "SELECT count(pg_cancel_backend(pid)) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        let server = self.postgres.as_ref().unwrap();
+        apart(|| server.run(async |client| client.query_one(CANCEL, &[]).await.unwrap().get(0)))
+    }
+
     /// The last statement of a flush fails from now on, after manager and monitors were written.
     pub(super) fn break_notices(&self) {
         self.execute(
