@@ -68,6 +68,8 @@ fn approved_by(user: u8, which: &[usize]) -> Result<(bool, String)> {
         requester: escrow::requester(),
         terms: escrow::terms(&[20_000]),
         policy: escrow::policy(),
+        hold_blocks: escrow::HOLD_BLOCKS,
+        at: escrow::NOW,
     };
     let facts: Vec<(Fact, Option<Authority>)> =
         [(created, None), (Event::ReleaseBegun { reason: ReleaseReason::Approved }, Some(approval))]
