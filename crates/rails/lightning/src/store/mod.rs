@@ -242,19 +242,20 @@ pub struct StoppedDatabase {
 }
 
 impl StoppedDatabase {
-    /// Takes the directory's lock, and brings the tables in this file to the newest version; `None` if there is no such
-    /// file. Its name is [`SQLITE_FILE`], or what it was renamed to so that no node runs on it.
+    /// Takes the directory's lock, brings the tables in this file to the newest version, and all that was written into the
+    /// file itself; `None` if there is no such file. Its name is [`SQLITE_FILE`], or what it was renamed to so that no
+    /// node runs on it.
     ///
     /// # Errors
-    /// [`LightningError::Locked`] if the node runs; others if the file cannot be used.
+    /// [`LightningError::Locked`] if the node runs; [`LightningError::Read`] if somebody reads the file; others if it
+    /// cannot be used.
     pub fn open(dir: &Path, name: &str) -> Result<Option<Self>, LightningError> {
         let path = dir.join(name);
         if !path.is_file() {
             return Ok(None);
         }
         let lock = lock(dir)?;
-        // Closed again: what stands beside the file is written back into it.
-        drop(sqlite::open(&path)?);
+        sqlite::settle(&path)?;
         Ok(Some(Self { path, _lock: lock }))
     }
 

@@ -24,6 +24,16 @@ pub(super) fn open(path: &Path) -> Result<Pair, LightningError> {
     Ok((Box::new(write::SqliteWriter(writer)), Box::new(read::SqliteReader(open_reader(path)?))))
 }
 
+/// Brings the tables of a file that no node has open to the newest version, and writes the write-ahead log back into it.
+/// Waits for readers, and refuses if one reads on: what is newest would be beside the file and not in it.
+pub(super) fn settle(path: &Path) -> Result<(), LightningError> {
+    let mut writer = Connection::open(path)?;
+    schema::prepare(&writer)?;
+    schema::migrate(&mut writer)?;
+    let busy: bool = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(LightningError::Read(path.to_owned())) } else { Ok(()) }
+}
+
 /// A connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, LightningError> {
     let reader = Connection::open(path)?;
