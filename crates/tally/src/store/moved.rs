@@ -23,7 +23,7 @@ use crate::{cli::StoreCopy, init::lightning_dir, owner::Crash, store::JOURNAL};
 const MOVED: &str = ".moved";
 
 /// What a file is called then.
-pub(super) fn name(path: &Path) -> PathBuf {
+pub(crate) fn name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(MOVED);
     name.into()
@@ -37,7 +37,7 @@ fn write_ahead(path: &Path) -> PathBuf {
 }
 
 /// Refuses if the write-ahead log beside a name holds anything: a file that gets another name leaves it behind.
-fn must_be_written_back(path: &Path) -> io::Result<()> {
+pub(crate) fn must_be_written_back(path: &Path) -> io::Result<()> {
     let log = write_ahead(path);
     match fs::metadata(&log) {
         Ok(found) if found.len() > 0 => Err(io::Error::other(format!(

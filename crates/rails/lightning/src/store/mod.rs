@@ -45,7 +45,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::LightningError;
 use crate::config::Database;
-use crate::secret::Vault;
+use crate::secret::{RootKeys, Seed, Vault};
 pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
 pub(crate) use postgres::PaidHashes;
@@ -257,6 +257,17 @@ impl StoppedDatabase {
         let lock = lock(dir)?;
         sqlite::settle(&path)?;
         Ok(Some(Self { path, _lock: lock }))
+    }
+
+    /// Whether this seed opens what is in it. A database of a node that has never run is anybody's.
+    ///
+    /// # Errors
+    /// [`LightningError`] if it cannot be read.
+    pub fn opens_with(&self, seed: &[u8; 32]) -> Result<bool, LightningError> {
+        let Some(sealed) = sqlite::manager(&self.path)? else { return Ok(true) };
+        // Private keys are the same on every network.
+        let keys = RootKeys::new(&Seed::restored(*seed, 0), bitcoin::Network::Bitcoin);
+        Ok(keys.vault()?.open("the channel manager", MANAGER, &sealed).is_ok())
     }
 
     /// The file.

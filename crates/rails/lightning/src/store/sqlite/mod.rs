@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::backend::Pair;
+use super::backend::{Pair, Reader as _};
 use crate::LightningError;
 pub(crate) use read::sealed_preimages;
 
@@ -32,6 +32,11 @@ pub(super) fn settle(path: &Path) -> Result<(), LightningError> {
     schema::migrate(&mut writer)?;
     let busy: bool = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy { Err(LightningError::Read(path.to_owned())) } else { Ok(()) }
+}
+
+/// The sealed channel manager in a file.
+pub(super) fn manager(path: &Path) -> Result<Option<Vec<u8>>, LightningError> {
+    read::SqliteReader(open_reader(path)?).manager()
 }
 
 /// A connection that only reads.
