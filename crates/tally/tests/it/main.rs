@@ -18,6 +18,7 @@ mod mortal;
 mod moving;
 mod proofs;
 mod replicas;
+mod restoring;
 mod secrets;
 mod silent;
 mod store;
