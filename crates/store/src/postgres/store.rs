@@ -16,7 +16,7 @@ use crate::postgres::error::{Result, closed};
 use crate::postgres::{
     facts,
     heads::{self, PostgresHeads, Turn},
-    log, outbox,
+    indexes, log, outbox,
     plan::{Answer, Work},
     readers::Readers,
     scrub,
@@ -125,6 +125,14 @@ impl PostgresStore {
     pub async fn verify_tail(&self, count: u64) -> Result<u64, StoreError> {
         let head = verify::tail(&self.readers.get().await?, count).await?;
         self.verify_after(head).await
+    }
+
+    /// Makes every index of the database's schema again from its table. Whoever writes to a table waits meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn reindex(&self) -> Result<(), StoreError> {
+        indexes::make_again(&self.inner.options).await
     }
 
     /// The last fact; [`Head::START`] if there is none.

@@ -85,6 +85,14 @@ impl SqliteStore {
         self.verify_after(head).await
     }
 
+    /// Makes every index again from its table.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn reindex(&self) -> Result<(), StoreError> {
+        self.inner.writer.write(|ledger| ledger.note(ledger.conn.execute_batch("REINDEX"))).await
+    }
+
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors

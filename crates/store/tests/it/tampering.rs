@@ -34,7 +34,7 @@ fn node_key() -> NodeKey {
 }
 
 /// A node on this store at some time, and its rail.
-fn node<S: Whole>(store: &S, clock: &Arc<ManualClock>) -> (App, Arc<SimRail>) {
+pub fn node<S: Whole>(store: &S, clock: &Arc<ManualClock>) -> (App, Arc<SimRail>) {
     let clock = Arc::clone(clock);
     let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
     let journal = Arc::new(store.clone());
@@ -51,7 +51,7 @@ fn node<S: Whole>(store: &S, clock: &Arc<ManualClock>) -> (App, Arc<SimRail>) {
 }
 
 /// When all is over: later than the requests of the beginning are remembered.
-const AFTER: Timestamp = escrow::NOW.after(Duration::from_secs(601));
+pub const AFTER: Timestamp = escrow::NOW.after(Duration::from_secs(601));
 
 /// A small life: tasks that are open, taken, cancelled, waiting for money and erased, all under a published checkpoint.
 /// What the erased one's requests left is forgotten, so that each one that is remembered has a fact.
@@ -176,7 +176,7 @@ pub const SOUND: Sound =
 /// Tables and what tells their rows apart.
 pub const TABLES: [(&str, &str); 10] = [
     ("facts", "true"),
-    ("authorities", "bytes IS NOT NULL"),
+    ("authorities", "true"),
     ("head", "true"),
     ("outbox", "true"),
     ("tasks", "true"),
@@ -199,12 +199,17 @@ pub const FREE: [(&str, &str); 7] = [
 ];
 
 /// What a database is told, and what fsck must say of it then: in SQL that both databases speak.
-pub const LIES: [(&str, &str); 21] = [
+pub const LIES: [(&str, &str); 23] = [
     (
         "UPDATE facts SET body = NULL, salt = NULL WHERE seq = 1; UPDATE authorities SET bytes = NULL
             WHERE digest = (SELECT authority FROM facts WHERE seq = 1)",
         "fact 1 lost its body, and no fact tells that it was erased",
     ),
+    (
+        "DELETE FROM authorities WHERE digest = (SELECT authority FROM facts WHERE body IS NULL ORDER BY seq LIMIT 1)",
+        "fact 3 has nobody behind it",
+    ),
+    ("INSERT INTO authorities SELECT hash, NULL FROM facts WHERE seq = 1", "the authorities: "),
     ("DELETE FROM tasks WHERE version = 4", "the read model: task"),
     ("DELETE FROM reservations", "fact 7 names a payment hash that is not reserved for its task"),
     (

@@ -1,6 +1,6 @@
 //! Every value of every row in turn.
 
-use rusqlite::{Connection, types::Value};
+use rusqlite::{Connection, config::DbConfig, types::Value};
 use std::{path::Path, sync::Arc};
 use tallystick_app::port::{journal::Journal, snapshot::Snapshot};
 use tallystick_store::{SqliteSnapshot, SqliteStore};
@@ -153,14 +153,7 @@ fn holds(dir: &Path, words: &str) -> bool {
 fn unguarded(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
-    let names: Vec<String> = (conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap())
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    for name in names {
-        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    }
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
     conn
 }
 
