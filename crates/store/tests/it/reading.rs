@@ -11,9 +11,9 @@ use tallystick_app::port::{
 use tallystick_core::{BlockHeight, Duration, Id, NostrKey, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_testkit::escrow::{requester, worker};
-use tallystick_testkit::{ManualClock, asking, escrow};
+use tallystick_testkit::{ManualClock, asking, escrow, publish};
 
-use crate::tampering::{AFTER, Whole, live, node, publish};
+use crate::tampering::{AFTER, Whole, live, node};
 
 /// Tasks in [`much`]: so many that tables and indexes have pages within.
 const TASKS: u64 = 150;
@@ -29,7 +29,7 @@ pub async fn much<S: Whole>(store: &S) {
         terms.work_deadline = terms.work_deadline.after(Duration::from_secs(n));
         app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
     }
-    publish(store).await;
+    publish(&Arc::new(store.clone())).await;
 }
 
 /// Everything that the node reads, one line for each answer, also for one that is an error.

@@ -7,7 +7,8 @@ use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_snapshot_stands_still, fsck, kept_checkpoints_are_compared, live, tiles_are_made_again,
+    FREE, LIES, SOUND, TABLES, a_log_that_is_gone_is_missed, a_snapshot_stands_still, fsck,
+    kept_checkpoints_are_compared, live, tiles_are_made_again,
 };
 
 /// The database as it is now.
@@ -81,6 +82,15 @@ async fn fsck_on_a_node_that_goes_on_cries_no_wolf() {
     live(&store).await;
     a_snapshot_stands_still(&store, now(&path)).await;
     assert!(fsck(now(&path)).await.is_ok_and(|sound| sound.facts == SOUND.facts + 2));
+}
+
+#[tokio::test]
+async fn a_wiped_log_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let conn = unguarded(&path);
+    a_log_that_is_gone_is_missed(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
 }
 
 #[tokio::test]
