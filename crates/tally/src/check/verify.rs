@@ -65,7 +65,7 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
         tell_standing(standing, checked.bundle.authority());
         tell_trust(checked, args, &policy, headers.as_ref().map(|(_, tied)| tied));
         if several {
-            say!();
+            say!("");
         }
     }
     Ok(())
