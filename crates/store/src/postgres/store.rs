@@ -287,8 +287,8 @@ impl TaskReader for PostgresStore {
         tasks::views(&self.readers.get().await?, query).await
     }
 
-    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-        tasks::due(&self.readers.get().await?, now, height, limit).await
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, skip: u32, limit: u32) -> Result<Vec<Id<Task>>> {
+        tasks::due(&self.readers.get().await?, now, height, skip, limit).await
     }
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>> {

@@ -234,8 +234,8 @@ impl TaskReader for SqliteStore {
         self.inner.readers.read(move |conn| tasks::views(conn, &query)).await
     }
 
-    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-        self.inner.readers.read(move |conn| tasks::due(conn, now, height, limit)).await
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, skip: u32, limit: u32) -> Result<Vec<Id<Task>>> {
+        self.inner.readers.read(move |conn| tasks::due(conn, now, height, skip, limit)).await
     }
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>> {

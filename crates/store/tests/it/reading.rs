@@ -81,8 +81,8 @@ pub async fn everything<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) -> Vec
     // As timers ask: what is due by time alone, and by height alone.
     for row in rows.iter().step_by(16).chain(rows.last()) {
         let (time, height) = (row.wake_at.unwrap_or_default(), row.wake_height.unwrap_or_default());
-        say(&store.due_tasks(time, BlockHeight(0), PAGE_MAX).await);
-        say(&store.due_tasks(Timestamp::from_millis(0), height, PAGE_MAX).await);
+        say(&store.due_tasks(time, BlockHeight(0), 0, PAGE_MAX).await);
+        say(&store.due_tasks(Timestamp::from_millis(0), height, 0, PAGE_MAX).await);
     }
     say(&store.next_wake_at().await);
     said
