@@ -1,7 +1,7 @@
 //! Connections, their settings, and migrations.
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 use tallystick_app::port::journal::StoreError;
 
 use crate::sqlite::error::{OrStore, Result};
@@ -108,10 +108,13 @@ pub(crate) fn check_structure(conn: &Connection) -> Result<()> {
     let mut fresh = Connection::open_in_memory().or_store()?;
     migrate(&mut fresh)?;
     let found = objects(conn)?;
-    let other = objects(&fresh)?.into_iter().find(|(name, made)| found.get(name) != Some(made));
-    other.map_or(Ok(()), |(name, _)| {
-        Err(StoreError::Corrupt(format!("{name} is not defined as this program defines it")))
-    })
+    match objects(&fresh)?.difference(&found).next() {
+        None => Ok(()),
+        Some([name, ..]) => {
+            let name = name.as_deref().unwrap_or_default();
+            Err(StoreError::Corrupt(format!("{name} is not defined as this program defines it")))
+        }
+    }
 }
 
 /// Has SQLite look at every page, row and index.
@@ -120,10 +123,10 @@ pub(crate) fn check_pages(conn: &Connection) -> Result<()> {
     if told == "ok" { Ok(()) } else { Err(StoreError::Corrupt(told)) }
 }
 
-/// Tables, indexes and triggers, by name: type, table and definition. What others put beside them has names of its own.
-fn objects(conn: &Connection) -> Result<BTreeMap<String, (String, String, Option<String>)>> {
+/// Tables, indexes and triggers: name, type, table and definition. What others put beside them has names of its own.
+fn objects(conn: &Connection) -> Result<BTreeSet<[Option<String>; 4]>> {
     let mut statement = conn.prepare("SELECT name, type, tbl_name, sql FROM sqlite_schema").or_store()?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?)))).or_store()?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
