@@ -256,6 +256,11 @@ async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<()> {
 }
 
 async fn make_again(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
+    // First: through a damaged index neither facts are found, nor rows that must go.
+    match store {
+        NodeStore::Sqlite(store) => store.reindex().await?,
+        NodeStore::Postgres(store, _) => store.reindex().await?,
+    }
     let tiles = rebuild_tree(&*snapshot(config).await?, &*store.log()).await?;
     let journal = store.journal();
     let tasks = match store {

@@ -210,6 +210,12 @@ async fn a_new_node_is_restored_without_its_read_model() -> Result<()> {
     tally(&["store".as_ref(), "migrate".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await?;
     let (well, said) = fsck().await?;
     ensure!(!well && said.contains("the node makes it again"), "{said}");
+    // The journal lost what a node in this directory knew.
+    let known = node.dir().join(tally::mark::FILE);
+    fs::write(&known, format!("5 {}\n", "07".repeat(32)))?;
+    let (well, said) = fsck().await?;
+    ensure!(!well && said.contains("this node knew fact 5") && said.contains("log.rollback"), "{said}");
+    fs::remove_file(known)?;
     // The folder is made.
     backup(node.dir(), &shelf.path("backups")).await?;
     let file = fs::read_dir(shelf.path("backups"))?.next().context("a backup")??.path();

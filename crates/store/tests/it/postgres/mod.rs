@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod damage;
 mod erasing;
+mod flips;
 mod lost;
 mod open;
 mod power;
