@@ -65,7 +65,7 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
         tell_standing(standing, checked.bundle.authority());
         tell_trust(checked, args, &policy, headers.as_ref().map(|(_, tied)| tied));
         if several {
-            say!();
+            say!("");
         }
     }
     Ok(())
@@ -77,8 +77,12 @@ fn check<'a>(
     headers: Option<&(Headers, Tied)>,
     policy: &WitnessPolicy,
 ) -> Result<Checked<'a>> {
-    let headers = headers.map(|(headers, _)| headers);
-    let proven = bundle.verify(&args.log, policy, headers).map_err(|error| refused(error.code(), &error))?;
+    let proven = bundle
+        .verify(&args.log, policy, headers.map(|(headers, _)| headers))
+        .map_err(|error| refused(error.code(), &error))?;
+    if let (Some(anchored), Some((_, tied))) = (&proven.anchored, headers) {
+        tied.vouch(anchored.height).map_err(|error| refused(Code(error.code()), &error))?;
+    }
     if let Some(authority) = bundle.authority() {
         let trusted = args.parties.trusted(Some(&args.log));
         check_cause(proven.fact, authority, &Requests, &trusted).map_err(|error| refused(error.code(), &error))?;
@@ -139,7 +143,7 @@ fn headers(args: &VerifyArgs) -> Result<Option<(Headers, Tied)>> {
 }
 
 /// Follows the log's chain of anchors from its genesis to the bundle's anchor. Answers its number.
-fn follow(args: &VerifyArgs, genesis: OutPoint, anchor: &BundleAnchor, headers: &Headers) -> Result<u64> {
+fn follow(args: &VerifyArgs, genesis: OutPoint, anchor: &BundleAnchor, headers: &(Headers, Tied)) -> Result<u64> {
     let mut chain = AnchorChain::new(genesis);
     while anchor.proof.tx().seal() != chain.seal() {
         let number = chain.number() + 1;
@@ -152,15 +156,16 @@ fn follow(args: &VerifyArgs, genesis: OutPoint, anchor: &BundleAnchor, headers: 
         extend(&mut chain, &text, &proof, headers)?;
     }
     let error = |error: AnchorError| refused(Code(error.code()), &error);
-    chain.extend(&anchor.text, &anchor.proof, headers).map_err(error)?;
+    chain.extend(&anchor.text, &anchor.proof, &headers.0).map_err(error)?;
     Ok(chain.number())
 }
 
-fn extend(chain: &mut AnchorChain, text: &Path, proof: &Path, headers: &Headers) -> Result<Anchored> {
+fn extend(chain: &mut AnchorChain, text: &Path, proof: &Path, (headers, tied): &(Headers, Tied)) -> Result<()> {
     let bad = |error: AnchorError| anyhow!("{}: {error} ({})", proof.display(), error.code());
     let text = String::from_utf8(read(text, TEXT_BYTES_MAX)?)?;
     let parsed = AnchorProof::parse(&read(proof, PROOF_BYTES_MAX as u64)?).map_err(bad)?;
-    chain.extend(&text, &parsed, headers).map_err(bad)
+    let anchored = chain.extend(&text, &parsed, headers).map_err(bad)?;
+    tied.vouch(anchored.height).map_err(bad)
 }
 
 fn tell(proven: &Proven<'_>, authority: Option<&Authority>, args: &VerifyArgs) {

@@ -80,8 +80,8 @@ pub struct VerifyArgs {
     /// The height of the first header
     #[arg(long, requires = "headers")]
     pub headers_from: Option<u32>,
-    /// The hash of a block that you know to be in Bitcoin, and that must be among the headers. Headers from the genesis block
-    /// on, and those that hold block 840000, need none
+    /// The hash of a block that you know to be in Bitcoin, and that must be among the headers: it vouches for all before it.
+    /// For an anchor after it, and without, the anchor's block and those on top must have cost what Bitcoin's cost
     #[arg(long, requires = "headers")]
     pub block: Option<BlockHash>,
     /// The outpoint that the log's first anchor spends, TXID:VOUT, as `tally anchor status` tells: the bundle's anchor must
