@@ -88,7 +88,7 @@ pub struct VerifyArgs {
     /// be of the chain that begins there
     #[arg(long, requires = "headers")]
     pub genesis: Option<OutPoint>,
-    /// A folder with the anchors before the bundle's, as `tally anchor export` writes them
+    /// A folder with the anchors up to the bundle's, as `tally anchor export` writes them
     #[arg(long, requires = "genesis")]
     pub anchors: Option<PathBuf>,
     /// The network whose proof of work the headers must show: bitcoin, testnet, testnet4, signet or regtest
