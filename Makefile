@@ -103,5 +103,6 @@ bench: postgres ## measure what docs/benchmarks.md tells
 	cargo bench --locked -p tallystick-log
 	cargo bench --locked -p tallystick-store
 	cargo bench --locked -p tallystick-bundle
+	cargo bench --locked -p tallystick-civics
 	cargo bench --locked -p tallystick-lightning
 	cargo bench --locked -p tally

@@ -39,14 +39,12 @@ pub enum CauseError {
     #[error("{0} asked to erase, and is no operator that is named")]
     NotOperator(NostrKey),
     /// Whoever asked is not the party of the task that may ask for it.
-    #[error("{by} asked for fact {seq}, and another fact of its task names {party} as the one who may")]
+    #[error("{by} asked for fact {seq}, and another fact of its task names somebody else as the one who may")]
     NotParty {
         /// The fact.
         seq: u64,
         /// Who asked.
         by: NostrKey,
-        /// Who may, or one of those who may.
-        party: NostrKey,
     },
     /// No such fact is known.
     #[error("this program knows no such fact")]

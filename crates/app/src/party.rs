@@ -54,7 +54,7 @@ pub fn check_party(
     };
     match may {
         may if may.contains(&Some(by)) => Ok(Standing::Party),
-        [Some(party), Some(_)] => Err(CauseError::NotParty { seq: fact.seq, by, party }),
+        [Some(_), Some(_)] => Err(CauseError::NotParty { seq: fact.seq, by }),
         _ => Ok(Standing::Unknown),
     }
 }

@@ -3,14 +3,16 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 22] = [
     "amount",
     "anchor",
     "app",
+    "arbitrator",
     "auth",
     "bitcoin",
     "bundle",
     "config",
+    "dispute",
     "escrow",
     "fsck",
     "graphql",
@@ -18,6 +20,7 @@ const ROOMS: [&str; 19] = [
     "invoice",
     "lightning",
     "log",
+    "reputation",
     "request",
     "restore",
     "store",

@@ -165,7 +165,7 @@ impl Coded for StoreError {
             Self::Unavailable(_) => Code("store.unavailable"),
             Self::Corrupt(_) => Code("store.corrupt"),
             Self::Limit(_) => Code("store.limit"),
-            Self::ErasingWaits(_) => Code("journal.erasing_waits"),
+            Self::ErasingWaits(_) => Code("store.erasing_waits"),
         }
     }
 }

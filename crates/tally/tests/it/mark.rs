@@ -71,9 +71,11 @@ async fn go_on(theatre: &Theatre, facts: impl AsyncFn() -> Result<u64>, nodes: &
 fn put(from: &Path, to: &Path) -> Result<()> {
     let beside = |path: &Path, more: &str| PathBuf::from(format!("{}{more}", path.display()));
     ensure!(!beside(from, "-wal").exists(), "{} was not closed", from.display());
+    // What a refused start left there would be read into the other one. Whoever only reads leaves an empty one.
+    let left = fs::metadata(beside(to, "-wal")).map_or(0, |wal| wal.len());
+    ensure!(left == 0, "{left} bytes of a write-ahead log are left beside {}", to.display());
     for more in ["-wal", "-shm"] {
-        // What is left of a start that was refused would be read into the other one.
-        ensure!(!beside(to, more).exists(), "{}{more} is left", to.display());
+        let _ = fs::remove_file(beside(to, more));
     }
     fs::copy(from, to)?;
     Ok(())

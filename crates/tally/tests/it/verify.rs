@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::{fs, process::Command};
 use tallystick_bundle::FactBundle;
 use tallystick_core::{
-    Authority, BlockHeight, Body, Digest32, Fact, NodeKey, NodeWord, canonical,
+    Authority, BlockHeight, Blocks, Body, Digest32, Fact, NodeKey, NodeWord, canonical,
     fact::{CHAIN_START, authority_digest},
 };
 use tallystick_escrow::{Event, NodeCommand, ReleaseReason};
@@ -68,6 +68,8 @@ fn approved_by(user: u8, which: &[usize]) -> Result<(bool, String)> {
         requester: escrow::requester(),
         terms: escrow::terms(&[20_000]),
         policy: escrow::policy(),
+        hold_blocks: Blocks(144),
+        at: escrow::NOW,
     };
     let facts: Vec<(Fact, Option<Authority>)> =
         [(created, None), (Event::ReleaseBegun { reason: ReleaseReason::Approved }, Some(approval))]
