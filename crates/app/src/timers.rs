@@ -50,13 +50,15 @@ impl Timers {
     /// # Errors
     /// [`AppError`] if the store fails, or what failed last; the tasks that it concerns stay due.
     pub async fn run_once(&self) -> Result<(), AppError> {
+        // Those that stay due step aside for the others.
+        let (mut asleep, mut failed) = (0u32, None);
         loop {
             let (now, height) = (self.app.clock().now(), self.app.height());
-            let due = self.app.0.parts.tasks.due_tasks(now, height, BATCH).await?;
-            let (mut woken, mut failed) = (0u32, None);
+            let due = self.app.0.parts.tasks.due_tasks(now, height, asleep, BATCH).await?;
             for id in &due {
+                asleep += 1;
                 match self.app.report(*id, NodeCommand::Wake, None).await {
-                    Ok(answer) => woken += u32::from(answer.changed),
+                    Ok(answer) => asleep -= u32::from(answer.changed),
                     Err(AppError::Rejected(rejection)) => {
                         tracing::error!(task = %id, code = %rejection.code(), "a task cannot be woken: {rejection}");
                     }
@@ -66,8 +68,8 @@ impl Timers {
                     }
                 }
             }
-            // A full batch may hide more; one that changed nothing would come again for ever.
-            if woken == 0 || due.len() < BATCH as usize {
+            // A full batch may hide more.
+            if due.len() < BATCH as usize {
                 return failed.map_or(Ok(()), Err);
             }
         }

@@ -5,7 +5,7 @@ use tallystick_app::port::journal::StoreError;
 use tokio_postgres::{Client, types::ToSql};
 use uuid::Uuid;
 
-use crate::connect::connect_with;
+use crate::connect::{Connection, connect_with};
 use crate::error::{OrStore, Result, column};
 use crate::options::PostgresOptions;
 use crate::parts::Part;
@@ -74,7 +74,7 @@ pub struct LeaseRow {
 pub struct Leases {
     options: PostgresOptions,
     owner: String,
-    client: Option<Client>,
+    client: Option<Connection>,
 }
 
 impl Leases {
@@ -141,10 +141,10 @@ impl Leases {
     }
 
     async fn client(&mut self) -> Result<&Client> {
-        if self.client.as_ref().is_none_or(Client::is_closed) {
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
             self.client = Some(connect_with(&self.options, SETTINGS).await?);
         }
-        self.client.as_ref().ok_or_else(|| StoreError::Unavailable("no connection".into()))
+        self.client.as_deref().ok_or_else(|| StoreError::Unavailable("no connection".into()))
     }
 }
 

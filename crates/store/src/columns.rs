@@ -1,7 +1,9 @@
-//! A fact's body as columns, the same in both databases.
+//! What rows become, the same in both databases.
 
-use tallystick_app::port::{journal::StoreError, snapshot::Held};
-use tallystick_core::{Body, Digest32, Opening};
+use std::collections::BTreeSet;
+use tallystick_app::port::{journal::StoreError, limits::PAGE_MAX, snapshot::Held};
+use tallystick_core::{Body, Digest32, Id, Opening};
+use tallystick_escrow::Task;
 
 use crate::error::Result;
 
@@ -38,4 +40,16 @@ pub(crate) fn body(content: Option<Vec<u8>>, commitment: Option<[u8; 32]>, salt:
 pub(crate) fn names_from(after: Option<&Held>) -> (String, Vec<u8>) {
     // No name is between a name and the same with a zero byte after it.
     after.map_or_else(Default::default, |held| (held.space.clone(), [&held.name[..], &[0]].concat()))
+}
+
+/// Tasks that are due, each once, those by height first: a page of them after the first `skip`.
+pub(crate) fn page_of_both(
+    mut by_height: Vec<Id<Task>>,
+    by_time: Vec<Id<Task>>,
+    skip: u32,
+    limit: u32,
+) -> Vec<Id<Task>> {
+    let known: BTreeSet<Id<Task>> = by_height.iter().copied().collect();
+    by_height.extend(by_time.into_iter().filter(|id| !known.contains(id)));
+    by_height.into_iter().skip(skip as usize).take(limit.min(PAGE_MAX) as usize).collect()
 }

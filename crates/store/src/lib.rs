@@ -79,8 +79,10 @@
 //! * Nothing that was decided is kept from one transaction to the next, but the last fact known to be committed. It must
 //!   be there when the next one begins; a database that was put back to an older state stops the writer.
 //! * A batch of which nothing was committed is tried again. A COMMIT that is not answered is settled: the head is locked
-//!   on a new connection, which waits until the old one is through, and the batch's last fact is there or not. A batch
+//!   on a new connection, which waits until the old one is through, and the batch's last fact is there or not. If it is,
+//!   it counts once another COMMIT was answered well: a synchronous standby may lack what the server itself has. A batch
 //!   without facts is answered with `store.unavailable` then; what it did may count or not, and asking again is safe.
+//! * A COMMIT that the server warns of was not answered: so it tells that the wait for a standby was broken off.
 //! * A server that could lose what it acknowledged is not used: `fsync`, `full_page_writes`, `synchronous_commit`.
 
 #![forbid(unsafe_code)]

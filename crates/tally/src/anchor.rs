@@ -2,9 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use std::{fs, path::Path};
-use tallystick_app::anchor::{Anchor, AnchorPolicy, Anchors, event::STREAM, export};
+use std::{fs, path::Path, sync::Arc};
+use tallystick_app::{
+    anchor::{Anchor, AnchorPolicy, Anchors, event::STREAM, export, history},
+    port::snapshot::Snapshot,
+};
 use tallystick_core::{Blocks, Duration};
+use tallystick_log::{Hash, print_hashes};
 
 use crate::{
     cli::{AnchorCommand, AnchorExport},
@@ -86,16 +90,23 @@ impl AnchorSection {
 /// If the journal cannot be read, the anchor is not there or does not count yet, or a file cannot be written.
 pub async fn run(command: AnchorCommand) -> Result<()> {
     match command {
-        AnchorCommand::Status(place) => status(&anchors(&place.data_dir).await?),
-        AnchorCommand::Export(args) => write(&args, &anchors(&args.data_dir).await?)?,
+        AnchorCommand::Status(place) => status(&anchors(&*store(&place.data_dir).await?).await?),
+        AnchorCommand::Export(args) => {
+            let store = store(&args.data_dir).await?;
+            let anchors = anchors(&*store).await?;
+            write(&args, &anchors, history(&*store, &anchors, args.number).await?)?;
+        }
     }
     Ok(())
 }
 
-async fn anchors(data_dir: &Path) -> Result<Anchors> {
-    let config = Config::read(data_dir)?;
+async fn store(data_dir: &Path) -> Result<Arc<dyn Snapshot>> {
+    store::snapshot(&Config::read(data_dir)?).await
+}
+
+async fn anchors(store: &dyn Snapshot) -> Result<Anchors> {
     let mut anchors = Anchors::default();
-    anchors.follow(&store::snapshot(&config).await?.stream(STREAM).await?)?;
+    anchors.follow(&store.stream(STREAM).await?)?;
     Ok(anchors)
 }
 
@@ -118,17 +129,20 @@ fn line(anchor: &Anchor) -> String {
     format!("{}  {size} facts  {txid}  {fee} sat  {place}", anchor.number)
 }
 
-fn write(args: &AnchorExport, anchors: &Anchors) -> Result<()> {
+fn write(args: &AnchorExport, anchors: &Anchors, history: Option<Vec<Hash>>) -> Result<()> {
     let anchor = anchors.get(args.number).with_context(|| format!("there is no anchor {}", args.number))?;
     let exported = export(anchor).with_context(|| format!("anchor {}", args.number))?;
     // The name that OpenTimestamps' own client looks for: the content's with `.ots` behind it.
     let text = format!("anchor-{}.txt", args.number);
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let files = [
+    let mut files = vec![
         (text.clone(), exported.checkpoint.into_bytes()),
         (format!("{text}.ots"), exported.ots),
         (format!("anchor-{}.proof", args.number), exported.proof),
     ];
+    if let Some(history) = history {
+        files.push((format!("anchor-{}.consistency", args.number), print_hashes(&history).into_bytes()));
+    }
     for (name, bytes) in files {
         let path = args.out.join(name);
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;

@@ -149,6 +149,26 @@ fn store(args: &Init) -> Result<String> {
     Ok(format!("{url}\n{file}"))
 }
 
+/// What the configuration says of the log.
+const LOG: &str = r#"[log]
+# The journal as a log that anyone can check, at /log/ beside the API.
+# Its name for ever, as clients and witnesses know it: a URL without a scheme. Absent: tallystick/<the node's key>.
+# origin = "tally.example/log"
+# How often a checkpoint is signed, if there is something new.
+# interval_ms = 1000
+# Who is asked to cosign each checkpoint (`tally witness` runs one), and how many must before it is published: more than
+# half of them if absent.
+# witnesses_needed = 2
+# A start waits so long for enough of them to tell that they have seen no more than this journal holds. If they do not, the
+# directory may have been put back to an older state, whose channels lose their money when they are opened: the node ends.
+# With `true` it opens them all the same; for when the witnesses are away and what is in the channels cannot wait.
+# start_wait_secs = 300
+# start_without_witnesses = false
+# [[log.witnesses]]
+# url = "https://witness.example"
+# vkey = "witness.example+…"
+"#;
+
 /// What a new configuration says of anchors.
 const ANCHOR: &str = r"
 # Anchors in Bitcoin: without the next line there are none, since they are paid from the node's coins on the chain.
@@ -203,19 +223,7 @@ public_urls = {public_urls}
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
 operators = {operators}
 
-[log]
-# The journal as a log that anyone can check, at /log/ beside the API.
-# Its name for ever, as clients and witnesses know it: a URL without a scheme. Absent: tallystick/<the node's key>.
-# origin = "tally.example/log"
-# How often a checkpoint is signed, if there is something new.
-# interval_ms = 1000
-# Who is asked to cosign each checkpoint (`tally witness` runs one), and how many must before it is published: more than
-# half of them if absent.
-# witnesses_needed = 2
-# [[log.witnesses]]
-# url = "https://witness.example"
-# vkey = "witness.example+…"
-{ANCHOR}[policy]
+{LOG}{ANCHOR}[policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 const INTERVAL_MIN_MILLIS: u64 = 50;
 const INTERVAL_MAX_MILLIS: u64 = 3_600_000;
+const START_WAIT_MAX_SECS: u64 = 3_600;
 
 /// The node's log.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +29,19 @@ pub struct LogSection {
     pub witnesses: Vec<WitnessSection>,
     /// How many cosignatures a checkpoint needs before it is published: more than half of the witnesses if absent.
     pub witnesses_needed: Option<usize>,
+    /// How long a start waits for enough witnesses to tell that they have seen no more than the journal holds.
+    pub start_wait_secs: u64,
+    /// Whether the channels are opened then although they have not told it.
+    pub start_without_witnesses: bool,
+}
+
+/// How a start waits for witnesses.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long.
+    pub wait: std::time::Duration,
+    /// Whether it goes on without them.
+    pub goes_on: bool,
 }
 
 /// A witness.
@@ -45,7 +59,14 @@ pub struct WitnessSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { origin: None, interval_ms: 1_000, witnesses: Vec::new(), witnesses_needed: None }
+        Self {
+            origin: None,
+            interval_ms: 1_000,
+            witnesses: Vec::new(),
+            witnesses_needed: None,
+            start_wait_secs: 300,
+            start_without_witnesses: false,
+        }
     }
 }
 
@@ -63,6 +84,7 @@ impl LogSection {
             interval.contains(&self.interval_ms),
             "[log] interval_ms: {INTERVAL_MIN_MILLIS} to {INTERVAL_MAX_MILLIS}"
         );
+        ensure!(self.start_wait_secs <= START_WAIT_MAX_SECS, "[log] start_wait_secs: {START_WAIT_MAX_SECS} at most");
         self.witnesses()?;
         let (count, needed) = (self.witnesses.len(), self.needed());
         ensure!(needed <= count, "[log] witnesses_needed: there are {count} witnesses");
@@ -78,6 +100,11 @@ impl LogSection {
     pub fn needed(&self) -> usize {
         let majority = if self.witnesses.is_empty() { 0 } else { self.witnesses.len() / 2 + 1 };
         self.witnesses_needed.unwrap_or(majority)
+    }
+
+    /// How a start waits for them.
+    pub fn patience(&self) -> Patience {
+        Patience { wait: std::time::Duration::from_secs(self.start_wait_secs), goes_on: self.start_without_witnesses }
     }
 
     /// Clients for all witnesses. Nothing is asked yet.
@@ -162,6 +189,7 @@ mod tests {
             (toml("witnesses_needed = 4"), "there are 3"),
             ("witnesses_needed = 1".to_owned(), "there are 0"),
             ("interval_ms = 1".to_owned(), "interval_ms"),
+            ("start_wait_secs = 3601".to_owned(), "start_wait_secs"),
             ("origin = \"two words\"".to_owned(), "origin"),
             ("[[witnesses]]\nurl = \"http://127.0.0.1:1\"\nvkey = \"w+1\"".to_owned(), "witness w+1"),
             (witness(1).replace("127.0.0.1", "w.example"), "witness http://w.example"),

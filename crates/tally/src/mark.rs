@@ -11,13 +11,18 @@
 
 use anyhow::{Context, Error, Result, bail};
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
-use tallystick_app::{App, port::journal::Head};
+use tallystick_app::{
+    App,
+    port::{journal::Head, snapshot::Snapshot},
+};
+use tallystick_core::Fact;
 use tokio::{
     sync::Mutex,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -62,12 +67,7 @@ impl Mark {
     /// # Errors
     /// If the file cannot be read; else as [`Self::look`].
     pub async fn open(data_dir: &Path, store: NodeStore, app: App) -> Result<Self> {
-        let path = data_dir.join(FILE);
-        let known = match fs::read_to_string(&path) {
-            Ok(text) => parse(&text).with_context(|| format!("{} is damaged", path.display()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Head::START,
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let (path, known) = (data_dir.join(FILE), read(data_dir)?);
         let mark = Self { path, store, app, known: Mutex::new(known) };
         mark.look_at_start().await?;
         Ok(mark)
@@ -157,15 +157,45 @@ impl Mark {
 
     async fn find(&self, known: Head) -> Result<()> {
         let Some(before) = known.seq.checked_sub(1) else { return Ok(()) };
-        let found = match self.store.journal().facts(before, 1).await?.first() {
-            Some(fact) if fact.seq == known.seq && fact.hash == known.hash => return Ok(()),
-            Some(fact) => format!("has fact {} ({}) in its place", fact.seq, fact.hash),
-            None => {
-                let end = self.store.head().await?;
-                format!("ends with fact {} ({})", end.seq, end.hash)
-            }
-        };
-        Err(WentBack { known, found }.into())
+        let fact = self.store.journal().facts(before, 1).await?.pop();
+        compare(known, fact.as_ref(), async || Ok(self.store.head().await?)).await
+    }
+}
+
+/// Looks for what a node in this directory knew in a store at one moment, which is later.
+///
+/// # Errors
+/// [`WentBack`] if it is not there; others if the store cannot be read.
+pub async fn find(known: Head, store: &dyn Snapshot) -> Result<()> {
+    let Some(before) = known.seq.checked_sub(1) else { return Ok(()) };
+    let fact = store.facts(before, 1).await?.pop();
+    let end = async || store.head().await.map(|(seq, hash)| Head { seq, hash }).map_err(Error::from);
+    compare(known, fact.as_ref(), end).await
+}
+
+/// Compares the fact that was found in the place of what is known.
+async fn compare(known: Head, found: Option<&Fact>, end: impl AsyncFnOnce() -> Result<Head>) -> Result<()> {
+    let found = match found {
+        Some(fact) if fact.seq == known.seq && fact.hash == known.hash => return Ok(()),
+        Some(fact) => format!("has fact {} ({}) in its place", fact.seq, fact.hash),
+        None => {
+            let end = end().await?;
+            format!("ends with fact {} ({})", end.seq, end.hash)
+        }
+    };
+    Err(WentBack { known, found }.into())
+}
+
+/// What was known when a process ran last in this directory; [`Head::START`] if none did.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read(data_dir: &Path) -> Result<Head> {
+    let path = data_dir.join(FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text).with_context(|| Damaged(path.clone())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Head::START),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
@@ -174,6 +204,21 @@ fn parse(text: &str) -> Result<Head> {
         bail!("a number and a hash are expected");
     };
     Ok(Head { seq: seq.parse()?, hash: hash.parse()? })
+}
+
+/// What to do about a file that cannot be read.
+struct Damaged(PathBuf);
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is damaged: it told which fact this node knew last. Find out what wrote there, and make sure by a \
+             checkpoint that others have (`tally fsck --checkpoint`) that the journal was not put back; then delete it, \
+             and it is written anew",
+            self.0.display()
+        )
+    }
 }
 
 /// Writes the file anew: after a crash it is the old one or the new one, whole.

@@ -10,7 +10,7 @@ use tallystick_app::{
         witness::{Witness, WitnessError},
     },
 };
-use tallystick_core::Coded;
+use tallystick_core::{Code, Coded};
 use tallystick_log::{
     AddCheckpoint, Checkpoint, CompactRange, Hash, LogError, SignedCheckpoint, SigningKey, VerifierKey, leaf_hash,
 };
@@ -25,11 +25,41 @@ pub struct Held {
     roots: Vec<(u64, Option<Hash>)>,
 }
 
+/// Who has seen more than a journal holds, or another history.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum More {
+    /// A witness.
+    #[error(transparent)]
+    Witness(TreeError),
+    /// Whoever wrote the file of a checkpoint, which the log signed.
+    #[error(
+        "{name} is the checkpoint of a tree of {theirs} facts, and this journal has {ours}: it was put back to an older \
+        state, or two nodes have used its key"
+    )]
+    Checkpoint {
+        /// The file.
+        name: String,
+        /// Facts under the checkpoint.
+        theirs: u64,
+        /// Facts here.
+        ours: u64,
+    },
+}
+
+impl Coded for More {
+    fn code(&self) -> Code {
+        match self {
+            Self::Witness(error) => error.code(),
+            Self::Checkpoint { .. } => Code("log.rollback"),
+        }
+    }
+}
+
 /// What was heard of others.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// Who has seen more, or another history, as a sentence each.
-    pub more: Vec<TreeError>,
+    pub more: Vec<More>,
     /// Who has seen no more: name and size.
     pub no_more: Vec<(String, u64)>,
     /// Who told nothing, and why.
@@ -87,7 +117,8 @@ impl Held {
     pub fn compare(&self, checkpoints: &[(String, Checkpoint)], heard: &mut Heard) -> Result<()> {
         for (name, checkpoint) in checkpoints {
             if checkpoint.size() > self.size() {
-                heard.more(name.clone(), checkpoint.size(), self.size());
+                let (name, theirs, ours) = (name.clone(), checkpoint.size(), self.size());
+                heard.more.push(More::Checkpoint { name, theirs, ours });
             } else {
                 self.follows(checkpoint).with_context(|| name.clone())?;
             }
@@ -117,7 +148,7 @@ impl Held {
                 (name, Err(WitnessError::Behind { size })) if size > ours => heard.more(name, size, ours),
                 (name, Err(WitnessError::Behind { size })) => heard.no_more.push((name, size)),
                 (witness, Err(WitnessError::OtherHistory(_))) => {
-                    heard.more.push(TreeError::Fork { witness, theirs: ours, ours });
+                    heard.more.push(More::Witness(TreeError::Fork { witness, theirs: ours, ours }));
                 }
                 (name, Err(error)) => heard.silent.push((name, error)),
             }
@@ -128,7 +159,7 @@ impl Held {
 
 impl Heard {
     fn more(&mut self, witness: String, theirs: u64, ours: u64) {
-        self.more.push(TreeError::Rollback { witness, theirs, ours });
+        self.more.push(More::Witness(TreeError::Rollback { witness, theirs, ours }));
     }
 
     /// Whether the journal is known to be the newest: nobody has seen more, and so many witnesses answered that every

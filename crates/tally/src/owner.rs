@@ -1,6 +1,6 @@
 //! The one process that has the Lightning node: the node, the outbox and the timers.
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow, ensure};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tallystick_app::{
@@ -22,6 +22,7 @@ use tallystick_store::PostgresStore;
 use crate::{
     anchor::Anchoring,
     config::Config,
+    log::Patience,
     mark::Mark,
     replica::{Keeper, Waiting},
     standby::{Door, follow_height},
@@ -31,8 +32,11 @@ use crate::{
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 const LOOK_REGTEST: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// How long a start waits for what witnesses have seen.
-const WITNESS_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long one question to all witnesses may take at a start.
+const WITNESS_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15);
+/// The pause before they are asked again; it doubles up to the second.
+const WITNESS_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+const WITNESS_PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 const MUST_NOT_GO_ON: &str = "the journal's log must not go on";
 
 /// What runs where the Lightning node is, from the moment that it is.
@@ -42,6 +46,7 @@ pub struct Owner {
     door: Arc<Door>,
     running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
     log: tokio::sync::Mutex<LogWorker>,
+    patience: Patience,
     anchors: Option<Anchoring>,
     mark: Arc<Mark>,
     keeper: Mutex<Option<Keeper>>,
@@ -96,13 +101,13 @@ impl Owner {
         app: App,
         crash: Crash,
         known: NodeInfo,
-        log: LogWorker,
+        (log, patience): (LogWorker, Patience),
         anchors: Option<Anchoring>,
         mark: Arc<Mark>,
     ) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
         let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
-        Self { app, crash, door, running, log, anchors, mark, keeper }
+        Self { app, crash, door, running, log, patience, anchors, mark, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -130,21 +135,51 @@ impl Owner {
     }
 
     /// Whether the journal is older than it was, by what this process knows and by what witnesses have seen. Channels that
-    /// went back with it must not be opened. Witnesses that say nothing now are asked again by the log's worker: money
-    /// in flight does not wait for them.
+    /// went back with it must not be opened, so witnesses that are silent are waited for. Not for ever: contracts in the
+    /// channels end at their heights, and whether they are at more risk than by a journal that was put back only the
+    /// operator can know (ADR 16).
     async fn look_back(&self) -> Result<()> {
         self.mark.look_at_start().await?;
         let mut log = self.log.lock().await;
-        match tokio::time::timeout(WITNESS_TIME_MAX, log.run_once()).await {
-            Ok(Err(error)) if error.is_rollback() => return Err(anyhow!(error).context(MUST_NOT_GO_ON)),
-            // Damage keeps no money; from here on nothing new is begun. The log's worker finds it once more and tells other replicas.
-            Ok(Err(error)) if error.is_final() => self.begin_nothing(&error),
-            // Whatever else is wrong is told when it is tried again.
-            _ if !log.is_newest() => {
-                tracing::warn!("too few witnesses answer: they may have seen more than this journal holds");
+        let (start, mut pause) = (std::time::Instant::now(), WITNESS_PAUSE);
+        loop {
+            match tokio::time::timeout(WITNESS_TIME_MAX, log.run_once()).await {
+                Ok(Err(error)) if error.is_rollback() => return Err(anyhow!(error).context(MUST_NOT_GO_ON)),
+                // Damage keeps no money; from here on nothing new is begun. The log's worker finds it once more and tells other replicas.
+                Ok(Err(error)) if error.is_final() => {
+                    self.begin_nothing(&error);
+                    return Ok(());
+                }
+                // Of an empty journal there is nothing to ask.
+                Ok(Ok(true)) => return Ok(()),
+                // Whatever else is wrong is told when it is tried again.
+                _ if log.is_newest() => return Ok(()),
+                _ => {}
             }
-            _ => {}
+            let left = self.patience.wait.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return self.goes_on_unseen();
+            }
+            tracing::warn!(
+                left_s = left.as_secs(),
+                "too few witnesses tell whether they have seen more than this journal holds: the channels stay closed, \
+                 and they are asked again"
+            );
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(WITNESS_PAUSE_MAX);
         }
+    }
+
+    /// What becomes of a start whose witnesses stayed silent.
+    fn goes_on_unseen(&self) -> Result<()> {
+        ensure!(
+            self.patience.goes_on,
+            "too few witnesses answered in {} s, and they may have seen more than this journal holds: the channels stay \
+             closed. Mend the network or the witnesses, and start again. If money in the channels cannot wait, and this \
+             directory was never put back to an older state, start_without_witnesses = true in [log] opens them",
+            self.patience.wait.as_secs()
+        );
+        tracing::warn!("too few witnesses answer: the channels are opened although they may have seen more");
         Ok(())
     }
 

@@ -3,9 +3,11 @@
 //! ```text
 //! backup ──unpack──▶ a folder beside the directory ──▶ seed opens ──▶ fsck ──▶ who has seen more? ──▶ rename
 //! ```
-//! Until the last step there is nothing in the node's directory; whatever is refused leaves nothing behind.
+//! Until the last step there is nothing in the node's directory; whatever is refused leaves nothing behind. Channels of
+//! the old directory, if they are wanted, get their names after that.
 #![allow(clippy::print_stderr, reason = "it tells what it does")]
 
+mod channels;
 mod refusal;
 
 use anyhow::{Context, Result};
@@ -26,6 +28,7 @@ use tallystick_lightning::{LightningNode, PlainReader, SEED_FILE};
 use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, SigningKey, WitnessPolicy};
 use tallystick_store::{Enclosed, SqliteSnapshot, SqliteStore, unpack};
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use crate::{
     cli::RestoreArgs,
@@ -33,21 +36,31 @@ use crate::{
     init::lightning_dir,
     mark,
     newest::{self, Heard, Held},
+    owner::Crash,
     secret,
     store::JOURNAL,
 };
 
+use channels::Channels;
+pub use channels::restoring;
 pub use refusal::Refusal;
 pub(crate) use refusal::told;
 
 /// `tally restore`.
 ///
 /// # Errors
-/// If the directory is not empty, the backup is damaged, the passphrase does not open its seed, or somebody has seen
-/// more than it holds.
+/// If the directory is not empty, the backup is damaged, the passphrase does not open its seed, somebody has seen more
+/// than it holds, or the old channels are in use.
 pub async fn run(args: RestoreArgs) -> Result<()> {
-    let data_dir = std::path::absolute(&args.data_dir)?;
+    let (data_dir, crash) = (std::path::absolute(&args.data_dir)?, Crash::default());
+    if let Some(old) = &args.lightning
+        && channels::resume(old, &data_dir)?
+    {
+        say!("{} has the channels of {}: the restore has come to its end", data_dir.display(), old.display());
+        return Ok(());
+    }
     must_be_empty(&data_dir)?;
+    let channels = args.lightning.as_deref().map(Channels::take).transpose()?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
     let stage = stage(&data_dir)?;
     let (from, journal) = (args.from.clone(), stage.path().join(JOURNAL));
@@ -55,17 +68,29 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
     let in_file = || told(Refusal::Config(FILE.to_owned()));
     let text = String::from_utf8(take(&enclosed, FILE)?.to_vec()).with_context(in_file)?;
     let config = Config::parse(&text, stage.path()).with_context(in_file)?;
-    let key = reseal(&stage, &passphrase, &enclosed, args.birth_height, &config)?;
+    let seed = open_seed(&stage, &passphrase, &enclosed)?;
+    let key = reseal(&stage, &passphrase, &seed, args.birth_height, &config)?;
+    if let Some(channels) = &channels {
+        channels.copy(stage.path(), &seed)?;
+    }
     let head = check(&stage, &config, &key, &args).await?;
     mark::write(&stage.path().join(mark::FILE), head)?;
     secret::write_private(&stage.path().join(FILE), &text)?;
+    crash.pass("before the directory gets its name");
     settle(stage, &data_dir)?;
     say!("{} has {} facts, sound from the first, and the seed", data_dir.display(), head.seq);
-    say!(
-        "It has no channels. If the old node's {} survived whole, and nothing has run on it since, move it here before the \
-        first start; never use an older copy of it. Else what is on the chain comes back by the seed.",
-        Path::new("lightning").join(tallystick_lightning::SQLITE_FILE).display()
-    );
+    match (channels, &args.lightning) {
+        (Some(channels), Some(old)) => {
+            channels.hand_over(&data_dir, &crash)?;
+            say!("It has the channels of {}, which can run no node any more.", old.display());
+        }
+        _ => say!(
+            "It has no channels. If the old node's directory survived whole, and nothing has run on a copy of it since, do \
+            not start this one: delete it, and restore again with --lightning <that directory>. Never copy {} by hand: the \
+            newest state may be in files beside it. Else what is on the chain comes back by the seed.",
+            Path::new("lightning").join(tallystick_lightning::SQLITE_FILE).display()
+        ),
+    }
     say!("Check {} before the first start: paths, addresses, passwords.", data_dir.join(FILE).display());
     Ok(())
 }
@@ -94,16 +119,22 @@ fn take<'a>(enclosed: &'a [Enclosed], name: &str) -> Result<&'a [u8]> {
     Ok(&found.ok_or_else(|| told(Refusal::Incomplete(name.to_owned())))?.bytes)
 }
 
-/// Opens the seed, and seals it again as that of an earlier node: the wallet looks for its coins. Answers the log's key.
-fn reseal(stage: &TempDir, passphrase: &str, enclosed: &[Enclosed], birth: u32, config: &Config) -> Result<SigningKey> {
-    let (old, new) = (stage.path().join("seed"), lightning_dir(stage.path()));
-    secret::make_private_dir(&old)?;
-    fs::write(old.join(SEED_FILE), take(enclosed, SEED_FILE)?)?;
-    let seed = LightningNode::reveal_seed(&old, passphrase).map_err(told).context("the backup's seed")?;
-    fs::remove_dir_all(&old)?;
-    secret::make_private_dir(&new)?;
-    LightningNode::restore(&new, passphrase, *seed, birth)?;
-    log_key(config, &new, passphrase)
+/// Opens the seed.
+fn open_seed(stage: &TempDir, passphrase: &str, enclosed: &[Enclosed]) -> Result<Zeroizing<[u8; 32]>> {
+    let dir = stage.path().join("seed");
+    secret::make_private_dir(&dir)?;
+    fs::write(dir.join(SEED_FILE), take(enclosed, SEED_FILE)?)?;
+    let seed = LightningNode::reveal_seed(&dir, passphrase).map_err(told).context("the backup's seed")?;
+    fs::remove_dir_all(&dir)?;
+    Ok(seed)
+}
+
+/// Seals the seed again as that of an earlier node: the wallet looks for its coins. Answers the log's key.
+fn reseal(stage: &TempDir, passphrase: &str, seed: &[u8; 32], birth: u32, config: &Config) -> Result<SigningKey> {
+    let dir = lightning_dir(stage.path());
+    secret::make_private_dir(&dir)?;
+    LightningNode::restore(&dir, passphrase, *seed, birth)?;
+    log_key(config, &dir, passphrase)
 }
 
 /// The key of a node's log.

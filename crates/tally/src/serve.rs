@@ -84,7 +84,14 @@ async fn run_on(
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
     let log = config.log.worker(log_key, store.journal(), store.log())?;
-    let owner = Owner::new(app.clone(), crash, sealed.info(), log, config.anchoring(), Arc::clone(&mark));
+    let owner = Owner::new(
+        app.clone(),
+        crash,
+        sealed.info(),
+        (log, config.log.patience()),
+        config.anchoring(),
+        Arc::clone(&mark),
+    );
     let replica = match store {
         NodeStore::Sqlite(_) => {
             owner.start(sealed, None).await?;

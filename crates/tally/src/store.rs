@@ -1,6 +1,6 @@
 //! Where everything is kept, and `tally store`.
 
-mod moved;
+pub(crate) mod moved;
 
 use anyhow::{Result, bail};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tallystick_lightning::{SQLITE_FILE, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
 use tallystick_store::{PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, StoreStatus};
 
-use crate::{check, cli::StoreCommand, config::Config, init::lightning_dir, replica::Waiting};
+use crate::{check, cli::StoreCommand, config::Config, init::lightning_dir, replica::Waiting, restore::restoring};
 
 /// The journal's file in a node's directory.
 pub const JOURNAL: &str = "journal.sqlite";
@@ -42,11 +42,15 @@ impl NodeStore {
         let dir = &config.data_dir;
         let (channels, journal) = (lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL));
         let retired = [&channels, &journal].map(|path| moved::name(path));
+        let restoring = restoring(dir);
+        if restoring.exists() {
+            bail!("{} waits for the end of `tally restore`: run it again, as it was", restoring.display());
+        }
         let Some(options) = config.store.postgres(dir)? else {
             if let Some(file) = retired.iter().find(|file| file.exists()) {
                 bail!(
                     "this node moves to PostgreSQL, or has moved ({}): [store] url must name its database. If `tally store \
-                    copy` did not come to its end, run it again",
+                    copy` did not come to its end, run it again. If `tally restore` took it, it runs elsewhere",
                     file.display()
                 );
             }
@@ -252,6 +256,11 @@ async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<()> {
 }
 
 async fn make_again(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
+    // First: through a damaged index neither facts are found, nor rows that must go.
+    match store {
+        NodeStore::Sqlite(store) => store.reindex().await?,
+        NodeStore::Postgres(store, _) => store.reindex().await?,
+    }
     let tiles = rebuild_tree(&*snapshot(config).await?, &*store.log()).await?;
     let journal = store.journal();
     let tasks = match store {

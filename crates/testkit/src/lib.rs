@@ -11,6 +11,7 @@
 //! | [`memory_store`] | the journal and the read model in memory |
 //! | [`postgres`] | a PostgreSQL server of our own, thrown away afterwards |
 //! | [`power`] | a disk that loses power |
+//! | [`mod@published`] | a log that is published |
 //! | [`rail`] | a Lightning network in memory |
 //! | [`mod@store_suite`] | the contract of journal, log and read model |
 //! | [`witness`] | a witness in memory |
@@ -25,6 +26,7 @@ pub mod machine;
 pub mod memory_store;
 pub mod postgres;
 pub mod power;
+pub mod published;
 pub mod rail;
 mod signed;
 pub mod store_suite;
@@ -36,6 +38,7 @@ pub use cases::cases;
 pub use clock::ManualClock;
 pub use memory_store::MemoryStore;
 pub use postgres::Cluster;
+pub use published::publish;
 pub use rail::SimRail;
 pub use signed::signed_request;
 pub use witness::SimWitness;

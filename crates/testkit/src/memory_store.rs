@@ -322,7 +322,13 @@ impl TaskReader for MemoryStore {
         Ok(rows.take(page(query.limit)).map(|row| row.view.clone()).collect())
     }
 
-    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>, StoreError> {
+    async fn due_tasks(
+        &self,
+        now: Timestamp,
+        height: BlockHeight,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Id<Task>>, StoreError> {
         let state = self.state();
         let by_height =
             state.rows.values().filter_map(|row| Some((row.wake_height.filter(|at| *at <= height)?, row.id)));
@@ -336,8 +342,7 @@ impl TaskReader for MemoryStore {
                 ids.push(id);
             }
         }
-        ids.truncate(page(limit));
-        Ok(ids)
+        Ok(ids.into_iter().skip(skip as usize).take(page(limit)).collect())
     }
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {

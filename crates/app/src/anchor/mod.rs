@@ -30,6 +30,6 @@ pub mod state;
 pub mod worker;
 
 pub use decide::{AnchorPolicy, Latest, Sight, Step, decide};
-pub use export::{Exported, export};
+pub use export::{Exported, export, history};
 pub use state::{Anchor, Anchors, Version};
 pub use worker::{AnchorFault, AnchorWorker};

@@ -9,8 +9,10 @@ use super::{Damage, Fsck, Sound, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
-    port::request::RequestReader,
+    port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
 };
+
+const NOBODY: &str = "has nobody behind it";
 
 /// A stream, as far as its facts were seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,6 +155,25 @@ impl Facts {
         Ok(())
     }
 
+    /// Whoever stands behind a fact is kept, erased or not, and nobody else.
+    pub(super) async fn check_authorities(&self, store: &dyn Snapshot) -> Result<(), Damage> {
+        let mut named = self.authorities.iter();
+        let mut after = None;
+        loop {
+            let page = store.authorities(after, PAGE_MAX).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            for kept in &page {
+                match named.next() {
+                    Some((digest, _)) if digest == kept => {}
+                    Some((digest, seq)) if digest < kept => return Err(Damage::fact(*seq, NOBODY)),
+                    _ => return Err(Damage::Authorities(format!("{kept} stands behind no fact"))),
+                }
+            }
+        }
+        named.next().map_or(Ok(()), |(_, seq)| Err(Damage::fact(*seq, NOBODY)))
+    }
+
     pub(super) fn sound(&self) -> Sound {
         Sound { facts: self.seq, erased: self.erased, signatures: self.signatures, ..Sound::default() }
     }
@@ -199,7 +220,7 @@ fn verify_some(
                 signatures += 1;
             }
             None if matches!(fact.body, Body::Private { opening: None, .. }) => {}
-            None => return Err(Damage::fact(fact.seq, "has nobody behind it")),
+            None => return Err(Damage::fact(fact.seq, NOBODY)),
         }
     }
     Ok(signatures)

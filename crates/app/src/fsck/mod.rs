@@ -87,6 +87,10 @@ pub enum Damage {
     /// The store does not answer, or a value cannot even be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database's own pages, tables and indexes are not whole, or do not agree with each other. Whether a fact is lost
+    /// with them is not known.
+    #[error("the database: {0}")]
+    Database(String),
     /// A fact is bad: the first one.
     #[error("fact {seq} {what}")]
     Fact {
@@ -104,6 +108,9 @@ pub enum Damage {
     /// A name is held that no fact gives its holder.
     #[error("the reserved names: {0}")]
     Names(String),
+    /// Somebody's signed words are kept, and no fact is theirs.
+    #[error("the authorities: {0}")]
+    Authorities(String),
     /// What is remembered of requests is not what those behind the facts leave.
     #[error("the remembered requests: {0}")]
     Requests(String),
@@ -134,10 +141,12 @@ impl Coded for Damage {
     fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
+            Self::Database(_) => Code("fsck.database"),
             Self::Fact { .. } => Code("fsck.fact"),
             Self::Log(_) => Code("fsck.log"),
             Self::Outbox(_) => Code("fsck.outbox"),
             Self::Names(_) => Code("fsck.names"),
+            Self::Authorities(_) => Code("fsck.authorities"),
             Self::Requests(_) => Code("fsck.requests"),
             Self::Rows(_) => Code("fsck.rows"),
             Self::Rollback { .. } => Code("fsck.rollback"),
@@ -158,6 +167,11 @@ impl Fsck {
     /// # Errors
     /// [`Damage`]: the first that was found.
     pub async fn run(&self, mut progress: impl FnMut(Progress) + Send) -> Result<Sound, Damage> {
+        // What is found by a damaged index says nothing: first, that there is none.
+        self.store.check_structure().await.map_err(|error| match error {
+            StoreError::Corrupt(why) => Damage::Database(why),
+            error => error.into(),
+        })?;
         let mut tree = tree::Tree::open(self).await?;
         let mut facts = facts::Facts::new(self.trusted.clone(), Remembered::open(&*self.store).await?);
         let mut after = 0;
@@ -171,6 +185,7 @@ impl Fsck {
         }
         facts.check_head(self.store.head().await?)?;
         facts.check_erasures()?;
+        facts.check_authorities(&*self.store).await?;
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
         let (logged, published) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;

@@ -1,7 +1,7 @@
 //! The log's tree, made again from the entries.
 
 use std::collections::BTreeMap;
-use tallystick_core::Fact;
+use tallystick_core::{Duration, Fact, Timestamp};
 use tallystick_log::{
     Checkpoint, CompactRange, Hash, SignedCheckpoint, TileEdge, TileId, VerifierKey, WitnessPolicy, leaf_hash,
     tiles_in_level,
@@ -14,6 +14,11 @@ use crate::port::{
     snapshot::Snapshot,
 };
 
+/// How much older than the newest fact one may be that the log does not have yet: it follows within seconds while a node
+/// runs, and the newest fact shows that one did.
+const BEHIND_MAX: Duration = Duration::from_secs(60 * BEHIND_MINUTES);
+const BEHIND_MINUTES: u64 = 10;
+
 /// The tree as the facts make it.
 pub(super) struct Tree {
     state: LogState,
@@ -23,6 +28,10 @@ pub(super) struct Tree {
     roots: BTreeMap<u64, Option<Hash>>,
     /// The partial tiles at the right edge: they are compared at the end, when they have grown as far as they do.
     partial: BTreeMap<(u8, u64), Vec<u8>>,
+    /// When the first fact was recorded, and the first that the log does not have, with its number.
+    first: Option<Timestamp>,
+    unlogged: Option<(u64, Timestamp)>,
+    newest: Timestamp,
 }
 
 impl Tree {
@@ -32,7 +41,8 @@ impl Tree {
         let sizes = fsck.checkpoints.iter().map(|(_, checkpoint)| checkpoint.size());
         let sizes = sizes.chain(state.published.as_ref().map(|published| published.size));
         let roots = sizes.map(|size| (size, None)).collect();
-        let mut tree = Self { state, edge, range, roots, partial: BTreeMap::new() };
+        let (partial, first, unlogged, newest) = (BTreeMap::new(), None, None, Timestamp::from_millis(0));
+        let mut tree = Self { state, edge, range, roots, partial, first, unlogged, newest };
         tree.note_root();
         Ok(tree)
     }
@@ -46,7 +56,11 @@ impl Tree {
             self.note_root();
             if fact.seq <= self.state.size {
                 leaves.push(leaf);
+            } else {
+                self.unlogged.get_or_insert((fact.seq, fact.recorded_at));
             }
+            self.first.get_or_insert(fact.recorded_at);
+            self.newest = self.newest.max(fact.recorded_at);
         }
         for tile in self.edge.integrate(&leaves).map_err(bad)? {
             let place = (tile.id.level(), tile.id.index());
@@ -81,18 +95,28 @@ impl Tree {
         }
     }
 
-    /// Checks the published checkpoint. Answers the sizes of tree and checkpoint.
+    /// Checks how far the tree has come, and the published checkpoint. Answers the sizes of both.
     pub(super) fn finish(&self, key: Option<&VerifierKey>, policy: &WitnessPolicy) -> Result<(u64, u64), Damage> {
         if self.edge.size() != self.state.size {
             let (size, facts) = (self.state.size, self.edge.size());
             return Err(Damage::Log(format!("its tree holds {size} facts, and the journal {facts}")));
         }
+        let is_late = |at: Timestamp| at.until(self.newest) > BEHIND_MAX;
+        if let Some((seq, _)) = self.unlogged.filter(|(_, at)| is_late(*at)) {
+            let size = self.state.size;
+            return Err(Damage::Log(format!(
+                "its tree holds {size} facts, and fact {seq} is more than {BEHIND_MINUTES} minutes older than the newest"
+            )));
+        }
         let Some(Published { size, note }) = &self.state.published else {
-            // Whoever names keys expects what they signed.
+            // Whoever names keys expects what they signed, and a node that is not new has published.
             let expected = key.is_some() || policy.k() > 0;
-            return match expected && self.edge.size() > 0 {
-                true => Err(Damage::Log("no checkpoint is published".into())),
-                false => Ok((self.state.size, 0)),
+            return match self.first {
+                Some(_) if expected => Err(Damage::Log("no checkpoint is published".into())),
+                Some(at) if is_late(at) => Err(Damage::Log(format!(
+                    "no checkpoint is published, and the first fact is more than {BEHIND_MINUTES} minutes older than the newest"
+                ))),
+                _ => Ok((self.state.size, 0)),
             };
         };
         let signed = SignedCheckpoint::parse(note).map_err(bad)?;

@@ -23,7 +23,7 @@ mod publish;
 pub mod reader;
 pub mod worker;
 
-pub use reader::LogReader;
+pub use reader::{LogReader, consistency_at};
 pub use worker::{LogConfig, LogWorker};
 
 use tallystick_core::{Code, Coded};

@@ -10,6 +10,7 @@ use super::TreeError;
 use crate::port::{
     journal::{Journal, StoreError},
     log::LogStore,
+    snapshot::Snapshot,
 };
 
 /// Reads the log. Cheap to clone.
@@ -57,8 +58,7 @@ impl LogReader {
 
     /// The same of the tree as it is stored.
     async fn stored(&self, id: TileId) -> Result<Option<Vec<u8>>, StoreError> {
-        let hashes = self.store.log_tile(id.level(), id.index()).await?;
-        Ok(hashes.and_then(|hashes| hashes.get(..usize::from(id.width()) * HASH_BYTES).map(<[u8]>::to_vec)))
+        Ok(cut(self.store.log_tile(id.level(), id.index()).await?, id))
     }
 
     /// An entry bundle (C2SP tlog-tiles): the entries under a tile of level 0. Nothing if the published tree has not come so
@@ -93,7 +93,7 @@ impl LogReader {
         }
         let fact = self.journal.facts(index, 1).await?.pop().filter(|fact| fact.seq == seq);
         let fact = fact.ok_or_else(|| StoreError::Corrupt(format!("fact {seq} is missing")))?;
-        let proof = self.with_tiles(size, |prover| prover.inclusion(index)).await?;
+        let proof = with_tiles(size, |id| self.stored(id), |prover| prover.inclusion(index)).await?;
         let checkpoint = SignedCheckpoint::parse(&published.note)?;
         Ok((fact, ProofBundle::try_new(index, proof, checkpoint)?))
     }
@@ -103,7 +103,7 @@ impl LogReader {
     /// # Errors
     /// [`TreeError`].
     pub async fn consistency(&self, old_size: u64, size: u64) -> Result<Vec<Hash>, TreeError> {
-        self.with_tiles(size, |prover| prover.consistency(old_size)).await
+        with_tiles(size, |id| self.stored(id), |prover| prover.consistency(old_size)).await
     }
 
     /// The root of the tree of the first `size` facts.
@@ -111,30 +111,44 @@ impl LogReader {
     /// # Errors
     /// [`TreeError`].
     pub(super) async fn root(&self, size: u64) -> Result<Hash, TreeError> {
-        self.with_tiles(size, |prover| prover.root()).await
+        with_tiles(size, |id| self.stored(id), |prover| prover.root()).await
     }
+}
 
-    /// Runs a proof, reading the tiles that it asks for between tries: a prover does not wait, and a store does.
-    async fn with_tiles<T>(
-        &self,
-        size: u64,
-        prove: impl Fn(&mut Prover<&mut dyn FnMut(TileId) -> Result<Vec<u8>, Missing>>) -> Result<T, ProveError<Missing>>,
-    ) -> Result<T, TreeError> {
-        let mut tiles: BTreeMap<TileId, Vec<u8>> = BTreeMap::new();
-        loop {
-            let tried = {
-                let mut read = |id: TileId| tiles.get(&id).cloned().ok_or(Missing(id));
-                prove(&mut Prover::new(size, &mut read))
-            };
-            let missing = match tried {
-                Ok(proof) => return Ok(proof),
-                Err(ProveError::Log(error)) => return Err(TreeError::Tree(error)),
-                Err(ProveError::Read(Missing(id))) => id,
-            };
-            let tile = self.stored(missing).await?.ok_or(TreeError::Tree(LogError::BadTile))?;
-            tiles.insert(missing, tile);
-        }
+/// [`LogReader::consistency`] of a store at one moment.
+///
+/// # Errors
+/// [`TreeError`].
+pub async fn consistency_at(store: &dyn Snapshot, old_size: u64, size: u64) -> Result<Vec<Hash>, TreeError> {
+    let stored = |id: TileId| async move { Ok(cut(store.log_tile(id.level(), id.index()).await?, id)) };
+    with_tiles(size, stored, |prover| prover.consistency(old_size)).await
+}
+
+/// Runs a proof, reading the tiles that it asks for between tries: a prover does not wait, and a store does.
+async fn with_tiles<T, F: Future<Output = Result<Option<Vec<u8>>, StoreError>>>(
+    size: u64,
+    stored: impl Fn(TileId) -> F,
+    prove: impl Fn(&mut Prover<&mut dyn FnMut(TileId) -> Result<Vec<u8>, Missing>>) -> Result<T, ProveError<Missing>>,
+) -> Result<T, TreeError> {
+    let mut tiles: BTreeMap<TileId, Vec<u8>> = BTreeMap::new();
+    loop {
+        let tried = {
+            let mut read = |id: TileId| tiles.get(&id).cloned().ok_or(Missing(id));
+            prove(&mut Prover::new(size, &mut read))
+        };
+        let missing = match tried {
+            Ok(proof) => return Ok(proof),
+            Err(ProveError::Log(error)) => return Err(TreeError::Tree(error)),
+            Err(ProveError::Read(Missing(id))) => id,
+        };
+        let tile = stored(missing).await?.ok_or(TreeError::Tree(LogError::BadTile))?;
+        tiles.insert(missing, tile);
     }
+}
+
+/// As much of a stored tile as was asked for.
+fn cut(hashes: Option<Vec<u8>>, id: TileId) -> Option<Vec<u8>> {
+    hashes.and_then(|hashes| hashes.get(..usize::from(id.width()) * HASH_BYTES).map(<[u8]>::to_vec))
 }
 
 /// How many leaves a tree has at least that has this tile.

@@ -41,6 +41,13 @@ pub struct Held {
 /// * An answer has [`super::limits::PAGE_MAX`] rows at most, only [`Snapshot::stream`] is always whole.
 #[async_trait]
 pub trait Snapshot: Send + Sync {
+    /// Checks what answers are found by: that the database's pages, tables and indexes are whole and agree with each other,
+    /// so that no way of asking finds less, or something else, than what is there. May take long.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] says what is wrong.
+    async fn check_structure(&self) -> Result<(), StoreError>;
+
     /// The end of the chain as the last append wrote it beside the facts: number and hash.
     ///
     /// # Errors
@@ -64,6 +71,12 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError>;
+
+    /// The digests of all authorities that there are, erased ones too: those after this one, or from the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn authorities(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<Digest32>, StoreError>;
 
     /// The names that streams hold, by space and name: those after this one, or from the first.
     ///

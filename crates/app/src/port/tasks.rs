@@ -59,11 +59,18 @@ pub trait TaskReader: Send + Sync {
     /// [`StoreError`].
     async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>, StoreError>;
 
-    /// Tasks whose wake-up time or height has come, each once: those by height first, the longest due first.
+    /// Tasks whose wake-up time or height has come, each once: those by height first, the longest due first. The first
+    /// `skip` of them are left out, so that those that stay due do not hide the others.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>, StoreError>;
+    async fn due_tasks(
+        &self,
+        now: Timestamp,
+        height: BlockHeight,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Id<Task>>, StoreError>;
 
     /// The next wake-up time of any task.
     ///

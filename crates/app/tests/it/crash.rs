@@ -174,7 +174,7 @@ async fn play(story: &Story, stops: &[(u32, Side)]) -> u32 {
 
 /// A runtime of its own for each play: when it goes, so does everything that was stopped.
 fn play_alone(story: &Story, stops: &[(u32, Side)]) -> u32 {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let played = std::panic::AssertUnwindSafe(|| runtime.block_on(play(story, stops)));
     std::panic::catch_unwind(played).unwrap_or_else(|_| panic!("{}, stopped at {stops:?}", story.name))
 }

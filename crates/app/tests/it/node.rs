@@ -20,6 +20,7 @@ use tallystick_log::WitnessPolicy;
 use tallystick_testkit::{
     ManualClock, MemoryStore, Requests, SimRail, action_of, asking,
     escrow::{self, approve, requester, worker},
+    publish,
     rail::NODE_MSAT_START,
 };
 
@@ -96,6 +97,7 @@ impl World {
     pub async fn check(&self) {
         // A node makes its rows complete at its start; these are, from the first.
         self.store.set_rows_format(2).await.unwrap();
+        publish(&self.store).await;
         self.fsck().run(|_| ()).await.unwrap();
         assert_eq!(self.rail.total_msat(), NODE_MSAT_START + PAYER_SAT * 1_000, "money came or went");
         let violations = self.rail.violations();

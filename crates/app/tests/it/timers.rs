@@ -120,6 +120,27 @@ async fn one_task_that_cannot_be_read_does_not_keep_the_others_asleep() {
     }
 }
 
+/// However many cannot be woken, whoever is due after them is.
+#[tokio::test]
+async fn many_tasks_that_cannot_be_read_step_aside() {
+    const STUCK: u64 = 300;
+    let world = World::new();
+    {
+        let node = world.start();
+        for n in 0..STUCK + 3 {
+            node.create(task(n), terms(&[1_000])).await.unwrap();
+        }
+    }
+    let (journal, trouble) = Troubled::new(&world.store);
+    *trouble.broken.lock().unwrap() = (0..STUCK).map(|n| format!("escrow/{}", task(n))).collect();
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.later(WORK_TIME);
+    assert_eq!(node.timers.run_once().await.unwrap_err().code().0, "store.corrupt");
+    for n in STUCK..STUCK + 3 {
+        assert_eq!(node.state_name(task(n)).await, "expired");
+    }
+}
+
 #[tokio::test]
 async fn a_panic_on_the_way_of_one_task_leaves_the_others_awake() {
     let world = World::new();

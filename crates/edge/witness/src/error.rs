@@ -117,8 +117,9 @@ pub enum StateError {
     Locked(String),
     /// A log is configured, and there is no record of it.
     #[error(
-        "there is no record of what was cosigned for {0}. If the log is new, `tally witness add-log` begins one; if it is \
-         not, somebody removed it, and beginning anew would let the log show another history"
+        "there is no record of what was cosigned for {0}: somebody removed it, or put the log into witness.toml by hand. \
+         Bring it back from where it went; beginning anew lets the log show another history. If it never was cosigned \
+         here, or you want that, `tally witness add-log --begin-anew` does it"
     )]
     Missing(String),
     /// A record is not as this witness wrote it.

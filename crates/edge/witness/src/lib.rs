@@ -20,10 +20,10 @@
 //! | [`error`] | stable codes, sentences, HTTP status |
 //!
 //! # Invariants
-//! * A cosignature leaves only after the record of its checkpoint is on disk: file and folder.
+//! * A cosignature leaves only after the record of its checkpoint is on disk, and then its copy, the mark: files and folder.
 //! * A record is replaced as a whole: whenever the process or the machine stops, the old or the new one is there.
-//! * A record goes forward only. One that is missing, changed or somebody else's stops the start: nothing begins anew by
-//!   itself.
+//! * A record goes forward only. One that is missing, changed, older than its mark or somebody else's stops the start:
+//!   nothing begins anew by itself.
 //! * After a failed write nothing is cosigned for that log until the witness is started again, because nobody knows what
 //!   the disk holds.
 //! * Two trees of one size that a log has signed are kept: they prove that it shows two histories.

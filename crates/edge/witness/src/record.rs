@@ -3,6 +3,13 @@
 //! The file is the checkpoint as a signed note with two signatures: the log's, and the witness's own cosignature. Nobody
 //! but the witness can make one, and every byte of it is under a signature or has one spelling only. For a log of which
 //! nothing was cosigned yet it is a sentence. A log without a file is an error: what was there must have been removed.
+//!
+//! ```text
+//! record on disk ──▶ its copy, the mark, on disk ──▶ the cosignature leaves
+//! ```
+//! A record alone could be put back to an older one, or to the sentence, which anyone can write. The mark beside it tells
+//! of that: it is never newer than the record. It stays when the log is taken out of the configuration, so a log that was
+//! cosigned once does not begin again. Behind the record it may be, where the witness stopped in between.
 
 use tallystick_log::{Checkpoint, NoteSignature, SignedCheckpoint, TreeHead, VerifierKey};
 
@@ -71,16 +78,57 @@ impl Record {
         last.note().signatures().iter().find(|line| same && witness.is_named_by(line))
     }
 
-    /// Reads the record of a log and checks that it is this witness's own.
+    /// Reads the record of a log and checks that it is this witness's own, and not older than its mark.
     ///
     /// # Errors
     /// [`StateError::Missing`], [`StateError::Damaged`], [`StateError::Io`].
     pub fn read(folder: &dyn Folder, log: &TrustedLog, witness: &VerifierKey) -> Result<Self, StateError> {
-        let name = file_name(log);
-        let bytes = folder.read(&name).map_err(StateError::io(format!("the record of {}", log.origin())))?;
-        let bytes = bytes.ok_or_else(|| StateError::Missing(log.origin().to_owned()))?;
-        Self::parse(&bytes, log, witness)
-            .map_err(|why| StateError::Damaged { origin: log.origin().to_owned(), why: format!("{name}: {why}") })
+        Self::read_both(folder, log, witness).map(|(record, _)| record)
+    }
+
+    /// The same for whoever writes next: the mark is brought to where the record is.
+    pub(crate) fn take_up(folder: &dyn Folder, log: &TrustedLog, witness: &VerifierKey) -> Result<Self, StateError> {
+        let (record, mark) = Self::read_both(folder, log, witness)?;
+        if mark.as_ref() != Some(&record) {
+            record.write_mark(folder, log).map_err(io(log))?;
+        }
+        Ok(record)
+    }
+
+    fn read_both(
+        folder: &dyn Folder,
+        log: &TrustedLog,
+        witness: &VerifierKey,
+    ) -> Result<(Self, Option<Self>), StateError> {
+        let damaged = |name: &str, why: &str| StateError::Damaged {
+            origin: log.origin().to_owned(),
+            why: format!("{name}: {why}"),
+        };
+        let read = |name: &str| {
+            let bytes = folder.read(name).map_err(io(log))?;
+            bytes.map(|bytes| Self::parse(&bytes, log, witness).map_err(|why| damaged(name, &why))).transpose()
+        };
+        let (name, mark_name) = (file_name(log), mark_name(log));
+        let record = read(&name)?.ok_or_else(|| StateError::Missing(log.origin().to_owned()))?;
+        let mark = read(&mark_name)?;
+        match &mark {
+            None if record == Self::Fresh => {
+                Err(damaged(&mark_name, "it is missing, and tells whether this log is new"))
+            }
+            Some(mark) if mark.age() > record.age() => Err(damaged(
+                &name,
+                &format!("{} leaves were cosigned, says {mark_name}: an older record is in its place", mark.age().0),
+            )),
+            Some(mark) if mark.age() == record.age() && *mark != record => {
+                Err(damaged(&name, &format!("{mark_name} tells of another tree")))
+            }
+            _ => Ok((record, mark)),
+        }
+    }
+
+    /// Grows with every cosignature: leaves, and seconds.
+    fn age(&self) -> (u64, u64) {
+        (self.head().size, self.time_s())
     }
 
     fn parse(bytes: &[u8], log: &TrustedLog, witness: &VerifierKey) -> Result<Self, String> {
@@ -101,27 +149,55 @@ impl Record {
         Ok(Self::Cosigned { checkpoint, time_s })
     }
 
-    /// Brings the record to disk, in place of the one before it.
+    /// Brings the record to disk, in place of the one before it, and then its mark.
     pub(crate) fn write(&self, folder: &dyn Folder, log: &TrustedLog) -> std::io::Result<()> {
-        let text = match self {
+        replace(folder, &file_name(log), self.text(log).as_bytes())?;
+        self.write_mark(folder, log)
+    }
+
+    fn write_mark(&self, folder: &dyn Folder, log: &TrustedLog) -> std::io::Result<()> {
+        replace(folder, &mark_name(log), self.text(log).as_bytes())
+    }
+
+    fn text(&self, log: &TrustedLog) -> String {
+        match self {
             Self::Fresh => fresh_text(log),
             Self::Cosigned { checkpoint, .. } => checkpoint.to_string(),
-        };
-        replace(folder, &file_name(log), text.as_bytes())
+        }
     }
 
     /// Begins the record of a log that is new to the witness. Tells whether it did: a record that is there stays.
     ///
     /// # Errors
-    /// [`StateError::Io`].
+    /// [`StateError::Missing`] if a mark tells that the log was cosigned; [`StateError::Io`].
     pub fn begin(folder: &dyn Folder, log: &TrustedLog) -> Result<bool, StateError> {
-        let io = || StateError::io(format!("the record of {}", log.origin()));
-        if folder.read(&file_name(log)).map_err(io())?.is_some() {
+        if folder.read(&file_name(log)).map_err(io(log))?.is_some() {
             return Ok(false);
         }
-        Self::Fresh.write(folder, log).map_err(io())?;
-        Ok(true)
+        let mark = folder.read(&mark_name(log)).map_err(io(log))?;
+        if mark.is_some_and(|mark| mark != fresh_text(log).as_bytes()) {
+            return Err(StateError::Missing(log.origin().to_owned()));
+        }
+        Self::begin_anew(folder, log).map(|()| true)
     }
+
+    /// Forgets what was cosigned for a log: the witness will cosign whatever history it is shown next.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn begin_anew(folder: &dyn Folder, log: &TrustedLog) -> Result<(), StateError> {
+        // The mark first: interrupted, it leaves the old record, or none, and can be done again.
+        Self::Fresh.write_mark(folder, log).map_err(io(log))?;
+        Self::Fresh.write(folder, log).map_err(io(log))
+    }
+}
+
+fn io(log: &TrustedLog) -> impl FnOnce(std::io::Error) -> StateError {
+    StateError::io(format!("the record of {}", log.origin()))
+}
+
+fn mark_name(log: &TrustedLog) -> String {
+    format!("{}.mark", log.file_stem())
 }
 
 fn file_name(log: &TrustedLog) -> String {

@@ -78,7 +78,7 @@ impl Witness {
         records.sync_names().map_err(StateError::io("the folder of records"))?;
         let mut watched = BTreeMap::new();
         for log in logs {
-            let record = Record::read(records.as_ref(), &log, key.verifier())?;
+            let record = Record::take_up(records.as_ref(), &log, key.verifier())?;
             let origin = log.origin().to_owned();
             if watched.insert(origin.clone(), Watched { log, record: Mutex::new(Some(record)) }).is_some() {
                 return Err(StateError::Config(format!("the log {origin} is configured twice")));

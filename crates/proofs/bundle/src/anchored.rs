@@ -1,7 +1,7 @@
 //! A checkpoint that is in Bitcoin, and how the bundle's own checkpoint follows from it or leads to it.
 
 use tallystick_core::canonical;
-use tallystick_log::anchor::{AnchorProof, Anchored, Headers};
+use tallystick_log::anchor::{AnchorError, AnchorProof, Anchored, Headers, commitment};
 use tallystick_log::{CONSISTENCY_HASHES_MAX, Checkpoint, HASH_BYTES, Hash, LogError, verify_consistency};
 
 use crate::BundleError;
@@ -46,9 +46,12 @@ impl BundleAnchor {
         Ok(self.proof.verify(self.text.as_bytes(), headers)?)
     }
 
-    /// All that can be checked without headers: the two trees are of one log, one is the beginning of the other, and the
-    /// fact is in both.
+    /// All that can be checked without headers: the transaction commits to the text, the two trees are of one log, one is the
+    /// beginning of the other, and the fact is in both.
     pub(crate) fn check(&self, seq: u64, own: &Checkpoint) -> Result<Checkpoint, BundleError> {
+        if *self.proof.tx().commitment() != commitment(self.text.as_bytes()) {
+            return Err(AnchorError::WrongCommitment.into());
+        }
         let theirs = Checkpoint::parse(&self.text)?;
         if theirs.origin() != own.origin() || seq > theirs.size() {
             return Err(BundleError::OtherAnchor);

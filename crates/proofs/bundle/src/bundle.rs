@@ -10,9 +10,9 @@ use crate::{BundleAnchor, BundleError, check_authority};
 const EXTRA_TAG: &str = "tallystick/bundle/v1";
 
 /// A fact with its proof. The file is a C2SP tlog-proof; its `extra` holds, framed, the fact's entry, the salt and the
-/// content that open a private body, the authority's canonical bytes, the anchor in Bitcoin, and the SHA-256 of the proof without `extra`. What
-/// is not told is empty. The last makes a file that was damaged differ from a whole one even in what a verifier may pass
-/// over: the signature of a witness that it does not know.
+/// content that open a private body, the authority's canonical bytes, the anchor in Bitcoin, and the SHA-256 of all these and
+/// the proof without `extra`. What is not told is empty. The last makes a file that was damaged differ from a whole one even
+/// in what a verifier may pass over: the signature of a witness that it does not know, and what of an anchor only headers tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FactBundle {
     fact: Fact,
@@ -138,6 +138,7 @@ fn extra(fact: &Fact, authority: Option<&Authority>, anchor: Option<&BundleAncho
     };
     let authority = authority.map(canonical::encode).unwrap_or_default();
     let anchor = anchor.map(BundleAnchor::to_bytes).unwrap_or_default();
-    let rest = canonical::sha256(proof.clone().without_extra().to_string().as_bytes());
-    canonical::frame(EXTRA_TAG, &[&fact.entry(), salt, content, &authority, &anchor, &rest.0])
+    let (entry, proof) = (fact.entry(), proof.clone().without_extra().to_string());
+    let whole = canonical::digest(EXTRA_TAG, &[&entry, salt, content, &authority, &anchor, proof.as_bytes()]);
+    canonical::frame(EXTRA_TAG, &[&entry, salt, content, &authority, &anchor, &whole.0])
 }

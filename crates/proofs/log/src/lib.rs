@@ -46,6 +46,7 @@ pub use note::{
     KeyKind, KeyName, NAME_BYTES_MAX, NOTE_BYTES_MAX, Note, NoteSignature, SIGNATURES_MAX, SigningKey, VerifierKey,
 };
 pub use policy::{Cosigned, WITNESSES_MAX, WitnessPolicy};
+pub use text::{parse_hashes, print_hashes};
 pub use tile::{
     ENTRY_BYTES_MAX, LogPath, TILE_HEIGHT, TILE_LEVELS, TILE_WIDTH, Tile, TileEdge, TileId, encode_entries, new_tiles,
     parse_entries, parse_tile, tiles_in_level,

@@ -1,7 +1,7 @@
 //! What the C2SP text formats share: decimals, base64 and lines, each with one spelling only.
 
 use crate::{Hash, LogError, hash::hash_from_slice};
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// Reads an unsigned decimal without sign or leading zero.
@@ -30,6 +30,20 @@ pub(crate) fn parse_hash(text: &str) -> Result<Hash, LogError> {
         return Err(LogError::BadHash);
     }
     hash_from_slice(&decode_base64(text).ok_or(LogError::BadHash)?)
+}
+
+/// Prints hashes as C2SP tlog-witness and tlog-proof do: each in base64 on a line of its own.
+#[must_use]
+pub fn print_hashes(hashes: &[Hash]) -> String {
+    hashes.iter().flat_map(|hash| [encode_base64(hash), "\n".to_owned()]).collect()
+}
+
+/// Reads what [`print_hashes`] prints, `max` hashes at most.
+///
+/// # Errors
+/// [`LogError::ProofLength`] if there are more, else [`LogError::BadHash`].
+pub fn parse_hashes(bytes: &[u8], max: usize) -> Result<Vec<Hash>, LogError> {
+    parse_hash_lines(core::str::from_utf8(bytes).map_err(|_| LogError::BadHash)?, max)
 }
 
 /// Reads lines of hashes, each ended by a newline, `max` at most.

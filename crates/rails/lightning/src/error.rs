@@ -1,5 +1,6 @@
 //! What can keep a Lightning node from starting or going on.
 
+use std::path::PathBuf;
 use tallystick_core::{Code, Coded};
 
 /// A Lightning node that cannot start, or had to stop. No variant holds a secret.
@@ -24,6 +25,13 @@ pub enum LightningError {
     /// Another process runs on the same directory.
     #[error("another process is using this data directory")]
     Locked,
+    /// Somebody reads the stopped node's database, so that its newest state stays in the write-ahead log beside it.
+    #[error(
+        "{file} is being read: its newest state is in {file}-wal and cannot be written back into it. End whoever reads it, then \
+        try again",
+        file = .0.display()
+    )]
+    Read(PathBuf),
     /// A file cannot be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -68,6 +76,7 @@ impl Coded for LightningError {
             Self::SeedMalformed(_) => "lightning.seed_malformed",
             Self::WrongPassphrase => "lightning.wrong_passphrase",
             Self::Locked => "lightning.locked",
+            Self::Read(_) => "lightning.read",
             Self::Io { .. } => "lightning.io",
             Self::Store(_) => "lightning.store",
             Self::Corrupt(_) => "lightning.corrupt",

@@ -6,10 +6,10 @@ use std::path::Path;
 use tallystick_app::port::journal::StoreError;
 
 use super::place::{Place, unavailable};
-use super::{APPLICATION_ID, BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, check_pages, seal};
+use super::{APPLICATION_ID, BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, seal};
 use crate::chain::{self, Head};
 use crate::error::Result;
-use crate::sqlite::{facts, identify, or_store, reader, verify_page};
+use crate::sqlite::{check_pages, facts, identify, or_store, reader, verify_page};
 
 /// Pages between two words of progress: 4 MiB.
 const PAGES: i32 = 1024;

@@ -26,15 +26,10 @@ mod place;
 mod seal;
 mod unpack;
 
-use rusqlite::Connection;
-use tallystick_app::port::journal::StoreError;
 use tallystick_core::Digest32;
 
 pub use make::back_up;
 pub use unpack::unpack;
-
-use crate::error::Result;
-use crate::sqlite::or_store;
 
 /// `application_id` of a backup (`TLYB`).
 const APPLICATION_ID: i64 = 0x544c_5942;
@@ -67,10 +62,4 @@ pub struct BackedUp {
     pub head: Digest32,
     /// The file's size.
     pub bytes: u64,
-}
-
-/// Has SQLite look at every page, row and index.
-fn check_pages(conn: &Connection) -> Result<()> {
-    let told: String = or_store(conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)))?;
-    if told == "ok" { Ok(()) } else { Err(StoreError::Corrupt(told)) }
 }

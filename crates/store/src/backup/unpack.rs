@@ -6,9 +6,9 @@ use std::path::Path;
 use tallystick_app::port::journal::StoreError;
 
 use super::place::unavailable;
-use super::{APPLICATION_ID, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, check_pages, seal};
+use super::{APPLICATION_ID, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, seal};
 use crate::error::Result;
-use crate::sqlite::{self, identify, new_file, or_store, pragma};
+use crate::sqlite::{self, check_pages, identify, new_file, or_store, pragma};
 
 const FILES: &str = "SELECT name, bytes FROM backup_files ORDER BY name";
 const TOO_MUCH: &str = "SELECT count(*) > ?1 OR coalesce(max(length(bytes)), 0) > ?2 FROM backup_files";

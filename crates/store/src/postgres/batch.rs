@@ -134,17 +134,19 @@ fn check_ends(ends: &[tokio_postgres::Row], written: Head, known: Head) -> Resul
 }
 
 /// Whether a fact is in the journal, asked when nobody who was writing it can be under way any more: the head is
-/// locked first.
-pub(crate) async fn is_there(connected: &Connected, fact: Head) -> Result<bool> {
+/// locked first. It may have been committed without its synchronous standby, as when the server stopped in between; so a
+/// write is committed after it, which waits for the standby to have both.
+pub(crate) async fn is_kept(connected: &Connected, fact: Head) -> Result<bool> {
     let (client, prepared) = (&connected.client, &connected.statements);
     client.batch_execute(BEGIN).await.or_store()?;
     client.query_opt(&prepared.lock, &[]).await.or_store()?;
     let rows = client.query(&prepared.ends, &[&crate::postgres::error::signed(fact.seq)]).await.or_store()?;
-    client.batch_execute("ROLLBACK").await.or_store()?;
     for row in &rows {
         if column::<i32>(row, 0)? == 1 && head_of(row, 1)? == fact {
-            return Ok(true);
+            client.batch_execute("UPDATE head SET seq = seq").await.or_store()?;
+            return client.commit().await.map(|()| true);
         }
     }
+    client.batch_execute("ROLLBACK").await.or_store()?;
     Ok(false)
 }

@@ -25,12 +25,13 @@ const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, a
     ORDER BY seq DESC LIMIT 1";
 const HEAD: &str = "SELECT seq, hash FROM head";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = $1";
+const AUTHORITIES: &str = "SELECT digest FROM authorities WHERE digest > $1 ORDER BY digest LIMIT $2";
 const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name = $2";
 
 /// What is asked often, with the number of its values.
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[(&str, usize)] =
-    &[(AFTER, 2), (OF_STREAM, 2), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (HOLDER, 2)];
+    &[(AFTER, 2), (OF_STREAM, 2), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (AUTHORITIES, 2), (HOLDER, 2)];
 
 /// A page's size as SQL has it.
 pub(crate) fn page(limit: u32) -> i64 {
@@ -77,6 +78,14 @@ pub(crate) async fn authority(conn: &Object, digest: Digest32) -> Result<Option<
     let statement = conn.prepare_cached(AUTHORITY).await.or_store()?;
     let row = conn.query_opt(&statement, &[&digest.0.as_slice()]).await.or_store()?;
     row.map(|row| chain::decode_authority(digest, column(&row, 0)?)).transpose()
+}
+
+/// The digests of all authorities, in their order.
+pub(crate) async fn authorities(conn: &Object, after: Option<Digest32>, limit: u32) -> Result<Vec<Digest32>> {
+    let after: &[u8] = after.as_ref().map_or(&[], |digest| &digest.0);
+    let statement = conn.prepare_cached(AUTHORITIES).await.or_store()?;
+    let rows = conn.query(&statement, &[&after, &page(limit)]).await.or_store()?;
+    rows.iter().map(|row| digest(row, 0)).collect()
 }
 
 /// The stream that holds a name.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use std::future::poll_fn;
 use std::time::Duration;
 use tallystick_app::port::journal::{Head, Heads, StoreError};
-use tallystick_postgres::PostgresOptions;
+use tallystick_postgres::{Connection, PostgresOptions};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client};
@@ -109,7 +109,7 @@ fn raise(heads: &watch::Sender<u64>, seq: u64) {
 }
 
 /// A lock that one process at a time has, until it is dropped or its connection ends.
-pub struct Turn(#[allow(dead_code, reason = "the lock ends with the connection")] Client);
+pub struct Turn(#[allow(dead_code, reason = "the lock ends with the connection")] Connection);
 
 impl Turn {
     /// Waits for the lock.

@@ -4,6 +4,7 @@ mod batch;
 mod error;
 mod facts;
 mod heads;
+mod indexes;
 mod log;
 mod outbox;
 mod plan;

@@ -1,7 +1,7 @@
 //! The writer's connection: what it asks of the server, and the migrations.
 
 use tallystick_app::port::journal::StoreError;
-use tallystick_postgres::{PostgresOptions, connect};
+use tallystick_postgres::{Connection, PostgresOptions, connect};
 use tokio_postgres::{Client, Row};
 
 use crate::postgres::error::{OrStore, Result, column};
@@ -31,24 +31,24 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 /// The key of the advisory lock that migrations are made under (`TLYS`).
 const MIGRATION_LOCK: i64 = 0x544c_5953;
 
-/// Settings of the session. What the promise of durability rests on is pinned: a change in the server's files does not
-/// reach a session that has set it. A process that hangs inside a transaction loses the head before the others stop
+/// Settings of the session. A process that hangs inside a transaction loses the head before the others stop
 /// waiting for it. Plans are made once, and always go through an index, also while tables are too small to need it.
-const SESSION: &str = "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false);
-    SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '15s'; SET statement_timeout = '30s';
+const SESSION: &str =
+    "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '15s'; SET statement_timeout = '30s';
     SET plan_cache_mode = force_generic_plan; SET jit = off;
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
 
 const SERVER: &str = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
     current_setting('server_encoding'), current_setting('fsync'), current_setting('full_page_writes'),
-    current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_schema()::text";
+    current_setting('transaction_isolation'), current_schema()::text";
 
 /// Connects, checks that the server keeps what it acknowledges, and brings the schema up to date.
-pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Client> {
+pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Connection> {
     let client = connect(options).await?;
     // A server that is only a copy refuses the transaction itself: first, what can be read without one.
     let server = client.query_one(SERVER, &[]).await.or_store()?;
     check_server(&server)?;
+    client.pin_durability().await?;
     client.batch_execute(SESSION).await.or_store()?;
     client.batch_execute(BEGIN).await.or_store()?;
     check_isolation(&client.query_one(SERVER, &[]).await.or_store()?)?;
@@ -82,7 +82,7 @@ fn check_server(server: &Row) -> Result<()> {
     if encoding != "UTF8" {
         return refuse(format!("the database's encoding is {encoding}: create it with ENCODING 'UTF8'"));
     }
-    for (index, name) in [(3, "fsync"), (4, "full_page_writes"), (5, "synchronous_commit")] {
+    for (index, name) in [(3, "fsync"), (4, "full_page_writes")] {
         if column::<&str>(server, index)? == "off" {
             return refuse(format!(
                 "PostgreSQL runs with {name} = off, and can lose what it has acknowledged: set {name} = on (in \
@@ -90,14 +90,14 @@ fn check_server(server: &Row) -> Result<()> {
             ));
         }
     }
-    if column::<Option<&str>>(server, 7)?.is_none() {
+    if column::<Option<&str>>(server, 6)?.is_none() {
         return refuse("the search_path names no schema that is there: create it, or mend the search_path");
     }
     Ok(())
 }
 
 fn check_isolation(server: &Row) -> Result<()> {
-    let isolation: &str = column(server, 6)?;
+    let isolation: &str = column(server, 5)?;
     if isolation == "read committed" {
         return Ok(());
     }

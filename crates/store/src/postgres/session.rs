@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use tallystick_app::port::journal::{AppendError, StoreError};
-use tallystick_postgres::PostgresOptions;
+use tallystick_postgres::{Connection, PostgresOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::{Client, Error};
 
@@ -26,7 +26,7 @@ pub(crate) type Answers = Vec<Result<Answer, AppendError>>;
 
 /// A connection, ready to write.
 pub(crate) struct Connected {
-    pub(crate) client: Client,
+    pub(crate) client: Connection,
     pub(crate) statements: Statements,
 }
 
@@ -99,11 +99,11 @@ impl Session {
             None => connect(&self.options).await.map_err(Failure::Passing)?,
         };
         let plan = in_time(Box::pin(plan(&connected, works, self.known))).await.unwrap_or_else(|| Err(late()))?;
-        match in_time(connected.client.batch_execute("COMMIT")).await {
+        match in_time(connected.client.commit()).await {
             Some(Ok(())) => self.connected = Some(connected),
             failed => {
                 drop(connected);
-                let why = failed.and_then(Result::err).map_or_else(silent, |error| store_error(&error));
+                let why = failed.and_then(Result::err).unwrap_or_else(silent);
                 self.settle(&plan, why).await?;
             }
         }
@@ -111,10 +111,11 @@ impl Session {
         Ok(plan.answers)
     }
 
-    /// Learns whether a transaction whose COMMIT was not answered well was committed: `Ok` if it was.
+    /// Learns whether a transaction whose COMMIT was not answered well was committed: `Ok` if it was, for good.
     ///
     /// The server may still be at it. It holds the head until it is through, so the head is locked before the journal
-    /// is asked for the batch's last fact. A batch without facts leaves nothing that only it can have written: whoever
+    /// is asked for the batch's last fact. What is there may be on this server alone: it counts once a COMMIT after it
+    /// was answered well. A batch without facts leaves nothing that only it can have written: whoever
     /// waits for it is told that the store is not available, which is true, and may ask again.
     async fn settle(&mut self, plan: &Plan<'_>, why: StoreError) -> Result<(), Failure> {
         tracing::warn!(%why, "a COMMIT was not answered: looking whether it happened");
@@ -124,7 +125,7 @@ impl Session {
         let limit = Instant::now() + SETTLE_TIME_MAX;
         let mut pause = PAUSE;
         loop {
-            match timeout_at(limit, self.is_there(plan.head)).await {
+            match timeout_at(limit, self.is_kept(plan.head)).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => return Err(Failure::Passing(why)),
                 Ok(Err(StoreError::Corrupt(what))) => return Err(Failure::Fatal(StoreError::Corrupt(what))),
@@ -136,9 +137,9 @@ impl Session {
         }
     }
 
-    async fn is_there(&mut self, fact: Head) -> Result<bool> {
+    async fn is_kept(&mut self, fact: Head) -> Result<bool> {
         let connected = connect(&self.options).await?;
-        let found = batch::is_there(&connected, fact).await?;
+        let found = batch::is_kept(&connected, fact).await?;
         self.connected = Some(connected);
         Ok(found)
     }

@@ -14,7 +14,7 @@ use crate::chain::Kept;
 use crate::columns::names_from;
 use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
 use crate::postgres::readers::Readers;
-use crate::postgres::{facts, log, schema, tasks};
+use crate::postgres::{facts, indexes, log, schema, tasks};
 
 const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
 const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= ($1, $2)
@@ -50,6 +50,10 @@ impl PostgresSnapshot {
 
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
+    async fn check_structure(&self) -> Result<()> {
+        indexes::check(&self.conn).await
+    }
+
     async fn head(&self) -> Result<(u64, Digest32)> {
         facts::head(&self.conn).await.map(|head| (head.seq, head.hash))
     }
@@ -64,6 +68,10 @@ impl Snapshot for PostgresSnapshot {
 
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
         Ok(facts::authority(&self.conn, digest).await?.and_then(Kept::whole))
+    }
+
+    async fn authorities(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<Digest32>> {
+        facts::authorities(&self.conn, after, limit).await
     }
 
     async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>> {

@@ -16,7 +16,7 @@ use crate::postgres::error::{Result, closed};
 use crate::postgres::{
     facts,
     heads::{self, PostgresHeads, Turn},
-    log, outbox,
+    indexes, log, outbox,
     plan::{Answer, Work},
     readers::Readers,
     scrub,
@@ -125,6 +125,14 @@ impl PostgresStore {
     pub async fn verify_tail(&self, count: u64) -> Result<u64, StoreError> {
         let head = verify::tail(&self.readers.get().await?, count).await?;
         self.verify_after(head).await
+    }
+
+    /// Makes every index of the database's schema again from its table. Whoever writes to a table waits meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn reindex(&self) -> Result<(), StoreError> {
+        indexes::make_again(&self.inner.options).await
     }
 
     /// The last fact; [`Head::START`] if there is none.
@@ -279,8 +287,8 @@ impl TaskReader for PostgresStore {
         tasks::views(&self.readers.get().await?, query).await
     }
 
-    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-        tasks::due(&self.readers.get().await?, now, height, limit).await
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, skip: u32, limit: u32) -> Result<Vec<Id<Task>>> {
+        tasks::due(&self.readers.get().await?, now, height, skip, limit).await
     }
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>> {

@@ -10,6 +10,7 @@ use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use crate::chain;
+use crate::columns::page_of_both;
 use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned, unsigned_32};
 use crate::postgres::facts::page;
 use crate::postgres::plan::storable;
@@ -87,16 +88,18 @@ pub(crate) async fn views(conn: &Object, query: &TaskQuery) -> Result<Vec<String
 }
 
 /// Tasks that are due: those by height first, as heights guard money.
-pub(crate) async fn due(conn: &Object, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-    let limit = page(limit);
-    let mut ids = ids(conn, DUE_BY_HEIGHT, i64::from(height.0), limit).await?;
-    for id in self::ids(conn, DUE_BY_TIME, signed(now.as_millis()), limit).await? {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(ids)
+pub(crate) async fn due(
+    conn: &Object,
+    now: Timestamp,
+    height: BlockHeight,
+    skip: u32,
+    limit: u32,
+) -> Result<Vec<Id<Task>>> {
+    // What comes after the first `skip` of both may be due by either.
+    let most = i64::from(skip).saturating_add(page(limit));
+    let by_height = ids(conn, DUE_BY_HEIGHT, i64::from(height.0), most).await?;
+    let by_time = ids(conn, DUE_BY_TIME, signed(now.as_millis()), most).await?;
+    Ok(page_of_both(by_height, by_time, skip, limit))
 }
 
 /// The next wake-up time of any task.

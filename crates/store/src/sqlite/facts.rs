@@ -24,6 +24,7 @@ const LAST: &str = "SELECT seq, stream, version, kind, body, commitment, salt, a
 const HEAD: &str = "SELECT seq, hash FROM head";
 const VERSION: &str = "SELECT version, body IS NULL FROM facts WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
 const AUTHORITY: &str = "SELECT bytes FROM authorities WHERE digest = ?1";
+const AUTHORITIES: &str = "SELECT digest FROM authorities WHERE digest > ?1 ORDER BY digest LIMIT ?2";
 const HOLDER: &str = "SELECT stream FROM reservations WHERE space = ?1 AND name = ?2";
 
 /// A number for a comparison: beyond the largest stored number, all are alike.
@@ -78,6 +79,14 @@ pub(crate) fn authority(conn: &Connection, digest: Digest32) -> Result<Option<Ke
         .and_then(|mut statement| statement.query_row([digest.0], |row| row.get(0)).optional())
         .or_store()?;
     bytes.map(|bytes| chain::decode_authority(digest, bytes.as_deref())).transpose()
+}
+
+/// The digests of all authorities, in their order.
+pub(crate) fn authorities(conn: &Connection, after: Option<Digest32>, limit: u32) -> rusqlite::Result<Vec<Digest32>> {
+    let mut statement = conn.prepare_cached(AUTHORITIES)?;
+    let after: &[u8] = after.as_ref().map_or(&[], |digest| &digest.0);
+    let rows = statement.query_map(params![after, limit.min(PAGE_MAX)], |row| Ok(Digest32(row.get(0)?)))?;
+    rows.collect()
 }
 
 /// The stream that holds a name.

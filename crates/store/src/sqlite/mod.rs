@@ -21,7 +21,9 @@ mod writer;
 pub(crate) use file::{make as own_file, options as new_file};
 pub(crate) use ledger::Ledger;
 pub(crate) use lock::LockFile;
-pub(crate) use schema::{APPLICATION_ID, cut_log, identify, migrations, open_reader as reader, open_writer, pragma};
+pub(crate) use schema::{
+    APPLICATION_ID, check_pages, cut_log, identify, migrations, open_reader as reader, open_writer, pragma,
+};
 pub use snapshot::SqliteSnapshot;
 pub use store::SqliteStore;
 pub(crate) use verify::page as verify_page;

@@ -1,7 +1,7 @@
 //! Connections, their settings, and migrations.
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 use tallystick_app::port::journal::StoreError;
 
 use crate::sqlite::error::{OrStore, Result};
@@ -99,6 +99,35 @@ fn migrate(conn: &mut Connection) -> Result<()> {
         transaction.commit().or_store()?;
     }
     Ok(())
+}
+
+/// Checks pages, tables and indexes, and that each is defined as the migrations define it: a bit that turns in a definition
+/// changes what it means.
+pub(crate) fn check_structure(conn: &Connection) -> Result<()> {
+    check_pages(conn)?;
+    let mut fresh = Connection::open_in_memory().or_store()?;
+    migrate(&mut fresh)?;
+    let found = objects(conn)?;
+    match objects(&fresh)?.difference(&found).next() {
+        None => Ok(()),
+        Some([name, ..]) => {
+            let name = name.as_deref().unwrap_or_default();
+            Err(StoreError::Corrupt(format!("{name} is not defined as this program defines it")))
+        }
+    }
+}
+
+/// Has SQLite look at every page, row and index.
+pub(crate) fn check_pages(conn: &Connection) -> Result<()> {
+    let told: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).or_store()?;
+    if told == "ok" { Ok(()) } else { Err(StoreError::Corrupt(told)) }
+}
+
+/// Tables, indexes and triggers: name, type, table and definition. What others put beside them has names of its own.
+fn objects(conn: &Connection) -> Result<BTreeSet<[Option<String>; 4]>> {
+    let mut statement = conn.prepare("SELECT name, type, tbl_name, sql FROM sqlite_schema").or_store()?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
 /// A number that the database says of itself.

@@ -57,6 +57,10 @@ impl SqliteSnapshot {
 
 #[async_trait]
 impl Snapshot for SqliteSnapshot {
+    async fn check_structure(&self) -> Result<()> {
+        self.read(schema::check_structure).await
+    }
+
     async fn head(&self) -> Result<(u64, Digest32)> {
         self.read(|conn| facts::head(conn).map(|head| (head.seq, head.hash))).await
     }
@@ -72,6 +76,10 @@ impl Snapshot for SqliteSnapshot {
 
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
         Ok(self.read(move |conn| facts::authority(conn, digest)).await?.and_then(Kept::whole))
+    }
+
+    async fn authorities(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<Digest32>> {
+        self.read(move |conn| facts::authorities(conn, after, limit).or_store()).await
     }
 
     async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>> {

@@ -85,6 +85,14 @@ impl SqliteStore {
         self.verify_after(head).await
     }
 
+    /// Makes every index again from its table.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn reindex(&self) -> Result<(), StoreError> {
+        self.inner.writer.write(|ledger| ledger.note(ledger.conn.execute_batch("REINDEX"))).await
+    }
+
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors
@@ -226,8 +234,8 @@ impl TaskReader for SqliteStore {
         self.inner.readers.read(move |conn| tasks::views(conn, &query)).await
     }
 
-    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-        self.inner.readers.read(move |conn| tasks::due(conn, now, height, limit)).await
+    async fn due_tasks(&self, now: Timestamp, height: BlockHeight, skip: u32, limit: u32) -> Result<Vec<Id<Task>>> {
+        self.inner.readers.read(move |conn| tasks::due(conn, now, height, skip, limit)).await
     }
 
     async fn next_wake_at(&self) -> Result<Option<Timestamp>> {

@@ -8,6 +8,7 @@ use tallystick_core::{BlockHeight, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use crate::chain;
+use crate::columns::page_of_both;
 use crate::sqlite::error::{OrStore, Result};
 use crate::sqlite::facts::bound;
 
@@ -106,16 +107,18 @@ pub(crate) fn views(conn: &Connection, query: &TaskQuery) -> Result<Vec<String>>
 }
 
 /// Tasks that are due: those by height first, as heights guard money.
-pub(crate) fn due(conn: &Connection, now: Timestamp, height: BlockHeight, limit: u32) -> Result<Vec<Id<Task>>> {
-    let limit = limit.min(PAGE_MAX);
-    let mut ids = ids(conn, DUE_BY_HEIGHT, u64::from(height.0), limit)?;
-    for id in self::ids(conn, DUE_BY_TIME, bound(now.as_millis()), limit)? {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(ids)
+pub(crate) fn due(
+    conn: &Connection,
+    now: Timestamp,
+    height: BlockHeight,
+    skip: u32,
+    limit: u32,
+) -> Result<Vec<Id<Task>>> {
+    // What comes after the first `skip` of both may be due by either.
+    let most = skip.saturating_add(limit.min(PAGE_MAX));
+    let by_height = ids(conn, DUE_BY_HEIGHT, u64::from(height.0), most)?;
+    let by_time = ids(conn, DUE_BY_TIME, bound(now.as_millis()), most)?;
+    Ok(page_of_both(by_height, by_time, skip, limit))
 }
 
 /// The next wake-up time of any task.

@@ -5,6 +5,7 @@ mod copy;
 mod damaging;
 mod postgres;
 mod powerless;
+mod reading;
 mod sqlite;
 mod tampering;
 mod writing;

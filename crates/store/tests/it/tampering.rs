@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use tallystick_app::cause::Trusted;
 use tallystick_app::fsck::{Damage, Fsck, Sound};
-use tallystick_app::log::{LogConfig, LogWorker, TreeError};
+use tallystick_app::log::TreeError;
 use tallystick_app::outbox::Outbox;
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::{
@@ -16,17 +16,14 @@ use tallystick_app::rebuild::rebuild_tree;
 use tallystick_app::{App, AppError, Parts};
 use tallystick_core::{Coded, Duration, Id, NodeKey, Timestamp};
 use tallystick_escrow::{Policy, Terms, UserCommand};
-use tallystick_log::{Checkpoint, KeyKind, KeyName, LogError, SigningKey, WitnessPolicy};
+use tallystick_log::{Checkpoint, LogError, WitnessPolicy};
 use tallystick_testkit::escrow::{self, requester, stranger, worker};
-use tallystick_testkit::{ManualClock, Requests, SimRail, asking};
+use tallystick_testkit::published::log_key;
+use tallystick_testkit::{ManualClock, Requests, SimRail, asking, publish};
 
 /// Everything that a node keeps in one database.
 pub trait Whole: Journal + LogStore + TaskReader + TaskRebuild + Clone + 'static {}
 impl<S: Journal + LogStore + TaskReader + TaskRebuild + Clone + 'static> Whole for S {}
-
-fn log_key() -> SigningKey {
-    SigningKey::try_from_seed(KeyName::try_new("node.example/log").unwrap(), KeyKind::Note, &[7; 32]).unwrap()
-}
 
 /// The node's own key.
 fn node_key() -> NodeKey {
@@ -34,7 +31,7 @@ fn node_key() -> NodeKey {
 }
 
 /// A node on this store at some time, and its rail.
-fn node<S: Whole>(store: &S, clock: &Arc<ManualClock>) -> (App, Arc<SimRail>) {
+pub fn node<S: Whole>(store: &S, clock: &Arc<ManualClock>) -> (App, Arc<SimRail>) {
     let clock = Arc::clone(clock);
     let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
     let journal = Arc::new(store.clone());
@@ -51,7 +48,7 @@ fn node<S: Whole>(store: &S, clock: &Arc<ManualClock>) -> (App, Arc<SimRail>) {
 }
 
 /// When all is over: later than the requests of the beginning are remembered.
-const AFTER: Timestamp = escrow::NOW.after(Duration::from_secs(601));
+pub const AFTER: Timestamp = escrow::NOW.after(Duration::from_secs(601));
 
 /// A small life: tasks that are open, taken, cancelled, waiting for money and erased, all under a published checkpoint.
 /// What the erased one's requests left is forgotten, so that each one that is remembered has a fact.
@@ -85,16 +82,7 @@ pub async fn live<S: Whole>(store: &S) {
         }
     }
     app.erase(id(2), asking(stranger(), id(2), &Action::Erase)).await.unwrap().expect("erased");
-    publish(store).await;
-}
-
-/// Publishes a checkpoint of all facts.
-pub async fn publish<S: Whole>(store: &S) {
-    let config =
-        LogConfig { key: log_key(), interval: Duration::from_secs(1), witnesses: Vec::new(), witnesses_needed: 0 };
-    let store = Arc::new(store.clone());
-    let mut worker = LogWorker::try_new(Arc::clone(&store) as _, store, config).unwrap();
-    assert_eq!(worker.run_once().await, Ok(true));
+    publish(&Arc::new(store.clone())).await;
 }
 
 /// What checks a store at one moment.
@@ -130,6 +118,35 @@ pub async fn kept_checkpoints_are_compared<S: Whole>(store: &S, snapshot: Arc<dy
     }
 }
 
+/// A log that has not begun is told, and is damage once some fact is much older than the newest: without anybody's key.
+pub async fn a_log_that_is_gone_is_missed<S: Whole>(
+    store: &S,
+    now: impl AsyncFn() -> Arc<dyn Snapshot>,
+    sql: impl AsyncFn(&'static str),
+) {
+    let fsck = async || Fsck { key: None, ..checker(now().await) }.run(|_| ()).await;
+    let clock = ManualClock::new(escrow::NOW);
+    let (app, _) = node(store, &clock);
+    app.refresh_tasks(store).await.unwrap();
+    let create = async |n| {
+        let (id, terms) = (Id::from_parts(escrow::NOW.as_millis() + n, [9; 10]), escrow::terms(&[20_000]));
+        app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
+    };
+    create(1).await;
+    clock.set(escrow::NOW.after(Duration::from_secs(600)));
+    create(2).await;
+    assert!(fsck().await.is_ok_and(|sound| (sound.facts, sound.logged, sound.published) == (2, 0, 0)));
+    clock.set(AFTER);
+    create(3).await;
+    let found = fsck().await.unwrap_err().to_string();
+    assert!(found.starts_with("the log: its tree holds 0 facts, and fact 1 is more than 10 minutes older"), "{found}");
+    publish(&Arc::new(store.clone())).await;
+    assert!(fsck().await.is_ok_and(|sound| (sound.logged, sound.published) == (3, 3)));
+    sql("UPDATE log_state SET published = NULL, published_size = NULL").await;
+    let found = fsck().await.unwrap_err().to_string();
+    assert!(found.starts_with("the log: no checkpoint is published, and the first fact"), "{found}");
+}
+
 /// Nothing that is written, erased or published meanwhile is seen, and all of it afterwards.
 pub async fn a_snapshot_stands_still<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) {
     assert_eq!(fsck(Arc::clone(&snapshot)).await, Ok(SOUND));
@@ -141,7 +158,7 @@ pub async fn a_snapshot_stands_still<S: Whole>(store: &S, snapshot: Arc<dyn Snap
     let erased = app.erase(cancelled, asking(stranger(), cancelled, &Action::Erase)).await;
     // On SQLite the write-ahead log cannot be cut while it is read: that is told, and the erasure stands.
     assert!(matches!(erased, Ok(Some(_)) | Err(AppError::Store(StoreError::ErasingWaits(_)))), "{erased:?}");
-    publish(store).await;
+    publish(&Arc::new(store.clone())).await;
     assert_eq!(fsck(Arc::clone(&snapshot)).await, Ok(SOUND));
     drop(snapshot);
     // Given again once nobody reads, it has nothing left to erase, and its bytes go.
@@ -176,7 +193,7 @@ pub const SOUND: Sound =
 /// Tables and what tells their rows apart.
 pub const TABLES: [(&str, &str); 10] = [
     ("facts", "true"),
-    ("authorities", "bytes IS NOT NULL"),
+    ("authorities", "true"),
     ("head", "true"),
     ("outbox", "true"),
     ("tasks", "true"),
@@ -199,11 +216,21 @@ pub const FREE: [(&str, &str); 7] = [
 ];
 
 /// What a database is told, and what fsck must say of it then: in SQL that both databases speak.
-pub const LIES: [(&str, &str); 21] = [
+pub const LIES: [(&str, &str); 25] = [
     (
         "UPDATE facts SET body = NULL, salt = NULL WHERE seq = 1; UPDATE authorities SET bytes = NULL
             WHERE digest = (SELECT authority FROM facts WHERE seq = 1)",
         "fact 1 lost its body, and no fact tells that it was erased",
+    ),
+    (
+        "DELETE FROM authorities WHERE digest = (SELECT authority FROM facts WHERE body IS NULL ORDER BY seq LIMIT 1)",
+        "fact 3 has nobody behind it",
+    ),
+    ("INSERT INTO authorities SELECT hash, NULL FROM facts WHERE seq = 1", "the authorities: "),
+    ("UPDATE log_state SET published = NULL, published_size = NULL", "the log: no checkpoint is published"),
+    (
+        "UPDATE log_state SET published = NULL, published_size = NULL, size = 0; DELETE FROM log_tiles",
+        "the log: its tree holds 0 facts, and fact 1 is more than 10 minutes older than the newest",
     ),
     ("DELETE FROM tasks WHERE version = 4", "the read model: task"),
     ("DELETE FROM reservations", "fact 7 names a payment hash that is not reserved for its task"),

@@ -124,7 +124,7 @@ fn create_input(command: TaskCommand) -> Result<Value> {
 
 async fn show(api: &Api, id: &str) -> Result<Value> {
     match api.task(id).await? {
-        Value::Null => anyhow::bail!("no task has this id"),
+        Value::Null => anyhow::bail!("no task has this id, or it was erased"),
         task => Ok(task),
     }
 }

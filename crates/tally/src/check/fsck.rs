@@ -22,7 +22,7 @@ use crate::{
     cli::FsckArgs,
     config::Config,
     init::lightning_dir,
-    newest,
+    mark, newest,
     secret::{self, PASSPHRASE_VAR},
     store,
 };
@@ -36,7 +36,10 @@ const TELL: Duration = Duration::from_secs(1);
 /// The first damage, with its code.
 pub async fn fsck(mut args: FsckArgs) -> Result<()> {
     let config = Config::read(&args.data_dir)?;
+    // Before the moment that is looked at: the node may go on meanwhile, and know more.
+    let known = mark::read(&args.data_dir)?;
     let store = store::snapshot(&config).await?;
+    mark::find(known, &*store).await?;
     // Keys that are named are those of a checkpoint that is there; those that the node has may not have signed one yet.
     let published = store.log_state().await?.published.is_some();
     let own = own_keys(&args, &config)?;
@@ -132,7 +135,7 @@ async fn run(fsck: &Fsck) -> Result<()> {
     say!(
         "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
     );
-    say!("the log: {logged} facts in its tree, {published} under its published checkpoint");
+    say!("the log: {logged} of {facts} facts in its tree, {published} under its published checkpoint");
     say!("checked in {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
 }

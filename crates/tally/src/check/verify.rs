@@ -11,8 +11,9 @@ use tallystick_core::{Authority, Code, Coded, Fact, canonical};
 use tallystick_escrow::Event;
 use tallystick_graphql::Requests;
 use tallystick_log::{
-    BUNDLE_BYTES_MAX, WitnessPolicy,
+    BUNDLE_BYTES_MAX, CONSISTENCY_HASHES_MAX, Hash, WitnessPolicy,
     anchor::{AnchorChain, AnchorError, AnchorProof, Anchored, Headers, OutPoint, PROOF_BYTES_MAX},
+    parse_hashes,
 };
 
 use super::{
@@ -25,6 +26,8 @@ use crate::cli::VerifyArgs;
 const HEADERS_BYTES_MAX: u64 = 80 * 4_000_000;
 /// Bytes of a checkpoint's text, at most.
 const TEXT_BYTES_MAX: u64 = 4_096;
+/// Bytes of a consistency proof, at most: each hash in base64 on a line.
+const HISTORY_BYTES_MAX: u64 = 45 * CONSISTENCY_HASHES_MAX as u64;
 
 /// A bundle that proves its fact.
 struct Checked<'a> {
@@ -77,8 +80,12 @@ fn check<'a>(
     headers: Option<&(Headers, Tied)>,
     policy: &WitnessPolicy,
 ) -> Result<Checked<'a>> {
-    let headers = headers.map(|(headers, _)| headers);
-    let proven = bundle.verify(&args.log, policy, headers).map_err(|error| refused(error.code(), &error))?;
+    let proven = bundle
+        .verify(&args.log, policy, headers.map(|(headers, _)| headers))
+        .map_err(|error| refused(error.code(), &error))?;
+    if let (Some(anchored), Some((_, tied))) = (&proven.anchored, headers) {
+        tied.vouch(anchored.height).map_err(|error| refused(Code(error.code()), &error))?;
+    }
     if let Some(authority) = bundle.authority() {
         let trusted = args.parties.trusted(Some(&args.log));
         check_cause(proven.fact, authority, &Requests, &trusted).map_err(|error| refused(error.code(), &error))?;
@@ -139,28 +146,44 @@ fn headers(args: &VerifyArgs) -> Result<Option<(Headers, Tied)>> {
 }
 
 /// Follows the log's chain of anchors from its genesis to the bundle's anchor. Answers its number.
-fn follow(args: &VerifyArgs, genesis: OutPoint, anchor: &BundleAnchor, headers: &Headers) -> Result<u64> {
+fn follow(args: &VerifyArgs, genesis: OutPoint, anchor: &BundleAnchor, headers: &(Headers, Tied)) -> Result<u64> {
     let mut chain = AnchorChain::new(genesis);
     while anchor.proof.tx().seal() != chain.seal() {
-        let number = chain.number() + 1;
-        let folder = args.anchors.as_deref();
-        let path = |end: &str| folder.map(|folder| folder.join(format!("anchor-{number}.{end}")));
-        let (Some(text), Some(proof)) = (path("txt"), path("proof")) else {
-            let why = "it is not the first anchor: --anchors names the folder with those before it";
+        let why = "it is not the first anchor: --anchors names the folder with all up to it";
+        let Some(folder) = &args.anchors else {
             return Err(refused(Code(AnchorError::WrongSeal.code()), &why));
         };
-        extend(&mut chain, &text, &proof, headers)?;
+        extend(&mut chain, folder, headers)?;
     }
+    let history = match &args.anchors {
+        Some(folder) => history(&chain, folder)?,
+        None => Vec::new(),
+    };
     let error = |error: AnchorError| refused(Code(error.code()), &error);
-    chain.extend(&anchor.text, &anchor.proof, headers).map_err(error)?;
+    chain.extend(&anchor.text, &anchor.proof, &history, &headers.0).map_err(error)?;
     Ok(chain.number())
 }
 
-fn extend(chain: &mut AnchorChain, text: &Path, proof: &Path, headers: &Headers) -> Result<Anchored> {
+/// Follows the next anchor of the folder.
+fn extend(chain: &mut AnchorChain, folder: &Path, (headers, tied): &(Headers, Tied)) -> Result<()> {
+    let path = |end: &str| folder.join(format!("anchor-{}.{end}", chain.number() + 1));
+    let (text, proof) = (path("txt"), path("proof"));
     let bad = |error: AnchorError| anyhow!("{}: {error} ({})", proof.display(), error.code());
-    let text = String::from_utf8(read(text, TEXT_BYTES_MAX)?)?;
-    let parsed = AnchorProof::parse(&read(proof, PROOF_BYTES_MAX as u64)?).map_err(bad)?;
-    chain.extend(&text, &parsed, headers).map_err(bad)
+    let text = String::from_utf8(read(&text, TEXT_BYTES_MAX)?)?;
+    let parsed = AnchorProof::parse(&read(&proof, PROOF_BYTES_MAX as u64)?).map_err(bad)?;
+    let history = history(chain, folder)?;
+    let anchored = chain.extend(&text, &parsed, &history, headers).map_err(bad)?;
+    tied.vouch(anchored.height).map_err(bad)
+}
+
+/// The proof that the next anchor's tree begins with that of the last one.
+fn history(chain: &AnchorChain, folder: &Path) -> Result<Vec<Hash>> {
+    if chain.number() == 0 {
+        return Ok(Vec::new());
+    }
+    let path = folder.join(format!("anchor-{}.consistency", chain.number() + 1));
+    parse_hashes(&read(&path, HISTORY_BYTES_MAX)?, CONSISTENCY_HASHES_MAX)
+        .map_err(|error| anyhow!("{}: {error} ({})", path.display(), error.code()))
 }
 
 fn tell(proven: &Proven<'_>, authority: Option<&Authority>, args: &VerifyArgs) {
@@ -193,7 +216,10 @@ fn tell_anchor(anchored: &Anchored, tied: &Tied, chain: Option<u64>) {
         tied.told(anchored.height)
     );
     match chain {
-        Some(number) => say!("one history  it is anchor {number} of the chain that begins at the genesis outpoint"),
+        Some(number) => say!(
+            "one history  it is anchor {number} of the chain that begins at the genesis outpoint, each tree begins with the one \
+             before, and the checkpoint's is of the same history"
+        ),
         None => say!(
             "not checked  whether {}, which it spends, is of the log's own chain of anchors (--genesis)",
             anchored.seal

@@ -10,7 +10,8 @@ use super::StorePlace;
 pub enum AnchorCommand {
     /// Tell which anchors there are, also while the node runs
     Status(StorePlace),
-    /// Write an anchor's checkpoint, its proof and its OpenTimestamps file, also while the node runs
+    /// Write an anchor's checkpoint, its proof, its OpenTimestamps file, and the proof that its tree begins with that of the
+    /// anchor before it, also while the node runs
     Export(AnchorExport),
 }
 
@@ -22,7 +23,7 @@ pub struct AnchorExport {
     /// The node's directory: its configuration tells where the store is
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
-    /// The folder that gets the three files; it is made if it is not there
+    /// The folder that gets the files; it is made if it is not there
     #[arg(long, default_value = ".")]
     pub out: PathBuf,
 }

@@ -24,6 +24,10 @@ pub struct RestoreArgs {
     /// The new node's directory: it must be empty, or not there
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
+    /// The old node's directory, if it survived whole and nothing ran on a copy of it since: its channels move from there. It
+    /// can run no node afterwards
+    #[arg(long, value_name = "OLD_DIR")]
+    pub lightning: Option<PathBuf>,
     /// A checkpoint of the log that was kept elsewhere: the backup must hold all of it; may be given more than once
     #[arg(long = "checkpoint")]
     pub checkpoints: Vec<PathBuf>,

@@ -36,7 +36,9 @@ pub struct Parties {
 #[derive(Debug, Args)]
 pub struct FsckArgs {
     /// The node's directory: its configuration tells where the journal is, and who its operators are. The node may run; on
-    /// SQLite, what it is asked to erase meanwhile leaves the disk only afterwards, and it says so
+    /// SQLite, what it is asked to erase meanwhile leaves the disk only afterwards, and it says so. The newest fact that was
+    /// known there must be in the journal. Facts that are not in the log yet are told; they are damage if they are more than
+    /// ten minutes older than the newest fact, and so is a checkpoint that is missing in such a log
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
     /// The log's key, name+id+key, as the node tells at its start; made from the node's seed if that can be opened
@@ -80,15 +82,15 @@ pub struct VerifyArgs {
     /// The height of the first header
     #[arg(long, requires = "headers")]
     pub headers_from: Option<u32>,
-    /// The hash of a block that you know to be in Bitcoin, and that must be among the headers. Headers from the genesis block
-    /// on, and those that hold block 840000, need none
+    /// The hash of a block that you know to be in Bitcoin, and that must be among the headers: it vouches for all before it.
+    /// For an anchor after it, and without, the anchor's block and those on top must have cost what Bitcoin's cost
     #[arg(long, requires = "headers")]
     pub block: Option<BlockHash>,
     /// The outpoint that the log's first anchor spends, TXID:VOUT, as `tally anchor status` tells: the bundle's anchor must
     /// be of the chain that begins there
     #[arg(long, requires = "headers")]
     pub genesis: Option<OutPoint>,
-    /// A folder with the anchors before the bundle's, as `tally anchor export` writes them
+    /// A folder with the anchors up to the bundle's, as `tally anchor export` writes them
     #[arg(long, requires = "genesis")]
     pub anchors: Option<PathBuf>,
     /// The network whose proof of work the headers must show: bitcoin, testnet, testnet4, signet or regtest

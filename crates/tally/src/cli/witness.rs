@@ -49,6 +49,9 @@ pub struct AddLog {
     /// The key by which the log signs; may be given more than once, while a log changes its key
     #[arg(long = "vkey", required = true)]
     pub vkeys: Vec<String>,
+    /// Forget what was cosigned for this log. Whoever holds its key can have another history cosigned then
+    #[arg(long)]
+    pub begin_anew: bool,
     /// Where the witness keeps everything
     #[arg(long, default_value = "tally-witness")]
     pub data_dir: PathBuf,

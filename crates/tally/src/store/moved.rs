@@ -23,10 +23,32 @@ use crate::{cli::StoreCopy, init::lightning_dir, owner::Crash, store::JOURNAL};
 const MOVED: &str = ".moved";
 
 /// What a file is called then.
-pub(super) fn name(path: &Path) -> PathBuf {
+pub(crate) fn name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(MOVED);
     name.into()
+}
+
+/// What SQLite has written but not yet put into a file is here.
+fn write_ahead(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Refuses if the write-ahead log beside a name holds anything: a file that gets another name leaves it behind.
+pub(crate) fn must_be_written_back(path: &Path) -> io::Result<()> {
+    let log = write_ahead(path);
+    match fs::metadata(&log) {
+        Ok(found) if found.len() > 0 => Err(io::Error::other(format!(
+            "{} may hold the newest state of {}: give that file this name again if it has another one, end whoever reads \
+            it, and run this once more",
+            log.display(),
+            path.display()
+        ))),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Where a file is: under its own name or, if a copy was interrupted late, under the other one.
@@ -38,7 +60,11 @@ fn find(path: &Path) -> Result<PathBuf> {
         path.display(),
         moved.display()
     );
-    Ok(if moved.exists() { moved } else { path.to_owned() })
+    if !moved.exists() {
+        return Ok(path.to_owned());
+    }
+    must_be_written_back(path)?;
+    Ok(moved)
 }
 
 pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
@@ -81,6 +107,8 @@ pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
 fn retire(files: &[PathBuf], crash: &Crash) -> io::Result<()> {
     for path in files {
         let moved = name(path);
+        must_be_written_back(path)?;
+        must_be_written_back(&moved)?;
         if path.exists() {
             crash.pass(&format!("before rename {}", path.display()));
             fs::rename(path, &moved)?;

@@ -39,16 +39,26 @@ pub(super) fn init(args: &WitnessInit) -> Result<()> {
     print::until_closed(print::line(key.verifier().to_vkey()))
 }
 
-/// Begins the record of a log, and puts the log into the configuration.
+/// Begins the record of a log, and puts the log into the configuration if it is not there. Only with `--begin-anew` is
+/// anything forgotten that was cosigned.
 ///
 /// # Errors
 /// If the witness runs, knows the log already, or a key is not the log's.
 pub(super) fn add_log(args: &AddLog) -> Result<()> {
     let config = WitnessConfig::read(&args.data_dir)?;
-    let known = config.logs.iter().any(|log| log.origin() == args.origin);
-    ensure!(!known, "{} is in witness.toml already; another key for it goes into its `vkeys` there", args.origin);
+    let known = config.logs.iter().find(|log| log.origin() == args.origin);
+    ensure!(
+        known.is_none() || args.begin_anew,
+        "{} is in witness.toml already; another key for it goes into its `vkeys` there",
+        args.origin
+    );
     let parse = |vkey: &String| VerifierKey::parse(vkey).with_context(|| format!("--vkey {vkey}"));
     let log = TrustedLog::try_new(&args.origin, args.vkeys.iter().map(parse).collect::<Result<_>>()?)?;
+    if let Some(known) = known {
+        ensure!(known.keys() == log.keys(), "witness.toml has other keys for {}: give those", args.origin);
+        let _lock = WitnessLock::take(&args.data_dir)?;
+        return begin_anew(&OsFolder::create(&records_dir(&args.data_dir))?, &log);
+    }
     let path = WitnessConfig::path(&args.data_dir);
     let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let vkeys = log.keys().iter().map(|key| toml::Value::String(key.to_vkey())).collect();
@@ -58,11 +68,23 @@ pub(super) fn add_log(args: &AddLog) -> Result<()> {
     let _lock = WitnessLock::take(&args.data_dir)?;
     // First: a log in the configuration has a record.
     let records = OsFolder::create(&records_dir(&args.data_dir))?;
-    if !Record::begin(&records, &log)? {
+    if args.begin_anew {
+        begin_anew(&records, &log)?;
+    } else if !Record::begin(&records, &log)? {
         Record::read(&records, &log, &config.vkey).context("there is a record of this log already")?;
         tell("the log is known from before: going on from what was last cosigned for it");
     }
     write_config(&args.data_dir, &text)
+}
+
+fn begin_anew(records: &OsFolder, log: &TrustedLog) -> Result<()> {
+    Record::begin_anew(records, log)?;
+    let origin = log.origin();
+    tell(&format!(
+        "what was cosigned for {origin} is forgotten: this witness cosigns whatever history of it comes next, also one \
+         that differs from what it has vouched for. Tell whoever relies on it"
+    ));
+    Ok(())
 }
 
 /// Replaces the configuration as a whole.

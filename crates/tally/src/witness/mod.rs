@@ -9,7 +9,7 @@
 //! | `show` | `tally witness status` and `evidence` |
 //!
 //! ```text
-//! witness.toml   configuration             records/    per log: what was last cosigned
+//! witness.toml   configuration             records/    per log: what was last cosigned, twice
 //! witness_key    the encrypted key         evidence/   two histories, should a log ever show them
 //! witness.lock   one process at a time
 //! ```

@@ -3,7 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use bitcoin::{CompactTarget, consensus::serialize};
 use std::{fs, io::Write, os::unix::process::ExitStatusExt, process::Command};
-use tallystick_log::anchor::{AnchorChain, AnchorProof, Headers, OtsFile, OutPoint, Target};
+use tallystick_log::{
+    CONSISTENCY_HASHES_MAX,
+    anchor::{AnchorChain, AnchorError, AnchorProof, Headers, OtsFile, OutPoint, Target},
+    parse_hashes,
+};
 
 use crate::support::{BINARY, Theatre};
 
@@ -118,7 +122,14 @@ async fn check(theatre: &Theatre) -> Result<()> {
         let read = |name: String| fs::read(out.path().join(name));
         let text = String::from_utf8(read(format!("anchor-{number}.txt"))?)?;
         let proof = AnchorProof::parse(&read(format!("anchor-{number}.proof"))?)?;
-        let anchored = chain.extend(&text, &proof, &headers)?;
+        let mut history = match number {
+            1 => Vec::new(),
+            _ => parse_hashes(&read(format!("anchor-{number}.consistency"))?, CONSISTENCY_HASHES_MAX)?,
+        };
+        history.push([1; 32]);
+        assert_eq!(chain.extend(&text, &proof, &history, &headers), Err(AnchorError::OtherHistory));
+        history.pop();
+        let anchored = chain.extend(&text, &proof, &history, &headers)?;
         let ots = OtsFile::parse(&read(format!("anchor-{number}.txt.ots"))?)?;
         assert_eq!(ots.verify(text.as_bytes(), &headers)?.0, anchored.height);
     }

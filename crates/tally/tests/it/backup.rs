@@ -107,13 +107,17 @@ async fn is_caught(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The journal comes from a backup, and the channels from the old directory, where they were never older than they are.
+/// The journal comes from a backup, and the channels from the old directory: with what its killed node wrote last.
 async fn goes_on(theatre: &mut Theatre, shelf: &Shelf) -> Result<()> {
     let (dir, old) = (theatre.stage.platform.dir().to_owned(), shelf.path("old-node"));
     fs::rename(&dir, &old)?;
     let to = dir.to_str().context("UTF-8")?.to_owned();
-    shelf.takes("new.backup", &to, &[], &["sound from the first", "no channels"]).await?;
-    fs::rename(lightning_dir(&old).join(SQLITE_FILE), lightning_dir(&dir).join(SQLITE_FILE))?;
+    let written = fs::metadata(lightning_dir(&old).join(format!("{SQLITE_FILE}-wal")))?.len();
+    ensure!(written > 0, "nothing is in the write-ahead log");
+    let more: [&OsStr; 2] = ["--lightning".as_ref(), old.as_ref()];
+    shelf.takes("new.backup", &to, &more, &["sound from the first", "has the channels of"]).await?;
+    let (well, said) = shelf.restore("new.backup", "twice", &more).await?;
+    ensure!(!well && said.contains("was moved away"), "{said}");
     for file in ["passphrase", "cookie"] {
         fs::copy(old.join(file), dir.join(file))?;
     }
@@ -147,7 +151,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     ensure!(old < new, "{old}, {new}");
     backup(&dir, &shelf.path("new.backup")).await?;
     backup(&dir, &shelf.path("new.backup")).await?;
-    theatre.stage.platform.stop().await?;
+    theatre.stage.platform.kill().await?;
     let before = StoreStatus::of_sqlite(&dir.join(JOURNAL))?;
 
     let told = format!("has cosigned a tree of {new} facts, and this journal has {old}");
@@ -160,7 +164,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     ensure!(!well && said.contains("is not empty (restore.not_empty)"), "{said}");
     let (later, forged) = (shelf.checkpoint(&key, new + 50)?, shelf.checkpoint(&key, 1)?);
     let checkpoint: &OsStr = "--checkpoint".as_ref();
-    let more = format!("a tree of {} facts", new + 50);
+    let more = format!("is the checkpoint of a tree of {} facts", new + 50);
     shelf.refuses("new.backup", &[checkpoint, later.as_ref()], &[&more, "log.rollback"]).await?;
     shelf
         .refuses("new.backup", &[checkpoint, forged.as_ref(), force], &["another history", "restore.other_history"])
@@ -206,6 +210,12 @@ async fn a_new_node_is_restored_without_its_read_model() -> Result<()> {
     tally(&["store".as_ref(), "migrate".as_ref(), "--data-dir".as_ref(), node.dir().as_ref()]).await?;
     let (well, said) = fsck().await?;
     ensure!(!well && said.contains("the node makes it again"), "{said}");
+    // The journal lost what a node in this directory knew.
+    let known = node.dir().join(tally::mark::FILE);
+    fs::write(&known, format!("5 {}\n", "07".repeat(32)))?;
+    let (well, said) = fsck().await?;
+    ensure!(!well && said.contains("this node knew fact 5") && said.contains("log.rollback"), "{said}");
+    fs::remove_file(known)?;
     // The folder is made.
     backup(node.dir(), &shelf.path("backups")).await?;
     let file = fs::read_dir(shelf.path("backups"))?.next().context("a backup")??.path();

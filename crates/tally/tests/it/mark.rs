@@ -132,7 +132,7 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     ensure!(!mark_of(&theatre.stage.platform).exists());
     fs::remove_dir(&blocked)?;
     fs::write(mark_of(&theatre.stage.platform), b"18\n")?;
-    refuses(&mut theatre.stage.platform, &["newest-fact is damaged"]).await?;
+    refuses(&mut theatre.stage.platform, &["newest-fact is damaged", "then delete it"]).await?;
     fs::write(mark_of(&theatre.stage.platform), &mark)?;
     put(&new, &journal)?;
     theatre.stage.platform.start(&[]).await?;

@@ -1,14 +1,17 @@
 //! `tally store copy` is stopped at every step: never can both databases be used, and given again it comes to its end.
 
 use anyhow::{Context, Result, ensure};
+use rusqlite::{Connection, config::DbConfig};
 use std::{
     fs,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
-use tally::{config::Config, demo::Platform, store::NodeStore};
+use tally::{config::Config, demo::Platform, init::lightning_dir, store::NodeStore};
 use tallystick_app::port::journal::Journal;
+use tallystick_lightning::{SQLITE_FILE, StoppedDatabase};
+use tallystick_postgres::connect;
 use tallystick_store::{PostgresOptions, PostgresStore, SqliteStore};
 use tallystick_testkit::{Cluster, store_suite::fixture::append};
 
@@ -28,8 +31,25 @@ async fn node(place: &Path) -> Result<PathBuf> {
         store.append(append(n, 0)).await?;
     }
     store.close().await;
-    fs::write(dir.join("lightning/lightning.sqlite"), [])?;
+    let lightning = lightning_dir(&dir);
+    fs::write(lightning.join(SQLITE_FILE), [])?;
+    // It makes the tables.
+    drop(StoppedDatabase::open(&lightning, SQLITE_FILE)?);
+    change_wallet(&lightning.join(SQLITE_FILE))?;
     Ok(dir)
+}
+
+/// One more row among those of the channels, as a node writes it.
+fn change_wallet(file: &Path) -> Result<()> {
+    let conn = Connection::open(file)?;
+    conn.execute("INSERT INTO wallet (body) VALUES (x'00')", [])?;
+    Ok(())
+}
+
+/// Such rows in a database.
+async fn wallet_changes(url: &str) -> Result<i64> {
+    let client = connect(&PostgresOptions::try_new(url)?).await?;
+    Ok(client.query_one("SELECT count(*) FROM lightning_wallet", &[]).await?.get(0))
 }
 
 fn duplicate(from: &Path, to: &Path) -> Result<()> {
@@ -111,6 +131,7 @@ async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
         // What has ended is not done twice.
         ensure!(again.status.success() != left.1.is_some(), "point {point}: {again:?}");
         ensure!(usable(&dir, &url).await? == (None, Some(expected)), "point {point}, given again");
+        ensure!(wallet_changes(&url).await? == 1, "point {point}: the channels' rows");
     }
     for end in [(Some(FACTS), None), (None, None), (None, Some(FACTS))] {
         assert!(ends.contains(&end), "never {end:?} in {ends:?}");
@@ -130,5 +151,42 @@ async fn a_copy_that_nobody_listens_to_comes_to_its_end() -> Result<()> {
     let copied = command(&dir, &url).stdout(writer).output()?;
     assert_eq!((copied.status.code(), &*String::from_utf8(copied.stderr)?), (Some(0), ""));
     assert_eq!(usable(&dir, &url).await?, (None, Some(FACTS)));
+    Ok(())
+}
+
+/// Whoever reads the channels keeps their write-ahead log from being written back: it would be left behind with their
+/// newest state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_somebody_reads_are_not_moved_without_their_newest_state() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let dir = node(place.path()).await?;
+    let (file, cluster) = (lightning_dir(&dir).join(SQLITE_FILE), Cluster::start(&[]));
+    let url = cluster.database();
+    let reader = Connection::open(&file)?;
+    reader.execute_batch("BEGIN; SELECT * FROM wallet")?;
+    change_wallet(&file)?;
+    let refused = copy(&dir, &url, 0)?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(!refused.status.success() && said.contains("lightning.sqlite is being read"), "{said}");
+    ensure!(usable(&dir, &url).await?.0 == Some(FACTS), "the files can be used");
+    drop(reader);
+    // As if it had been renamed all the same.
+    change_wallet_and_leave_the_log(&file)?;
+    let moved = file.with_extension("sqlite.moved");
+    fs::rename(&file, &moved)?;
+    let refused = copy(&dir, &url, 0)?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(!refused.status.success() && said.contains("lightning.sqlite-wal"), "{said}");
+    fs::rename(&moved, &file)?;
+    let copied = copy(&dir, &url, 0)?;
+    ensure!(copied.status.success() && wallet_changes(&url).await? == 3, "{copied:?}");
+    Ok(())
+}
+
+/// Leaves what a killed process leaves: the change is in the write-ahead log alone.
+fn change_wallet_and_leave_the_log(file: &Path) -> Result<()> {
+    let conn = Connection::open(file)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.execute("INSERT INTO wallet (body) VALUES (x'00')", [])?;
     Ok(())
 }

@@ -206,7 +206,7 @@ async fn a_stranger_checks_a_paid_task_with_files_alone() -> Result<()> {
     };
     let output = chain(&genesis, &tip)?;
     assert!(output.status.success(), "{}", said(&output));
-    for words in ["one history  it is anchor", "it is before the block of --block"] {
+    for words in ["one history  it is anchor", "it is not after the block of --block"] {
         assert!(said(&output).contains(words), "{}", said(&output));
     }
     let (txid, vout) = genesis.split_once(':').context("an outpoint")?;

@@ -1,6 +1,7 @@
 //! `tally witness` with the real binary: made, run, stopped at every step of a write, and asked what it knows.
 
 use anyhow::{Context, Result, ensure};
+use bitcoin::hashes::Hash as _;
 use serde_json::Value;
 use std::{
     convert::Infallible,
@@ -86,6 +87,11 @@ impl Home {
 
     fn data(&self) -> PathBuf {
         self.dir.path().join("witness")
+    }
+
+    fn record(&self, origin: &str) -> PathBuf {
+        let stem = bitcoin::hashes::sha256::Hash::hash(origin.as_bytes());
+        self.data().join(format!("records/{stem}.checkpoint"))
     }
 
     async fn tally(&self, args: &[&str], passphrase: bool) -> Result<Output> {
@@ -201,8 +207,9 @@ async fn a_witness_is_stopped_at_every_step_and_never_goes_back() -> Result<()> 
             witness.stop().await?;
         }
         if answer.is_ok() {
-            // Opening waits for the folder's names; a write has three steps. Each has a point before and one after.
-            ensure!(deaths == 8, "{deaths} deaths");
+            // Opening waits for the folder's names; record and mark have three steps each. Each step has a point before and
+            // one after.
+            ensure!(deaths == 14, "{deaths} deaths");
             return Ok(());
         }
         size = found;
@@ -256,7 +263,7 @@ async fn what_is_not_in_order_is_told() -> Result<()> {
     fs::write(home.dir.path().join("passphrase"), "battery staple\n")?;
     says(&home.tally(&["serve", "--data-dir"], true).await?, "does not open the key file")?;
     fs::write(home.dir.path().join("passphrase"), "correct horse\n")?;
-    let record = fs::read_dir(home.data().join("records"))?.next().context("a record")??.path();
+    let record = home.record(ORIGIN);
     let bytes = fs::read(&record)?;
     fs::write(&record, b"Nothing was cosigned yet for this log:\nanother\n")?;
     says(&home.tally(&["serve", "--data-dir"], true).await?, "damaged")?;
@@ -265,4 +272,35 @@ async fn what_is_not_in_order_is_told() -> Result<()> {
     says(&home.tally(&["serve", "--data-dir"], true).await?, "there is no record")?;
     fs::write(&record, bytes)?;
     home.start("").await?.context("it lives")?.stop().await
+}
+
+/// A record that somebody overwrote with the sentence, or removed, is noticed; only an operator begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_begins_anew_by_itself() -> Result<()> {
+    let (home, log) = (Home::make().await?, Log::new("one")?);
+    let (record, config) = (home.record(ORIGIN), home.data().join("witness.toml"));
+    let (fresh, text) = (fs::read(&record)?, fs::read_to_string(&config)?);
+    let witness = home.start("").await?.context("it lives")?;
+    witness.client.add_checkpoint(&log.request(0, 20)?).await?;
+    witness.stop().await?;
+    fs::write(&record, fresh)?;
+    says(&home.tally(&["serve", "--data-dir"], true).await?, "an older record is in its place")?;
+    fs::remove_file(&record)?;
+    says(&home.tally(&["serve", "--data-dir"], true).await?, "add-log --begin-anew")?;
+    let vkey = log.key.verifier().to_vkey();
+    let add = ["add-log", "--origin", ORIGIN, "--vkey", &vkey, "--data-dir"];
+    let (without, _) = text.split_once("[[log]]").context("the log is configured")?;
+    fs::write(&config, without)?;
+    says(&home.tally(&add, false).await?, "add-log --begin-anew")?;
+    // As the message says, with the log in the configuration or without.
+    for text in [without, &text] {
+        fs::write(&config, text)?;
+        let anew = home.tally(&[&["add-log", "--begin-anew"], &add[1..]].concat(), false).await?;
+        let said = String::from_utf8_lossy(&anew.stderr);
+        ensure!(anew.status.success() && said.contains("is forgotten"), "{anew:?}");
+        ensure!(home.size().await? == 0, "it knows nothing of it any more");
+    }
+    let witness = home.start("").await?.context("it lives")?;
+    witness.client.add_checkpoint(&Log::new("other")?.request(0, 30)?).await?;
+    witness.stop().await
 }

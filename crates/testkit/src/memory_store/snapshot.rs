@@ -1,6 +1,7 @@
 //! The store as it is now, for checks while nothing is written.
 
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::log::{LogState, LogStore};
 use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
@@ -13,6 +14,10 @@ use super::{MemoryStore, page};
 
 #[async_trait]
 impl Snapshot for MemoryStore {
+    async fn check_structure(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn head(&self) -> Result<(u64, Digest32), StoreError> {
         Ok(self.state().facts.last().map_or((0, CHAIN_START), |last| (last.seq, last.hash)))
     }
@@ -27,6 +32,11 @@ impl Snapshot for MemoryStore {
 
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         Journal::authority(self, digest).await
+    }
+
+    async fn authorities(&self, after: Option<Digest32>, limit: u32) -> Result<Vec<Digest32>, StoreError> {
+        let all: BTreeSet<Digest32> = self.state().facts.iter().map(|fact| fact.authority).collect();
+        Ok(all.into_iter().filter(|digest| after.is_none_or(|after| *digest > after)).take(page(limit)).collect())
     }
 
     async fn names(&self, after: Option<&Held>, limit: u32) -> Result<Vec<Held>, StoreError> {

@@ -85,8 +85,8 @@ async fn shown<S: Store>(store: &S) -> (Vec<String>, Vec<String>, Vec<Id<Task>>,
     (
         store.tasks(&all()).await.expect("views"),
         store.tasks(&assigned).await.expect("views"),
-        store.due_tasks(far, BlockHeight(0), 100).await.expect("tasks"),
-        store.due_tasks(escrow::NOW, BlockHeight(u32::MAX), 100).await.expect("tasks"),
+        store.due_tasks(far, BlockHeight(0), 0, 100).await.expect("tasks"),
+        store.due_tasks(escrow::NOW, BlockHeight(u32::MAX), 0, 100).await.expect("tasks"),
     )
 }
 

@@ -120,15 +120,21 @@ pub async fn due_by_time_and_height<S: Store>(store: Arc<S>) {
         row_mut(&mut task).wake_height = height.map(BlockHeight);
         store.append(task).await.expect("a new stream");
     }
-    let due =
-        async |secs, height, limit| store.due_tasks(later(secs), BlockHeight(height), limit).await.expect("tasks");
+    let after = async |secs, height, skip, limit| {
+        store.due_tasks(later(secs), BlockHeight(height), skip, limit).await.expect("tasks")
+    };
+    let due = async |secs, height, limit| after(secs, height, 0, limit).await;
     assert_eq!(due(9, 699, 10).await, []);
     assert_eq!(due(10, 0, 10).await, [task_id(3)]);
     assert_eq!(due(0, 800, 10).await, [task_id(3), task_id(2)]);
     assert_eq!(due(30, 700, 10).await, [task_id(3), task_id(1), task_id(5)]);
     assert_eq!(due(30, 900, 10).await, [task_id(3), task_id(2), task_id(5), task_id(1)]);
     assert_eq!(due(30, 900, 2).await, [task_id(3), task_id(2)]);
-    let all = store.due_tasks(Timestamp::from_millis(u64::MAX), BlockHeight(u32::MAX), 10).await.expect("tasks");
+    assert_eq!(after(30, 900, 1, 2).await, [task_id(2), task_id(5)]);
+    assert_eq!(after(30, 900, 3, 2).await, [task_id(1)]);
+    assert_eq!(after(30, 900, 4, 2).await, []);
+    assert_eq!(after(30, 900, u32::MAX, u32::MAX).await, []);
+    let all = store.due_tasks(Timestamp::from_millis(u64::MAX), BlockHeight(u32::MAX), 0, 10).await.expect("tasks");
     assert_eq!(all.len(), 4);
 
     store.append(append(3, 1)).await.expect("a version that wants no waking");

@@ -122,6 +122,7 @@ async fn what_the_api_writes_is_sound() {
     let erase = format!("mutation {{ eraseTask(id: \"{cancelled}\") }}");
     assert!(world.ask(&operator, &erase).await.1["data"]["eraseTask"].is_u64());
 
+    tallystick_testkit::publish(&world.store).await;
     let fsck = |operators: &[_]| Fsck {
         store: Arc::clone(&world.store) as _,
         requests: Arc::new(Requests),

@@ -182,9 +182,51 @@ fn a_record_that_is_missing_or_changed_stops_the_start() {
     ask(&theirs.open(), &log.body(0, 9)).unwrap();
     assert_eq!(code(theirs.records.files().get(&name).map(Vec::as_slice)), Err("witness.damaged"));
     assert_eq!(code(Some(&record)), Ok(()));
+    // Nor is an older one of our own, or the sentence that anyone can write.
+    let sentence = fresh.get(&name).unwrap();
+    assert_eq!(code(Some(sentence)), Err("witness.damaged"));
+    post.records.set(&name, Some(&record));
+    ask(&post.open(), &log.body(5, 9)).unwrap();
+    let newest = post.records.files().remove(&name).unwrap();
+    assert_eq!(code(Some(&record)), Err("witness.damaged"));
+    assert_eq!(code(Some(sentence)), Err("witness.damaged"));
+    post.records.set(&name, Some(&newest));
     // A record that is there is never begun anew.
     assert!(!Record::begin(post.records.as_ref(), &Log::trusted()).unwrap());
     assert_ne!(post.records.files(), fresh);
+    // Nor one of a log that was cosigned once, whatever the configuration says of it now.
+    post.records.set(&name, None);
+    let begun = Record::begin(post.records.as_ref(), &Log::trusted());
+    assert_eq!(begun.map_err(|error| error.code().0), Err("witness.no_record"));
+}
+
+#[test]
+fn a_new_log_is_told_from_one_whose_mark_was_removed() {
+    let post = Post::new(2);
+    let files: Vec<String> = post.records.files().into_keys().collect();
+    let [record, mark] = files.as_slice() else { panic!("{files:?}") };
+    post.open();
+    post.records.set(mark, None);
+    assert_eq!(post.open_on(post.records.clone()).unwrap_err().code().0, "witness.damaged");
+    // What was interrupted before the record was there is begun again.
+    let post = Post::new(2);
+    post.records.set(record, None);
+    assert!(Record::begin(post.records.as_ref(), &Log::trusted()).unwrap());
+    post.open();
+}
+
+#[test]
+fn an_operator_may_begin_anew() {
+    let (log, post) = (Log::new(9), Post::new(2));
+    ask(&post.open(), &log.body(0, 5)).unwrap();
+    Record::begin_anew(post.records.as_ref(), &Log::trusted()).unwrap();
+    assert_eq!(post.head().size, 0);
+    ask(&post.open(), &log.forked(2).body(0, 7)).unwrap();
+    // A witness from before there were marks has none until it is started.
+    let mark = post.records.files().into_keys().next_back().unwrap();
+    post.records.set(&mark, None);
+    post.open();
+    assert!(post.records.files().contains_key(&mark));
 }
 
 #[test]

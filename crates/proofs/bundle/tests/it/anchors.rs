@@ -41,7 +41,7 @@ fn chain(tx: &AnchorTx) -> Headers {
 }
 
 /// The anchor of the tree of the first `size` facts, for a bundle under all of them.
-fn anchor(facts: &[Fact], size: usize) -> (BundleAnchor, Headers) {
+pub fn anchor(facts: &[Fact], size: usize) -> (BundleAnchor, Headers) {
     let leaves: Vec<_> = facts.iter().map(|fact| leaf_hash(&fact.entry())).collect();
     let tree = |size: usize| {
         let mut edge = TileEdge::new();
@@ -55,6 +55,12 @@ fn anchor(facts: &[Fact], size: usize) -> (BundleAnchor, Headers) {
         true => Vec::new(),
         false => Prover::new(own.size(), read).consistency(size as u64).unwrap(),
     };
+    let (proof, headers) = in_block(&text);
+    (BundleAnchor { text, proof, consistency }, headers)
+}
+
+/// A text in a block.
+fn in_block(text: &str) -> (AnchorProof, Headers) {
     let tx = Transaction {
         version: transaction::Version::TWO,
         lock_time: absolute::LockTime::ZERO,
@@ -70,7 +76,7 @@ fn anchor(facts: &[Fact], size: usize) -> (BundleAnchor, Headers) {
     let tx = AnchorTx::try_new(tx).unwrap();
     let headers = chain(&tx);
     let proof = AnchorProof::new(tx, 100, MerklePath::try_new(0, Vec::new()).unwrap());
-    (BundleAnchor { text, proof, consistency }, headers)
+    (proof, headers)
 }
 
 #[test]
@@ -116,8 +122,10 @@ fn an_anchor_of_something_else_is_refused() {
     assert_eq!(verify(forged, &headers), Err(AnchorError::WrongCommitment.into()));
     // A tree that the log never had.
     let text = Checkpoint::try_new("node.example/log", 13, [1; 32]).unwrap().to_string();
-    assert!(matches!(verify(BundleAnchor { text, ..good.clone() }, &headers), Err(BundleError::Log(_))));
+    let (proof, others) = in_block(&text);
+    assert!(matches!(verify(BundleAnchor { text, proof, ..good.clone() }, &others), Err(BundleError::Log(_))));
     // Another log's.
     let text = good.text.replace("node.example", "other.example");
-    assert_eq!(verify(BundleAnchor { text, ..good }, &headers), Err(BundleError::OtherAnchor));
+    let (proof, others) = in_block(&text);
+    assert_eq!(verify(BundleAnchor { text, proof, ..good }, &others), Err(BundleError::OtherAnchor));
 }

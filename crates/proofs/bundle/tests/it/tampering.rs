@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use tallystick_bundle::{BundleError, FactBundle};
+use tallystick_bundle::{BundleAnchor, BundleError, FactBundle};
 use tallystick_core::{Body, Opening};
+use tallystick_log::anchor::AnchorError;
 
+use crate::anchors::anchor;
 use crate::support::{bundle, facts, policy, prove, request};
 
 /// One bundle: signing again would make another one.
@@ -56,15 +58,45 @@ fn a_bare_proof_holds_no_fact() {
 }
 
 /// Each bit of the whole file in turn.
-#[test]
-fn every_bit_of_a_bundle_counts() {
-    let bytes = BUNDLE.as_bytes();
+fn every_bit_counts(bytes: &[u8], proves: impl Fn(&[u8]) -> bool) {
+    assert!(proves(bytes));
     // Two of three cosignatures are enough: a damaged one must be refused all the same, and not passed over.
     for bit in 0..bytes.len() * 8 {
         let mut turned = bytes.to_vec();
         turned[bit / 8] ^= 1 << (bit % 8);
         assert!(!proves(&turned), "bit {bit}: {:?}", String::from_utf8_lossy(&turned[bit / 8..]).lines().next());
     }
+}
+
+#[test]
+fn every_bit_of_a_bundle_counts() {
+    every_bit_counts(BUNDLE.as_bytes(), proves);
+}
+
+/// Also of what only headers could tell, where there are none.
+#[test]
+fn every_bit_of_a_bundle_with_an_anchor_counts() {
+    let authority = request(b"create a task");
+    let facts = facts(&[1, 2, 3].map(|n| (Body::private([n; 32], vec![n]), &authority)));
+    let (anchor, headers) = anchor(&facts, 2);
+    let bundle = FactBundle::try_new(facts[1].clone(), Some(authority), Some(anchor), prove(&facts, 1)).unwrap();
+    let bytes = bundle.to_string();
+    every_bit_counts(bytes.as_bytes(), proves);
+    let (log, policy) = policy();
+    every_bit_counts(bytes.as_bytes(), |bytes| {
+        FactBundle::parse(bytes).is_ok_and(|bundle| bundle.verify(&log, &policy, Some(&headers)).is_ok())
+    });
+}
+
+#[test]
+fn what_an_anchor_commits_to_is_checked_without_headers() {
+    let authority = request(b"create a task");
+    let facts = facts(&[1, 2, 3].map(|n| (Body::private([n; 32], vec![n]), &authority)));
+    let (log, policy) = policy();
+    let (two, _) = anchor(&facts, 2);
+    let forged = BundleAnchor { proof: anchor(&facts, 3).0.proof, ..two };
+    let bundle = FactBundle::try_new(facts[1].clone(), Some(authority), Some(forged), prove(&facts, 1)).unwrap();
+    assert_eq!(bundle.verify(&log, &policy, None), Err(AnchorError::WrongCommitment.into()));
 }
 
 proptest! {

@@ -70,6 +70,9 @@ pub enum AnchorError {
         /// Leaves now.
         size: u64,
     },
+    /// The anchor's tree does not begin with the one before it, or it is not proven that it does.
+    #[error("the anchor's tree is not proven to begin with that of the anchor before it")]
+    OtherHistory,
     /// The bytes are not an OpenTimestamps proof, or one beyond the limits.
     #[error("the bytes are not an OpenTimestamps proof")]
     BadOts,
@@ -101,6 +104,7 @@ impl AnchorError {
             Self::WrongSeal => "anchor.wrong_seal",
             Self::WrongLog => "anchor.wrong_log",
             Self::Shrinks { .. } => "anchor.shrinks",
+            Self::OtherHistory => "anchor.other_history",
             Self::BadOts => "anchor.bad_ots",
             Self::WrongContent => "anchor.wrong_content",
             Self::NotAttested => "anchor.not_attested",

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Bitcoin lets an output be spent once. So there is one anchor at most after each, and one history that the anchors
-//! tell, whoever holds the keys.
+//! tell, whoever holds the keys: each tree must be proven to begin with the one before.
 //!
 //! | module | what it holds | standard |
 //! | --- | --- | --- |

@@ -10,6 +10,8 @@ use bitcoin::{
 use proptest::prelude::*;
 use tallystick_log::{anchor::*, *};
 
+use crate::support::{consistency, leaves, mth};
+
 const EASIEST: u32 = 0x207f_ffff;
 
 fn easiest() -> Target {
@@ -17,7 +19,11 @@ fn easiest() -> Target {
 }
 
 fn text(size: u64) -> String {
-    Checkpoint::try_new("log.example/journal", size, [9; 32]).unwrap().to_string()
+    text_of(&leaves(usize::try_from(size).unwrap()))
+}
+
+fn text_of(leaves: &[Hash]) -> String {
+    Checkpoint::try_new("log.example/journal", leaves.len() as u64, mth(leaves)).unwrap().to_string()
 }
 
 fn genesis() -> OutPoint {
@@ -59,29 +65,37 @@ fn mine(before: BlockHash, root: Hash) -> Header {
     header
 }
 
-/// Anchors in a row, with their texts, six blocks each, and all headers.
+/// Anchors in a row, with their texts and the proofs that each tree begins with the one before, six blocks each, and all
+/// headers.
 struct World {
-    anchors: Vec<(String, AnchorProof)>,
+    anchors: Vec<(String, AnchorProof, Vec<Hash>)>,
     headers: Vec<u8>,
 }
 
 const FIRST_HEIGHT: u32 = 100;
 
-fn world(count: u64, others: usize) -> World {
+/// A log that has ten leaves more at each anchor.
+fn world(count: usize, others: usize) -> World {
+    let trees: Vec<_> = (1..=count).map(|number| leaves(number * 10)).collect();
+    world_of(&trees, others)
+}
+
+fn world_of(trees: &[Vec<Hash>], others: usize) -> World {
     let (mut seal, mut before) = (genesis(), BlockHash::all_zeros());
     let (mut anchors, mut headers, mut height) = (Vec::new(), Vec::new(), FIRST_HEIGHT);
-    for number in 1..=count {
-        let text = text(number * 10);
+    for (index, tree) in trees.iter().enumerate() {
+        let text = text_of(tree);
+        let history = index.checked_sub(1).map(|before| consistency(trees[before].len(), tree, true));
         let tx = AnchorTx::from_signed(&serialize(&transaction(seal, &text))).unwrap();
         seal = tx.next_seal();
-        let at = usize::try_from(number).unwrap() % (others + 1);
+        let at = (index + 1) % (others + 1);
         let mut txids: Vec<Txid> = (0..others).map(|n| Txid::from_byte_array([u8::try_from(n).unwrap(); 32])).collect();
         txids.insert(at, tx.txid());
         let path = MerklePath::of(&txids, at).unwrap();
         let block: Vec<_> = txids.iter().map(|txid| txid.to_raw_hash()).collect();
         let root = bitcoin::merkle_tree::calculate_root(block.into_iter()).unwrap().to_byte_array();
         assert_eq!(path.root(tx.txid()), Ok(root));
-        anchors.push((text, AnchorProof::new(tx, height, path)));
+        anchors.push((text, AnchorProof::new(tx, height, path), history.unwrap_or_default()));
         for root in [root, [1; 32], [2; 32], [3; 32], [4; 32], [5; 32]] {
             let header = mine(before, root);
             before = header.block_hash();
@@ -101,11 +115,11 @@ fn a_chain_of_anchors_is_followed_from_its_genesis() {
     let world = world(4, 5);
     let headers = parse(&world.headers).unwrap();
     let mut chain = AnchorChain::new(genesis());
-    for (number, (text, proof)) in (1..).zip(&world.anchors) {
+    for (number, (text, proof, history)) in (1..).zip(&world.anchors) {
         let again = AnchorProof::parse(&proof.to_bytes()).unwrap();
         assert_eq!(again, *proof);
         assert!(proof.to_bytes().len() < 600);
-        let anchored = chain.extend(text, &again, &headers).unwrap();
+        let anchored = chain.extend(text, &again, history, &headers).unwrap();
         assert_eq!(
             (chain.number(), anchored.height),
             (number, FIRST_HEIGHT + 6 * (u32::try_from(number).unwrap() - 1))
@@ -113,13 +127,13 @@ fn a_chain_of_anchors_is_followed_from_its_genesis() {
         assert_eq!(anchored.time, 1_800_000_000);
     }
     // Each only once, and none from another genesis.
-    let (text, proof) = &world.anchors[0];
-    assert_eq!(chain.extend(text, proof, &headers), Err(AnchorError::WrongSeal));
+    let (text, proof, _) = &world.anchors[0];
+    assert_eq!(chain.extend(text, proof, &[], &headers), Err(AnchorError::WrongSeal));
     let mut other = AnchorChain::new(OutPoint::null());
-    assert_eq!(other.extend(text, proof, &headers), Err(AnchorError::WrongSeal));
+    assert_eq!(other.extend(text, proof, &[], &headers), Err(AnchorError::WrongSeal));
     let mut skipped = AnchorChain::new(genesis());
-    let (later, proof) = &world.anchors[1];
-    assert_eq!(skipped.extend(later, proof, &headers), Err(AnchorError::WrongSeal));
+    let (later, proof, _) = &world.anchors[1];
+    assert_eq!(skipped.extend(later, proof, &[], &headers), Err(AnchorError::WrongSeal));
     assert_eq!(proof.verify(text.as_bytes(), &headers), Err(AnchorError::WrongCommitment));
 }
 
@@ -136,7 +150,7 @@ fn golden_bytes_of_a_proof() {
 #[test]
 fn five_confirmations_are_too_few() {
     let world = world(1, 2);
-    let (text, proof) = &world.anchors[0];
+    let (text, proof, _) = &world.anchors[0];
     let five = parse(&world.headers[..5 * 80]).unwrap();
     assert_eq!(proof.verify(text.as_bytes(), &five), Err(AnchorError::TooFewConfirmations { have: 5, need: 6 }));
     assert_eq!(proof.verify(text.as_bytes(), &parse(&world.headers).unwrap()).unwrap().confirmations, 6);
@@ -247,7 +261,7 @@ fn a_smaller_tree_or_another_log_does_not_follow() {
     let world = world(2, 0);
     let headers = parse(&world.headers).unwrap();
     let mut chain = AnchorChain::new(genesis());
-    chain.extend(&world.anchors[0].0, &world.anchors[0].1, &headers).unwrap();
+    chain.extend(&world.anchors[0].0, &world.anchors[0].1, &[], &headers).unwrap();
     for (text, error) in [
         (text(9), AnchorError::Shrinks { before: 10, size: 9 }),
         (Checkpoint::try_new("log.example/other", 20, [9; 32]).unwrap().to_string(), AnchorError::WrongLog),
@@ -262,9 +276,43 @@ fn a_smaller_tree_or_another_log_does_not_follow() {
         }
         let proof = AnchorProof::new(tx, FIRST_HEIGHT, MerklePath::try_new(0, Vec::new()).unwrap());
         let before = chain.clone();
-        assert_eq!(chain.extend(&text, &proof, &parse(&bytes).unwrap()), Err(error));
+        assert_eq!(chain.extend(&text, &proof, &[], &parse(&bytes).unwrap()), Err(error));
         assert_eq!(chain, before);
     }
+}
+
+/// Bitcoin takes whatever its keys sign: that a log anchored two histories one after the other, only the trees tell.
+#[test]
+fn two_histories_are_no_chain() {
+    let (first, honest) = (leaves(10), leaves(20));
+    let mut other = honest.clone();
+    other[3] = [3; 32];
+    let history = |old: usize, tree: &[Hash]| consistency(old, tree, true);
+    // The liar's own proof, that of the honest tree, and none.
+    for history in [history(10, &other), history(10, &honest), Vec::new()] {
+        let world = world_of(&[first.clone(), other.clone()], 1);
+        let headers = parse(&world.headers).unwrap();
+        let mut chain = AnchorChain::new(genesis());
+        chain.extend(&world.anchors[0].0, &world.anchors[0].1, &[], &headers).unwrap();
+        let before = chain.clone();
+        let (text, proof, _) = &world.anchors[1];
+        assert_eq!(chain.extend(text, proof, &history, &headers), Err(AnchorError::OtherHistory));
+        assert_eq!(chain, before);
+    }
+    // Of one size as well; and the first has nothing before it that could be proven.
+    let mut same = first.clone();
+    same[9] = [3; 32];
+    for (trees, holds) in [([first.clone(), first.clone()], true), ([first.clone(), same], false)] {
+        let world = world_of(&trees, 0);
+        let headers = parse(&world.headers).unwrap();
+        let mut chain = AnchorChain::new(genesis());
+        let [(text, proof, _), (later, next, history)] = world.anchors.as_slice() else { panic!("two") };
+        assert_eq!(chain.extend(text, proof, &[[1; 32]], &headers), Err(AnchorError::OtherHistory));
+        chain.extend(text, proof, &[], &headers).unwrap();
+        assert_eq!(chain.extend(later, next, history, &headers).is_ok(), holds);
+    }
+    let printed = print_hashes(&history(10, &honest));
+    assert_eq!(parse_hashes(printed.as_bytes(), CONSISTENCY_HASHES_MAX), Ok(history(10, &honest)));
 }
 
 #[test]
@@ -272,7 +320,7 @@ fn what_we_write_another_implementation_reads() {
     for others in [0, 1, 2, 6, 9] {
         let world = world(2, others);
         let headers = parse(&world.headers).unwrap();
-        for (text, proof) in &world.anchors {
+        for (text, proof, _) in &world.anchors {
             let file = ots::write(proof).unwrap();
             let theirs = opentimestamps::DetachedTimestampFile::from_reader(file.as_slice()).unwrap();
             let mut step = &theirs.timestamp.first_step;
@@ -301,7 +349,7 @@ proptest! {
     fn any_flipped_bit_is_refused(others in 0usize..9, bit in any::<prop::sample::Index>()) {
         let world = world(2, others);
         let headers = parse(&world.headers).unwrap();
-        let (text, proof) = &world.anchors[1];
+        let (text, proof, _) = &world.anchors[1];
         let mut bytes = proof.to_bytes();
         let at = bit.index(bytes.len() * 8);
         bytes[at / 8] ^= 1 << (at % 8);
@@ -317,7 +365,7 @@ proptest! {
         bytes[at / 8] ^= 1 << (at % 8);
         let all = |headers: &Headers| {
             let mut chain = AnchorChain::new(genesis());
-            world.anchors.iter().try_for_each(|(text, proof)| chain.extend(text, proof, headers).map(|_| ()))
+            world.anchors.iter().try_for_each(|(text, proof, history)| chain.extend(text, proof, history, headers).map(|_| ()))
         };
         // The last header's time and nonce can be others with work as well: half of all headers have it here.
         if at / 8 < bytes.len() - 80 {

@@ -45,7 +45,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::LightningError;
 use crate::config::Database;
-use crate::secret::Vault;
+use crate::secret::{RootKeys, Seed, Vault};
 pub(crate) use kv::LdkStore;
 pub(crate) use monitors::StoredMonitor;
 pub(crate) use postgres::PaidHashes;
@@ -242,20 +242,32 @@ pub struct StoppedDatabase {
 }
 
 impl StoppedDatabase {
-    /// Takes the directory's lock, and brings the tables in this file to the newest version; `None` if there is no such
-    /// file. Its name is [`SQLITE_FILE`], or what it was renamed to so that no node runs on it.
+    /// Takes the directory's lock, brings the tables in this file to the newest version, and all that was written into the
+    /// file itself; `None` if there is no such file. Its name is [`SQLITE_FILE`], or what it was renamed to so that no
+    /// node runs on it.
     ///
     /// # Errors
-    /// [`LightningError::Locked`] if the node runs; others if the file cannot be used.
+    /// [`LightningError::Locked`] if the node runs; [`LightningError::Read`] if somebody reads the file; others if it
+    /// cannot be used.
     pub fn open(dir: &Path, name: &str) -> Result<Option<Self>, LightningError> {
         let path = dir.join(name);
         if !path.is_file() {
             return Ok(None);
         }
         let lock = lock(dir)?;
-        // Closed again: what stands beside the file is written back into it.
-        drop(sqlite::open(&path)?);
+        sqlite::settle(&path)?;
         Ok(Some(Self { path, _lock: lock }))
+    }
+
+    /// Whether this seed opens what is in it. A database of a node that has never run is anybody's.
+    ///
+    /// # Errors
+    /// [`LightningError`] if it cannot be read.
+    pub fn opens_with(&self, seed: &[u8; 32]) -> Result<bool, LightningError> {
+        let Some(sealed) = sqlite::manager(&self.path)? else { return Ok(true) };
+        // Private keys are the same on every network.
+        let keys = RootKeys::new(&Seed::restored(*seed, 0), bitcoin::Network::Bitcoin);
+        Ok(keys.vault()?.open("the channel manager", MANAGER, &sealed).is_ok())
     }
 
     /// The file.

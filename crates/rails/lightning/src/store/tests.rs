@@ -350,6 +350,44 @@ mod on_sqlite {
 
 mod on_postgres {
     use super::*;
+    use tallystick_testkit::Cluster;
+
+    /// A flush whose COMMIT is answered before it is on all the disks that it must be on.
+    #[test]
+    fn a_server_that_answers_too_early_is_refused() {
+        for value in ["off", "local", "remote_write"] {
+            let address = Cluster::shared().database();
+            let place = Place::postgres_at(&format!("{address} options='-c synchronous_commit={value}'"));
+            let refused = place.open().map(|_| ()).unwrap_err().to_string();
+            assert!(refused.contains(&format!("synchronous_commit = {value}")), "{refused}");
+        }
+    }
+
+    /// A server whose wait for its standby is broken off answers well, and warns: that is no flush.
+    #[tokio::test]
+    async fn a_flush_that_the_standby_does_not_have_stops_the_node() {
+        const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+        let cluster = Cluster::start(&[]);
+        let place = Place::postgres_at(&cluster.database());
+        let (store, _notices) = place.open().unwrap();
+        place.lose_standby();
+        let start = std::time::Instant::now();
+        // Until the server has heard of it.
+        let mut broken_off = false;
+        while !broken_off {
+            store.notify(RailNotice::HoldLost { hash: PaymentHash([1; 32]) });
+            let mut flush = std::pin::pin!(store.flush());
+            let outcome = loop {
+                if let Ok(outcome) = tokio::time::timeout(LOOK, &mut flush).await {
+                    break outcome;
+                }
+                broken_off |= place.break_off();
+                assert!(start.elapsed().as_secs() < 60, "nothing waits for the standby");
+            };
+            assert_eq!(outcome, if broken_off { Err(StoreDown) } else { Ok(()) });
+        }
+        store.close();
+    }
 
     #[test]
     fn no_monitor_on_the_disk_is_newer_than_the_manager() {

@@ -7,7 +7,7 @@ use bitcoin::consensus::serialize;
 use bitcoin::{Address, CompactTarget, Network};
 use serde_json::json;
 use tallystick_app::anchor::{AnchorPolicy, AnchorWorker, Anchors, event::STREAM, export};
-use tallystick_app::log::{LogConfig, LogWorker};
+use tallystick_app::log::{LogConfig, LogReader, LogWorker};
 use tallystick_app::port::anchor::{AnchorOrder, AnchorRail, AnchorRailError, Place, Sent, SignedAnchor};
 use tallystick_app::port::journal::Journal;
 use tallystick_app::port::operator::NodeOperator;
@@ -158,10 +158,17 @@ impl Site {
         let easiest = Target::from(CompactTarget::from_consensus(0x207f_ffff));
         let headers = Headers::parse(0, &bytes, easiest).unwrap();
         let mut chain = AnchorChain::new(anchors.genesis().unwrap());
+        let log = LogReader::new(Arc::clone(&self.store) as _, Arc::clone(&self.store) as _);
+        let mut before = None;
         for anchor in anchors.all() {
+            let size = anchor.confirmed_version().unwrap().size;
+            let history = match before.replace(size) {
+                Some(before) => log.consistency(before, size).await.unwrap(),
+                None => Vec::new(),
+            };
             let exported = export(anchor).unwrap();
             let proof = tallystick_log::anchor::AnchorProof::parse(&exported.proof).unwrap();
-            let anchored = chain.extend(&exported.checkpoint, &proof, &headers).unwrap();
+            let anchored = chain.extend(&exported.checkpoint, &proof, &history, &headers).unwrap();
             let ots = OtsFile::parse(&exported.ots).unwrap();
             let (height, _) = ots.verify(exported.checkpoint.as_bytes(), &headers).unwrap();
             assert_eq!(height, anchored.height);

@@ -5,12 +5,14 @@ mod contract;
 mod crash;
 mod damage;
 mod erasing;
+mod flips;
 mod lost;
 mod open;
 mod power;
 mod recovery;
 mod replicas;
 mod several;
+mod standby;
 mod tampering;
 
 use tallystick_app::port::journal::StoreError;

@@ -9,7 +9,8 @@ use tokio_postgres::Client;
 
 use super::{connection, fresh};
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_snapshot_stands_still, fsck, kept_checkpoints_are_compared, live, tiles_are_made_again,
+    FREE, LIES, SOUND, TABLES, a_log_that_is_gone_is_missed, a_snapshot_stands_still, fsck,
+    kept_checkpoints_are_compared, live, tiles_are_made_again,
 };
 
 /// The database as it is now.
@@ -137,6 +138,14 @@ async fn fsck_on_a_node_that_goes_on_cries_no_wolf() {
     live(&store).await;
     a_snapshot_stands_still(&store, now(&address).await).await;
     assert!(fsck(now(&address).await).await.is_ok_and(|sound| sound.facts == SOUND.facts + 2));
+}
+
+#[tokio::test]
+async fn a_wiped_log_is_missed() {
+    let (store, address) = fresh().await;
+    let client = connection(&address).await;
+    let sql = async |sql: &'static str| client.batch_execute(sql).await.unwrap();
+    a_log_that_is_gone_is_missed(&store, async || now(&address).await, sql).await;
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ async fn values_of_a_wrong_shape_are_damage_and_no_panic() {
     let store = SqliteStore::open(&path).unwrap();
     assert!(matches!(store.facts(0, 10).await, Err(StoreError::Corrupt(_))));
     assert!(matches!(store.next_wake_at().await, Err(StoreError::Corrupt(_))));
-    let due = store.due_tasks(append(1, 0).recorded_at, tallystick_core::BlockHeight(5), 10).await;
+    let due = store.due_tasks(append(1, 0).recorded_at, tallystick_core::BlockHeight(5), 0, 10).await;
     assert!(matches!(due, Err(StoreError::Corrupt(_))), "{due:?}");
 }
 

@@ -5,5 +5,6 @@ mod contract;
 mod crash;
 mod damage;
 mod files;
+mod flips;
 mod power;
 mod tampering;

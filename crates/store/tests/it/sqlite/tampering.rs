@@ -1,13 +1,14 @@
 //! Every value of every row in turn.
 
-use rusqlite::{Connection, types::Value};
+use rusqlite::{Connection, config::DbConfig, types::Value};
 use std::{path::Path, sync::Arc};
 use tallystick_app::port::{journal::Journal, snapshot::Snapshot};
 use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_snapshot_stands_still, fsck, kept_checkpoints_are_compared, live, tiles_are_made_again,
+    FREE, LIES, SOUND, TABLES, a_log_that_is_gone_is_missed, a_snapshot_stands_still, fsck,
+    kept_checkpoints_are_compared, live, tiles_are_made_again,
 };
 
 /// The database as it is now.
@@ -84,6 +85,15 @@ async fn fsck_on_a_node_that_goes_on_cries_no_wolf() {
 }
 
 #[tokio::test]
+async fn a_wiped_log_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let conn = unguarded(&path);
+    a_log_that_is_gone_is_missed(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
+}
+
+#[tokio::test]
 async fn damaged_tiles_are_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.db");
@@ -153,14 +163,7 @@ fn holds(dir: &Path, words: &str) -> bool {
 fn unguarded(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
-    let names: Vec<String> = (conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap())
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    for name in names {
-        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    }
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
     conn
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::mpsc;
 
-use tallystick_postgres::{OrStore, PostgresOptions, connect_with, tokio_postgres};
+use tallystick_postgres::{self as postgres, OrStore, PostgresOptions, connect_with, tokio_postgres};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Row, Statement};
 
 use super::{SETTINGS, failed};
 use crate::LightningError;
@@ -19,7 +19,7 @@ type Job = Box<dyn FnOnce(&Runtime, &mut Connection) + Send>;
 /// The connection of a session, made again when it was lost.
 pub(super) struct Connection {
     options: PostgresOptions,
-    client: Option<Client>,
+    client: Option<postgres::Connection>,
     /// Statements of this connection, by their text.
     prepared: Vec<(&'static str, Statement)>,
 }
@@ -31,7 +31,7 @@ impl Connection {
 
     /// Makes the connection if there is none.
     pub(super) async fn ready(&mut self) -> Result<(), LightningError> {
-        if self.client.as_ref().is_none_or(Client::is_closed) {
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
             self.prepared.clear();
             self.client = Some(connect_with(&self.options, SETTINGS).await.map_err(|error| failed(&error))?);
         }
@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// The connection that there is.
-    pub(super) fn client(&self) -> Result<&Client, LightningError> {
+    pub(super) fn client(&self) -> Result<&postgres::Connection, LightningError> {
         self.client.as_ref().ok_or_else(|| LightningError::Store("the connection to PostgreSQL is gone".to_owned()))
     }
 
@@ -63,7 +63,7 @@ impl Connection {
     /// Runs a query; once more if the connection turns out to be gone.
     pub(super) async fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, LightningError> {
         match self.rows(sql, values).await {
-            Err(_) if self.client.as_ref().is_none_or(Client::is_closed) => self.rows(sql, values).await,
+            Err(_) if self.client.as_ref().is_none_or(|client| client.is_closed()) => self.rows(sql, values).await,
             other => other,
         }
     }

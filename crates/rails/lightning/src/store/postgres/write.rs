@@ -4,10 +4,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
+use tallystick_app::port::journal::StoreError;
 use tallystick_postgres::tokio_postgres::{Client, Error, Statement};
-use tallystick_postgres::{FENCE, Lease, OrStore, PostgresOptions, column};
+use tallystick_postgres::{Connection, FENCE, Lease, OrStore, PostgresOptions};
 
-use super::session::{Connection, Session, Value};
+use super::session::{self, Session, Value};
 use super::{PART, failed};
 use crate::LightningError;
 use crate::store::Write;
@@ -52,22 +53,22 @@ impl PostgresWriter {
             connection.ready().await?;
             let client = connection.client()?;
             PART.migrate(client).await.map_err(|error| failed(&error))?;
-            pin_durability(client).await?;
-            let held = client.query_opt(FENCE, &[&lease.name, &lease.token, &lease.nonce]).await.or_store();
-            held.map_err(|error| failed(&error))?.map(|_| ()).ok_or_else(lost)
+            let held = take_up(client, lease).await.map_err(|error| failed(&error))?;
+            if held { Ok(()) } else { Err(lost()) }
         })?;
         Ok(Self { session, lease })
     }
 }
 
-/// A COMMIT waits for the disk, whatever the server's settings become later.
-async fn pin_durability(client: &Client) -> Result<(), LightningError> {
-    let pinned = "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false)";
-    let row = client.query_one(pinned, &[]).await.or_store().map_err(|error| failed(&error))?;
-    if column::<&str>(&row, 0).map_err(|error| failed(&error))? == "off" {
-        return Err(LightningError::Store("PostgreSQL runs with synchronous_commit = off".to_owned()));
-    }
-    Ok(())
+/// Locks the lease's row and commits a write to it. Whoever had the node before may have left what only this server has,
+/// and not its synchronous standby: nothing is read before a COMMIT that waits for both was answered well.
+async fn take_up(client: &Connection, lease: Lease) -> Result<bool, StoreError> {
+    const SAME: &str = "UPDATE leases SET until = until WHERE name = $1 AND token = $2 AND nonce = $3";
+    client.pin_durability().await?;
+    client.batch_execute(BEGIN).await.or_store()?;
+    let held = client.execute(SAME, &[&lease.name, &lease.token, &lease.nonce]).await.or_store()? == 1;
+    client.commit().await?;
+    Ok(held)
 }
 
 fn lost() -> LightningError {
@@ -175,7 +176,7 @@ impl Rows {
 
     /// All in one transaction. The statements go out together; the COMMIT only when all of them were answered well and
     /// the lease was found to be ours.
-    async fn write(self, connection: &mut Connection, lease: Lease) -> Result<(), LightningError> {
+    async fn write(self, connection: &mut session::Connection, lease: Lease) -> Result<(), LightningError> {
         let fence = connection.prepare(FENCE).await?;
         let mut statements = Vec::new();
         for (sql, _) in &self.0 {
@@ -198,7 +199,7 @@ impl Rows {
             client.batch_execute("ROLLBACK").await.or_store().map_err(|error| failed(&error))?;
             return Err(lost());
         }
-        client.batch_execute("COMMIT").await.or_store().map_err(|error| failed(&error))
+        client.commit().await.map_err(|error| failed(&error))
     }
 }
 

@@ -70,12 +70,16 @@ impl Place {
     }
 
     pub(super) fn postgres() -> Arc<Self> {
-        let address = Cluster::shared().database();
-        let options = PostgresOptions::try_new(&address).unwrap();
+        Self::postgres_at(&Cluster::shared().database())
+    }
+
+    /// The same in a database of somebody else's.
+    pub(super) fn postgres_at(address: &str) -> Arc<Self> {
+        let options = PostgresOptions::try_new(address).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (client, lease) = apart(|| {
             runtime.block_on(async {
-                let (client, connection) = tallystick_postgres::tokio_postgres::connect(&address, NoTls).await.unwrap();
+                let (client, connection) = tallystick_postgres::tokio_postgres::connect(address, NoTls).await.unwrap();
                 tokio::spawn(connection);
                 let mut leases = Leases::open(options.clone(), "a test".to_owned()).await.unwrap();
                 (client, leases.take("lightning", Duration::ZERO).await.unwrap().unwrap())
@@ -119,6 +123,20 @@ impl Place {
     pub(super) fn go_back_and_take_lease(&self) {
         self.execute("", "DELETE FROM leases");
         self.take_lease();
+    }
+
+    /// The server waits for a synchronous standby that is not there, a moment later.
+    pub(super) fn lose_standby(&self) {
+        self.execute("", "ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
+        self.execute("", "SELECT pg_reload_conf()");
+    }
+
+    /// Breaks off what waits for a standby; answers whether anything did.
+    pub(super) fn break_off(&self) -> bool {
+        const CANCEL: &str =
+            "SELECT count(pg_cancel_backend(pid)) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        let server = self.postgres.as_ref().unwrap();
+        apart(|| server.run(async |client| client.query_one(CANCEL, &[]).await.unwrap().get(0)))
     }
 
     /// The last statement of a flush fails from now on, after manager and monitors were written.

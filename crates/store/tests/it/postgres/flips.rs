@@ -1,0 +1,151 @@
+//! Bits that turn in the files of a stopped server, which has no checksums of its own: fsck finds each, or nothing that the
+//! node reads is changed by it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tallystick_app::port::snapshot::Snapshot;
+use tallystick_store::{PostgresOptions, PostgresSnapshot};
+use tallystick_testkit::Cluster;
+use tallystick_testkit::power::Dice;
+
+use super::{connection, open};
+use crate::reading::{everything, much};
+use crate::tampering::fsck;
+
+/// Databases with the same journal, each with a bit of its own.
+const DATABASES: usize = 8;
+/// How often the server is stopped.
+const ROUNDS: usize = 8;
+/// Indexes and tables. Of three, two are indexes.
+const FILES: &str = "SELECT relkind::text, relname::text, pg_relation_filepath(oid) FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') AND pg_relation_size(oid) > 0
+        AND relname !~ 'schema' ORDER BY relname";
+
+/// A file of a database.
+struct File {
+    kind: String,
+    name: String,
+    path: PathBuf,
+}
+
+/// A bit that turned.
+struct Turned {
+    what: String,
+    path: PathBuf,
+    sound: Vec<u8>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fsck_finds_every_bit_that_matters() {
+    let cluster = Cluster::start(&[]);
+    let first = cluster.database();
+    let store = open(&first).await.unwrap();
+    much(&store).await;
+    let client = connection(&first).await;
+    let checksums: String = client.query_one("SHOW data_checksums", &[]).await.unwrap().get(0);
+    assert_eq!(checksums, "off", "the server would find by itself what fsck is to find");
+    drop(client);
+    let wanted = everything(&store, now(&first).await.unwrap()).await;
+    store.close().await;
+    let template = first.rsplit('=').next().unwrap().to_owned();
+    let mut databases = Vec::new();
+    for n in 0..DATABASES {
+        let name = format!("flips_{n}");
+        cluster.create(&name, &["-T", &template, "--strategy=file_copy"]);
+        let address = cluster.address(&name);
+        databases.push((files(&cluster, &address).await, address));
+    }
+    let (mut dice, mut found, mut harmless, mut missed) = (Dice::default(), BTreeMap::new(), 0, Vec::new());
+    for _ in 0..ROUNDS {
+        cluster.stop();
+        let turned: Vec<Turned> = databases.iter().map(|(files, _)| turn(files, &mut dice)).collect();
+        cluster.go();
+        for ((_, address), turned) in databases.iter().zip(&turned) {
+            match read(address).await {
+                None => *found.entry(turned.what.split(' ').next().unwrap().to_owned()).or_insert(0) += 1,
+                Some(read) if read == wanted => harmless += 1,
+                Some(_) => missed.push(turned.what.clone()),
+            }
+        }
+        cluster.stop();
+        for Turned { path, sound, .. } in turned {
+            std::fs::write(path, sound).unwrap();
+        }
+        cluster.go();
+    }
+    println!("found {found:?}, harmless {harmless}");
+    assert!(missed.is_empty(), "{} missed, {harmless} harmless, found {found:?}: {missed:#?}", missed.len());
+    assert!(found.len() == 2, "{found:?}");
+}
+
+async fn now(address: &str) -> Option<Arc<dyn Snapshot>> {
+    Some(Arc::new(PostgresSnapshot::open(&PostgresOptions::try_new(address).unwrap()).await.ok()?))
+}
+
+async fn files(cluster: &Cluster, address: &str) -> Vec<File> {
+    let client = connection(address).await;
+    let rows = client.query(FILES, &[]).await.unwrap();
+    let file = |row: &tokio_postgres::Row| {
+        let path: String = row.get(2);
+        File { kind: row.get(0), name: row.get(1), path: cluster.data().join(path) }
+    };
+    rows.iter().map(file).collect()
+}
+
+/// Turns a bit of a byte that holds something.
+fn turn(files: &[File], dice: &mut Dice) -> Turned {
+    let kind = if dice.roll(3) == 0 { "r" } else { "i" };
+    let files: Vec<&File> = files.iter().filter(|file| file.kind == kind).collect();
+    let file = files[usize::try_from(dice.roll(files.len() as u64)).unwrap()];
+    let sound = std::fs::read(&file.path).unwrap();
+    let full: Vec<usize> = sound.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
+    let (at, bit) = (full[usize::try_from(dice.roll(full.len() as u64)).unwrap()], dice.roll(8));
+    let mut bytes = sound.clone();
+    bytes[at] ^= 1 << bit;
+    std::fs::write(&file.path, bytes).unwrap();
+    let kind = if kind == "i" { "index" } else { "table" };
+    Turned { what: format!("{kind} {}: bit {bit} of byte {at}", file.name), path: file.path.clone(), sound }
+}
+
+/// What a node reads from this database, if fsck says that it is sound.
+async fn read(address: &str) -> Option<Vec<String>> {
+    fsck(now(address).await?).await.ok()?;
+    let read = async {
+        let store = open(address).await.ok()?;
+        let read = everything(&store, now(address).await?).await;
+        store.close().await;
+        Some(read)
+    };
+    Some(read.await.unwrap_or_default())
+}
+
+/// A read model that an index hides comes back, as that is made again first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_index_is_made_again() {
+    let cluster = Cluster::start(&[]);
+    let address = cluster.database();
+    let store = open(&address).await.unwrap();
+    much(&store).await;
+    let wanted = everything(&store, now(&address).await.unwrap()).await;
+    store.close().await;
+    let files = files(&cluster, &address).await;
+    let file = files.iter().find(|file| file.name == "tasks_by_wake_at").unwrap();
+    cluster.stop();
+    // The deadlines in the index: all of them in the second half of this century.
+    let mut bytes = std::fs::read(&file.path).unwrap();
+    let deadline = tallystick_testkit::escrow::DEADLINE.as_millis().to_le_bytes();
+    let places: Vec<usize> =
+        (0..bytes.len() - 8).step_by(8).filter(|at| bytes[*at + 4..*at + 8] == deadline[4..]).collect();
+    assert!(places.len() > 100, "{} deadlines", places.len());
+    places.iter().for_each(|at| bytes[at + 5] |= 4);
+    std::fs::write(&file.path, bytes).unwrap();
+    cluster.go();
+    let found = fsck(now(&address).await.unwrap()).await.unwrap_err().to_string();
+    assert_eq!(found, "the database: the index tasks_by_wake_at does not say what tasks holds");
+    let store = open(&address).await.unwrap();
+    store.reindex().await.unwrap();
+    assert!(fsck(now(&address).await.unwrap()).await.is_ok());
+    assert_eq!(everything(&store, now(&address).await.unwrap()).await, wanted);
+    store.close().await;
+}
