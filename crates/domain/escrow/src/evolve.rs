@@ -191,6 +191,19 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
                 part.verdict = Some(Verdict::Release(ReleaseReason::HoldSpent));
             }
         }
+        Event::HoldLost { tranche } => {
+            let in_funding = matches!(phase, Phase::Funding { .. });
+            if let Some(part) = part(phase, *tranche) {
+                lost(part, in_funding);
+            }
+        }
+        other => apply_to_renewal(phase, other),
+    }
+}
+
+/// The facts that move a renewal of one tranche, or no tranche at all.
+fn apply_to_renewal(phase: &mut Phase, event: &Event) {
+    match event {
         Event::RenewalInvoiceMade { tranche, bolt11 } => {
             if let Some(next) = part(phase, *tranche).and_then(|part| part.renewal.as_mut()) {
                 next.funding_invoice = Some(bolt11.clone());
@@ -216,12 +229,6 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
                 other_spent(part, hash, *fee);
             }
         }
-        Event::HoldLost { tranche } => {
-            let in_funding = matches!(phase, Phase::Funding { .. });
-            if let Some(part) = part(phase, *tranche) {
-                lost(part, in_funding);
-            }
-        }
         Event::TaskCreated { .. }
         | Event::TaskAccepted { .. }
         | Event::FundingRequested { .. }
@@ -235,7 +242,16 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
         | Event::TaskRefunded
         | Event::TaskCancelled { .. }
         | Event::TaskExpired
-        | Event::RenewalOffered { .. } => {}
+        | Event::RenewalOffered { .. }
+        | Event::HoldInvoiceMade { .. }
+        | Event::HoldLocked { .. }
+        | Event::PayoutBegun { .. }
+        | Event::PayoutPaid { .. }
+        | Event::HoldClaimed { .. }
+        | Event::TrancheRefundBegun { .. }
+        | Event::HoldReturned { .. }
+        | Event::HoldSpent { .. }
+        | Event::HoldLost { .. } => {}
     }
 }
 

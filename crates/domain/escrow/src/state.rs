@@ -328,7 +328,7 @@ impl Task {
     /// What decided the task: a verdict for the worker if there is one, else the last.
     pub fn verdict(&self) -> Option<Verdict> {
         let verdicts = || self.phase.job().into_iter().flat_map(|job| &job.tranches).filter_map(|part| part.verdict);
-        verdicts().find(|verdict| matches!(verdict, Verdict::Release(_))).or_else(|| verdicts().last())
+        verdicts().find(|verdict| matches!(verdict, Verdict::Release(_))).or_else(|| verdicts().next_back())
     }
 
     /// The last height at which a payout of a milestone may begin, decided on or not.

@@ -26,7 +26,8 @@ pub async fn much<S: Whole>(store: &S) {
         let id = Id::from_parts(escrow::NOW.as_millis() + 1_000 + n, [9; 10]);
         let mut terms = escrow::terms(&[20_000]);
         terms.title = format!("title of {n} {}", "and more ".repeat(20));
-        terms.work_deadline = terms.work_deadline.after(Duration::from_secs(n));
+        let part = &mut terms.milestones[0];
+        part.work_deadline = part.work_deadline.after(Duration::from_secs(n));
         app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
     }
     publish(&Arc::new(store.clone())).await;
