@@ -4,7 +4,9 @@ use nostr::event::{EventBuilder, FinalizeEvent, Kind, Tag};
 use nostr::key::Keys;
 use tallystick_core::{Digest32, NostrKey, SignedRequest, canonical};
 
-/// A request over `body` that user `n` really signed (NIP-98), at the machine's time. Its key is
+use crate::escrow::NOW;
+
+/// A request over `body` that user `n` really signed (NIP-98), at [`NOW`](crate::escrow::NOW). Its key is
 /// [`escrow::key`](crate::escrow::key)'s.
 ///
 /// # Panics
@@ -16,7 +18,11 @@ pub fn signed_request(n: u8, body: &[u8]) -> SignedRequest {
     let payload = canonical::sha256(body).to_string();
     let tags = [["u", "http://localhost:8080/graphql"], ["method", "POST"], ["payload", payload.as_str()]]
         .map(|tag| Tag::parse(tag).expect("a tag"));
-    let event = EventBuilder::new(Kind::HttpAuth, "").tags(tags).finalize(&keys).expect("a signature");
+    let event = EventBuilder::new(Kind::HttpAuth, "")
+        .tags(tags)
+        .custom_created_at(nostr::types::Timestamp::from_secs(NOW.as_secs()))
+        .finalize(&keys)
+        .expect("a signature");
     SignedRequest {
         author: NostrKey::try_new(event.pubkey.to_bytes()).expect("a key"),
         id: Digest32(event.id.to_bytes()),

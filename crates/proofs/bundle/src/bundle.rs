@@ -1,11 +1,11 @@
 //! The file.
 
 use std::fmt;
-use tallystick_core::{Authority, Body, Fact, NostrKey, Opening, canonical};
+use tallystick_core::{Authority, Body, Fact, Opening, canonical};
 use tallystick_log::anchor::{Anchored, Headers};
 use tallystick_log::{Checkpoint, Cosigned, LogError, ProofBundle, VerifierKey, WitnessPolicy};
 
-use crate::{BundleAnchor, BundleError, check_authority};
+use crate::{BundleAnchor, BundleError, Signed, check_authority};
 
 const EXTRA_TAG: &str = "tallystick/bundle/v1";
 
@@ -27,7 +27,7 @@ pub struct Proven<'a> {
     /// The fact; its body has its content if the bundle tells it.
     pub fact: &'a Fact,
     /// Who signed what caused it, if the bundle tells it.
-    pub author: Option<NostrKey>,
+    pub signed: Option<Signed>,
     /// The checkpoint that it is under.
     pub checkpoint: &'a Checkpoint,
     /// Which witnesses have cosigned that, and when.
@@ -81,7 +81,7 @@ impl FactBundle {
     }
 
     /// Checks everything: the log's signature and the witnesses', that the fact is under the checkpoint, that its body is
-    /// the one that it commits to, that its author signed it, and, against `headers`, that Bitcoin vouches for it.
+    /// the one that it commits to, that its author signed it at its time, and, against `headers`, that Bitcoin vouches for it.
     ///
     /// # Errors
     /// [`BundleError`]; the bundle proves nothing then.
@@ -99,14 +99,17 @@ impl FactBundle {
         if !self.fact.body.is_sound() {
             return Err(BundleError::OtherContents);
         }
-        let author = self.authority.as_ref().map(|authority| check_authority(&self.fact, authority)).transpose()?;
+        let signed = self.authority.as_ref().map(|authority| check_authority(&self.fact, authority)).transpose()?;
+        if let Some(claims) = signed.as_ref().and_then(|signed| signed.claims.as_ref()) {
+            claims.check_time(self.fact.recorded_at)?;
+        }
         let checkpoint = verified.checkpoint;
         let anchored = match (&self.anchor, headers) {
             (Some(anchor), Some(headers)) => Some(anchor.verify(self.fact.seq, checkpoint, headers)?),
             (Some(anchor), None) => anchor.check(self.fact.seq, checkpoint).map(|_| None)?,
             (None, _) => None,
         };
-        Ok(Proven { fact: &self.fact, author, checkpoint, cosigned: verified.cosigned, anchored })
+        Ok(Proven { fact: &self.fact, signed, checkpoint, cosigned: verified.cosigned, anchored })
     }
 
     /// Its anchor; not checked.

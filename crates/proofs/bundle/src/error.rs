@@ -1,6 +1,6 @@
 //! Why a bundle is refused.
 
-use tallystick_core::{Code, Coded, fact::EntryError};
+use tallystick_core::{Code, Coded, Timestamp, fact::EntryError};
 use tallystick_log::{LogError, anchor::AnchorError};
 
 /// Why a bundle proves nothing.
@@ -39,6 +39,14 @@ pub enum BundleError {
     /// The authority did not sign it.
     #[error("the signature behind the fact is wrong: {0}")]
     BadAuthority(&'static str),
+    /// The request was signed at another time than the fact was recorded.
+    #[error("the request behind the fact was signed at {signed}, and the fact was recorded at {recorded}")]
+    OtherTime {
+        /// When it was signed.
+        signed: Timestamp,
+        /// When the fact was recorded.
+        recorded: Timestamp,
+    },
 }
 
 impl Coded for BundleError {
@@ -52,6 +60,7 @@ impl Coded for BundleError {
             Self::OtherFact { .. } => Code("bundle.other_fact"),
             Self::OtherContents => Code("bundle.other_contents"),
             Self::OtherAuthority => Code("bundle.other_authority"),
+            Self::OtherTime { .. } => Code("bundle.other_time"),
             Self::BadAuthority(_) => Code("bundle.bad_authority"),
         }
     }

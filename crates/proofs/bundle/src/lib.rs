@@ -20,6 +20,6 @@ pub mod bundle;
 pub mod error;
 
 pub use anchored::BundleAnchor;
-pub use authority::check_authority;
+pub use authority::{Claims, Signed, check_authority};
 pub use bundle::{FactBundle, Proven};
 pub use error::BundleError;

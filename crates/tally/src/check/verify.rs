@@ -6,8 +6,8 @@ use tallystick_app::{
     cause::check_cause,
     party::{Standing, check_party},
 };
-use tallystick_bundle::{BundleAnchor, FactBundle, Proven};
-use tallystick_core::{Authority, Code, Coded, Fact, canonical};
+use tallystick_bundle::{BundleAnchor, Claims, FactBundle, Proven};
+use tallystick_core::{Authority, Code, Coded, Fact, Timestamp, canonical};
 use tallystick_escrow::Event;
 use tallystick_graphql::Requests;
 use tallystick_log::{
@@ -86,6 +86,11 @@ fn check<'a>(
     if let (Some(anchored), Some((_, tied))) = (&proven.anchored, headers) {
         tied.vouch(anchored.height).map_err(|error| refused(Code(error.code()), &error))?;
     }
+    let claims = proven.signed.as_ref().and_then(|signed| signed.claims.as_ref());
+    if let Some(claims) = claims.filter(|claims| !args.urls.is_empty() && !args.urls.contains(&claims.url)) {
+        let why = format!("the request behind the fact was signed for {}, which --url does not name", claims.url);
+        return Err(refused(Code("bundle.other_url"), &why));
+    }
     if let Some(authority) = bundle.authority() {
         let trusted = args.parties.trusted(Some(&args.log));
         check_cause(proven.fact, authority, &Requests, &trusted).map_err(|error| refused(error.code(), &error))?;
@@ -115,6 +120,9 @@ fn tell_trust(checked: &Checked<'_>, args: &VerifyArgs, policy: &WitnessPolicy, 
     let Checked { proven, bundle, chain } = checked;
     if policy.k() == 0 {
         say!("not checked  whether witnesses cosigned the checkpoint (--witness)");
+    }
+    if args.urls.is_empty() && matches!(bundle.authority(), Some(Authority::Request(_))) {
+        say!("not checked  whether the address that it was signed for is the node's (--url)");
     }
     let node = args.parties.trusted(Some(&args.log)).node;
     if node.is_none() && matches!(bundle.authority(), Some(Authority::Node { .. })) {
@@ -191,8 +199,14 @@ fn tell(proven: &Proven<'_>, authority: Option<&Authority>, args: &VerifyArgs) {
     say!("proven       fact {} of {}", fact.seq, args.log.name());
     say!("what         {} (version {} of {})", fact.kind, fact.version, fact.stream);
     say!("when         {} at block height {}", fact.recorded_at, fact.height.0);
+    let claims = proven.signed.as_ref().and_then(|signed| signed.claims.as_ref());
     match authority {
-        Some(Authority::Request(request)) => say!("caused by    a request for it that {} signed", request.author),
+        Some(Authority::Request(request)) => {
+            say!("caused by    a request for it that {} signed", request.author);
+            if let Some(Claims { at, url }) = claims {
+                say!("signed       {at}, for {url}");
+            }
+        }
         Some(Authority::Node { author, .. }) => say!("caused by    the node's own word, signed by {author}"),
         None => say!("caused by    not told"),
     }
@@ -202,17 +216,17 @@ fn tell(proven: &Proven<'_>, authority: Option<&Authority>, args: &VerifyArgs) {
     }
     say!("checkpoint   {} facts", proven.checkpoint.size());
     for cosigned in &proven.cosigned {
-        say!("witness      {}, {} s since 1970", cosigned.witness, cosigned.time_s);
+        say!("witness      {}, {}", cosigned.witness, Timestamp::from_secs(cosigned.time_s));
     }
 }
 
 fn tell_anchor(anchored: &Anchored, tied: &Tied, chain: Option<u64>) {
     say!(
-        "in Bitcoin   block {} at height {}, {} confirmations, {} s since 1970; {}",
+        "in Bitcoin   block {} at height {}, {} confirmations, {}; {}",
         anchored.block,
         anchored.height,
         anchored.confirmations,
-        anchored.time,
+        Timestamp::from_secs(anchored.time.into()),
         tied.told(anchored.height)
     );
     match chain {
@@ -232,5 +246,20 @@ fn words(content: &[u8]) -> String {
     match canonical::decode::<Event>("escrow event", content) {
         Ok(event) => format!("{event:?}"),
         Err(_) => content.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tallystick_bundle::authority::{SIGNED_AHEAD_MAX, SIGNED_BEFORE_MAX};
+    use tallystick_graphql::EdgeConfig;
+
+    /// Whatever a node takes proves its fact later.
+    #[test]
+    fn a_request_that_a_node_takes_was_signed_in_time() {
+        let config = EdgeConfig::new([]);
+        let works = u64::try_from(config.request_timeout.as_millis()).unwrap();
+        assert!(config.signature_age_max.as_millis() + works <= SIGNED_BEFORE_MAX.as_millis());
+        assert!(config.signature_ahead_max <= SIGNED_AHEAD_MAX);
     }
 }

@@ -76,6 +76,9 @@ pub struct VerifyArgs {
     /// Whose word counts.
     #[command(flatten)]
     pub parties: Parties,
+    /// An address of the node's API: the request behind the fact must be signed for it, or for another one that is named
+    #[arg(long = "url")]
+    pub urls: Vec<String>,
     /// Block headers, 80 bytes each, one after the other: the bundle must be anchored in one of these blocks
     #[arg(long, requires = "headers_from")]
     pub headers: Option<PathBuf>,

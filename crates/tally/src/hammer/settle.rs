@@ -75,5 +75,5 @@ fn check(run: &Run, proof: &Value, seen: &Seen) -> Result<Option<tallystick_core
     if proven.fact.hash != seen.hash || proof["seq"] != seen.seq || proof["kind"] != seen.kind {
         return Err("another fact is proven than the one in the log".into());
     }
-    Ok(proven.author)
+    Ok(proven.signed.map(|signed| signed.author))
 }

@@ -112,7 +112,7 @@ fn who_signed_is_the_party_that_the_tasks_first_facts_name() -> Result<()> {
     assert!(proven && text.contains("is a party of the task and may ask for it"), "{text}");
     let (proven, text) = approved_by(1, &[1, 0])?;
     assert!(proven && text.contains("a party") && !text.contains("is a party of the task"), "{text}");
-    assert_eq!(text.matches(UNKNOWN).count(), 2, "witnesses, twice: {text}");
+    assert_eq!(text.matches(UNKNOWN).count(), 3, "witnesses, twice, and an address: {text}");
     // The log holds what the rules refuse.
     assert!(approved_by(2, &[1])?.0);
     let (proven, text) = approved_by(2, &[0, 1])?;
@@ -126,6 +126,8 @@ fn a_request_for_something_else_proves_nothing() -> Result<()> {
     let (proven, text) = said("node.example/log", &cancelled, asked("cancelTask", TASK), &[])?;
     assert!(proven && text.contains("a request for it that"), "{text}");
     assert!(text.contains("not checked  whether witnesses"), "{text}");
+    assert!(text.contains("signed       2027-01-15T08:00:00Z, for http://localhost:8080/graphql"), "{text}");
+    assert!(text.contains("not checked  whether the address"), "{text}");
     for (mutation, task) in [("approveWork", TASK), ("cancelTask", OTHER), ("eraseTask", TASK)] {
         let (proven, text) = said("node.example/log", &cancelled, asked(mutation, task), &[])?;
         assert!(!proven && text.contains("bundle.other_request"), "{mutation} {task}: {text}");
@@ -169,6 +171,23 @@ fn the_nodes_word_is_by_the_nodes_key() -> Result<()> {
     let claim = word(NodeCommand::RecordHoldLost { hash: tallystick_core::PaymentHash([1; 32]) });
     let (proven, text) = said("node.example/log", &Event::TaskExpired, claim, &[])?;
     assert!(!proven && text.contains("bundle.other_word"), "{text}");
+    Ok(())
+}
+
+/// A request for another server, or one that somebody kept, is no reason for this server's fact.
+#[test]
+fn a_request_is_signed_for_the_node_and_its_time() -> Result<()> {
+    const OWN: &str = "http://localhost:8080/graphql";
+    let cancelled = Event::TaskCancelled { by: escrow::requester() };
+    for (urls, holds) in [
+        (&["--url", OWN][..], true),
+        (&["--url", "https://node.example/graphql", "--url", OWN], true),
+        (&["--url", "https://node.example/graphql"], false),
+    ] {
+        let (proven, text) = said("node.example/log", &cancelled, asked("cancelTask", TASK), urls)?;
+        assert_eq!((proven, text.contains("bundle.other_url")), (holds, !holds), "{text}");
+        assert!(!text.contains("not checked  whether the address"), "{text}");
+    }
     Ok(())
 }
 

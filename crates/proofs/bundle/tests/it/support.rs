@@ -32,15 +32,24 @@ pub fn policy() -> (VerifierKey, WitnessPolicy) {
     (log().verifier().clone(), WitnessPolicy::try_new(2, keys).unwrap())
 }
 
-/// A request that somebody really signed (NIP-98).
+/// A request that somebody really signed (NIP-98), now.
 pub fn request(body: &[u8]) -> Authority {
+    request_at(body, NOW)
+}
+
+/// A request signed at some time.
+pub fn request_at(body: &[u8], at: Timestamp) -> Authority {
     let keys = Keys::parse(&"11".repeat(32)).unwrap();
     let tags = [
         Tag::parse(["u", "http://localhost/graphql"]).unwrap(),
         Tag::parse(["method", "POST"]).unwrap(),
         Tag::parse(["payload", &canonical::sha256(body).to_string()]).unwrap(),
     ];
-    let event = EventBuilder::new(Kind::HttpAuth, "").tags(tags).finalize(&keys).unwrap();
+    let event = EventBuilder::new(Kind::HttpAuth, "")
+        .tags(tags)
+        .custom_created_at(nostr::types::Timestamp::from_secs(at.as_secs()))
+        .finalize(&keys)
+        .unwrap();
     Authority::Request(SignedRequest {
         author: NostrKey::try_new(event.pubkey.to_bytes()).unwrap(),
         id: Digest32(event.id.to_bytes()),
