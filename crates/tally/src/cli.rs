@@ -85,7 +85,7 @@ pub enum Command {
     Witness(WitnessCommand),
     /// Load a running node through its public API, and check every reply, the log and the proofs while it writes
     Hammer(HammerArgs),
-    /// Play the five stories of escrow on a private Bitcoin and Lightning network
+    /// Play the stories of escrow on a private Bitcoin and Lightning network
     Demo {
         /// Leave everything running afterwards, and print addresses, keys and example calls
         #[arg(long)]

@@ -22,7 +22,7 @@
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
 //! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`hammer`] | `tally hammer`: a load generator that checks what it is answered |
-//! | [`demo`] | `tally demo`: the five stories, through the public API |
+//! | [`demo`] | `tally demo`: the stories of escrow, through the public API |
 
 #![forbid(unsafe_code)]
 

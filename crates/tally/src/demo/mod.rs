@@ -1,4 +1,4 @@
-//! `tally demo`: five stories of escrow, on real Lightning nodes and a private chain; then a proof of what happened.
+//! `tally demo`: six stories of escrow, on real Lightning nodes and a private chain; then a proof of what happened.
 //!
 //! The node is a process of its own, so that it can be killed like one; chain, requester and worker live in this one.
 

@@ -1,4 +1,4 @@
-//! The five stories of the demo, and more, with the value conserved to the msat.
+//! The stories of the demo, and more, with the value conserved to the msat.
 
 use anyhow::Result;
 use tally::{ask::tranches, demo};
