@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tallystick_lightning::{BackupKey, LightningNode, SEED_FILE};
-use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, back_up};
+use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, back_up, sweep};
 
 use crate::{
     cli::BackupArgs,
@@ -19,7 +19,7 @@ use crate::{
     init::lightning_dir,
     restore::told,
     secret,
-    store::JOURNAL,
+    store::{JOURNAL, must_be_here},
 };
 
 /// Where it is told how a journal on PostgreSQL is backed up.
@@ -41,6 +41,7 @@ pub async fn run(args: BackupArgs) -> Result<()> {
         {} and the seed",
         args.data_dir.join(FILE).display()
     );
+    must_be_here(&config)?;
     let journal = args.data_dir.join(JOURNAL);
     ensure!(journal.is_file(), "{} has no {JOURNAL} yet", args.data_dir.display());
     // Else a folder that is not there yet would become a file, and the next backup would replace it.
@@ -58,6 +59,7 @@ pub async fn run(args: BackupArgs) -> Result<()> {
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
     let key = BackupKey::of(&*LightningNode::reveal_seed(&lightning, &passphrase).map_err(told)?);
     let enclosed = vec![enclose(FILE, &args.data_dir.join(FILE))?, enclose(SEED_FILE, &lightning.join(SEED_FILE))?];
+    sweep(to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let (file, mut told) = (to.clone(), Instant::now());
     let made = tokio::task::spawn_blocking(move || {
         let authenticate = |digest| key.authenticate(digest);
