@@ -98,7 +98,7 @@ mod prepared;
 mod sqlite;
 mod status;
 
-pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, back_up, unpack};
+pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, Unpacked, back_up, sweep, unpack};
 pub use copy::{Beside, Copied, copy, prepare_journal};
 pub use postgres::{PostgresHeads, PostgresSnapshot, PostgresStore, Turn};
 pub use sqlite::{SqliteSnapshot, SqliteStore};

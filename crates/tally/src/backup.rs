@@ -10,14 +10,16 @@ use std::{
     path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tallystick_lightning::SEED_FILE;
-use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, back_up};
+use tallystick_lightning::{BackupKey, LightningNode, SEED_FILE};
+use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, back_up, sweep};
 
 use crate::{
     cli::BackupArgs,
     config::{Config, FILE},
     init::lightning_dir,
-    store::JOURNAL,
+    restore::told,
+    secret,
+    store::{JOURNAL, must_be_here},
 };
 
 /// Where it is told how a journal on PostgreSQL is backed up.
@@ -30,7 +32,7 @@ const TELL: Duration = Duration::from_secs(1);
 /// `tally backup`.
 ///
 /// # Errors
-/// If the journal is not on SQLite, is damaged, or the backup cannot be written.
+/// If the journal is not on SQLite, is damaged, the passphrase does not open the seed, or the backup cannot be written.
 pub async fn run(args: BackupArgs) -> Result<()> {
     let config = Config::read(&args.data_dir)?;
     ensure!(
@@ -39,6 +41,7 @@ pub async fn run(args: BackupArgs) -> Result<()> {
         {} and the seed",
         args.data_dir.join(FILE).display()
     );
+    must_be_here(&config)?;
     let journal = args.data_dir.join(JOURNAL);
     ensure!(journal.is_file(), "{} has no {JOURNAL} yet", args.data_dir.display());
     // Else a folder that is not there yet would become a file, and the next backup would replace it.
@@ -52,13 +55,15 @@ pub async fn run(args: BackupArgs) -> Result<()> {
     } else {
         args.out
     };
-    let enclosed = vec![
-        enclose(FILE, &args.data_dir.join(FILE))?,
-        enclose(SEED_FILE, &lightning_dir(&args.data_dir).join(SEED_FILE))?,
-    ];
+    let lightning = lightning_dir(&args.data_dir);
+    let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
+    let key = BackupKey::of(&*LightningNode::reveal_seed(&lightning, &passphrase).map_err(told)?);
+    let enclosed = vec![enclose(FILE, &args.data_dir.join(FILE))?, enclose(SEED_FILE, &lightning.join(SEED_FILE))?];
+    sweep(to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let (file, mut told) = (to.clone(), Instant::now());
     let made = tokio::task::spawn_blocking(move || {
-        back_up(&journal, &file, &enclosed, |done, all| {
+        let authenticate = |digest| key.authenticate(digest);
+        back_up(&journal, &file, &enclosed, authenticate, |done, all| {
             if told.elapsed() >= TELL || done == all {
                 told = Instant::now();
                 eprintln!("{done} of {all} pages copied");

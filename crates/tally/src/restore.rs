@@ -1,7 +1,7 @@
 //! `tally restore`: a node's directory from a backup.
 //!
 //! ```text
-//! backup ──unpack──▶ a folder beside the directory ──▶ seed opens ──▶ fsck ──▶ who has seen more? ──▶ rename
+//! backup ──unpack──▶ a folder beside the directory ──▶ seed opens, and vouches ──▶ fsck ──▶ who has seen more? ──▶ rename
 //! ```
 //! Until the last step there is nothing in the node's directory; whatever is refused leaves nothing behind. Channels of
 //! the old directory, if they are wanted, get their names after that.
@@ -21,10 +21,10 @@ use tallystick_app::{
     Clock as _, SystemClock,
     cause::Trusted,
     fsck::{Damage, Fsck},
-    port::{journal::Head, tasks::TaskRebuild as _},
+    port::{journal::Head, tasks::TaskRebuild as _, witness::Witness},
 };
 use tallystick_graphql::Requests;
-use tallystick_lightning::{LightningNode, PlainReader, SEED_FILE};
+use tallystick_lightning::{BackupKey, LightningNode, PlainReader, SEED_FILE};
 use tallystick_log::{Checkpoint, NOTE_BYTES_MAX, SigningKey, WitnessPolicy};
 use tallystick_store::{Enclosed, SqliteSnapshot, SqliteStore, unpack};
 use tempfile::TempDir;
@@ -34,6 +34,7 @@ use crate::{
     cli::RestoreArgs,
     config::{Config, FILE},
     init::lightning_dir,
+    log::{LogSection, WitnessSection},
     mark,
     newest::{self, Heard, Held},
     owner::Crash,
@@ -64,11 +65,16 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
     let stage = stage(&data_dir)?;
     let (from, journal) = (args.from.clone(), stage.path().join(JOURNAL));
-    let enclosed = tokio::task::spawn_blocking(move || unpack(&from, &journal)).await?.map_err(told)?;
+    let unpacked = tokio::task::spawn_blocking(move || unpack(&from, &journal)).await?.map_err(told)?;
+    let enclosed = &unpacked.enclosed;
+    // First of all: nothing else in it is believed.
+    let seed = open_seed(&stage, &passphrase, enclosed)?;
+    if !BackupKey::of(&seed).vouches_for(unpacked.digest, &unpacked.code) {
+        return Err(told(Refusal::Forged));
+    }
     let in_file = || told(Refusal::Config(FILE.to_owned()));
-    let text = String::from_utf8(take(&enclosed, FILE)?.to_vec()).with_context(in_file)?;
+    let text = String::from_utf8(take(enclosed, FILE)?.to_vec()).with_context(in_file)?;
     let config = Config::parse(&text, stage.path()).with_context(in_file)?;
-    let seed = open_seed(&stage, &passphrase, &enclosed)?;
     let key = reseal(&stage, &passphrase, &seed, args.birth_height, &config)?;
     if let Some(channels) = &channels {
         channels.copy(stage.path(), &seed)?;
@@ -91,8 +97,37 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
             Path::new("lightning").join(tallystick_lightning::SQLITE_FILE).display()
         ),
     }
+    introduce(&config);
     say!("Check {} before the first start: paths, addresses, passwords.", data_dir.join(FILE).display());
     Ok(())
+}
+
+/// Who has a say in the restored node.
+fn introduce(config: &Config) {
+    for operator in &config.api.operators {
+        say!("operator  {operator}");
+    }
+    for witness in &config.log.witnesses {
+        say!("witness   {} {}", witness.url, witness.vkey);
+    }
+    if config.api.operators.is_empty() {
+        say!("It has no operators.");
+    }
+    if config.log.witnesses.is_empty() {
+        say!("It has no witnesses.");
+    }
+}
+
+impl RestoreArgs {
+    /// The witnesses that were named beside those of the configuration.
+    fn named(&self) -> Result<Vec<Arc<dyn Witness>>> {
+        let sections = self.witnesses.chunks_exact(2).map(|pair| WitnessSection {
+            url: pair[0].clone(),
+            vkey: pair[1].clone(),
+            insecure: false,
+        });
+        LogSection { witnesses: sections.collect(), ..LogSection::default() }.witnesses().context("--witness")
+    }
 }
 
 fn must_be_empty(data_dir: &Path) -> Result<()> {
@@ -201,10 +236,14 @@ async fn check_store(
     let (count, needed) = (witnesses.len(), config.log.needed());
     held.ask(witnesses, key, &mut heard).await?;
     eprint!("{heard}");
-    if count == 0 && checkpoints.is_empty() {
+    let mut named = Heard::default();
+    held.ask(args.named()?, key, &mut named).await?;
+    eprint!("{named}");
+    if count == 0 && args.witnesses.is_empty() && checkpoints.is_empty() {
         eprintln!("warning: this node has no witnesses: nobody can tell whether this backup is the newest");
     }
-    match heard.check(count, needed) {
+    // Each of those that were named must answer.
+    match heard.check(count, needed).and_then(|()| named.check(args.witnesses.len() / 2, 1)) {
         Ok(()) => {}
         Err(why) if args.force_rollback => eprintln!(
             "warning: {why:#}\nwarning: going on, as --force-rollback says. What was acknowledged after this backup is \

@@ -41,19 +41,8 @@ impl NodeStore {
     pub async fn open(config: &Config) -> Result<Self> {
         let dir = &config.data_dir;
         let (channels, journal) = (lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL));
-        let retired = [&channels, &journal].map(|path| moved::name(path));
-        let restoring = restoring(dir);
-        if restoring.exists() {
-            bail!("{} waits for the end of `tally restore`: run it again, as it was", restoring.display());
-        }
+        must_be_here(config)?;
         let Some(options) = config.store.postgres(dir)? else {
-            if let Some(file) = retired.iter().find(|file| file.exists()) {
-                bail!(
-                    "this node moves to PostgreSQL, or has moved ({}): [store] url must name its database. If `tally store \
-                    copy` did not come to its end, run it again. If `tally restore` took it, it runs elsewhere",
-                    file.display()
-                );
-            }
             return Ok(Self::Sqlite(SqliteStore::open(journal)?));
         };
         if let Some(file) = [&channels, &journal].into_iter().find(|file| file.exists()) {
@@ -63,7 +52,8 @@ impl NodeStore {
             );
         }
         let store = PostgresStore::open(options.clone()).await?;
-        if let Some(journal) = retired.last().filter(|file| file.exists()) {
+        let journal = moved::name(&journal);
+        if journal.exists() {
             tracing::warn!("{} still holds what is erased from the database: delete it", journal.display());
         }
         Ok(Self::Postgres(store, Box::new(options)))
@@ -184,12 +174,34 @@ impl NodeStore {
     }
 }
 
+/// Refuses a directory whose node, or a part of it, has gone elsewhere, or is not whole yet.
+///
+/// # Errors
+/// Where it is, and what ends the move.
+pub fn must_be_here(config: &Config) -> Result<()> {
+    let dir = &config.data_dir;
+    let restoring = restoring(dir);
+    if restoring.exists() {
+        bail!("{} waits for the end of `tally restore`: run it again, as it was", restoring.display());
+    }
+    let retired = [lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL)].map(|path| moved::name(&path));
+    match retired.iter().find(|file| config.store.url.is_none() && file.exists()) {
+        Some(file) => bail!(
+            "this node moves to PostgreSQL, or has moved ({}): [store] url must name its database. If `tally store copy` did \
+            not come to its end, run it again. If `tally restore` took it, it runs elsewhere",
+            file.display()
+        ),
+        None => Ok(()),
+    }
+}
+
 /// The store that the configuration names as it is now, without its lock and without changing anything: also while the
 /// node runs.
 ///
 /// # Errors
 /// If it cannot be read, or its tables are of another version.
 pub async fn snapshot(config: &Config) -> Result<Arc<dyn Snapshot>> {
+    must_be_here(config)?;
     if let Some(options) = config.store.postgres(&config.data_dir)? {
         return Ok(Arc::new(PostgresSnapshot::open(&options).await?));
     }
@@ -274,6 +286,7 @@ async fn make_again(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
 }
 
 async fn status(config: &Config) -> Result<()> {
+    must_be_here(config)?;
     let options = config.store.postgres(&config.data_dir)?;
     let status = match &options {
         None => StoreStatus::of_sqlite(&config.data_dir.join(JOURNAL))?,

@@ -193,11 +193,11 @@ impl Inner {
 async fn read_cookie(path: &Path) -> Result<Login, RpcError> {
     let cookie = tokio::fs::read_to_string(path)
         .await
-        .map_err(|e| RpcError::Auth(format!("the cookie file cannot be read: {}", e.kind())))?;
+        .map_err(|e| RpcError::Auth(format!("the cookie file {} cannot be read: {}", path.display(), e.kind())))?;
     let (user, password) = cookie
         .trim_end()
         .split_once(':')
-        .ok_or_else(|| RpcError::Auth("the cookie file has no user and password".to_owned()))?;
+        .ok_or_else(|| RpcError::Auth(format!("the cookie file {} has no user and password", path.display())))?;
     Ok(Login { user: user.to_owned(), password: password.to_owned() })
 }
 

@@ -47,5 +47,5 @@ pub use error::LightningError;
 pub use invoice::PlainReader;
 pub use node::{LightningNode, OpenedNode, PaidReader};
 pub use peers::{INBOUND_MAX, PEERS_MAX};
-pub use secret::{PaymentProof, SEED_FILE, payment_proofs};
+pub use secret::{BackupKey, PaymentProof, SEED_FILE, payment_proofs};
 pub use store::{SQLITE_FILE, StoppedDatabase, prepare_postgres};

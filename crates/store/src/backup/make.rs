@@ -4,6 +4,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, params};
 use std::path::Path;
 use tallystick_app::port::journal::StoreError;
+use tallystick_core::Digest32;
 
 use super::place::{Place, unavailable};
 use super::{APPLICATION_ID, BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, seal};
@@ -18,11 +19,11 @@ const PAGES: i32 = 1024;
 const SETTINGS: &str = "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA trusted_schema = OFF";
 const SEAL: &str = "
     CREATE TABLE backup_files (name TEXT PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
-    CREATE TABLE backup_seal (one INTEGER PRIMARY KEY CHECK (one = 1), digest BLOB NOT NULL) STRICT;";
+    CREATE TABLE backup_seal (one INTEGER PRIMARY KEY CHECK (one = 1), digest BLOB NOT NULL, code BLOB NOT NULL) STRICT;";
 
 /// Copies the journal as it is at this moment into the file `to`, also while a node writes to it, checks the copy from
-/// its first fact, and encloses more. A backup that is there is replaced, by a whole one or not at all. `progress` hears
-/// how many pages are copied, and how many there are. Blocks.
+/// its first fact, and encloses more. `authenticate` makes a code of the digest of everything in it. A backup that is there
+/// is replaced, by a whole one or not at all. `progress` hears how many pages are copied, and how many there are. Blocks.
 ///
 /// The journal's write-ahead log is not cut while the copy is made, and grows meanwhile.
 ///
@@ -34,6 +35,7 @@ pub fn back_up(
     journal: &Path,
     to: &Path,
     enclosed: &[Enclosed],
+    authenticate: impl FnOnce(Digest32) -> [u8; 32],
     progress: impl FnMut(u64, u64),
 ) -> Result<BackedUp, StoreError> {
     if enclosed.len() > ENCLOSED_MAX || enclosed.iter().any(|one| one.bytes.len() > ENCLOSED_BYTES_MAX) {
@@ -54,7 +56,7 @@ pub fn back_up(
     }
     or_store(copy.execute_batch(SETTINGS))?;
     let head = check(&copy)?;
-    enclose(&mut copy, enclosed)?;
+    enclose(&mut copy, enclosed, authenticate)?;
     or_store(copy.close().map_err(|(_, error)| error))?;
     let bytes = place.finish()?;
     Ok(BackedUp { facts: head.seq, head: head.hash, bytes })
@@ -94,7 +96,11 @@ fn check(copy: &Connection) -> Result<Head> {
     Ok(head)
 }
 
-fn enclose(copy: &mut Connection, enclosed: &[Enclosed]) -> Result<()> {
+fn enclose(
+    copy: &mut Connection,
+    enclosed: &[Enclosed],
+    authenticate: impl FnOnce(Digest32) -> [u8; 32],
+) -> Result<()> {
     let transaction = or_store(copy.transaction())?;
     or_store(transaction.execute_batch(SEAL))?;
     for Enclosed { name, bytes } in enclosed {
@@ -102,7 +108,8 @@ fn enclose(copy: &mut Connection, enclosed: &[Enclosed]) -> Result<()> {
         or_store(transaction.execute(insert, params![name, bytes]))?;
     }
     let digest = seal::of(&transaction)?;
-    or_store(transaction.execute("INSERT INTO backup_seal (one, digest) VALUES (1, ?1)", [digest.0]))?;
+    let insert = "INSERT INTO backup_seal (one, digest, code) VALUES (1, ?1, ?2)";
+    or_store(transaction.execute(insert, [digest.0, authenticate(digest)]))?;
     or_store(transaction.pragma_update(None, "application_id", APPLICATION_ID))?;
     or_store(transaction.commit())
 }

@@ -18,8 +18,9 @@
 //! # Invariants
 //! * It holds the journal as it was at one moment.
 //! * Under its own name there is a whole backup, the old one or the new one, whenever the process ends.
-//! * What is unpacked has every value that was backed up. The seal is a digest without a key: it finds accidents. What
-//!   finds forgeries is the chain, the tree, and the witnesses.
+//! * What is unpacked has every value that was backed up: the seal is a digest of them all. It has no key, and finds
+//!   accidents. Beside it is the authentication code that the caller made of it; whoever unpacks has it checked before
+//!   anything in the backup is believed.
 
 mod make;
 mod place;
@@ -29,6 +30,7 @@ mod unpack;
 use tallystick_core::Digest32;
 
 pub use make::back_up;
+pub use place::sweep;
 pub use unpack::unpack;
 
 /// `application_id` of a backup (`TLYB`).
@@ -51,6 +53,17 @@ impl std::fmt::Debug for Enclosed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Enclosed({}, {} bytes)", self.name, self.bytes.len())
     }
+}
+
+/// What came out of a backup beside the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// What was enclosed.
+    pub enclosed: Vec<Enclosed>,
+    /// The digest of every value in the backup. They have it.
+    pub digest: Digest32,
+    /// What the maker of the backup authenticated the digest with. Nobody has checked it yet.
+    pub code: [u8; 32],
 }
 
 /// A backup that was made.

@@ -15,6 +15,44 @@ pub(super) struct Place {
     pub(super) new: PathBuf,
     to: PathBuf,
     file: File,
+    finished: bool,
+}
+
+/// What is not finished is nobody's: it holds what users wrote.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.finished {
+            drop(fs::remove_file(&self.new));
+            sweep_beside(&self.new);
+        }
+    }
+}
+
+/// Removes what backups into this folder left that were killed. Those that are being made stay.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the folder cannot be read, or a file in it cannot be removed.
+pub fn sweep(folder: &Path) -> Result<(), StoreError> {
+    let failed = |error| unavailable(folder, &error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if !path.is_file() || !path.as_os_str().as_encoded_bytes().ends_with(b".backup.new") {
+            continue;
+        }
+        let file = File::open(&path).map_err(failed)?;
+        if file.try_lock().is_ok() {
+            fs::remove_file(&path).map_err(failed)?;
+            sweep_beside(&path);
+        }
+    }
+    Ok(())
+}
+
+/// Removes what SQLite puts beside a file. What is not there need not go.
+fn sweep_beside(path: &Path) {
+    for more in ["-wal", "-shm", "-journal"] {
+        drop(fs::remove_file(beside(path, more)));
+    }
 }
 
 impl Place {
@@ -35,27 +73,21 @@ impl Place {
             return Err(unavailable(&new, &"another process has just written this backup"));
         }
         file.set_len(0).map_err(failed)?;
-        let place = Self { new, to: to.to_owned(), file };
-        place.sweep();
-        Ok(place)
+        sweep_beside(&new);
+        Ok(Self { new, to: to.to_owned(), file, finished: false })
     }
 
     /// Makes the file durable and gives it its name. Answers its size.
-    pub(super) fn finish(self) -> Result<u64> {
-        let failed = |error| unavailable(&self.to, &error);
+    pub(super) fn finish(mut self) -> Result<u64> {
+        let to = self.to.clone();
+        let failed = |error| unavailable(&to, &error);
         self.file.sync_all().map_err(failed)?;
         let bytes = self.file.metadata().map_err(failed)?.len();
         fs::rename(&self.new, &self.to).map_err(failed)?;
+        self.finished = true;
         let folder = self.to.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(bytes)
-    }
-
-    /// Removes what SQLite puts beside a file. What is not there need not go.
-    fn sweep(&self) {
-        for more in ["-wal", "-shm", "-journal"] {
-            drop(fs::remove_file(beside(&self.new, more)));
-        }
     }
 }
 

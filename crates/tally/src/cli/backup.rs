@@ -13,6 +13,9 @@ pub struct BackupArgs {
     /// which is replaced if it is there
     #[arg(long)]
     pub out: PathBuf,
+    /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
+    #[arg(long)]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// Arguments of `tally restore`.
@@ -31,6 +34,10 @@ pub struct RestoreArgs {
     /// A checkpoint of the log that was kept elsewhere: the backup must hold all of it; may be given more than once
     #[arg(long = "checkpoint")]
     pub checkpoints: Vec<PathBuf>,
+    /// One more witness that is asked, and must answer: where it takes checkpoints, and its key; may be given more than once.
+    /// A backup that is older than this witness does not name it
+    #[arg(long = "witness", num_args = 2, value_names = ["URL", "VKEY"])]
+    pub witnesses: Vec<String>,
     /// Go on although witnesses have seen more, or too few of them answer. A node that goes on from an older journal is caught by them
     #[arg(long)]
     pub force_rollback: bool,

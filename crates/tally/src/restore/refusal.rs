@@ -13,6 +13,12 @@ pub enum Refusal {
     /// A file is not in the backup.
     #[error("the backup has no {0}")]
     Incomplete(String),
+    /// Somebody without the node's seed made the backup, or changed it.
+    #[error(
+        "the backup was not made with the seed in it: somebody changed what it holds, such as who operates the node and \
+        who witnesses its log. Use another one"
+    )]
+    Forged,
     /// The configuration in the backup makes no sense.
     #[error("in the backup's {0}")]
     Config(String),
@@ -42,6 +48,7 @@ impl Coded for Refusal {
         match self {
             Self::NotEmpty(_) => Code("restore.not_empty"),
             Self::Incomplete(_) => Code("restore.incomplete"),
+            Self::Forged => Code("restore.forged"),
             Self::Config(_) => Code("restore.config"),
             Self::OtherHistory { .. } => Code("restore.other_history"),
             Self::Unseen { .. } => Code("restore.unseen"),

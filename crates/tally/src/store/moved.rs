@@ -13,9 +13,10 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+use tallystick_app::port::journal::Journal as _;
 use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
 use tallystick_postgres::PostgresOptions;
-use tallystick_store::{Beside, copy, prepare_journal};
+use tallystick_store::{Beside, PostgresStore, StoreStatus, copy, prepare_journal};
 
 use crate::{cli::StoreCopy, init::lightning_dir, owner::Crash, store::JOURNAL};
 
@@ -77,6 +78,11 @@ pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
     let files = [lightning.join(SQLITE_FILE), args.from.join(JOURNAL)];
     let [channels, journal] = [find(&files[0])?, find(&files[1])?];
     ensure!(journal.is_file(), "{} has no {JOURNAL}", args.from.display());
+    if files.iter().all(|file| !file.exists()) && has_arrived(&journal, &options).await? {
+        say!("{} has moved already: its database has its facts", args.from.display());
+        tell_next(args, &journal);
+        return Ok(());
+    }
     // Held until the files have their new names: nobody starts the node on them meanwhile.
     let name = channels.file_name().and_then(|name| name.to_str()).unwrap_or(SQLITE_FILE);
     let stopped = StoppedDatabase::open(&lightning, name)?;
@@ -94,12 +100,29 @@ pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
     crash.pass("after commit");
     say!("{} facts are there, and verified on both sides", copied.facts);
     say!("The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money.");
+    tell_next(args, &self::name(&files[1]));
+    Ok(())
+}
+
+fn tell_next(args: &StoreCopy, journal: &Path) {
     say!(
         "Now name the database in [store] url of {}. Once the node runs, delete {}: what is erased from now on stays in it.",
         args.from.join(crate::config::FILE).display(),
-        self::name(&files[1]).display()
+        journal.display()
     );
-    Ok(())
+}
+
+/// Whether a database can be used, and its journal begins with the one that was moved. Facts and channels were committed
+/// at once.
+async fn has_arrived(journal: &Path, options: &PostgresOptions) -> Result<bool> {
+    let there = StoreStatus::of_sqlite(journal)?;
+    // One that is being copied into, or that does not answer, does not open.
+    let (Some(before), Ok(store)) = (there.facts.checked_sub(1), PostgresStore::open(options.clone()).await) else {
+        return Ok(false);
+    };
+    let last = store.facts(before, 1).await;
+    store.close().await;
+    Ok(last?.first().is_some_and(|fact| fact.hash == there.head))
 }
 
 /// Gives files other names, so that no node starts on them, and waits until that is on disk. The channels go first:

@@ -19,7 +19,7 @@ use tally::{
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_lightning::{LightningNode, SQLITE_FILE};
 use tallystick_log::{Checkpoint, SignedCheckpoint, SigningKey};
-use tallystick_store::StoreStatus;
+use tallystick_store::{StoreStatus, Unpacked, back_up, unpack};
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
@@ -132,6 +132,8 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     let (shelf, dir) = (Shelf(tempfile::tempdir()?), theatre.stage.platform.dir().to_owned());
     let key = log_key(&Config::read(&dir)?, &lightning_dir(&dir), PASSPHRASE)?;
     let log = key.verifier();
+    // It names no witness.
+    backup(&dir, &shelf.path("before.backup")).await?;
     let home = Home::of("witness.example/w1", log.name().as_str(), &log.to_vkey()).await?;
     let witness = home.start("").await?.context("it lives")?;
     let text = fs::read_to_string(dir.join(FILE))?;
@@ -175,6 +177,15 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     fs::write(shelf.path("bent.backup"), bytes)?;
     shelf.refuses("bent.backup", &[force], &["does not hold what was backed up", "store.corrupt"]).await?;
 
+    // Whoever has no passphrase can make a backup that is whole.
+    forge(&shelf)?;
+    shelf.refuses("forged.backup", &[force], &["somebody changed what it holds", "restore.forged"]).await?;
+    let operator = Config::read(&dir)?.api.operators.first().context("an operator")?.to_string();
+    shelf.takes("before.backup", "unwitnessed", &[], &["It has no witnesses", &operator]).await?;
+    let (url, vkey) = (witness.prefix.clone(), home.vkey.to_vkey());
+    let named: [&OsStr; 3] = ["--witness".as_ref(), url.as_ref(), vkey.as_ref()];
+    shelf.refuses("before.backup", &named, &["has cosigned a tree of", "log.rollback"]).await?;
+
     goes_on(&mut theatre, &shelf).await?;
     ensure!(StoreStatus::of_sqlite(&dir.join(JOURNAL))?.facts >= before.facts, "facts were lost");
     let seeds = [&shelf.path("old-node"), &dir].map(|dir| LightningNode::reveal_seed(&lightning_dir(dir), PASSPHRASE));
@@ -188,6 +199,20 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     shelf.refuses("new.backup", &[], &silent).await?;
     shelf.takes("new.backup", "unseen", &[force], &silent).await?;
     theatre.close().await
+}
+
+/// A backup without its witness and with a seal of its own, as anybody can make one.
+fn forge(shelf: &Shelf) -> Result<()> {
+    let journal = shelf.path("forged.sqlite");
+    let Unpacked { mut enclosed, code, .. } = unpack(&shelf.path("new.backup"), &journal)?;
+    let config = enclosed.iter_mut().find(|one| one.name == FILE).context("the configuration is in it")?;
+    let text = String::from_utf8(config.bytes.clone())?;
+    let (before, section) = text.split_once("\n[[log.witnesses]]\n").context("a witness is named")?;
+    let rest: Vec<&str> = section.lines().skip_while(|line| !line.starts_with("vkey")).skip(1).collect();
+    config.bytes = format!("{before}\n{}\n", rest.join("\n")).into();
+    back_up(&journal, &shelf.path("forged.backup"), &enclosed, |_| code, |_, _| ())?;
+    fs::remove_file(journal)?;
+    Ok(())
 }
 
 /// A chain source that nobody asks.

@@ -111,6 +111,12 @@ async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
         let stopped = copy(&dir, &url, point)?;
         if stopped.status.success() {
             ensure!(usable(&dir, &url).await? == (None, Some(FACTS)), "a whole copy leaves the server's alone");
+            for words in [["store", "status"].as_slice(), &["fsck"]] {
+                let mut looked = Command::new(BINARY);
+                let looked = looked.args(words).arg("--data-dir").arg(&dir).output()?;
+                let said = String::from_utf8_lossy(&looked.stderr).into_owned();
+                ensure!(!looked.status.success() && said.contains("sqlite.moved"), "{words:?}: {said}");
+            }
             break;
         }
         ensure!(stopped.status.signal() == Some(SIGABRT), "{stopped:?}");
@@ -128,8 +134,9 @@ async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
         };
         ends.push(left);
         let again = copy(&dir, &url, 0)?;
-        // What has ended is not done twice.
-        ensure!(again.status.success() != left.1.is_some(), "point {point}: {again:?}");
+        // What has ended is not done twice, and says so.
+        let said = String::from_utf8_lossy(&again.stdout).into_owned();
+        ensure!(again.status.success() && said.contains("already") == left.1.is_some(), "point {point}: {again:?}");
         ensure!(usable(&dir, &url).await? == (None, Some(expected)), "point {point}, given again");
         ensure!(wallet_changes(&url).await? == 1, "point {point}: the channels' rows");
     }

@@ -18,6 +18,7 @@ const SEALER: u32 = 2;
 const VAULT: u32 = 3;
 const LOG: u32 = 4;
 const SEAL: u32 = 5;
+const BACKUP: u32 = 6;
 
 /// Derives every key that the node needs.
 pub(crate) struct RootKeys(Xpriv);
@@ -61,6 +62,11 @@ impl RootKeys {
     /// The key that anchors' seals are paid to.
     pub(crate) fn seal_key(&self) -> SealKey {
         SealKey::new(&self.child(SEAL))
+    }
+
+    /// The key that backups are authenticated with.
+    pub(crate) fn backup_key(&self) -> Zeroizing<[u8; 32]> {
+        self.child(BACKUP)
     }
 
     fn child(&self, index: u32) -> Zeroizing<[u8; 32]> {

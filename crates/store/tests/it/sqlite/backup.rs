@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tallystick_app::port::journal::{Journal, StoreError};
-use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, SqliteStore, back_up, unpack};
+use tallystick_core::Digest32;
+use tallystick_store::{ENCLOSED_BYTES_MAX, Enclosed, SqliteStore, back_up, sweep, unpack};
 use tallystick_testkit::store_suite::fixture::append;
 
 const TEST: &str = "sqlite::backup::the_old_backup_is_whole_until_the_new_one_is";
@@ -18,6 +19,11 @@ const TASKS: u64 = 8;
 
 fn enclosed() -> Vec<Enclosed> {
     ["a.toml", "seed"].map(|name| Enclosed { name: name.to_owned(), bytes: format!("in {name}").into_bytes() }).into()
+}
+
+/// Shows that the digest is that of the file.
+fn code(digest: Digest32) -> [u8; 32] {
+    digest.0.map(|byte| !byte)
 }
 
 fn paths(folder: &Path) -> (PathBuf, PathBuf) {
@@ -32,7 +38,8 @@ async fn fill(store: &SqliteStore, task: u64, facts: u64) {
 
 /// What is unpacked is a journal that goes on, and begins as the one that was backed up does.
 async fn is_prefix(store: &SqliteStore, backup: &Path, journal: &Path) -> u64 {
-    assert_eq!(unpack(backup, journal).unwrap(), enclosed());
+    let unpacked = unpack(backup, journal).unwrap();
+    assert_eq!((unpacked.enclosed, unpacked.code), (enclosed(), code(unpacked.digest)));
     let copy = SqliteStore::open(journal).unwrap();
     let count = copy.verify_chain().await.unwrap();
     let last = copy.facts(count.saturating_sub(1), 1).await.unwrap();
@@ -72,7 +79,7 @@ async fn a_node_that_writes_is_backed_up_at_one_moment() {
         }
         let (from, to, mut heard) = (path.clone(), backup.clone(), Vec::new());
         let (made, heard) = tokio::task::spawn_blocking(move || {
-            (back_up(&from, &to, &enclosed(), |done, all| heard.push((done, all))).unwrap(), heard)
+            (back_up(&from, &to, &enclosed(), code, |done, all| heard.push((done, all))).unwrap(), heard)
         })
         .await
         .unwrap();
@@ -89,7 +96,7 @@ async fn a_node_that_writes_is_backed_up_at_one_moment() {
     store.verify_chain().await.unwrap();
     store.close().await;
     // Nothing is left beside a backup, and a stopped node can be backed up too.
-    back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap();
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap();
     let beside = fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
     assert!(beside.filter(|name| name.starts_with("one.backup")).eq(["one.backup"]));
 }
@@ -106,7 +113,7 @@ fn the_old_backup_is_whole_until_the_new_one_is() {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
             std::process::abort();
         };
-        back_up(&path, &backup, &enclosed(), stop).unwrap();
+        back_up(&path, &backup, &enclosed(), code, stop).unwrap();
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -114,7 +121,7 @@ fn the_old_backup_is_whole_until_the_new_one_is() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = SqliteStore::open(&path).unwrap();
     runtime.block_on(fill(&store, 0, 3));
-    back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap();
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap();
     let before = fs::read(&backup).unwrap();
     runtime.block_on(fill(&store, 1, 400));
 
@@ -122,14 +129,14 @@ fn the_old_backup_is_whole_until_the_new_one_is() {
     let mut child = command.env(FOLDER, dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line == "in the middle"), "the child did not come so far");
-    let second = back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap_err();
+    let second = back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap_err();
     assert!(second.to_string().contains("another process"), "{second}");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(fs::read(&backup).unwrap(), before);
     assert_eq!(runtime.block_on(is_prefix(&store, &backup, &dir.path().join("old.sqlite"))), 3);
     // What the killed one left is in nobody's way.
-    back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap();
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap();
     assert_eq!(runtime.block_on(is_prefix(&store, &backup, &dir.path().join("new.sqlite"))), 403);
     runtime.block_on(store.close());
 }
@@ -140,7 +147,7 @@ async fn damage_is_found_or_does_not_matter() {
     let (path, backup) = paths(dir.path());
     let store = SqliteStore::open(&path).unwrap();
     fill(&store, 0, 20).await;
-    back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap();
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap();
     let (whole, bent, copy) = (fs::read(&backup).unwrap(), dir.path().join("bent"), dir.path().join("copy.sqlite"));
     // What differs from a zero is content, or says where content is: most flips there are found.
     let places: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).step_by(37).collect();
@@ -151,7 +158,7 @@ async fn damage_is_found_or_does_not_matter() {
         fs::write(&bent, bytes).unwrap();
         let opened = unpack(&bent, &copy).and_then(|files| Ok((files, SqliteStore::open(&copy)?)));
         if let Ok((files, opened)) = opened {
-            assert_eq!(files, enclosed(), "byte {at}");
+            assert_eq!(files.enclosed, enclosed(), "byte {at}");
             assert_eq!(opened.facts(0, 100).await.unwrap(), store.facts(0, 100).await.unwrap(), "byte {at}");
             opened.close().await;
         } else {
@@ -163,7 +170,7 @@ async fn damage_is_found_or_does_not_matter() {
     for length in [0, 50, 4096, whole.len() / 2, whole.len() - 1] {
         fs::write(&bent, &whole[..length]).unwrap();
         assert!(unpack(&bent, &copy).is_err(), "cut to {length}");
-        fs::remove_file(&copy).unwrap();
+        drop(fs::remove_file(&copy));
     }
     // What no chain and no tree tells of is sealed as well.
     for change in [
@@ -191,20 +198,65 @@ async fn a_backup_is_no_journal_and_replaces_nothing_but_a_backup() {
     let (path, backup) = paths(dir.path());
     let store = SqliteStore::open(&path).unwrap();
     fill(&store, 0, 2).await;
-    back_up(&path, &backup, &enclosed(), |_, _| ()).unwrap();
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap();
     assert!(SqliteStore::open(&backup).unwrap_err().to_string().contains("another program"));
     assert!(unpack(&path, &dir.path().join("x")).unwrap_err().to_string().contains("is no backup"));
     assert!(unpack(&backup, &path).is_err(), "a journal is never overwritten");
     let letter = dir.path().join("letter");
     fs::write(&letter, "dear").unwrap();
     for other in [&letter, &path] {
-        let refused = back_up(&path, other, &enclosed(), |_, _| ()).unwrap_err();
+        let refused = back_up(&path, other, &enclosed(), code, |_, _| ()).unwrap_err();
         assert!(refused.to_string().contains("is no backup"), "{refused}");
     }
     assert_eq!(fs::read_to_string(&letter).unwrap(), "dear");
     let large = [Enclosed { name: "large".into(), bytes: vec![0; ENCLOSED_BYTES_MAX + 1] }];
-    assert!(matches!(back_up(&path, &backup, &large, |_, _| ()), Err(StoreError::Limit(_))));
-    assert!(back_up(&dir.path().join("none"), &backup, &enclosed(), |_, _| ()).is_err());
+    assert!(matches!(back_up(&path, &backup, &large, code, |_, _| ()), Err(StoreError::Limit(_))));
+    assert!(back_up(&dir.path().join("none"), &backup, &enclosed(), code, |_, _| ()).is_err());
     assert_eq!(store.verify_chain().await.unwrap(), 2);
     store.close().await;
+}
+
+/// Nothing is copied before it says that it is a backup: what goes on for ever would fill the disk.
+#[tokio::test]
+async fn only_a_backup_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, backup) = paths(dir.path());
+    let store = SqliteStore::open(&path).unwrap();
+    fill(&store, 0, 2).await;
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap();
+    store.close().await;
+    let (copy, letter) = (dir.path().join("copy"), dir.path().join("letter"));
+    fs::write(&letter, "dear ".repeat(100)).unwrap();
+    for none in [Path::new("/dev/zero"), &path, &letter] {
+        let refused = unpack(none, &copy).unwrap_err();
+        assert!(refused.to_string().contains("is no backup") && !copy.exists(), "{refused}");
+    }
+    let long = fs::OpenOptions::new().append(true).open(&backup).unwrap();
+    long.set_len(1 << 40).unwrap();
+    let refused = unpack(&backup, &copy).unwrap_err();
+    assert!(refused.to_string().contains("not as long as it says") && !copy.exists(), "{refused}");
+}
+
+/// What a backup that fails has written goes with it, and what a killed one left goes with the next.
+#[tokio::test]
+async fn nothing_private_is_left_of_a_failed_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, backup) = paths(dir.path());
+    let store = SqliteStore::open(&path).unwrap();
+    fill(&store, 0, 2).await;
+    store.close().await;
+    let left = dir.path().join("tally-1.backup.new");
+    let (file, kept) = (fs::File::create(&left).unwrap(), dir.path().join("letter.new"));
+    fs::write(&kept, "dear").unwrap();
+    fs::write(dir.path().join("tally-1.backup.new-journal"), "").unwrap();
+    file.try_lock().unwrap();
+    sweep(dir.path()).unwrap();
+    assert!(left.exists(), "it is still written");
+    drop(file);
+    sweep(dir.path()).unwrap();
+    let names = || fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    assert!(kept.exists() && !names().any(|name| name.starts_with("tally-1")), "{:?}", names().collect::<Vec<_>>());
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TRIGGER facts_stay; DELETE FROM facts").unwrap();
+    back_up(&path, &backup, &enclosed(), code, |_, _| ()).unwrap_err();
+    assert!(!names().any(|name| name.contains(".backup")), "{:?}", names().collect::<Vec<_>>());
 }
