@@ -25,7 +25,7 @@ async fn a_hold_survives_a_hundred_blocks_and_a_restart() -> Result<()> {
     stage.platform.start(&[]).await?;
     stage.until_usable().await?;
     let held = stage.until_state(&id, "HELD").await?;
-    assert!(held["blocksToDecide"].as_u64() >= Some(50), "{held}");
+    assert!(held["milestones"][0]["blocksToDecide"].as_u64() >= Some(50), "{held}");
     assert!(payments.iter().all(|payment| !payment.is_finished()), "the payer's payment is still held");
     stage.worker.api.submit(&id, 0, &"ab".repeat(32)).await?;
     stage.requester.api.approve(&id, 0, None).await?;
