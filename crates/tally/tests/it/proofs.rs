@@ -277,8 +277,14 @@ async fn an_erased_task_leaves_its_proofs_and_fsck_finds_what_was_not_told() -> 
     assert!(rebuilt.status.success() && said(&rebuilt).contains("sound"), "{}", said(&rebuilt));
     assert!(fsck()?.status.success());
     let journal = rusqlite::Connection::open(scene.theatre.stage.platform.dir().join("journal.sqlite"))?;
+    let of_guard = "SELECT sql FROM sqlite_master WHERE name = 'facts_stay_as_they_are'";
+    let guard: String = journal.query_row(of_guard, [], |row| row.get(0))?;
     journal
         .execute_batch("DROP TRIGGER facts_stay_as_they_are; UPDATE facts SET kind = 'escrow.other' WHERE seq = 2")?;
+    // A guard that is gone is found as well, before any fact is read.
+    let unguarded = said(&fsck()?);
+    assert!(unguarded.contains("facts_stay_as_they_are") && unguarded.contains("fsck.database"), "{unguarded}");
+    journal.execute_batch(&guard)?;
     let bad = fsck()?;
     assert!(
         !bad.status.success() && said(&bad).contains("fact 2 does not match its hash (fsck.fact)"),
@@ -289,7 +295,7 @@ async fn an_erased_task_leaves_its_proofs_and_fsck_finds_what_was_not_told() -> 
     // The stage's own end needs a node that runs: it was damaged on purpose.
     let journal = rusqlite::Connection::open(scene.theatre.stage.platform.dir().join("journal.sqlite"))?;
     let before = "UPDATE facts SET kind = 'escrow.task_accepted' WHERE seq = 2";
-    journal.execute_batch(before)?;
+    journal.execute_batch(&format!("DROP TRIGGER facts_stay_as_they_are; {before}; {guard}"))?;
     drop(journal);
     scene.theatre.stage.platform.start(&[]).await?;
     scene.theatre.close().await

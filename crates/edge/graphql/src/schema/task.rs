@@ -15,9 +15,9 @@ use super::{
 };
 use crate::error::Failure;
 
-/// What a task's milestones are counted as in a query's complexity, each with so many tranches: as many tranches in all as
-/// the usual policy allows.
-const MILESTONES_USUAL: usize = 4;
+/// What a task's milestones are counted as in a query's complexity: more than most tasks have. The policy's limit on
+/// tranches bounds what a task can really have.
+const MILESTONES_USUAL: usize = 2;
 
 /// What a signed request is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
 pub(super) const EVIDENCE_COST: usize = 500;
