@@ -276,29 +276,32 @@ async fn an_erased_task_leaves_its_proofs_and_fsck_finds_what_was_not_told() -> 
     let rebuilt = rebuild()?;
     assert!(rebuilt.status.success() && said(&rebuilt).contains("sound"), "{}", said(&rebuilt));
     assert!(fsck()?.status.success());
-    let journal = rusqlite::Connection::open(scene.theatre.stage.platform.dir().join("journal.sqlite"))?;
-    let of_guard = "SELECT sql FROM sqlite_master WHERE name = 'facts_stay_as_they_are'";
-    let guard: String = journal.query_row(of_guard, [], |row| row.get(0))?;
-    journal
-        .execute_batch("DROP TRIGGER facts_stay_as_they_are; UPDATE facts SET kind = 'escrow.other' WHERE seq = 2")?;
-    // A guard that is gone is found as well, before any fact is read.
-    let unguarded = said(&fsck()?);
-    assert!(unguarded.contains("facts_stay_as_they_are") && unguarded.contains("fsck.database"), "{unguarded}");
-    journal.execute_batch(&guard)?;
-    let bad = fsck()?;
-    assert!(
-        !bad.status.success() && said(&bad).contains("fact 2 does not match its hash (fsck.fact)"),
-        "{}",
-        said(&bad)
-    );
-    drop(journal);
-    // The stage's own end needs a node that runs: it was damaged on purpose.
-    let journal = rusqlite::Connection::open(scene.theatre.stage.platform.dir().join("journal.sqlite"))?;
-    let before = "UPDATE facts SET kind = 'escrow.task_accepted' WHERE seq = 2";
-    journal.execute_batch(&format!("DROP TRIGGER facts_stay_as_they_are; {before}; {guard}"))?;
-    drop(journal);
+    changes_are_found(&scene.theatre.stage.platform.dir().join("journal.sqlite"), fsck)?;
     scene.theatre.stage.platform.start(&[]).await?;
     scene.theatre.close().await
+}
+
+/// A guard that is gone, and a fact that was changed: fsck names each. What was changed is put back: the stage's own end
+/// needs a node that runs.
+fn changes_are_found(journal: &Path, fsck: impl Fn() -> Result<Output>) -> Result<()> {
+    const UNGUARD: &str = "DROP TRIGGER facts_stay_as_they_are";
+    let of_kind = |kind: &str| format!("UPDATE facts SET kind = '{kind}' WHERE seq = 2");
+    let open = || rusqlite::Connection::open(journal);
+    let of_guard = "SELECT sql FROM sqlite_master WHERE name = 'facts_stay_as_they_are'";
+    let guard: String = open()?.query_row(of_guard, [], |row| row.get(0))?;
+    open()?.execute_batch(&format!("{UNGUARD}; {}", of_kind("escrow.other")))?;
+    let found = || {
+        let found = fsck()?;
+        ensure!(!found.status.success(), "{}", said(&found));
+        Ok(said(&found))
+    };
+    let unguarded = found()?;
+    ensure!(unguarded.contains("facts_stay_as_they_are") && unguarded.contains("fsck.database"), "{unguarded}");
+    open()?.execute_batch(&guard)?;
+    let bad = found()?;
+    ensure!(bad.contains("fact 2 does not match its hash (fsck.fact)"), "{bad}");
+    open()?.execute_batch(&format!("{UNGUARD}; {}; {guard}", of_kind("escrow.task_accepted")))?;
+    Ok(())
 }
 
 /// A journal that was put back to an older copy, with what the node knew of it, is told by its witnesses: the node ends
