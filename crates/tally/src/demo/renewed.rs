@@ -10,8 +10,9 @@ use crate::ask::tranches;
 const PAYOUT_SAT: u64 = 25_000;
 /// How long each hold is usable: the shortest that can be renewed.
 const HOLD_BLOCKS: u32 = 144;
-/// Blocks that pass before the renewal: well within the first hold.
-const FIRST_BLOCKS: u32 = 60;
+/// Blocks that are left for an offer in time when it is made. The payer's wallet may have locked the first hold for longer
+/// than it had to, and the second for no longer than that: only so near to the end is the second one sure to outlast it.
+const OFFERED_BEFORE: u64 = 8;
 
 impl Teller<'_> {
     /// Story 6: a task is renewed across two holds, and paid out on the second, when the first would have been over.
@@ -27,8 +28,10 @@ impl Teller<'_> {
         let id = self.hold(task, title, PAYOUT_SAT).await?;
         let first = self.stage.requester.api.task(&id).await?;
         let first_deadline = first["milestones"][0]["decideBy"].as_u64().context("a held task has a deadline")?;
-        self.stage.mine(FIRST_BLOCKS).await?;
-        self.step("chain", &format!("{FIRST_BLOCKS} blocks pass; the work is not done")).await?;
+        let renew_by = first["milestones"][0]["renewBy"].as_u64().context("its holds can be renewed")?;
+        let blocks = u32::try_from(renew_by - OFFERED_BEFORE)?.saturating_sub(self.stage.height().await?);
+        self.stage.mine(blocks).await?;
+        self.step("chain", &format!("{blocks} blocks pass; the work is not done")).await?;
 
         let invoices = self.stage.invoices(&[PAYOUT_SAT]).await?;
         self.stage.worker.api.offer_renewal(&id, 0, &invoices).await?;
