@@ -99,7 +99,7 @@ async fn queries_that_are_refused() {
         ),
         (
             "graphql.too_complex",
-            format!("{{ {} }}", aliases(20, "tasks(first: 100) { nodes { milestones { tranches { state } } } }")),
+            format!("{{ {} }}", aliases(40, "tasks(first: 100) { nodes { milestones { tranches { state } } } }")),
         ),
         ("graphql.too_complex", format!("{{ __schema {{ types {{ {} }} }} }}", aliases(1_200, "name"))),
         ("graphql.too_complex", format!("{{ {} }}", aliases(400, "__schema { types { name } }"))),
