@@ -6,7 +6,7 @@ use tallystick_core::{Digest32, NostrKey, SignedRequest, canonical};
 
 use crate::escrow::NOW;
 
-/// A request over `body` that user `n` really signed (NIP-98), at [`NOW`](crate::escrow::NOW). Its key is
+/// A request over `body` that user `n` really signed (NIP-98), at [`NOW`]. Its key is
 /// [`escrow::key`](crate::escrow::key)'s.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
 //! Disputes: what is disputed is split by a panel of arbitrators that nobody chose.
 //!
-//! A dispute is a part of its host's state, and has no stream of its own. The host [`open`]s it, asks [`decide`], files
-//! the [`Event`]s among its own facts, applies them with [`evolve`], and carries out the [`Outcome`]. It gives a
+//! A dispute is a part of its host's state, and has no stream of its own. The host [`open`]s it, asks [`decide()`], files
+//! the [`Event`]s among its own facts, applies them with [`evolve()`], and carries out the [`Outcome`]. It gives a
 //! [`NodeCommand::Wake`] when [`Dispute::wake`] is due, and records the draw from [`Dispute::draw_from`] on.
 //!
 //! ```text

@@ -15,7 +15,7 @@ use super::{Command, Dispute, Event, Rejection};
 /// What a command to a dispute leads to. It has no effects of its own: its host does what its outcome asks for.
 pub type Decision = tallystick_core::Decision<Event, Infallible>;
 
-/// Decides. The host makes the facts its own, and applies them with [`super::evolve`].
+/// Decides. The host makes the facts its own, and applies them with [`super::evolve()`].
 ///
 /// # Errors
 /// The rejection, if the rules do not allow the command now; nothing changes then.
