@@ -170,6 +170,18 @@ impl Node {
         self.app.task(id).await.unwrap().expect("the task is there")
     }
 
+    /// Waits until a task is in this state.
+    pub async fn until(&self, id: Id<Task>, state: &str) {
+        let mut updates = self.app.updates();
+        let reached = async {
+            while self.state_name(id).await != state {
+                updates.recv().await.expect("the app is there");
+            }
+        };
+        let patience = std::time::Duration::from_secs(120);
+        tokio::time::timeout(patience, reached).await.unwrap_or_else(|_| panic!("the task never is {state}"));
+    }
+
     pub async fn state_name(&self, id: Id<Task>) -> String {
         self.view(id).await.state
     }

@@ -187,12 +187,7 @@ async fn a_journal_that_takes_nothing_does_not_make_the_outbox_spin() {
         trouble.undeferrable.store(false, Ordering::Release);
         rail.panics.store(false, Ordering::Release);
         let workers = Workers::start(&node.app);
-        let ended = async {
-            while node.state_name(task(0)).await != "refunded" {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(120), ended).await.expect("the effect comes to its end");
+        node.until(task(0), "refunded").await;
         workers.stop().await;
         world.check().await;
     }

@@ -218,8 +218,8 @@ async fn funding_waits_for_its_invoices() {
     node.task_at(task(0), &[1_000, 2_000], "assigned").await;
     let request = asking(requester(), task(0), &Action::Fund);
     let worker = async {
-        // The outbox gets to it after a while.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        // The outbox gets to it once it is asked for.
+        node.until(task(0), "funding").await;
         node.outbox.run_once().await.unwrap();
     };
     let (answer, ()) = tokio::join!(node.app.request_funding(task(0), request), worker);
@@ -250,7 +250,7 @@ async fn funding_that_is_cancelled_meanwhile_is_told_so() {
     node.task_at(task(0), &[20_000], "assigned").await;
     let (answer, cancelled) =
         tokio::join!(node.app.request_funding(task(0), asking(requester(), task(0), &Action::Fund)), async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            node.until(task(0), "funding").await;
             node.cancel(task(0), worker()).await
         },);
     assert!(cancelled.unwrap().changed);
