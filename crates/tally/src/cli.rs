@@ -14,7 +14,7 @@ use tallystick_core::NostrKey;
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
-pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, TaskCommand};
+pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
 pub use hammer::HammerArgs;
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 

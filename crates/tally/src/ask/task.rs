@@ -10,7 +10,7 @@ use tallystick_escrow::Task;
 use super::{
     Api, Known, check_funding, check_renewal, check_terms, check_worker, connect, documents, print, prove::prove,
 };
-use crate::cli::{Access, Milestone, OnSilence, TaskCommand};
+use crate::cli::{Access, Milestone, OnSilence, Payee, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
 const ENDS: [&str; 4] = ["SETTLED", "REFUNDED", "CANCELLED", "EXPIRED"];
@@ -37,13 +37,9 @@ async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
             task
         }
         TaskCommand::Accept { id, invoices } => accept(api, &id, &invoices).await?,
-        TaskCommand::Fund { id, node_id, worker, fee_percent_max } => {
-            fund(api, &id, &Payee { node_id, worker, fee_percent_max }).await?
-        }
+        TaskCommand::Fund { id, payee } => fund(api, &id, &payee).await?,
         TaskCommand::Renew { id, milestone, invoices } => api.offer_renewal(&id, milestone, &invoices).await?,
-        TaskCommand::FundRenewal { id, milestone, node_id, worker, fee_percent_max } => {
-            fund_renewal(api, &id, milestone, &Payee { node_id, worker, fee_percent_max }).await?
-        }
+        TaskCommand::FundRenewal { id, milestone, payee } => fund_renewal(api, &id, milestone, &payee).await?,
         TaskCommand::Submit { id, milestone, work_hash } => api.submit(&id, milestone, &work_hash.to_string()).await?,
         TaskCommand::Approve { id, milestone, tranches } => {
             let some = (!tranches.is_empty()).then_some(tranches.as_slice());
@@ -145,13 +141,6 @@ fn new_id() -> Result<Id<Task>> {
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
     Ok(Id::from_parts(u64::try_from(since_epoch()?.as_millis())?, random))
-}
-
-/// Whom the requester pays, as far as that is known without the node.
-struct Payee {
-    node_id: Option<String>,
-    worker: Option<NostrKey>,
-    fee_percent_max: u64,
 }
 
 impl Payee {

@@ -100,15 +100,9 @@ pub enum TaskCommand {
     Fund {
         /// The task
         id: String,
-        /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
-        #[arg(long)]
-        node_id: Option<String>,
-        /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
-        #[arg(long)]
-        worker: Option<NostrKey>,
-        /// The most that the node may keep, in percent of the payout
-        #[arg(long, default_value_t = 5)]
-        fee_percent_max: u64,
+        /// Whom you pay
+        #[command(flatten)]
+        payee: Payee,
     },
     /// Offer to renew the holds of a milestone, with one new BOLT 11 invoice per undecided tranche
     Renew {
@@ -128,15 +122,9 @@ pub enum TaskCommand {
         /// The milestone, from 0
         #[arg(long, default_value_t = 0)]
         milestone: u32,
-        /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
-        #[arg(long)]
-        node_id: Option<String>,
-        /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
-        #[arg(long)]
-        worker: Option<NostrKey>,
-        /// The most that the node may keep, in percent of the payout
-        #[arg(long, default_value_t = 5)]
-        fee_percent_max: u64,
+        /// Whom you pay
+        #[command(flatten)]
+        payee: Payee,
     },
     /// Hand in a milestone's work
     Submit {
@@ -283,6 +271,20 @@ pub enum NodeCommand {
         #[arg(long, default_value_t = 3600)]
         expiry_secs: u64,
     },
+}
+
+/// Whom a requester pays, as far as that is known without the node.
+#[derive(Args, Clone, Debug)]
+pub struct Payee {
+    /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
+    #[arg(long)]
+    pub node_id: Option<String>,
+    /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
+    #[arg(long)]
+    pub worker: Option<NostrKey>,
+    /// The most that the node may keep, in percent of the payout
+    #[arg(long, default_value_t = 5)]
+    pub fee_percent_max: u64,
 }
 
 /// A milestone as it is given on the command line.
