@@ -30,6 +30,7 @@ pub mod published;
 pub mod rail;
 mod signed;
 pub mod store_suite;
+mod tables;
 pub mod witness;
 
 pub use again::again;
@@ -41,4 +42,5 @@ pub use postgres::Cluster;
 pub use published::publish;
 pub use rail::SimRail;
 pub use signed::signed_request;
+pub use tables::{complete, golden, same_table};
 pub use witness::SimWitness;

@@ -4,14 +4,13 @@
 //! changes breaks every journal that exists.
 
 use proptest::prelude::*;
-use std::{fmt::Write, path::PathBuf};
 use tallystick_civics::{
     dispute::{Award, Cause, Event, Failure, NodeCommand, Seats, Side, evolve},
     draw::{Candidate, Candidates},
     registry,
 };
 use tallystick_core::{Blocks, Digest32, canonical};
-use tallystick_testkit::cases;
+use tallystick_testkit::{cases, complete, golden};
 
 use crate::{arbitrary, given::*};
 
@@ -80,34 +79,6 @@ fn node_commands() -> Vec<(String, NodeCommand)> {
         registry_seq: REGISTRY_SEQ,
     };
     vec![("RecordDraw".into(), draw), ("Wake".into(), NodeCommand::Wake)]
-}
-
-#[track_caller]
-fn golden(file: &str, lines: &[(String, Vec<u8>)]) {
-    let mut text = String::new();
-    for (name, bytes) in lines {
-        writeln!(text, "{name} {}", hex::encode(bytes)).unwrap();
-    }
-    let path = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/golden").join(file);
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    for (kept, new) in kept.lines().zip(text.lines()) {
-        assert_eq!(kept, new, "stored bytes changed: journals in the world can no longer be read");
-    }
-    assert_eq!(kept.lines().count(), text.lines().count(), "{file} has lines too few or too many");
-}
-
-/// Every variant has a line, and there is no variant after the last one.
-#[track_caller]
-fn complete<T: borsh::BorshDeserialize + std::fmt::Debug>(lines: &[(String, Vec<u8>)], variants: u8) {
-    let mut first: Vec<u8> = lines.iter().map(|(_, bytes)| bytes[0]).collect();
-    first.sort_unstable();
-    first.dedup();
-    assert_eq!(first, (0..variants).collect::<Vec<_>>(), "a variant without a golden line");
-    let error = canonical::decode::<T>("value", &[variants]).unwrap_err().to_string();
-    assert!(error.contains("Unexpected variant"), "a variant without a golden line: {error}");
 }
 
 #[test]

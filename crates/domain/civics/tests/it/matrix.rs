@@ -3,6 +3,7 @@
 
 use tallystick_civics::dispute::{Award, Command, Decision, NodeCommand, UserCommand};
 use tallystick_core::{Coded, Digest32, NostrKey};
+use tallystick_testkit::same_table;
 
 use crate::given::*;
 
@@ -59,19 +60,6 @@ fn short(given: &Given, author: NostrKey, command: Command) -> String {
         }
         Err(rejection) => rejection.code().0.trim_start_matches("dispute.").into(),
     }
-}
-
-#[track_caller]
-fn same_table(actual: &[String], expected: &str) {
-    let expected: Vec<String> = expected
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().join(" | "))
-        .collect();
-    for (actual, expected) in actual.iter().zip(&expected) {
-        assert_eq!(actual, expected);
-    }
-    assert_eq!(actual.len(), expected.len(), "a row is missing or too many:\n{}", actual.join("\n"));
 }
 
 #[test]

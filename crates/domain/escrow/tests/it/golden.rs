@@ -3,13 +3,12 @@
 //! The files hold one line per variant. A new variant adds a line (`UPDATE_SNAPSHOTS=1 cargo test`); a line that
 //! changes breaks every journal that exists.
 
-use std::{fmt::Write, path::PathBuf};
 use tallystick_core::{Blocks, Decider, Digest32, Duration, canonical};
 use tallystick_escrow::{
     Effect, Escrow, Event, NodeCommand, PayFailure, Policy, RefundReason, ReleaseReason, State, TrancheInvoice,
     payout_id,
 };
-use tallystick_testkit::escrow::*;
+use tallystick_testkit::{complete, escrow::*, golden};
 
 fn events() -> Vec<Event> {
     let invoice = TrancheInvoice { bolt11: "lnbcrt1".into(), hash: hash(0), expires_at: DEADLINE };
@@ -111,34 +110,6 @@ fn node_commands() -> Vec<NodeCommand> {
         spent(0),
         refused(0),
     ]
-}
-
-#[track_caller]
-fn golden(file: &str, lines: &[(String, Vec<u8>)]) {
-    let mut text = String::new();
-    for (name, bytes) in lines {
-        writeln!(text, "{name} {}", hex::encode(bytes)).unwrap();
-    }
-    let path = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/golden").join(file);
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    for (kept, new) in kept.lines().zip(text.lines()) {
-        assert_eq!(kept, new, "stored bytes changed: journals in the world can no longer be read");
-    }
-    assert_eq!(kept.lines().count(), text.lines().count(), "{file} has lines too few or too many");
-}
-
-/// Every variant has a line, and there is no variant after the last one.
-#[track_caller]
-fn complete<T: borsh::BorshDeserialize + std::fmt::Debug>(lines: &[(String, Vec<u8>)], variants: u8) {
-    let mut first: Vec<u8> = lines.iter().map(|(_, bytes)| bytes[0]).collect();
-    first.sort_unstable();
-    first.dedup();
-    assert_eq!(first, (0..variants).collect::<Vec<_>>(), "a variant without a golden line");
-    let error = canonical::decode::<T>("value", &[variants]).unwrap_err().to_string();
-    assert!(error.contains("Unexpected variant"), "a variant without a golden line: {error}");
 }
 
 fn name(debug: &impl std::fmt::Debug) -> String {

@@ -3,7 +3,7 @@
 
 use tallystick_core::{Coded, Decision, NostrKey};
 use tallystick_escrow::{Command, NodeCommand, PayFailure, UserCommand};
-use tallystick_testkit::escrow::*;
+use tallystick_testkit::{escrow::*, same_table};
 
 const TWO: [u64; 2] = [1_000, 2_000];
 
@@ -66,19 +66,6 @@ fn short(given: &Given, author: NostrKey, command: Command) -> String {
 
 fn row(cells: &[&str]) -> String {
     cells.join(" | ")
-}
-
-#[track_caller]
-fn same_table(actual: &[String], expected: &str) {
-    let expected: Vec<String> = expected
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().join(" | "))
-        .collect();
-    for (actual, expected) in actual.iter().zip(&expected) {
-        assert_eq!(actual, expected);
-    }
-    assert_eq!(actual.len(), expected.len(), "a row is missing or too many:\n{}", actual.join("\n"));
 }
 
 #[test]
