@@ -1,11 +1,13 @@
 //! What a host makes of the journal's facts.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::fmt;
 use tallystick_core::{Id, NostrKey, Sat, Timestamp};
 
 use super::ReputationError;
 
 /// A party's side of a deal. Each has a score of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum Role {
     /// Who posted the task and pays.
     Requester,
@@ -13,8 +15,17 @@ pub enum Role {
     Worker,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requester => "requester",
+            Self::Worker => "worker",
+        })
+    }
+}
+
 /// How a deal came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum End {
     /// The worker was paid, by the requester's word or silence.
     Settled,
@@ -32,8 +43,9 @@ pub enum End {
     },
 }
 
-/// A task that came to its end with money locked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A task that came to its end with money locked. A host keeps it when the task's own facts are erased: its bytes are
+/// stored for ever, and golden.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Deal {
     /// The number of the fact that ended it: the evidence.
     pub seq: u64,
