@@ -99,8 +99,6 @@ impl App {
 }
 
 /// Computes where nobody else waits for it.
-async fn apart<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, AppError> + Send + 'static,
-) -> Result<T, AppError> {
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, AppError> + Send + 'static) -> Result<T, AppError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| AppError::Fault)?
 }

@@ -99,7 +99,11 @@ impl Default for Limits {
     /// 200,000, 1,000,000, 5,000,000 and 20,000,000 sat in 10, 30, 100 and 300 tasks, and three times what ended well.
     fn default() -> Self {
         let sat = |amount| Sat::try_new(amount).expect("far below the supply");
-        Self { open: [sat(200_000), sat(1_000_000), sat(5_000_000), sat(20_000_000)], tasks: [10, 30, 100, 300], factor: 3 }
+        Self {
+            open: [sat(200_000), sat(1_000_000), sat(5_000_000), sat(20_000_000)],
+            tasks: [10, 30, 100, 300],
+            factor: 3,
+        }
     }
 }
 

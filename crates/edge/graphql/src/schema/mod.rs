@@ -7,6 +7,7 @@ mod operator;
 mod page;
 mod query;
 mod scalar;
+mod standing;
 mod subscription;
 mod task;
 

@@ -9,6 +9,7 @@ mod operator;
 mod pages;
 mod refusals;
 mod schema;
+mod standing;
 mod story;
 mod subscriptions;
 mod tls;
