@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod client;
 mod hammer;
+mod standing;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
 pub use hammer::HammerArgs;
+pub use standing::{AnomaliesArgs, Side, StandingArgs};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -47,7 +49,7 @@ pub enum Command {
     Fsck(FsckArgs),
     /// Check a bundle, as `tally task prove` writes it: needs no node and no network
     Verify(VerifyArgs),
-    /// Erase what a journal says, while what it proves stays
+    /// Erase what a journal says, while what it proves stays; write its facts into a file
     Journal {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -71,6 +73,10 @@ pub enum Command {
         #[command(subcommand)]
         command: TaskCommand,
     },
+    /// Tell somebody's standing as requester and as worker, and what it is made of
+    Standing(StandingArgs),
+    /// Tell what looks odd in all that ended on a node, for people to look at; its operators only
+    Anomalies(AnomaliesArgs),
     /// See and move a node's money; its operators only
     Node {
         /// Which node, and who asks.

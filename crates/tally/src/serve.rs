@@ -77,6 +77,9 @@ async fn run_on(
         key: sealed.node_key(),
         policy: config.policy.policy()?,
     });
+    if let Some(limits) = config.standing.enforced()? {
+        app.limit_open(limits);
+    }
     // Before anything is written.
     let mark = Arc::new(Mark::open(&config.data_dir, store.clone(), app.clone()).await?);
     store.refresh(&app).await?;
@@ -102,6 +105,7 @@ async fn run_on(
         }
     };
     tracing::info!(%address, height = app.height().0, "the node is up");
+    tokio::spawn(crate::standing::read(app.clone()));
     // Until here a signal simply ends the process, as any crash would.
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
