@@ -25,12 +25,23 @@ impl SimRail {
         heard
     }
 
+    /// The last notices that were heard will be told again, before all others: what a node does that went down before it
+    /// had written down that they were.
+    pub fn tell_again(&self, count: usize) {
+        let mut world = self.world();
+        let from = world.heard.len().saturating_sub(count);
+        let again = world.heard.split_off(from);
+        world.notices.splice(0..0, again);
+        self.stir();
+    }
+
     /// Tells one notice, whether it waits or not: out of order, too late, or once more. Answers whether it was heard.
     pub async fn tell(&self, listener: &dyn RailListener, notice: RailNotice) -> bool {
         let Ok(heard) = listener.hear(notice.clone()).await else { return false };
         let mut world = self.world();
         if let Some(position) = world.notices.iter().position(|waiting| *waiting == notice) {
-            world.notices.remove(position);
+            let notice = world.notices.remove(position);
+            world.heard.push(notice);
         }
         if let (Heard::Unknown, RailNotice::HoldLocked { hash, .. }) = (heard, notice) {
             world.give_back(hash);
