@@ -26,6 +26,7 @@ use crate::{
     law::wallets,
     node::{Life, World},
     plan::{Act, Ask, Lock, Side, Tell},
+    standby::Both,
 };
 
 /// Users' keys: half of them post tasks, the others take them.
@@ -53,6 +54,8 @@ pub(crate) struct Hand<'a> {
     pub deeds: &'a Deeds,
     /// Whether nothing else happens at the same time: only then can it be told what changed something.
     pub is_alone: bool,
+    /// Whether users ask the second replica.
+    pub asks_standby: bool,
 }
 
 /// The id of the task at this place.
@@ -137,9 +140,9 @@ impl Hand<'_> {
     }
 
     async fn tell(&self, which: Tell) -> String {
-        let (rail, app) = (&self.world.rail, &self.life.app);
+        let (rail, listener) = (&self.world.rail, Both(&self.life.app, &self.life.standby.app));
         let (place, twice) = match which {
-            Tell::All => return format!("{} heard", rail.deliver(app).await),
+            Tell::All => return format!("{} heard", rail.deliver(&listener).await),
             Tell::One(place) => (place, false),
             Tell::Twice(place) => (place, true),
         };
@@ -153,11 +156,11 @@ impl Hand<'_> {
             return "nothing to tell".into();
         }
         let notice = lanes.swap_remove(place % lanes.len());
-        let heard = rail.tell(app, notice.clone()).await;
+        let heard = rail.tell(&listener, notice.clone()).await;
         if twice && heard && self.is_alone {
             let before = self.facts().await;
             // What comes of it, the journal tells.
-            let _ = app.hear(notice.clone()).await;
+            let _ = listener.hear(notice.clone()).await;
             self.compare(before, &format!("{notice:?}, told again")).await;
         }
         format!("{}{}", notice_text(&notice), if heard { "" } else { ", not heard" })
@@ -188,11 +191,13 @@ impl Hand<'_> {
             let _ = self.give(task, by, prepared).await;
             self.compare(before, &format!("{by} {task} {what}, asked again")).await;
         }
-        match first {
+        let where_asked = if self.asks_standby { ", by the second replica" } else { "" };
+        let became = match first {
             Ok(answer) if answer.changed => answer.view.state.clone(),
             Ok(answer) => format!("{} already", answer.view.state),
             Err(error) => error.code().to_string(),
-        }
+        };
+        became + where_asked
     }
 
     fn fill_wallets(&self, task: usize) {
@@ -246,7 +251,8 @@ impl Hand<'_> {
 
     /// A request that was signed for this, and its answer.
     async fn give(&self, task: usize, by: Side, action: Action) -> Result<Answer, AppError> {
-        let (app, id) = (&self.life.app, id_of(task));
+        let id = id_of(task);
+        let app = if self.asks_standby { &self.life.standby.app } else { &self.life.app };
         let request = self.sign(task, by, &action);
         let authority = authority_digest(&Authority::Request(request.clone()));
         let what = format!("{action:?}");

@@ -60,7 +60,10 @@ pub struct Books {
     pub submitted: BTreeMap<(usize, u32), (Timestamp, BlockHeight)>,
     /// Tasks that changed since they were last looked at.
     pub changed: BTreeSet<usize>,
-    /// When a requester had time for a task's review at the latest.
+    /// The last fact of each append that was read since this was taken.
+    pub appends: Vec<u64>,
+    /// The stream and authority of the last fact.
+    last: Option<(String, Digest32)>,
     ids: BTreeMap<String, usize>,
 }
 
@@ -105,6 +108,13 @@ impl Books {
 
     fn enter(&mut self, fact: &Fact, by: Option<NostrKey>) -> Result<Option<Told>, String> {
         self.chain.push(fact.hash);
+        // No two appends have the same authority.
+        let append = (fact.stream.clone(), fact.authority);
+        if self.last.as_ref() == Some(&append) {
+            self.appends.pop();
+        }
+        self.appends.push(fact.seq);
+        self.last = Some(append);
         let Some(task) = self.ids.get(&fact.stream).copied() else { return Ok(None) };
         let content = fact.body.content().ok_or_else(|| format!("fact {} has no content", fact.seq))?;
         let event: Event = canonical::decode("event", content).map_err(|error| error.to_string())?;

@@ -37,6 +37,7 @@ pub mod plan;
 pub mod rng;
 mod run;
 mod shrink;
+mod standby;
 mod story;
 mod wire;
 

@@ -1,4 +1,5 @@
-//! The node under test: the real app with its outbox and its timers, over a journal in memory and a simulated network.
+//! The node under test: the real app with its outbox and its timers, over a journal in memory and a simulated network, and a
+//! second replica that takes requests as well.
 
 use std::sync::Arc;
 use tallystick_app::{
@@ -11,7 +12,10 @@ use tallystick_core::{Decider, NodeKey};
 use tallystick_escrow::{Escrow, Policy};
 use tallystick_testkit::{ManualClock, MemoryStore, SimRail, escrow::NOW};
 
-use crate::wire::{Wire, WiredJournal, WiredRail};
+use crate::{
+    standby::Standby,
+    wire::{Wire, WiredJournal, WiredRail},
+};
 
 /// How a node is put together: as it ships, unless a test puts something wrong between.
 #[derive(Clone, Copy)]
@@ -48,6 +52,7 @@ pub(crate) struct Life {
     pub outbox: Outbox,
     pub timers: Timers,
     pub wire: Arc<Wire>,
+    pub standby: Standby,
 }
 
 impl World {
@@ -57,21 +62,22 @@ impl World {
     }
 
     /// Starts the node on what there is.
-    pub(crate) fn start(&self, setup: &Setup) -> Life {
+    pub(crate) async fn start(&self, setup: &Setup) -> Life {
         let wire = Wire::new();
         let journal = (setup.journal)(Arc::clone(&self.store) as _);
-        let parts = Parts {
-            journal: Arc::new(WiredJournal(journal, Arc::clone(&wire))),
+        let parts = || Parts {
+            journal: Arc::new(WiredJournal(Arc::clone(&journal), Arc::clone(&wire))),
             log: Arc::clone(&self.store) as _,
             tasks: (setup.tasks)(Arc::clone(&self.store) as _),
             clock: Arc::clone(&self.clock) as _,
             key: key(),
             policy: Policy::default(),
         };
-        let app = App::ruled_by(parts, setup.rules);
+        let app = App::ruled_by(parts(), setup.rules);
+        let standby = Standby::start(parts(), setup.rules, &self.rail, &self.store, &wire).await;
         let rail = (setup.rail)(Arc::new(self.rail.clone()));
         app.connect(Arc::new(WiredRail(rail, Arc::clone(&wire))), Arc::new(self.rail.clone()));
-        Life { outbox: Outbox::new(app.clone()), timers: Timers::new(app.clone()), app, wire }
+        Life { outbox: Outbox::new(app.clone()), timers: Timers::new(app.clone()), app, wire, standby }
     }
 }
 

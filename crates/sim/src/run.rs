@@ -1,18 +1,18 @@
 //! A run: a plan that is drawn as it goes, or one that was drawn before, and the laws after each of its steps.
 
 use futures::future::join_all;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tallystick_app::{
     Clock,
     cause::Trusted,
-    fsck::Fsck,
+    fsck::{Damage, Fsck},
     port::{
         journal::Journal,
         rail::HoldRail,
         tasks::{TaskReader, TaskRebuild},
     },
 };
-use tallystick_core::{Duration, Timestamp, canonical};
+use tallystick_core::{Digest32, Duration, PaymentHash, Timestamp, canonical};
 use tallystick_escrow::{Effect, State};
 use tallystick_log::WitnessPolicy;
 use tallystick_testkit::{
@@ -31,6 +31,7 @@ use crate::{
     node::{Life, Setup, World, key},
     plan::{Act, Plan, Step},
     rng::Rng,
+    standby::Both,
     story::{At, Story},
 };
 
@@ -45,6 +46,8 @@ const ROUNDS_MAX: u32 = 200;
 const END_ROUNDS_MAX: u32 = 80;
 /// The most notices that are told again after a crash.
 const TOLD_AGAIN_MAX: u64 = 5;
+/// One step in so many has its users ask the second replica.
+const STANDBY_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
 const ROWS_FORMAT: u32 = 2;
 
@@ -93,7 +96,7 @@ pub fn run(source: Source<'_>, setup: &Setup, is_told: bool) -> Ran {
             }
             Source::Plan(plan) => (None, plan.drafts.clone()),
         };
-        let mut player = Player::new(drafts, setup, is_told);
+        let mut player = Player::new(drafts, setup, is_told).await;
         let mut steps = match source {
             Source::Seed { .. } => Vec::new(),
             Source::Plan(plan) => plan.steps.clone(),
@@ -136,16 +139,21 @@ struct Player<'a> {
     /// Blocks since the node last had time.
     blocks_away: u32,
     /// Everything that was acknowledged.
-    kept: Vec<(tallystick_core::Digest32, String)>,
+    kept: Vec<(Digest32, String)>,
     asked: Vec<crate::wire::Asked>,
+    clock_went_back: bool,
+    /// Whether the node was started in this step.
+    is_new: bool,
+    /// Payments that the network knew after the last step.
+    paid_before: BTreeSet<Digest32>,
 }
 
 impl<'a> Player<'a> {
-    fn new(drafts: Vec<Draft>, setup: &'a Setup, is_told: bool) -> Self {
+    async fn new(drafts: Vec<Draft>, setup: &'a Setup, is_told: bool) -> Self {
         let world = World::new();
         let ids: Vec<_> = (0..drafts.len()).map(id_of).collect();
         Self {
-            life: world.start(setup),
+            life: world.start(setup).await,
             world,
             setup,
             budgets: drafts.iter().map(|draft| draft.budget_sat() * 1_000).collect(),
@@ -157,6 +165,9 @@ impl<'a> Player<'a> {
             blocks_away: 0,
             kept: Vec::new(),
             asked: Vec::new(),
+            clock_went_back: false,
+            is_new: false,
+            paid_before: BTreeSet::new(),
         }
     }
 
@@ -196,6 +207,7 @@ impl<'a> Player<'a> {
     /// One step, and the laws after it.
     async fn take(&mut self, step: &Step) -> Judged {
         self.step += 1;
+        self.clock_went_back |= step.acts.iter().any(|act| matches!(act, Act::Clock { secs } if *secs < 0));
         let (at, worth) = (self.at(), self.world.rail.node_worth_msat());
         let lost = self.books.lost.clone();
         self.life.wire.begin(step.trouble, step.salt);
@@ -207,7 +219,7 @@ impl<'a> Player<'a> {
                 outcomes.push(String::new());
             }
             [Act::Restart] => {
-                self.restart(step.salt);
+                self.restart(step.salt).await;
                 outcomes.push(String::new());
             }
             [Act::Pass { blocks, secs }] => {
@@ -217,7 +229,8 @@ impl<'a> Player<'a> {
             acts => {
                 let is_alone = acts.len() == 1;
                 let (world, life, books, drafts) = (&self.world, &self.life, &self.books, self.drafts.as_slice());
-                let hand = Hand { world, life, books, drafts, deeds: &self.deeds, is_alone };
+                let asks_standby = step.salt % STANDBY_ONE_IN == 0;
+                let hand = Hand { world, life, books, drafts, deeds: &self.deeds, is_alone, asks_standby };
                 let done = join_all(acts.iter().map(|act| hand.act(act)));
                 let died = tokio::select! {
                     biased;
@@ -228,7 +241,7 @@ impl<'a> Player<'a> {
                     }
                 };
                 if died {
-                    self.restart(step.salt);
+                    self.restart(step.salt).await;
                 }
             }
         }
@@ -238,9 +251,11 @@ impl<'a> Player<'a> {
 
     /// The process is gone, and comes back. What the network had been heard of, and nobody had written down that it was, it
     /// tells again.
-    fn restart(&mut self, salt: u64) {
+    async fn restart(&mut self, salt: u64) {
         self.asked.extend(self.life.wire.asked());
-        self.life = self.world.start(self.setup);
+        self.life = self.world.start(self.setup).await;
+        // It tells of what comes from now on.
+        self.is_new = true;
         let again = Rng::new(salt).below(TOLD_AGAIN_MAX + 1);
         self.world.rail.tell_again(usize::try_from(again).unwrap_or_default());
     }
@@ -275,13 +290,11 @@ impl<'a> Player<'a> {
         self.blocks_away = 0;
         let until = self.world.clock.now().after(REST_MAX);
         for _ in 0..ROUNDS_MAX {
-            let heard = self.world.rail.deliver(&self.life.app).await;
-            let before = self.books.chain.len();
+            let heard = self.world.rail.deliver(&Both(&self.life.app, &self.life.standby.app)).await;
             // A store in memory does not fail.
             let _ = self.life.timers.run_once().await;
             let _ = self.life.outbox.run_once().await;
             let moved = self.world.rail.step();
-            let after = self.world.store.facts(before as u64, 1_000).await.map_or(0, |facts| facts.len());
             let pending = self.pending().await;
             let waits = pending.iter().filter(|(effect, _)| !matches!(effect, Effect::Pay { .. }));
             match waits.map(|(_, due)| *due).min() {
@@ -290,7 +303,6 @@ impl<'a> Player<'a> {
                 None if heard == 0 && !moved && self.world.rail.notices().is_empty() => return,
                 None => {}
             }
-            let _ = after;
         }
     }
 
@@ -330,7 +342,7 @@ impl<'a> Player<'a> {
         &mut self,
         reached: When,
         worth_before: u64,
-        lost_before: &std::collections::BTreeSet<tallystick_core::PaymentHash>,
+        lost_before: &BTreeSet<PaymentHash>,
     ) -> Judged {
         let told = self.books.read(&self.world.store).await.map_err(|what| ("kept", what))?;
         self.story.facts(&told);
@@ -345,6 +357,8 @@ impl<'a> Player<'a> {
                 unkept.push(format!("{what} was acknowledged, and is not in the journal"));
             }
         }
+        let told_of = self.life.standby.told().await;
+        let (is_new, ends) = (std::mem::take(&mut self.is_new), std::mem::take(&mut self.books.appends));
         let mut views = Vec::new();
         for task in &self.books.changed {
             let view = TaskReader::task(self.world.store.as_ref(), id_of(*task)).await.unwrap_or_default();
@@ -359,26 +373,32 @@ impl<'a> Player<'a> {
             When::Always => Vec::new(),
             _ => self.pending().await.into_iter().map(|(effect, _)| effect).collect(),
         };
+        let payments = self.world.rail.seen_payments();
         let evidence = Evidence {
             books: &self.books,
             told: &told,
             asked: &asked,
             rail: &self.world.rail,
             holds: &self.world.rail.seen_holds(),
-            payments: &self.world.rail.seen_payments(),
+            payments: &payments,
             now,
             height,
             budgets: &self.budgets,
             total_msat: NODE_MSAT_START + self.deeds.brought_msat.get(),
             worth_before,
             lost_before,
+            paid_before: &self.paid_before,
             unkept: &unkept,
             twice: &self.deeds.twice.take(),
             views: &views,
+            appends: &ends,
+            told_of: if is_new { None } else { Some(told_of.as_deref()) },
             pending: &pending,
             due: &due.iter().map(ToString::to_string).collect::<Vec<_>>(),
         };
-        law::judge(&evidence, reached)
+        law::judge(&evidence, reached)?;
+        self.paid_before = payments.into_keys().collect();
+        Ok(())
     }
 
     /// Everything from the first fact, as `tally fsck` recomputes it.
@@ -400,6 +420,11 @@ impl<'a> Player<'a> {
             checkpoints: Vec::new(),
             now: self.world.clock.now(),
         };
-        fsck.run(|_| ()).await.map(drop).map_err(|damage| ("fsck", damage.to_string()))
+        match fsck.run(|_| ()).await {
+            // It takes the times at which requests were remembered for times that never go back.
+            Err(Damage::Requests(_)) if self.clock_went_back => Ok(()),
+            Err(damage) => Err(("fsck", damage.to_string())),
+            Ok(_) => Ok(()),
+        }
     }
 }

@@ -21,6 +21,8 @@ const TURNS_MAX: u64 = 3;
 pub(crate) struct Wire {
     state: Mutex<Line>,
     cut: Notify,
+    /// Something was written to the journal.
+    pub written: Notify,
 }
 
 struct Line {
@@ -43,7 +45,7 @@ pub(crate) enum Asked {
 impl Wire {
     pub(crate) fn new() -> Arc<Self> {
         let line = Line { calls: 0, trouble: None, turns: Rng::new(0), is_cut: false, asked: Vec::new() };
-        Arc::new(Self { state: Mutex::new(line), cut: Notify::new() })
+        Arc::new(Self { state: Mutex::new(line), cut: Notify::new(), written: Notify::new() })
     }
 
     /// A step begins: calls are counted from here.
@@ -130,7 +132,12 @@ pub(crate) struct WiredJournal(pub Arc<dyn Journal>, pub Arc<Wire>);
 #[async_trait]
 impl Journal for WiredJournal {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.1.cross(true, || store_down().into(), self.0.append(append)).await
+        let written = async {
+            let answer = self.0.append(append).await;
+            self.1.written.notify_waiters();
+            answer
+        };
+        self.1.cross(true, || store_down().into(), written).await
     }
     async fn scrub(&self) -> Result<(), StoreError> {
         self.0.scrub().await

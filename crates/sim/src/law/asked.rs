@@ -34,7 +34,7 @@ fn fits(seen: &Evidence<'_>, asked: &Asked) -> Result<(), String> {
             if request.fee_limit.get() > begun.fee_max {
                 return Err(format!("the payout on {hash} may cost {}, more than its fee", request.fee_limit));
             }
-            let is_known = seen.payments.contains_key(&request.id);
+            let is_known = seen.paid_before.contains(&request.id);
             if !is_known && seen.lost_before.contains(&begun.hash) && request.begin_by != BlockHeight(0) {
                 return Err(format!("a payout on {hash} may begin, though its hold is known to be lost"));
             }

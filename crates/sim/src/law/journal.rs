@@ -26,6 +26,14 @@ pub(super) fn views(seen: &Evidence<'_>) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn told(seen: &Evidence<'_>) -> Result<(), String> {
+    match seen.told_of {
+        None => Ok(()),
+        Some(Some(told)) if told == seen.appends => Ok(()),
+        Some(told) => Err(format!("a replica told of {told:?}, and these appends ended: {:?}", seen.appends)),
+    }
+}
+
 /// What a fact says of the network is so. Only what stays so is compared: the network may have moved on since.
 pub(super) fn truth(seen: &Evidence<'_>) -> Result<(), String> {
     seen.told.iter().try_for_each(|told| true_fact(seen, told))

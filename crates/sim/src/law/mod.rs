@@ -69,6 +69,7 @@ pub const LAWS: &[Law] = &[
     Law { name: "truth", says: "facts tell what happened", when: When::Always, check: journal::truth },
     Law { name: "reason", says: "nothing is decided without a reason", when: When::Always, check: decision::reasons },
     Law { name: "view", says: "read models are what the facts make", when: When::Always, check: journal::views },
+    Law { name: "told", says: "a replica tells of each append, in order, once", when: When::Always, check: journal::told },
     Law { name: "books", says: "journal and network agree on what is held", when: When::AtRest, check: rest::holds },
     Law { name: "due", says: "nobody waits for what is due", when: When::AtRest, check: rest::due },
     Law { name: "outbox", says: "nothing is left to do", when: When::AtRest, check: rest::outbox },
@@ -94,6 +95,8 @@ pub(crate) struct Evidence<'a> {
     pub total_msat: u64,
     /// What the node was worth before the step.
     pub worth_before: u64,
+    /// Payments that the network knew before the step.
+    pub paid_before: &'a BTreeSet<Digest32>,
     /// Hashes that the journal called lost before the step.
     pub lost_before: &'a BTreeSet<PaymentHash>,
     /// Answers that the journal does not know of.
@@ -102,6 +105,10 @@ pub(crate) struct Evidence<'a> {
     pub twice: &'a [String],
     /// The read model's view of each task that changed.
     pub views: &'a [(usize, Option<String>)],
+    /// The last fact of each append of this step.
+    pub appends: &'a [u64],
+    /// What the second replica told of in this step, unless it was started in it; nothing if not all.
+    pub told_of: Option<Option<&'a [u64]>>,
     /// Effects that are not finished.
     pub pending: &'a [Effect],
     /// Tasks that want to be woken now.

@@ -41,7 +41,10 @@ impl SimRail {
         let mut world = self.world();
         if let Some(position) = world.notices.iter().position(|waiting| *waiting == notice) {
             let notice = world.notices.remove(position);
-            world.heard.push(notice);
+            // A height is told as it is, and not as it was.
+            if !matches!(notice, RailNotice::Block { .. }) {
+                world.heard.push(notice);
+            }
         }
         if let (Heard::Unknown, RailNotice::HoldLocked { hash, .. }) = (heard, notice) {
             world.give_back(hash);
