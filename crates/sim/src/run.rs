@@ -42,6 +42,8 @@ const BLOCKS_AWAY_MAX: u32 = 100;
 const BLOCKS_NEAR: u32 = 45;
 /// Rounds in which the node must come to rest.
 const ROUNDS_MAX: u32 = 200;
+/// How long the node waits in a round for what it cannot do yet.
+const WAIT: Duration = Duration::from_secs(10);
 /// Rounds in which every task must end once nobody does anything any more.
 const END_ROUNDS_MAX: u32 = 80;
 /// The most notices that are told again after a crash.
@@ -299,6 +301,8 @@ impl<'a> Player<'a> {
             let waits = pending.iter().filter(|(effect, _)| !matches!(effect, Effect::Pay { .. }));
             match waits.map(|(_, due)| *due).min() {
                 Some(due) if due > self.world.clock.now() && due <= until => self.world.clock.set(due),
+                // Due, and claimed by a try that was cut short: it is given again once that claim is over.
+                Some(_) if heard == 0 && !moved => self.world.clock.advance(WAIT),
                 Some(_) => {}
                 None if heard == 0 && !moved && self.world.rail.notices().is_empty() => return,
                 None => {}

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
 use tokio::task::JoinHandle;
 
-use super::SimRail;
+use super::{SimRail, world::Hold};
 
 /// How long a notice that was not heard waits until it is told again.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
@@ -46,8 +46,12 @@ impl SimRail {
                 world.heard.push(notice);
             }
         }
-        if let (Heard::Unknown, RailNotice::HoldLocked { hash, .. }) = (heard, notice) {
-            world.give_back(hash);
+        if let (Heard::Unknown, RailNotice::HoldLocked { hash, amount, claim_deadline }) = (heard, notice) {
+            // That hold, and no other that was locked on the same hash since.
+            let same = |hold: &&Hold| (hold.amount, hold.claim_deadline) == (amount, claim_deadline);
+            if world.holds.get(&hash).is_some_and(|hold| same(&hold)) {
+                world.give_back(hash);
+            }
         }
         true
     }
