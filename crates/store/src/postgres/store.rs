@@ -291,8 +291,8 @@ impl TaskReader for PostgresStore {
         tasks::due(&self.readers.get().await?, now, height, skip, limit).await
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
-        tasks::next_wake(&self.readers.get().await?).await
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>> {
+        tasks::next_wake(&self.readers.get().await?, time).await
     }
 }
 

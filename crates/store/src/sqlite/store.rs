@@ -238,8 +238,8 @@ impl TaskReader for SqliteStore {
         self.inner.readers.read(move |conn| tasks::due(conn, now, height, skip, limit)).await
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
-        self.inner.readers.read(tasks::next_wake).await
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>> {
+        self.inner.readers.read(move |conn| tasks::next_wake(conn, time)).await
     }
 }
 

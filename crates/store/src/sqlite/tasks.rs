@@ -27,7 +27,7 @@ const ROWS: &str = "SELECT id, version, state, requester, worker, wake_at, wake_
 const ONE: &str = "SELECT view FROM tasks WHERE id = ?1";
 const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= ?1 ORDER BY wake_height, id LIMIT ?2";
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= ?1 ORDER BY wake_at, id LIMIT ?2";
-const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
+const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at > ?1 ORDER BY wake_at LIMIT 1";
 
 /// Writes a row, unless the same or a later version of it is there.
 pub(crate) fn show(conn: &Connection, row: &TaskRow) -> rusqlite::Result<()> {
@@ -121,11 +121,11 @@ pub(crate) fn due(
     Ok(page_of_both(by_height, by_time, skip, limit))
 }
 
-/// The next wake-up time of any task.
-pub(crate) fn next_wake(conn: &Connection) -> Result<Option<Timestamp>> {
+/// The first wake-up time of any task after this one.
+pub(crate) fn next_wake(conn: &Connection, time: Timestamp) -> Result<Option<Timestamp>> {
     let wake = conn
         .prepare_cached(NEXT_WAKE)
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .and_then(|mut statement| statement.query_row([bound(time.as_millis())], |row| row.get(0)).optional())
         .or_store()?;
     Ok(wake.map(Timestamp::from_millis))
 }
@@ -225,7 +225,7 @@ mod tests {
             let plan = plan(&conn, sql, vec![1.into(), 1.into()]);
             assert!(plan.contains(&format!("SEARCH tasks USING INDEX {index}")), "{sql}\n{plan}");
         }
-        assert!(plan(&conn, NEXT_WAKE, Vec::new()).contains("tasks_by_wake_at"));
+        assert!(plan(&conn, NEXT_WAKE, vec![1.into()]).contains("tasks_by_wake_at"));
     }
 
     fn plan(conn: &Connection, sql: &str, params: Vec<ToSqlOutput<'_>>) -> String {
