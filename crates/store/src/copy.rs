@@ -16,14 +16,14 @@ mod stopped;
 
 use std::path::{Path, PathBuf};
 use tallystick_app::port::journal::StoreError;
-use tallystick_postgres::{OrStore, PostgresOptions, column};
+use tallystick_postgres::{Connection, OrStore, PostgresOptions, column, connect_with};
 use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use crate::chain::Head;
 use crate::error::{Result, closed};
-use crate::postgres::{Readers, connect_writer, unsigned, verify_page};
+use crate::postgres::{connect_writer, unsigned, verify_page};
 use columns::{Column, ColumnType};
 use source::Source;
 use stopped::Stopped;
@@ -32,6 +32,8 @@ use stopped::Stopped;
 const ROWS: usize = 500;
 /// Tables that an empty target holds one row of.
 const FILLED: [&str; 3] = ["head", "log_state", "read_models"];
+/// Settings of the session. It may take long; its statements are small all the same.
+const SETTINGS: &str = "-c statement_timeout=120s -c lock_timeout=15s -c idle_in_transaction_session_timeout=120s";
 /// Tables that others refer to.
 const FIRST: [&str; 2] = ["authorities", "facts"];
 
@@ -79,8 +81,8 @@ pub async fn copy(
 ) -> Result<Copied, StoreError> {
     let path = journal.to_owned();
     let stopped = spawn_blocking(move || Stopped::open(&path)).await.map_err(|_| closed())??;
-    let copier = Readers::copier(options)?;
-    let client = copier.get().await?;
+    let client = connect_with(options, SETTINGS).await?;
+    client.pin_durability().await?;
     mark(&client).await?;
     client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
     must_be_empty(&client).await?;
@@ -109,17 +111,16 @@ pub async fn copy(
         return Err(StoreError::Corrupt("the copy has another number of facts".into()));
     }
     retire().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    client.batch_execute("COMMIT").await.or_store()?;
-    copier.close();
+    client.commit().await?;
     Ok(Copied { facts, tables })
 }
 
 /// From here on nobody serves the database, until it is whole.
-async fn mark(client: &Client) -> Result<()> {
+async fn mark(client: &Connection) -> Result<()> {
     client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
     must_be_empty(client).await?;
     client.execute("INSERT INTO copying VALUES (1) ON CONFLICT DO NOTHING", &[]).await.or_store()?;
-    client.batch_execute("COMMIT").await.or_store()
+    client.commit().await
 }
 
 /// Nobody has written facts, and no node has taken the database for its own.

@@ -5,11 +5,10 @@
 //! last: by its own keys in both directions; by the rows that they lead to; and for each key, from its root down.
 
 use tallystick_app::port::journal::StoreError;
-use tallystick_postgres::PostgresOptions;
+use tallystick_postgres::{PostgresOptions, connect_with};
 use tokio_postgres::{Client, Row};
 
 use crate::postgres::error::{OrStore, Result, column};
-use crate::postgres::readers::Readers;
 
 /// Names of index and table, the condition of a partial index, and its columns.
 const INDEXES: &str = "SELECT i.indexrelid::regclass::text, i.indrelid::regclass::text,
@@ -63,7 +62,7 @@ pub(crate) async fn check(conn: &Client) -> Result<()> {
 
 /// Makes every index of this schema again from its table.
 pub(crate) async fn make_again(options: &PostgresOptions) -> Result<()> {
-    let conn = Readers::copier(options)?.get().await?;
+    let conn = connect_with(options, "-c lock_timeout=15s").await?;
     conn.batch_execute(UNLIMITED).await.or_store()?;
     for row in conn.query(TABLES, &[]).await.or_store()? {
         let table: String = column(&row, 0)?;

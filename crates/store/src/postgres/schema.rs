@@ -54,7 +54,7 @@ pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Connecti
     check_isolation(&client.query_one(SERVER, &[]).await.or_store()?)?;
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.or_store()?;
     migrate(&client).await?;
-    client.batch_execute("COMMIT").await.or_store()?;
+    client.commit().await?;
     Ok(client)
 }
 

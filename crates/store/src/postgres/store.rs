@@ -42,6 +42,7 @@ pub struct PostgresStore {
 struct Inner {
     options: PostgresOptions,
     writer: Writer,
+    log: log::LogWriter,
     claimers: Readers,
 }
 
@@ -55,7 +56,8 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         let (readers, claimers) = (Readers::new(&options)?, Readers::claimers(&options)?);
         let writer = Writer::start(Session::open(options.clone()).await?);
-        Ok(Self { inner: Arc::new(Inner { options, writer, claimers }), readers })
+        let log = log::LogWriter::new(options.clone());
+        Ok(Self { inner: Arc::new(Inner { options, writer, log, claimers }), readers })
     }
 
     /// The same store with a few connections of its own to read on, so that however much is read there, the others wait
@@ -106,6 +108,7 @@ impl PostgresStore {
     pub async fn close(&self) {
         self.readers.close();
         self.inner.claimers.close();
+        self.inner.log.close().await;
         self.inner.writer.close().await;
     }
 
@@ -156,13 +159,14 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_log_damaged(&self, damaged: bool) -> Result<(), StoreError> {
-        log::set_damaged(&mut self.readers.get().await?, damaged).await
+        log::set_damaged(&self.inner.log, damaged).await
     }
 
     async fn verify_after(&self, start: Head) -> Result<u64> {
         let mut head = start;
         loop {
-            let next = verify::page(&self.readers.get().await?, head).await?;
+            let conn = self.readers.get().await?;
+            let next = verify::page(&conn, head).await?;
             if next == head {
                 return Ok(head.seq.saturating_sub(start.seq));
             }
@@ -265,15 +269,15 @@ impl LogStore for PostgresStore {
     }
 
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
-        log::integrate(&mut self.readers.get().await?, from, to, &tiles).await
+        log::integrate(&self.inner.log, from, to, &tiles).await
     }
 
     async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool> {
-        log::drop_tiles(&mut self.readers.get().await?, size, &tiles).await
+        log::drop_tiles(&self.inner.log, size, &tiles).await
     }
 
     async fn publish(&self, published: Published) -> Result<bool> {
-        log::publish(&mut self.readers.get().await?, &published).await
+        log::publish(&self.inner.log, &published).await
     }
 }
 
