@@ -28,6 +28,8 @@ const BY_TABLE: &str =
 /// An order that cannot be sorted is that of the one index that has it.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on;
     SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_sort = off";
+/// The indexes by which timers find tasks.
+const WAKES: [&str; 2] = ["tasks_by_wake_at", "tasks_by_wake_height"];
 /// No limit, for as long as the session lasts.
 const UNLIMITED: &str = "SET statement_timeout = 0";
 
@@ -58,6 +60,31 @@ pub(crate) async fn check(conn: &Client) -> Result<()> {
         }
     }
     conn.batch_execute(END).await.or_store()
+}
+
+/// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
+pub(crate) async fn mend_wakes(options: &PostgresOptions) -> Result<bool> {
+    let conn = connect_with(options, "-c lock_timeout=15s").await?;
+    conn.batch_execute(UNLIMITED).await.or_store()?;
+    let mut mended = false;
+    for index in conn.query(INDEXES, &[]).await.or_store()?.iter().map(Index::of) {
+        let index = index?;
+        if !WAKES.contains(&index.name.as_str()) {
+            continue;
+        }
+        // What both sides are compared with must not change meanwhile.
+        conn.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.or_store()?;
+        conn.batch_execute(BEGIN).await.or_store()?;
+        // One that cannot even be read is damaged as well.
+        let agrees = index.agrees(&conn).await;
+        conn.batch_execute("ROLLBACK").await.or_store()?;
+        if agrees != Ok(true) {
+            tracing::error!(index = index.name, "timers would not have found all tasks: the index is made again");
+            conn.batch_execute(&format!("REINDEX INDEX {}", index.name)).await.or_store()?;
+            mended = true;
+        }
+    }
+    Ok(mended)
 }
 
 /// Makes every index of this schema again from its table.

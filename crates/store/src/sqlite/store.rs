@@ -93,6 +93,15 @@ impl SqliteStore {
         self.inner.writer.write(|ledger| ledger.note(ledger.conn.execute_batch("REINDEX"))).await
     }
 
+    /// Makes the indexes again by which timers find tasks, if one does not say what its table holds: no deadline is missed for
+    /// want of a check. Answers whether one did not. For the start; it reads all tasks.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn mend_wakes(&self) -> Result<bool, StoreError> {
+        self.inner.writer.write(|ledger| ledger.note(tasks::mend_wakes(&ledger.conn))).await
+    }
+
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors

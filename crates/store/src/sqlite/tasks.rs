@@ -65,6 +65,30 @@ pub(crate) fn set_format(conn: &Connection, format: u32) -> rusqlite::Result<()>
     Ok(())
 }
 
+/// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
+///
+/// The table is read from its first page to its last, and each index as well: how many there are, and a sum over what and
+/// where they are.
+pub(crate) fn mend_wakes(conn: &Connection) -> rusqlite::Result<bool> {
+    let mut mended = false;
+    for (index, column) in [("tasks_by_wake_at", "wake_at"), ("tasks_by_wake_height", "wake_height")] {
+        let sums = |how: &str| {
+            let sql = format!(
+                "SELECT count(*), sum(({column} % 2147483647) * (rowid % 2147483629) % 2147483587) FROM tasks {how}
+                    WHERE {column} IS NOT NULL"
+            );
+            conn.query_row(&sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?)))
+        };
+        let held = sums("NOT INDEXED")?;
+        if sums(&format!("INDEXED BY {index}")) != Ok(held) {
+            tracing::error!(index, "timers would not have found all tasks: the index is made again");
+            conn.execute_batch(&format!("REINDEX {index}"))?;
+            mended = true;
+        }
+    }
+    Ok(mended)
+}
+
 /// Rows as they are stored, after a task.
 pub(crate) fn rows(conn: &Connection, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
     let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
