@@ -28,8 +28,6 @@ const BY_TABLE: &str =
 /// An order that cannot be sorted is that of the one index that has it.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on;
     SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_sort = off";
-/// The indexes by which timers find tasks.
-const WAKES: [&str; 2] = ["tasks_by_wake_at", "tasks_by_wake_height"];
 /// No limit, for as long as the session lasts.
 const UNLIMITED: &str = "SET statement_timeout = 0";
 
@@ -63,28 +61,42 @@ pub(crate) async fn check(conn: &Client) -> Result<()> {
 }
 
 /// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
+///
+/// For a start this is enough, and takes an eighth of what [`check`] does: the keys that each index tells from its first to its
+/// last, as timers read them.
 pub(crate) async fn mend_wakes(options: &PostgresOptions) -> Result<bool> {
     let conn = connect_with(options, "-c lock_timeout=15s").await?;
     conn.batch_execute(UNLIMITED).await.or_store()?;
     let mut mended = false;
-    for index in conn.query(INDEXES, &[]).await.or_store()?.iter().map(Index::of) {
-        let index = index?;
-        if !WAKES.contains(&index.name.as_str()) {
-            continue;
-        }
-        // What both sides are compared with must not change meanwhile.
+    for column in ["wake_at", "wake_height"] {
+        // What is compared must not change meanwhile.
         conn.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.or_store()?;
         conn.batch_execute(BEGIN).await.or_store()?;
-        // One that cannot even be read is damaged as well.
-        let agrees = index.agrees(&conn).await;
+        let agrees = wakes_agree(&conn, column).await;
         conn.batch_execute("ROLLBACK").await.or_store()?;
+        // One that cannot even be read is damaged as well.
         if agrees != Ok(true) {
-            tracing::error!(index = index.name, "timers would not have found all tasks: the index is made again");
-            conn.batch_execute(&format!("REINDEX INDEX {}", index.name)).await.or_store()?;
+            let index = format!("tasks_by_{column}");
+            tracing::error!(index, "timers would not have found all tasks: the index is made again");
+            conn.batch_execute(&format!("REINDEX INDEX {index}")).await.or_store()?;
             mended = true;
         }
     }
     Ok(mended)
+}
+
+async fn wakes_agree(conn: &Client, column: &str) -> Result<bool> {
+    let sums = async |how: &str, order: &str| -> Result<(i64, Option<i64>)> {
+        conn.batch_execute(how).await.or_store()?;
+        let sql = format!(
+            "SELECT count(*), sum(uuid_hash(id) # ({column} % 2147483647)::int)
+                FROM (SELECT {column}, id FROM tasks WHERE {column} IS NOT NULL {order} OFFSET 0) AS wakes"
+        );
+        let row = conn.query_one(&sql, &[]).await.or_store()?;
+        Ok((self::column(&row, 0)?, self::column(&row, 1)?))
+    };
+    let held = sums(BY_TABLE, "").await?;
+    Ok(sums(BY_INDEX, &format!("ORDER BY {column}, id")).await? == held)
 }
 
 /// Makes every index of this schema again from its table.

@@ -67,20 +67,20 @@ pub(crate) fn set_format(conn: &Connection, format: u32) -> rusqlite::Result<()>
 
 /// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
 ///
-/// The table is read from its first page to its last, and each index as well: how many there are, and a sum over what and
-/// where they are.
+/// The table is read once, and each index: how many there are, and a sum over when and where they are.
 pub(crate) fn mend_wakes(conn: &Connection) -> rusqlite::Result<bool> {
+    type Sums = (u64, Option<i64>);
+    let sums =
+        |column: &str| format!("count({column}), sum(({column} % 2147483647) * (rowid % 2147483629) % 2147483587)");
+    let all = format!("SELECT {}, {} FROM tasks NOT INDEXED", sums("wake_at"), sums("wake_height"));
+    let [by_time, by_height]: [Sums; 2] =
+        conn.query_row(&all, [], |row| Ok([(row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)]))?;
     let mut mended = false;
-    for (index, column) in [("tasks_by_wake_at", "wake_at"), ("tasks_by_wake_height", "wake_height")] {
-        let sums = |how: &str| {
-            let sql = format!(
-                "SELECT count(*), sum(({column} % 2147483647) * (rowid % 2147483629) % 2147483587) FROM tasks {how}
-                    WHERE {column} IS NOT NULL"
-            );
-            conn.query_row(&sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?)))
-        };
-        let held = sums("NOT INDEXED")?;
-        if sums(&format!("INDEXED BY {index}")) != Ok(held) {
+    for (column, held) in [("wake_at", by_time), ("wake_height", by_height)] {
+        let index = format!("tasks_by_{column}");
+        let own = format!("SELECT {} FROM tasks INDEXED BY {index} WHERE {column} IS NOT NULL", sums(column));
+        // One that cannot even be read is damaged as well.
+        if conn.query_row(&own, [], |row| Ok((row.get(0)?, row.get(1)?))) != Ok(held) {
             tracing::error!(index, "timers would not have found all tasks: the index is made again");
             conn.execute_batch(&format!("REINDEX {index}"))?;
             mended = true;
