@@ -236,3 +236,17 @@ fn change_wallet_and_leave_the_log(file: &Path) -> Result<()> {
     conn.execute("INSERT INTO wallet (body) VALUES (x'00')", [])?;
     Ok(())
 }
+
+/// What `tally restore` took away has the same name, and no mark: where it went is newer, and it is not copied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_a_restore_took_are_not_copied() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let dir = node(place.path()).await?;
+    let (file, url) = (lightning_dir(&dir).join(SQLITE_FILE), Cluster::shared().database());
+    fs::rename(&file, file.with_extension("sqlite.moved"))?;
+    let refused = copy(&dir, &url, 0)?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(!refused.status.success() && said.contains("does not say where it went"), "{said}");
+    ensure!(usable(&dir, &url).await?.1.is_none_or(|facts| facts == 0), "nothing was copied");
+    Ok(())
+}
