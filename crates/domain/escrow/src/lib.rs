@@ -42,8 +42,10 @@
 
 #![forbid(unsafe_code)]
 
+mod case;
 mod command;
 mod decide;
+mod dispute_view;
 mod effect;
 mod event;
 mod evolve;
@@ -56,9 +58,11 @@ mod terms;
 mod view;
 mod wake;
 
-pub use command::{Command, NodeCommand, UserCommand};
+pub use case::{Case, DrawDue, Reward, RewardState};
+pub use command::{Command, Docket, NodeCommand, UserCommand};
 pub use decide::Escrow;
-pub use effect::{Effect, payout_id};
+pub use dispute_view::{DisputeView, SeatView};
+pub use effect::{Effect, payout_id, reward_id};
 pub use event::{Event, TrancheInvoice};
 pub use invoice::InvoiceFacts;
 pub use policy::{DUST_LIMIT, Policy, PolicyError};

@@ -144,6 +144,8 @@ pub enum Event {
     DisputeFailed,
     /// Who opened it gave it up.
     DisputeWithdrawn,
+    /// Its host closed it: the sides agreed, or nothing was left to decide on.
+    DisputeClosed,
 }
 
 impl Event {
@@ -166,6 +168,7 @@ impl Event {
             Self::DisputeDecided { .. } => "dispute.decided",
             Self::DisputeFailed => "dispute.failed",
             Self::DisputeWithdrawn => "dispute.withdrawn",
+            Self::DisputeClosed => "dispute.closed",
         }
     }
 }
