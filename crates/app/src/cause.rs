@@ -114,7 +114,7 @@ fn asked(
         stream if task_of(stream).map_err(|_| CauseError::Unknown)? != task => false,
         _ => match told(fact)? {
             Some(event) => leads_to(task, by, &action, &event),
-            None => kinds_of(&action).contains(&fact.kind.as_str()),
+            None => can_ask_for(&action, &fact.kind),
         },
     };
     if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
@@ -131,7 +131,7 @@ fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
             let command = canonical::decode("node's command", command).map_err(|_| CauseError::OtherWord)?;
             match told(fact)? {
                 Some(event) => makes(&command, &event),
-                None => kinds_after(&command).contains(&fact.kind.as_str()),
+                None => can_report(&command, &fact.kind),
             }
         }
     };
@@ -189,9 +189,9 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
         Action::Concede { .. } => &[Event::REFUND_BEGUN, CLOSED],
         Action::OpenDispute { .. } => &[Event::DISPUTE_OPENED],
-        Action::Dispute { .. } => BY_PARTIES_AND_PANEL,
         Action::CollectReward { .. } => &[Event::REWARD_BEGUN],
-        Action::Erase => &[],
+        // What goes on in a dispute: see `can_ask_for`.
+        Action::Dispute { .. } | Action::Erase => &[],
     }
 }
 
@@ -269,7 +269,7 @@ fn did(by: NostrKey, asked: &dispute::UserCommand, event: &dispute::Event) -> bo
         }
         (U::AcceptRuling, E::RulingAccepted { .. }) | (U::Withdraw, E::DisputeWithdrawn) => true,
         (asked, E::RoundBegun { cause: Cause::Appeal { .. }, .. }) => *asked == U::Appeal,
-        (_, event) => STEPS.contains(&event.kind()),
+        (_, event) => dispute::Event::STEPS.contains(&event.kind()),
     }
 }
 
@@ -287,69 +287,32 @@ fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
 }
 
 /// The kind of the fact that a dispute was closed by its host.
-const CLOSED: &str = "dispute.closed";
-/// The kinds of facts by which a dispute goes on by itself.
-const STEPS: &[&str] = &[
-    "dispute.committing_begun",
-    "dispute.revealing_begun",
-    "dispute.ruling_made",
-    "dispute.round_begun",
-    "dispute.panel_failed",
-    "dispute.decided",
-    "dispute.failed",
-];
-/// The kinds of facts that parties and panel can lead to in a dispute.
-const BY_PARTIES_AND_PANEL: &[&str] = &[
-    "dispute.evidence_filed",
-    "dispute.seat_accepted",
-    "dispute.seat_refused",
-    "dispute.committing_begun",
-    "dispute.vote_committed",
-    "dispute.revealing_begun",
-    "dispute.vote_revealed",
-    "dispute.ruling_made",
-    "dispute.ruling_accepted",
-    "dispute.round_begun",
-    "dispute.panel_failed",
-    "dispute.decided",
-    "dispute.failed",
-    "dispute.withdrawn",
+const CLOSED: &str = dispute::Event::CLOSED;
+/// The kinds of facts that carry out what a dispute came to.
+const CARRIED_OUT: &[&str] = &[
     Event::RELEASE_BEGUN,
     Event::PAYOUT_BEGUN,
     Event::REFUND_BEGUN,
     Event::REVIEW_RESUMED,
     Event::REFUND_PLANNED,
 ];
-/// The kinds of facts that a draw can lead to: the panel may be too small, or too late.
-const BY_DRAW: &[&str] = &[
-    "dispute.panel_drawn",
-    "dispute.committing_begun",
-    "dispute.round_begun",
-    "dispute.panel_failed",
-    "dispute.decided",
-    "dispute.failed",
-    Event::RELEASE_BEGUN,
-    Event::PAYOUT_BEGUN,
-    Event::REFUND_BEGUN,
-    Event::REVIEW_RESUMED,
-    Event::REFUND_PLANNED,
-];
-/// The kinds of facts that time and blocks can lead to.
-const BY_WAKE: &[&str] = &[
-    Event::TASK_EXPIRED,
-    Event::REFUND_BEGUN,
-    Event::RELEASE_BEGUN,
-    Event::PAYOUT_BEGUN,
-    Event::REFUND_PLANNED,
-    Event::REVIEW_RESUMED,
-    "dispute.committing_begun",
-    "dispute.revealing_begun",
-    "dispute.ruling_made",
-    "dispute.round_begun",
-    "dispute.panel_failed",
-    "dispute.decided",
-    "dispute.failed",
-];
+
+/// Whether a fact of this kind can follow when a dispute goes on.
+fn goes_on(kind: &str) -> bool {
+    dispute::Event::STEPS.contains(&kind) || CARRIED_OUT.contains(&kind)
+}
+
+/// Whether a request can lead to a fact of this kind.
+fn can_ask_for(action: &Action, kind: &str) -> bool {
+    let in_dispute = matches!(action, Action::Dispute { .. });
+    kinds_of(action).contains(&kind) || (in_dispute && (dispute::Event::ASKED_FOR.contains(&kind) || goes_on(kind)))
+}
+
+/// Whether the node's word can lead to a fact of this kind.
+fn can_report(command: &NodeCommand, kind: &str) -> bool {
+    let in_dispute = matches!(command, NodeCommand::Wake | NodeCommand::RecordDraw { .. });
+    kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
+}
 
 /// The kinds of facts that a node's word can lead to.
 fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
@@ -389,8 +352,8 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
             Event::TASK_SETTLED,
             Event::TASK_REFUNDED,
         ],
-        NodeCommand::Wake => BY_WAKE,
-        NodeCommand::RecordDraw { .. } => BY_DRAW,
+        NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        NodeCommand::RecordDraw { .. } => &[dispute::Event::PANEL_DRAWN],
         NodeCommand::RecordHoldSpent { .. } => {
             &[Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]
         }
@@ -442,6 +405,6 @@ fn makes(command: &NodeCommand, event: &Event) -> bool {
         (draw @ NodeCommand::RecordDraw { .. }, Event::Dispute { event: event @ dispute::Event::PanelDrawn { .. }, .. }) => {
             is_drawn(draw, event)
         }
-        _ => kinds_after(command).contains(&event.kind()),
+        _ => can_report(command, event.kind()),
     }
 }

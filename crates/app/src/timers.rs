@@ -75,11 +75,11 @@ impl Timers {
         }
     }
 
-    /// Draws panels whose block is buried, and wakes. A chain that does not answer keeps no deadline waiting.
+    /// Wakes, and draws panels whose block is buried: a chain that does not answer keeps no deadline waiting.
     async fn wake(&self, id: Id<Task>) -> Result<bool, AppError> {
-        let drawn = self.app.record_draws(id).await;
         let woken = self.app.report(id, NodeCommand::Wake, None).await?;
-        Ok(drawn? || woken.changed)
+        let drawn = self.app.record_draws(id).await?;
+        Ok(drawn || woken.changed)
     }
 
     async fn until_next(&self) -> Duration {

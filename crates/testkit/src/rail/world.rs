@@ -161,8 +161,8 @@ impl World {
         let amount = invoice.amount.map_or(0, Msat::get);
         let fee = self.route_fee_msat;
         let hash = invoice.hash;
-        let covered = if request.covered { self.covers(hash, request) } else { self.is_free(hash) };
-        let failure = if self.height > request.begin_by || !covered {
+        let late = self.height > request.begin_by;
+        let failure = if late || !self.may_be_paid(hash, request) {
             Some(PayFailure::TooLate)
         } else if invoice.expires_at <= now {
             Some(PayFailure::InvoiceExpired)
@@ -203,6 +203,10 @@ impl World {
                 false
             }
         }
+    }
+
+    fn may_be_paid(&mut self, hash: PaymentHash, request: &PayRequest) -> bool {
+        if request.covered { self.covers(hash, request) } else { self.is_free(hash) }
     }
 
     /// Whether no money is or was held on this hash. To pay for its preimage without a hold is a violation.

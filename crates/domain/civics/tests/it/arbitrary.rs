@@ -8,7 +8,7 @@ use tallystick_civics::{
 };
 use tallystick_core::{BlockHeight, Blocks, Digest32, Id, NostrKey, Sat};
 
-use crate::given::{EVIDENCE, HEIGHT, VOTES, candidates, key, payee, payer, salt, stranger};
+use crate::given::{EVIDENCE, HEIGHT, VOTES, candidates, id, key, payee, payer, salt, stranger};
 
 pub fn digest() -> impl Strategy<Value = Digest32> {
     any::<[u8; 32]>().prop_map(Digest32)
