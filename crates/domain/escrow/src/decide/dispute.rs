@@ -13,8 +13,8 @@ use super::{
     user::{find, state_of},
 };
 use crate::{
-    Case, Docket, Effect, Event, Job, OnSilence, Phase, RefundReason, Rejection, ReleaseReason, Stage, State, Task, TrancheState,
-    evolve::evolve, plan,
+    Case, Docket, Effect, Event, Job, OnSilence, Phase, RefundReason, Rejection, ReleaseReason, Stage, State, Task,
+    TrancheState, evolve::evolve, plan,
 };
 
 /// A whole of thousandths.

@@ -456,6 +456,10 @@ impl World {
             if self.given.phase().is_final() && self.outbox.is_empty() {
                 return;
             }
+            // An arbitrator who sits on the own pay keeps nobody waiting but itself.
+            if self.given.phase().is_final() && self.outbox.iter().all(|it| matches!(it, Effect::PayReward { .. })) {
+                self.presence = Presence::Online;
+            }
             if wake_is_due(&self.given) {
                 self.wake();
                 continue;
@@ -571,7 +575,8 @@ proptest! {
 fn chance_reaches_every_end() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) = (0, 0, 0, 0, 0, 0, 0);
+    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) =
+        (0, 0, 0, 0, 0, 0, 0);
     for _ in 0..1_000 {
         let (terms, ops) = history(true).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(terms);
@@ -589,5 +594,8 @@ fn chance_reaches_every_end() {
         renewed += u32::from(parts.iter().any(|part| part.renewals > 0 && part.state.is_paid()));
     }
     let seen = [paid, mixed, uncovered, refunded, renewed, ruled, rewarded];
-    assert!(seen.iter().all(|count| *count >= 10), "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid: {seen:?}");
+    assert!(
+        seen.iter().all(|count| *count >= 10),
+        "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid: {seen:?}"
+    );
 }
