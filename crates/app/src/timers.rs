@@ -98,9 +98,9 @@ impl Timers {
                     continue;
                 }
                 let again = Rest::after(rest.map_or(0, |rest| rest.tries));
-                match self.app.report(*id, NodeCommand::Wake, None).await {
-                    Ok(answer) if answer.changed => asleep -= 1,
-                    Ok(_) => drop(resting.insert(*id, again)),
+                match self.wake(*id).await {
+                    Ok(true) => asleep -= 1,
+                    Ok(false) => drop(resting.insert(*id, again)),
                     Err(AppError::Rejected(rejection)) => {
                         tracing::error!(task = %id, code = %rejection.code(), "a task cannot be woken: {rejection}");
                         resting.insert(*id, again);
@@ -116,6 +116,13 @@ impl Timers {
                 return failed.map_or(Ok(now), Err);
             }
         }
+    }
+
+    /// Wakes, and draws panels whose block is buried: a chain that does not answer keeps no deadline waiting.
+    async fn wake(&self, id: Id<Task>) -> Result<bool, AppError> {
+        let woken = self.app.report(id, NodeCommand::Wake, None).await?;
+        let drawn = self.app.record_draws(id).await?;
+        Ok(drawn || woken.changed)
     }
 
     /// The time until a task is due that was not when it was looked, or one has rested.
