@@ -5,7 +5,7 @@ use tallystick_bundle::check_authority;
 use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
-use super::{Damage, Fsck, Sound, remembered::Remembered};
+use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
@@ -53,12 +53,16 @@ pub(super) struct Facts {
     told: BTreeMap<String, (u64, u64)>,
     /// What is remembered of requests.
     pub(super) remembered: Remembered,
+    /// The registry of arbitrators.
+    pub(super) registry: Registry,
 }
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
         let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { trusted, seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told, remembered }
+        let registry = Registry::default();
+        let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
+        Self { trusted, seq, head, erased, signatures, streams, authorities, told, remembered, registry }
     }
 
     /// Checks facts that follow those before.
@@ -74,6 +78,7 @@ impl Facts {
                 Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
                 None => {}
             }
+            self.registry.add(fsck, fact, authority.as_ref())?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
@@ -215,7 +220,9 @@ fn verify_some(
         match authority {
             Some(authority) => {
                 let unproven = |why: String| Damage::fact(fact.seq, format!("is not proven: {why}"));
-                check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                let signed = check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                let in_time = signed.claims.map_or(Ok(()), |claims| claims.check_time(fact.recorded_at));
+                in_time.map_err(|error| unproven(error.to_string()))?;
                 check_cause(fact, authority, requests, trusted).map_err(|error| unproven(error.to_string()))?;
                 signatures += 1;
             }

@@ -56,7 +56,7 @@ fn every_mutation_of_a_task_is_read() {
         ("eraseTask(id: $id)".to_owned(), Action::Erase),
     ] {
         let query = format!("mutation($id: UUID!) {{ {field} {{ changed }} }}");
-        assert_eq!(asked(&query, json!({ "id": ID })), Some(Asked { task, action }), "{field}");
+        assert_eq!(asked(&query, json!({ "id": ID })), Some(Asked::Task { task, action }), "{field}");
     }
 }
 
