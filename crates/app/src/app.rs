@@ -4,8 +4,12 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp};
-use tallystick_escrow::{Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
+use tallystick_core::{
+    Authority, BlockHeight, Ctx, Decider, Decision, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp,
+};
+use tallystick_escrow::{
+    Command, Effect, Escrow, Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand,
+};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
@@ -13,6 +17,7 @@ use crate::{
     clock::Clock,
     error::AppError,
     port::{
+        blocks::Blocks,
         journal::{Head, Heads, Journal, StoreError},
         log::LogStore,
         rail::{HoldRail, InvoiceReader},
@@ -45,15 +50,21 @@ pub struct Parts {
     pub policy: Policy,
 }
 
+/// What decides on commands.
+pub type Rules = fn(&State, Command, &Ctx) -> Result<Decision<Event, Effect>, Rejection>;
+
 /// The use cases of the node. Cheap to clone.
 #[derive(Clone)]
 pub struct App(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub parts: Parts,
+    pub rules: Rules,
     rail: OnceLock<Rail>,
     /// Reads invoices while there is no rail here.
     reader: OnceLock<Arc<dyn InvoiceReader>>,
+    /// Tells which block is at a height.
+    blocks: OnceLock<Arc<dyn Blocks>>,
     /// How far the journal has been told of, if others write it as well.
     pub told: OnceLock<Told>,
     height: AtomicU32,
@@ -94,10 +105,17 @@ pub struct Answer {
 impl App {
     /// Makes the road. Commands that need the rail answer [`AppError::Starting`] until [`App::connect`].
     pub fn new(parts: Parts) -> Self {
+        Self::ruled_by(parts, Escrow::decide)
+    }
+
+    /// The same with other rules than escrow's: for a simulator that must find what is wrong with them.
+    pub fn ruled_by(parts: Parts, rules: Rules) -> Self {
         Self(Arc::new(Inner {
             parts,
+            rules,
             rail: OnceLock::new(),
             reader: OnceLock::new(),
+            blocks: OnceLock::new(),
             told: OnceLock::new(),
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
@@ -126,6 +144,16 @@ impl App {
     pub fn read_invoices_with(&self, reader: Arc<dyn InvoiceReader>) {
         // The first one is as good.
         let _ = self.0.reader.set(reader);
+    }
+
+    /// Gives the road what tells the hashes of blocks, which decide who sits on panels. A second call changes nothing.
+    pub fn read_blocks_with(&self, blocks: Arc<dyn Blocks>) {
+        // The first one is as good.
+        let _ = self.0.blocks.set(blocks);
+    }
+
+    pub(crate) fn blocks(&self) -> Result<Arc<dyn Blocks>, AppError> {
+        self.0.blocks.get().cloned().ok_or(AppError::Starting)
     }
 
     /// Tells whether the disk has room. Without it, commands that begin something (post a task, take it, ask for its
@@ -387,7 +415,7 @@ impl App {
         self.0.rail.get().cloned().ok_or(AppError::Starting)
     }
 
-    fn invoices(&self) -> Result<Arc<dyn InvoiceReader>, AppError> {
+    pub(crate) fn invoices(&self) -> Result<Arc<dyn InvoiceReader>, AppError> {
         match self.0.rail.get() {
             Some((_, reader)) => Ok(Arc::clone(reader)),
             None => self.0.reader.get().cloned().ok_or(AppError::Starting),
@@ -412,6 +440,10 @@ fn begins(command: &UserCommand) -> bool {
         UserCommand::SubmitWork { .. }
         | UserCommand::ApproveWork { .. }
         | UserCommand::RejectWork { .. }
-        | UserCommand::CancelTask => false,
+        | UserCommand::CancelTask
+        | UserCommand::ConcedeWork { .. }
+        | UserCommand::OpenDispute { .. }
+        | UserCommand::Dispute { .. }
+        | UserCommand::CollectReward { .. } => false,
     }
 }

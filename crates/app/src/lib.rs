@@ -13,6 +13,8 @@
 //! | [`cause`] | whether what stands behind a fact asks for it |
 //! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
 //! | `road` | what every command goes through: load, decide, append, tell |
+//! | [`registry`] | the registry of arbitrators |
+//! | `disputes` | what disputes need of the journal and the chain |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
@@ -37,6 +39,7 @@ pub mod app;
 pub mod cause;
 mod change;
 pub mod clock;
+mod disputes;
 pub mod erase;
 pub mod error;
 mod follow;
@@ -48,12 +51,13 @@ pub mod party;
 pub mod port;
 pub mod prove;
 pub mod rebuild;
+pub mod registry;
 mod road;
 pub mod standing;
 pub mod timers;
 mod worker;
 
-pub use app::{Answer, App, Parts, TaskUpdate};
+pub use app::{Answer, App, Parts, Rules, TaskUpdate};
 pub use clock::{Clock, SystemClock, mint_id};
 pub use error::AppError;
 pub use worker::{WorkerHandle, Workers};

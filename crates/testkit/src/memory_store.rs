@@ -183,6 +183,12 @@ impl Journal for MemoryStore {
         Ok(state.facts.iter().filter(|fact| fact.seq > after_seq).take(page(limit)).cloned().collect())
     }
 
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        let state = self.state();
+        let found = state.facts.iter().filter(|fact| fact.seq > after_seq && fact.stream.starts_with(prefix));
+        Ok(found.take(page(limit)).cloned().collect())
+    }
+
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         Ok(self.state().authorities.get(&digest).cloned())
     }
@@ -345,8 +351,8 @@ impl TaskReader for MemoryStore {
         Ok(ids.into_iter().skip(skip as usize).take(page(limit)).collect())
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.state().rows.values().filter_map(|row| row.wake_at).min())
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().rows.values().filter_map(|row| row.wake_at).filter(|at| *at > time).min())
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
-use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
+use tallystick_core::{Authority, Body, Digest32, Fact, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
-use super::{Damage, Fsck, Sound, remembered::Remembered};
+use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
+    change::stream_of,
     erase::{ERASED, Erased, STREAM},
     port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    standing::{KEPT, Kept},
 };
 
 const NOBODY: &str = "has nobody behind it";
@@ -27,6 +29,8 @@ pub(super) struct Seen {
     last_erased: u64,
     /// Whether a fact of it took payment hashes for it: that is told by its kind, also once it is erased.
     pub(super) took_names: bool,
+    /// The fact that ended its task, and when: that is told by its kind as well.
+    ended: Option<(u64, Timestamp)>,
 }
 
 impl Seen {
@@ -53,12 +57,16 @@ pub(super) struct Facts {
     told: BTreeMap<String, (u64, u64)>,
     /// What is remembered of requests.
     pub(super) remembered: Remembered,
+    /// The registry of arbitrators.
+    pub(super) registry: Registry,
 }
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
         let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { trusted, seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told, remembered }
+        let registry = Registry::default();
+        let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
+        Self { trusted, seq, head, erased, signatures, streams, authorities, told, remembered, registry }
     }
 
     /// Checks facts that follow those before.
@@ -74,6 +82,7 @@ impl Facts {
                 Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
                 None => {}
             }
+            self.registry.add(fsck, fact, authority.as_ref())?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
@@ -113,6 +122,9 @@ impl Facts {
         }
         seen.version = fact.version;
         seen.took_names |= fact.kind == Event::ACCEPTED;
+        if [Event::TASK_SETTLED, Event::TASK_REFUNDED].contains(&fact.kind.as_str()) {
+            seen.ended.get_or_insert((fact.seq, fact.recorded_at));
+        }
         match &fact.body {
             Body::Private { opening: None, .. } => {
                 seen.first_erased.get_or_insert(fact.seq);
@@ -128,6 +140,15 @@ impl Facts {
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {
                 *told = (erased.version, fact.seq);
+            }
+        }
+        if fact.stream == STREAM && fact.kind == KEPT {
+            let Ok(Some(Kept { deal, .. })) = Kept::of(fact) else {
+                return bad("keeps a deal in no words that it may have");
+            };
+            let seen = self.streams.get(&stream_of(deal.task.same())).copied().unwrap_or_default();
+            if seen.ended != Some((deal.seq, deal.ended_at)) {
+                return bad("keeps a deal that its task did not end with");
             }
         }
         Ok(())
@@ -215,7 +236,9 @@ fn verify_some(
         match authority {
             Some(authority) => {
                 let unproven = |why: String| Damage::fact(fact.seq, format!("is not proven: {why}"));
-                check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                let signed = check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                let in_time = signed.claims.map_or(Ok(()), |claims| claims.check_time(fact.recorded_at));
+                in_time.map_err(|error| unproven(error.to_string()))?;
                 check_cause(fact, authority, requests, trusted).map_err(|error| unproven(error.to_string()))?;
                 signatures += 1;
             }

@@ -157,6 +157,9 @@ pub enum StoreError {
     /// What was erased is recorded as erased, and still in files of the store, as somebody reads them.
     #[error("the erasure is recorded, and its bytes are still there: {0}")]
     ErasingWaits(String),
+    /// Its node goes on elsewhere.
+    #[error("the node is not here any more: {0}")]
+    Moved(String),
 }
 
 impl Coded for StoreError {
@@ -166,6 +169,7 @@ impl Coded for StoreError {
             Self::Corrupt(_) => Code("store.corrupt"),
             Self::Limit(_) => Code("store.limit"),
             Self::ErasingWaits(_) => Code("store.erasing_waits"),
+            Self::Moved(_) => Code("store.moved"),
         }
     }
 }
@@ -226,6 +230,13 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError>;
+
+    /// The facts after `seq` of all streams whose names begin with `prefix`, which ends with a slash, in the order of the
+    /// journal, `limit` at most. What it costs grows with the facts of those streams, and not with others.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError>;
 
     /// The authority behind facts. Nothing if it is not known, or was erased.
     ///

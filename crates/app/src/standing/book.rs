@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use tallystick_civics::{
     anomaly::{self, Flag, Thresholds},
-    reputation::{Deal, Deals, Limits, Market, Role, Standing},
+    reputation::{Deal, Deals, Limits, Market, Role, Service, Standing},
 };
 use tallystick_core::{Fact, Id, NostrKey, Timestamp};
 use tallystick_escrow::{Event, Task};
@@ -25,6 +25,8 @@ pub struct Book {
     /// The latest time of any fact: the clock may have been set back since.
     latest: Timestamp,
     deals: Deals,
+    /// Arbitrators' votes, by the number of their fact.
+    votes: BTreeMap<u64, Service>,
     going: BTreeMap<Id<Task>, Going>,
     open: BTreeMap<(NostrKey, Role), BTreeSet<Id<Task>>>,
 }
@@ -42,6 +44,7 @@ impl Book {
             self.take_of_task(task_of(&fact.stream)?, fact)?;
         } else if let Some(kept) = Kept::of(fact)? {
             self.deals.add(kept.deal);
+            self.votes.extend(kept.votes.into_iter().map(|vote| (vote.seq, vote)));
         }
         (self.seq, self.latest) = (fact.seq, self.latest.max(fact.recorded_at));
         Ok(())
@@ -62,6 +65,7 @@ impl Book {
         }
         if going.has_ended() {
             going.deal(fact).into_iter().for_each(|deal| self.deals.add(deal));
+            self.votes.extend(going.services().into_iter().map(|vote| (vote.seq, vote)));
             self.leave(id);
         } else if [Event::CREATED, Event::ACCEPTED].contains(&fact.kind.as_str()) {
             for (key, role) in going.parties() {
@@ -106,22 +110,28 @@ impl Book {
         About { key, role, seq: self.seq, at: now.max(self.latest), deals: self.deals.around(key), open }
     }
 
-    /// All that looks odd.
-    ///
-    /// # Errors
-    /// [`AppError::Reputation`] if facts contradict each other.
-    pub fn odd(&self, now: Timestamp) -> Result<Vec<Flag>, AppError> {
-        odd(&self.deals.all(), now.max(self.latest))
-    }
-
-    /// What [`Book::odd`] takes, to be looked at elsewhere.
-    pub(super) fn all(&self, now: Timestamp) -> (Vec<Deal>, Timestamp) {
-        (self.deals.all(), now.max(self.latest))
+    /// All that what looks odd takes.
+    pub fn all(&self, now: Timestamp) -> All {
+        All { at: now.max(self.latest), deals: self.deals.all(), votes: self.votes.values().cloned().collect() }
     }
 }
 
-pub(super) fn odd(deals: &[Deal], at: Timestamp) -> Result<Vec<Flag>, AppError> {
-    Ok(anomaly::find(deals, &[], &Thresholds::default(), at)?)
+/// Everything that ended.
+#[derive(Clone, Debug)]
+pub struct All {
+    at: Timestamp,
+    deals: Vec<Deal>,
+    votes: Vec<Service>,
+}
+
+impl All {
+    /// What looks odd.
+    ///
+    /// # Errors
+    /// [`AppError::Reputation`] if facts contradict each other.
+    pub fn odd(&self) -> Result<Vec<Flag>, AppError> {
+        Ok(anomaly::find(&self.deals, &self.votes, &Thresholds::default(), self.at)?)
+    }
 }
 
 /// The part of a book that a key's standing in a role depends on.

@@ -1,8 +1,12 @@
 //! A task's facts as a deal.
 
-use tallystick_civics::reputation::{Deal, End, Role};
-use tallystick_core::{Decider, Fact, Msat, NostrKey, Sat, Timestamp};
-use tallystick_escrow::{Escrow, Event, Job, Phase, RefundReason, State, Task, Tranche, TrancheState, Verdict};
+use std::collections::BTreeMap;
+use tallystick_civics::{
+    dispute::{self, Dispute, Outcome, SeatState, median},
+    reputation::{Deal, Did, End, Role, Service},
+};
+use tallystick_core::{Decider, Fact, Id, Msat, NostrKey, Sat, Timestamp};
+use tallystick_escrow::{Case, Escrow, Event, Job, Phase, RefundReason, State, Task, Tranche, TrancheState, Verdict};
 
 use crate::{change::event_of, error::AppError};
 
@@ -12,6 +16,8 @@ pub(crate) struct Going {
     state: State,
     held_at: Option<Timestamp>,
     submitted_at: Option<Timestamp>,
+    /// The facts by which arbitrators revealed their votes: number and time.
+    revealed: BTreeMap<(Id<Dispute>, NostrKey), (u64, Timestamp)>,
 }
 
 impl Going {
@@ -24,6 +30,11 @@ impl Going {
         match &event {
             Event::TaskHeld => self.held_at = Some(fact.recorded_at),
             Event::WorkSubmitted { .. } => self.submitted_at = Some(fact.recorded_at),
+            Event::Dispute { milestone, event: dispute::Event::VoteRevealed { arbitrator, .. } } => {
+                if let Some(dispute) = self.running(*milestone) {
+                    self.revealed.insert((dispute, *arbitrator), (fact.seq, fact.recorded_at));
+                }
+            }
             _ => {}
         }
         self.state = Escrow::evolve(std::mem::take(&mut self.state), &event);
@@ -35,6 +46,11 @@ impl Going {
             State::Present(task) => Some(task),
             State::Absent => None,
         }
+    }
+
+    fn running(&self, milestone: u32) -> Option<Id<Dispute>> {
+        let task = self.task()?;
+        Some(task.running(task.phase.job()?, milestone)?.dispute.opening.id)
     }
 
     /// Whose it is.
@@ -65,7 +81,8 @@ impl Going {
         let ended_at = last.recorded_at;
         // A clock that was set back between facts makes no deal that ends before it begins.
         let funded_at = self.held_at?.min(ended_at);
-        let sums = Sums::of(job);
+        let sums = Sums::of(task, job);
+        let ruled = ruled(task);
         Some(Deal {
             seq: last.seq,
             task: task.id.same(),
@@ -77,14 +94,40 @@ impl Going {
             funded_at,
             submitted_at: self.submitted_at.map(|at| at.clamp(funded_at, ended_at)),
             ended_at,
-            end: match sums.paid {
-                Sat::ZERO => End::Refunded { fault: fault(task) },
-                _ => End::Settled,
+            end: match (ruled, sums.paid) {
+                (Some((award, of)), _) => End::Ruled { award, of },
+                (None, Sat::ZERO) => End::Refunded { fault: fault(task) },
+                (None, _) => End::Settled,
             },
-            disputed: false,
-            dispute_lost_by: None,
+            disputed: task.cases().next().is_some(),
+            dispute_lost_by: ruled.and_then(|(award, of)| loser(award, of)),
             bond_lost_by: None,
         })
+    }
+
+    /// The votes that arbitrators revealed, by the facts by which they did.
+    pub fn services(&self) -> Vec<Service> {
+        let votes = self.task().into_iter().flat_map(Task::cases).flat_map(|case| self.votes(case));
+        let mut votes = Vec::from_iter(votes);
+        votes.sort_unstable_by_key(|service| service.seq);
+        votes
+    }
+
+    fn votes(&self, case: &Case) -> Vec<Service> {
+        let (parts, dispute) = (&case.dispute.opening.parts, case.dispute.opening.id);
+        let of = disputed(case);
+        let mut votes = Vec::new();
+        for panel in case.dispute.panels() {
+            let ruling = median(&panel.votes(), parts);
+            for seat in &panel.bench {
+                let SeatState::Revealed { award, .. } = seat.state else { continue };
+                let Some((seq, at)) = self.revealed.get(&(dispute, seat.arbitrator)) else { continue };
+                let (vote, ruling) = (award.value(parts), ruling.unwrap_or(award).value(parts));
+                let did = Did::Revealed { vote, ruling, of };
+                votes.push(Service { seq: *seq, dispute, arbitrator: seat.arbitrator, asked_at: *at, did });
+            }
+        }
+        votes
     }
 }
 
@@ -101,7 +144,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(job: &Job) -> Self {
+    fn of(task: &Task, job: &Job) -> Self {
         let (mut paid, mut fee_msat, mut refunded) = (0u64, 0u64, 0u64);
         for part in &job.tranches {
             if part.state.is_paid() {
@@ -111,6 +154,9 @@ impl Sums {
                 refunded += part.payout.get();
             }
         }
+        // Arbitrators may be friends: what they can ask for is no fee, whether they did or not.
+        let rewards = task.cases().map(|case| case.reward.get().saturating_mul(case.dispute.served().len() as u64));
+        let fee_msat = fee_msat.saturating_sub(rewards.sum());
         // They are sums of what the rules let be locked.
         let sat = |amount| Sat::try_new(amount).unwrap_or(Sat::MAX);
         Self { paid: sat(paid), fee: sat(fee_msat / 1_000), refunded: sat(refunded) }
@@ -134,17 +180,48 @@ fn kept_msat(part: &Tranche) -> u64 {
     }
 }
 
+/// What a dispute is about.
+fn disputed(case: &Case) -> Sat {
+    Sat::sum(case.dispute.opening.parts.iter().copied()).unwrap_or(Sat::MAX)
+}
+
+/// What all rulings that stand gave to the worker, and of how much; nothing if there is none.
+fn ruled(task: &Task) -> Option<(Sat, Sat)> {
+    let rulings = task.cases().filter_map(|case| match case.dispute.outcome() {
+        Outcome::Award(award) => Some((award.value(&case.dispute.opening.parts), disputed(case))),
+        // No ruling: nobody lost.
+        Outcome::Running | Outcome::Withdrawn | Outcome::Closed | Outcome::Failed => None,
+    });
+    rulings.reduce(|(award, of), (more, of_more)| {
+        let add = |a: Sat, b: Sat| a.checked_add(b).unwrap_or(Sat::MAX);
+        (add(award, more), add(of, of_more))
+    })
+}
+
+/// Who lost by a ruling: whoever got less than a quarter of what was disputed.
+fn loser(award: Sat, of: Sat) -> Option<Role> {
+    let (award, of) = (u128::from(award.get()), u128::from(of.get()));
+    if award * 4 < of {
+        Some(Role::Worker)
+    } else if (of - award) * 4 < of {
+        Some(Role::Requester)
+    } else {
+        None
+    }
+}
+
 /// Whose fault it is that a task paid nothing, where the rules can tell.
 fn fault(task: &Task) -> Option<Role> {
     match task.verdict()? {
         Verdict::Release(_) => None,
         Verdict::Refund(reason) => match reason {
-            RefundReason::CancelledByWorker | RefundReason::WorkDeadline => Some(Role::Worker),
+            RefundReason::CancelledByWorker | RefundReason::WorkDeadline | RefundReason::Conceded => Some(Role::Worker),
             RefundReason::CancelledByRequester | RefundReason::Silence | RefundReason::RenewalMissed => {
                 Some(Role::Requester)
             }
-            // A matter of opinion, of networks, or of nobody's.
+            // A matter of opinion, of networks, or of nobody's; what a ruling says counts by itself.
             RefundReason::Rejected
+            | RefundReason::Ruled
             | RefundReason::BlocksRanOut
             | RefundReason::FundingLapsed
             | RefundReason::PayoutFailed

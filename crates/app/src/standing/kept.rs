@@ -1,7 +1,7 @@
 //! What stays of a task whose facts are erased: its deal, so that nobody's standing changes by an erasure.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_civics::reputation::Deal;
+use tallystick_civics::reputation::{Deal, Service};
 use tallystick_core::{Fact, canonical};
 
 use super::deal::Going;
@@ -20,6 +20,8 @@ pub const KEPT: &str = "journal.deal_kept";
 pub struct Kept {
     /// The deal, with the number of the fact that ended its task.
     pub deal: Deal,
+    /// What its arbitrators voted, with the numbers of the facts by which they revealed it, in order.
+    pub votes: Vec<Service>,
 }
 
 impl Kept {
@@ -45,7 +47,8 @@ pub(crate) fn to_keep(facts: &[Fact]) -> Result<Option<NewFact>, AppError> {
         going.take(fact)?;
         if going.has_ended() {
             let Some(deal) = going.deal(fact) else { return Ok(None) };
-            return Ok(Some(NewFact { kind: KEPT, body: private(canonical::encode(&Kept { deal }))? }));
+            let kept = Kept { deal, votes: going.services() };
+            return Ok(Some(NewFact { kind: KEPT, body: private(canonical::encode(&kept))? }));
         }
     }
     Ok(None)

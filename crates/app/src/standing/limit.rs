@@ -167,7 +167,11 @@ fn opens(command: &UserCommand, before: &State, ctx: &Ctx) -> Option<More> {
             | UserCommand::OfferRenewal { .. }
             | UserCommand::ApproveWork { .. }
             | UserCommand::RejectWork { .. }
-            | UserCommand::CancelTask,
+            | UserCommand::CancelTask
+            | UserCommand::ConcedeWork { .. }
+            | UserCommand::OpenDispute { .. }
+            | UserCommand::Dispute { .. }
+            | UserCommand::CollectReward { .. },
             _,
         ) => None,
     }

@@ -17,7 +17,7 @@ pub mod export;
 mod kept;
 mod limit;
 
-pub use book::{About, Book, Known};
+pub use book::{About, All, Book, Known};
 pub use kept::{KEPT, Kept};
 pub use limit::LimitError;
 
@@ -64,12 +64,12 @@ impl App {
     /// As [`App::standing`].
     pub async fn anomalies(&self) -> Result<Vec<Flag>, AppError> {
         let now = self.0.parts.clock.now();
-        let (deals, at) = {
+        let all = {
             let mut book = self.0.standing.book.lock().await;
             self.catch_up(&mut book).await?;
             book.all(now)
         };
-        apart(move || book::odd(&deals, at)).await
+        apart(move || all.odd()).await
     }
 
     /// Reads the journal's facts for standings up to its end, so that nobody waits for it later. Answers how many there are.

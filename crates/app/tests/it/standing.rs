@@ -2,7 +2,11 @@
 
 use tallystick_app::{
     AppError,
-    port::request::Action,
+    erase::STREAM,
+    port::{
+        journal::{Append, Journal, NewFact},
+        request::Action,
+    },
     standing::{
         Book, KEPT, Kept, Known, LimitError,
         export::{self, Export, ExportError, Heading},
@@ -10,9 +14,10 @@ use tallystick_app::{
 };
 use tallystick_civics::{
     anomaly::Kind,
-    reputation::{Deal, End, Limits, Role, Tier},
+    dispute::Award,
+    reputation::{Deal, Did, End, Limits, Role, Service, Tier},
 };
-use tallystick_core::{Coded, Duration, Id, NostrKey, Sat, Timestamp, canonical};
+use tallystick_core::{Authority, Body, Coded, Duration, Id, NostrKey, Sat, Timestamp, canonical};
 use tallystick_escrow::{Task, UserCommand};
 use tallystick_testkit::{
     asking,
@@ -20,7 +25,10 @@ use tallystick_testkit::{
     golden,
 };
 
-use crate::node::{Node, World, task};
+use crate::{
+    disputes::{FIVE, admit, dispute, mined, refused, rule},
+    node::{Node, World, task},
+};
 
 /// Posts a task in somebody's name.
 async fn post(node: &Node, id: Id<Task>, by: NostrKey, sat: u64) -> Result<(), AppError> {
@@ -158,6 +166,78 @@ async fn an_erasure_changes_no_standing() {
     let left: Vec<_> =
         facts.iter().filter(|fact| fact.body.content().is_some()).map(|fact| fact.kind.as_str()).collect();
     assert_eq!(left, [KEPT, "journal.erased", KEPT, "journal.erased"]);
+    world.check().await;
+}
+
+/// Of what is kept, fsck finds what the task's own entries do not bear out.
+#[tokio::test]
+async fn a_kept_deal_that_its_task_did_not_end_with_is_damage() {
+    let world = World::new();
+    let node = world.start();
+    settled(&node, task(0), (requester(), worker()), 100_000).await;
+    node.app.erase(task(0), asking(stranger(), task(0), &Action::Erase)).await.unwrap().unwrap();
+    world.check().await;
+    let facts = world.facts().await;
+    let mut kept = facts.iter().find_map(|fact| Kept::of(fact).unwrap()).unwrap();
+    kept.deal.seq -= 1;
+    let forged = Append {
+        stream: STREAM.into(),
+        expected_version: 2,
+        facts: vec![NewFact { kind: KEPT, body: Body::private([5; 32], canonical::encode(&kept)) }],
+        authority: Authority::Request(asking(stranger(), task(0), &Action::Erase)),
+        recorded_at: facts.last().unwrap().recorded_at,
+        height: facts.last().unwrap().height,
+        effects: Vec::new(),
+        finishes: Vec::new(),
+        reservations: Vec::new(),
+        row: None,
+        erases: None,
+    };
+    let seq = world.store.append(forged).await.unwrap().seq;
+    let damage = world.fsck().run(|_| ()).await.unwrap_err();
+    assert_eq!(damage.to_string(), format!("fact {seq} keeps a deal that its task did not end with"));
+}
+
+/// Who loses before a panel is told so, a ruling in the middle has no loser, and what arbitrators can ask for is no fee.
+#[tokio::test]
+async fn rulings_count_and_outlive_an_erasure() {
+    let world = World::new();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    for (n, award) in [(0, Award::new(0b00111)), (1, Award::NOTHING)] {
+        refused(&node, task(n), &FIVE).await;
+        dispute(&node, task(n), worker()).await;
+        mined(&node, 6).await;
+        rule(&node, task(n), &[award; 3]).await;
+        node.settle().await;
+    }
+    let before = standing(&node, worker(), Role::Worker).await;
+    let lost = before.standing.score.terms.iter().find(|term| term.name == "dispute_lost").unwrap();
+    // 1,000, and the root of 100,000 sat.
+    assert_eq!((lost.points, &lost.facts), (-1_316, &before.standing.cut_by));
+    let other = standing(&node, requester(), Role::Requester).await.standing;
+    assert_eq!((other.score.total, other.cut_by), (0, Vec::new()));
+    for n in [0, 1] {
+        node.app.erase(task(n), asking(stranger(), task(n), &Action::Erase)).await.unwrap().unwrap();
+    }
+    let facts = world.facts().await;
+    let kept: Vec<Kept> = facts.iter().filter_map(|fact| Kept::of(fact).unwrap()).collect();
+    let told = |kept: &Kept| {
+        let Deal { paid, fee, refunded, end, dispute_lost_by, disputed, .. } = kept.deal;
+        (paid.get(), fee.get(), refunded.get(), end, dispute_lost_by, disputed)
+    };
+    let ruled = |award| End::Ruled { award: sat(award), of: sat(100_000) };
+    // 600 sat, less three rewards of a third of 200 sat.
+    assert_eq!(told(&kept[0]), (60_000, 400, 40_000, ruled(60_000), None, true));
+    assert_eq!(told(&kept[1]), (0, 0, 100_000, ruled(0), Some(Role::Worker), true));
+    let votes = kept.iter().flat_map(|kept| &kept.votes);
+    for vote in votes.clone() {
+        let fact = facts.iter().find(|fact| fact.seq == vote.seq).unwrap();
+        assert_eq!((fact.kind.as_str(), fact.recorded_at), ("dispute.vote_revealed", vote.asked_at));
+        assert!(matches!(vote.did, Did::Revealed { vote, ruling, of } if vote == ruling && of == sat(100_000)));
+    }
+    assert_eq!(votes.count(), 6);
+    assert_eq!(said(&standing(&world.start(), worker(), Role::Worker).await), said(&before));
     world.check().await;
 }
 
@@ -331,6 +411,13 @@ fn golden_bytes_of_a_kept_deal() {
         dispute_lost_by: Some(Role::Requester),
         bond_lost_by: Some(Role::Worker),
     };
+    let vote =
+        |seq, did| Service { seq, dispute: Id::from_parts(seq, [4; 10]), arbitrator: key(3), asked_at: at(3), did };
+    let votes = vec![
+        vote(1, Did::Refused),
+        vote(2, Did::Silent),
+        vote(3, Did::Revealed { vote: sat(1), ruling: sat(2), of: sat(3) }),
+    ];
     let ends = [
         ("ruled", deal.end),
         ("settled", End::Settled),
@@ -339,7 +426,7 @@ fn golden_bytes_of_a_kept_deal() {
     ];
     let lines = ends.map(|(name, end)| {
         deal.end = end;
-        (name.to_owned(), canonical::encode(&Kept { deal: deal.clone() }))
+        (name.to_owned(), canonical::encode(&Kept { deal: deal.clone(), votes: votes.clone() }))
     });
     golden("kept_deals.txt", &lines);
 }

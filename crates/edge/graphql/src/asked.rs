@@ -36,7 +36,7 @@ impl RequestReader for Requests {
                         posting::id_of(request.id, Timestamp::from_secs(event.created_at.as_secs()))
                     }
                 };
-                return Some(Asked { task, action: Action::Create(input.into_terms()) });
+                return Some(Asked::Task { task, action: Action::Create(input.into_terms()) });
             }
             "acceptTask" => Action::Accept(value(&arguments, "invoices")?),
             "fundingInvoice" => Action::Fund,
@@ -50,7 +50,7 @@ impl RequestReader for Requests {
             "eraseTask" => Action::Erase,
             _ => return None,
         };
-        Some(Asked { task: id()?, action })
+        Some(Asked::Task { task: id()?, action })
     }
 }
 

@@ -72,11 +72,26 @@ impl Courier {
                 next
             };
             let Some((number, notice)) = next else { return };
+            if self.is_stale(&notice) {
+                self.engine.store.write_lazily(Write::Heard(number));
+                continue;
+            }
             let heard = self.until_heard(&notice).await;
             if heard == Heard::Unknown && matches!(notice, RailNotice::HoldLocked { .. }) {
                 self.give_back(hash).await;
             }
             self.engine.store.write_lazily(Write::Heard(number));
+        }
+    }
+
+    /// Whether a notice is of a hold that is gone, or has another one in its place. It was heard once, and that was lost
+    /// with the last flush: whoever refused that hold then might want it now, and the other one not.
+    fn is_stale(&self, notice: &RailNotice) -> bool {
+        match notice {
+            RailNotice::HoldLocked { hash, amount, claim_deadline } => {
+                self.engine.is_gone(hash, (*amount, *claim_deadline))
+            }
+            _ => false,
         }
     }
 

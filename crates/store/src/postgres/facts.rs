@@ -1,21 +1,25 @@
 //! Reading facts and the authorities behind them.
 
 use deadpool_postgres::Object;
-use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_app::port::limits::{PAGE_MAX, behind_prefix};
 use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, ToStatement};
 
 use crate::chain::{self, Head, Kept};
 use crate::columns;
 use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned, unsigned_32};
 use crate::postgres::plan::storable;
 
-const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+pub(crate) const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE seq > $1 ORDER BY seq LIMIT $2";
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE stream = $1 AND version > $2 ORDER BY version";
+/// `+ 0` keeps PostgreSQL from reading all facts by their number.
+const BELOW: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
+    WHERE stream >= $1 AND stream < $2 AND seq + 0 > $3 ORDER BY seq + 0 LIMIT $4";
 /// Facts without their openings.
 const ENTRIES: &str = "SELECT seq, stream, version, kind, CASE WHEN commitment IS NULL THEN body END, commitment,
         NULL::bytea, authority, recorded_at, height, prev, hash FROM facts
@@ -30,8 +34,17 @@ const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name 
 
 /// What is asked often, with the number of its values.
 #[cfg(test)]
-pub(crate) const STATEMENTS: &[(&str, usize)] =
-    &[(AFTER, 2), (OF_STREAM, 2), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (AUTHORITIES, 2), (HOLDER, 2)];
+pub(crate) const STATEMENTS: &[(&str, usize)] = &[
+    (AFTER, 2),
+    (OF_STREAM, 2),
+    (BELOW, 4),
+    (ENTRIES, 2),
+    (LAST, 0),
+    (HEAD, 0),
+    (AUTHORITY, 1),
+    (AUTHORITIES, 2),
+    (HOLDER, 2),
+];
 
 /// A page's size as SQL has it.
 pub(crate) fn page(limit: u32) -> i64 {
@@ -41,7 +54,17 @@ pub(crate) fn page(limit: u32) -> i64 {
 /// Facts after `seq`, in order.
 pub(crate) async fn after(conn: &Object, seq: u64, limit: u32) -> Result<Vec<Fact>> {
     let statement = conn.prepare_cached(AFTER).await.or_store()?;
-    let rows = conn.query(&statement, &[&signed(seq), &page(limit)]).await.or_store()?;
+    after_by(conn, &statement, seq, limit).await
+}
+
+/// The same by [`AFTER`], prepared or not.
+pub(crate) async fn after_by(
+    client: &Client,
+    statement: &(impl ToStatement + ?Sized + Sync),
+    seq: u64,
+    limit: u32,
+) -> Result<Vec<Fact>> {
+    let rows = client.query(statement, &[&signed(seq), &page(limit)]).await.or_store()?;
     rows.iter().map(fact).collect()
 }
 
@@ -52,6 +75,17 @@ pub(crate) async fn of_stream(conn: &Object, stream: &str, version: u64) -> Resu
     }
     let statement = conn.prepare_cached(OF_STREAM).await.or_store()?;
     let rows = conn.query(&statement, &[&stream, &signed(version)]).await.or_store()?;
+    rows.iter().map(fact).collect()
+}
+
+/// The facts of all streams below a prefix, after `seq`.
+pub(crate) async fn below(conn: &Object, prefix: &str, seq: u64, limit: u32) -> Result<Vec<Fact>> {
+    if !storable(prefix) {
+        return Ok(Vec::new());
+    }
+    let statement = conn.prepare_cached(BELOW).await.or_store()?;
+    let behind = behind_prefix(prefix);
+    let rows = conn.query(&statement, &[&prefix, &behind, &signed(seq), &page(limit)]).await.or_store()?;
     rows.iter().map(fact).collect()
 }
 

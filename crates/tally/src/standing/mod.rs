@@ -113,7 +113,9 @@ pub async fn tell(args: StandingArgs) -> Result<()> {
 /// As [`tell`].
 pub async fn anomalies(args: AnomaliesArgs) -> Result<()> {
     let flags = match &args.from {
-        Some(file) => json!(export::read(file)?.0.odd(time(args.at))?.iter().map(answer::flag).collect::<Vec<Value>>()),
+        Some(file) => {
+            json!(export::read(file)?.0.all(time(args.at)).odd()?.iter().map(answer::flag).collect::<Vec<Value>>())
+        }
         None => connect(&args.access)?.ask("anomalies", ANOMALIES, json!({})).await?,
     };
     print::until_closed(if args.json { print::pretty(&flags) } else { print::line(answer::flags_in_words(&flags)?) })

@@ -23,35 +23,55 @@ pub(super) struct Wallet {
     pub presence: Presence,
 }
 
-/// A payer's money for a hash.
+/// Where a payer's money for a hash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HoldState {
+pub enum HoldState {
+    /// Locked.
     Held,
+    /// The node is taking it.
     Claiming,
+    /// The node's.
     Claimed,
     /// With the payer again: cancelled, refused or lost.
     Back,
 }
 
-pub(super) struct Hold {
+/// A payer's money for a hash.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// The name of the payer's wallet.
     pub payer: String,
+    /// How much.
     pub amount: Msat,
+    /// The height at which it goes back by itself.
     pub claim_deadline: BlockHeight,
+    /// Where it stands.
     pub state: HoldState,
 }
 
 /// How an outgoing payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outgoing {
+pub enum Outgoing {
+    /// On its way.
     InFlight,
+    /// The payee has it.
     Paid,
+    /// It ended for good, and moved nothing.
     Failed(PayFailure),
 }
 
-pub(super) struct Payment {
+/// A payment of the node.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// The payee's hash.
     pub hash: PaymentHash,
+    /// What the payee gets, in msat.
     pub amount: u64,
+    /// What the route costs, in msat.
     pub fee: u64,
+    /// The height by which it has ended, on the chain if need be.
+    pub over: BlockHeight,
+    /// How it stands.
     pub state: Outgoing,
 }
 
@@ -83,6 +103,12 @@ pub(super) struct World {
     pub forgotten: BTreeSet<PaymentHash>,
     pub payments: BTreeMap<Digest32, Payment>,
     pub notices: Vec<RailNotice>,
+    /// Notices that were heard, the oldest first.
+    pub heard: Vec<RailNotice>,
+    /// Holds that went back by themselves at their deadline.
+    pub failed_back: Vec<PaymentHash>,
+    /// Holds that the payer's side lost, at their deadline or before.
+    pub lost: BTreeSet<PaymentHash>,
     pub route_fee_msat: u64,
     /// Payouts that fail as soon as they begin, the next one first.
     pub failures: Vec<PayFailure>,
@@ -104,6 +130,9 @@ impl World {
             forgotten: BTreeSet::new(),
             payments: BTreeMap::new(),
             notices: Vec::new(),
+            heard: Vec::new(),
+            failed_back: Vec::new(),
+            lost: BTreeSet::new(),
             route_fee_msat: 0,
             failures: Vec::new(),
             violations: Vec::new(),
@@ -151,6 +180,7 @@ impl World {
     pub(super) fn lose(&mut self, hash: PaymentHash) -> bool {
         let lost = self.give_back(hash);
         if lost {
+            self.lost.insert(hash);
             self.notices.push(RailNotice::HoldLost { hash });
         }
         lost
@@ -161,7 +191,8 @@ impl World {
         let amount = invoice.amount.map_or(0, Msat::get);
         let fee = self.route_fee_msat;
         let hash = invoice.hash;
-        let failure = if self.height > request.begin_by || !self.covers(hash, request) {
+        let late = self.height > request.begin_by;
+        let failure = if late || !self.may_be_paid(hash, request) {
             Some(PayFailure::TooLate)
         } else if invoice.expires_at <= now {
             Some(PayFailure::InvoiceExpired)
@@ -180,7 +211,8 @@ impl World {
             self.node_msat -= amount + fee;
         }
         let state = failure.map_or(Outgoing::InFlight, Outgoing::Failed);
-        self.payments.insert(request.id, Payment { hash, amount, fee, state });
+        let over = self.height.after(request.cltv_limit).after(ON_CHAIN_BLOCKS);
+        self.payments.insert(request.id, Payment { hash, amount, fee, over, state });
         state
     }
 
@@ -202,6 +234,19 @@ impl World {
                 false
             }
         }
+    }
+
+    fn may_be_paid(&mut self, hash: PaymentHash, request: &PayRequest) -> bool {
+        if request.covered { self.covers(hash, request) } else { self.is_free(hash) }
+    }
+
+    /// Whether no money is or was held on this hash. To pay for its preimage without a hold is a violation.
+    fn is_free(&mut self, hash: PaymentHash) -> bool {
+        let held = self.holds.contains_key(&hash);
+        if held {
+            self.violations.push(format!("{hash} was to be paid without a hold, and money was held on it"));
+        }
+        !held
     }
 
     fn check_begin(&mut self, hash: PaymentHash, request: &PayRequest) {
@@ -289,7 +334,7 @@ impl World {
         }
         // No journal would ask for an id that is a hash.
         let id = Digest32(hash.0);
-        self.payments.insert(id, Payment { hash, amount, fee: 0, state: Outgoing::Paid });
+        self.payments.insert(id, Payment { hash, amount, fee: 0, over: self.height, state: Outgoing::Paid });
         self.notices.push(RailNotice::PayoutPaid { id, hash, fee: Msat::ZERO });
         true
     }
@@ -311,8 +356,46 @@ impl World {
         let due: Vec<PaymentHash> = self.holds.iter().filter(|(_, hold)| late(hold)).map(|(hash, _)| *hash).collect();
         for hash in due {
             self.lose(hash);
+            self.failed_back.push(hash);
         }
+        self.end_stuck_payments();
+        self.tell_height();
+    }
+
+    /// A payment that its payee sits on ends on the chain.
+    fn end_stuck_payments(&mut self) {
+        let height = self.height;
+        let late = |payment: &&mut Payment| payment.state == Outgoing::InFlight && payment.over <= height;
+        for (id, payment) in self.payments.iter_mut().map(|(id, payment)| (*id, payment)) {
+            if late(&payment) {
+                let (hash, reason) = (payment.hash, PayFailure::AttemptsExhausted);
+                self.node_msat += payment.amount + payment.fee;
+                payment.state = Outgoing::Failed(reason);
+                self.notices.push(RailNotice::PayoutFailed { id, hash, reason });
+            }
+        }
+    }
+
+    /// The best chain loses blocks.
+    pub(super) fn reorganise(&mut self, blocks: Blocks) {
+        self.height = self.height.before(blocks);
+        self.tell_height();
+    }
+
+    /// A hold that is gone, or has another one in its place on its hash, is not told of any more: whoever heard of it now
+    /// might want it.
+    pub(super) fn drop_stale_notices(&mut self) {
+        let holds = &self.holds;
+        self.notices.retain(|notice| match notice {
+            RailNotice::HoldLocked { hash, amount, claim_deadline } => holds.get(hash).is_some_and(|hold| {
+                hold.state != HoldState::Back && (hold.amount, hold.claim_deadline) == (*amount, *claim_deadline)
+            }),
+            _ => true,
+        });
+    }
+
+    fn tell_height(&mut self) {
         self.notices.retain(|notice| !matches!(notice, RailNotice::Block { .. }));
-        self.notices.push(RailNotice::Block { height });
+        self.notices.push(RailNotice::Block { height: self.height });
     }
 }

@@ -35,6 +35,27 @@ pub async fn facts_read_back<S: Store>(store: Arc<S>) {
     assert_eq!(store.stream(&stream(9), 0).await.expect("facts"), []);
 }
 
+/// The facts of all streams below a prefix, in the order of the journal, and of no other stream.
+pub async fn facts_below_a_prefix_come_in_order<S: Store>(store: Arc<S>) {
+    let below = |name: &str, version| Append { stream: name.to_owned(), row: None, ..append(9, version) };
+    for (name, version) in [("judge/b", 0), ("judge", 0), ("judge/a", 0), ("judge0", 0), ("judg/c", 0), ("judge/b", 1)]
+    {
+        let words = format!("{name} {version}");
+        let one = Append { authority: authority(&words), ..below(name, version) };
+        store.append(one).await.expect("the next version");
+    }
+    let found = async |after, limit| {
+        let facts = store.facts_below("judge/", after, limit).await.expect("facts");
+        facts.into_iter().map(|fact| (fact.seq, fact.stream)).collect::<Vec<_>>()
+    };
+    let all = [(1, "judge/b".to_owned()), (3, "judge/a".to_owned()), (6, "judge/b".to_owned())];
+    assert_eq!(found(0, 10).await, all);
+    assert_eq!(found(0, 2).await, all[..2]);
+    assert_eq!(found(1, 10).await, all[1..]);
+    assert_eq!(found(6, 10).await, []);
+    assert_eq!(store.facts_below("nobody/", 0, 10).await.expect("facts"), []);
+}
+
 /// A stream goes on at its version, whatever other streams do in between.
 pub async fn versions_go_on<S: Store>(store: Arc<S>) {
     for version in 0..3 {
@@ -175,7 +196,7 @@ async fn assert_untouched<S: Store>(store: &S, refused: &Append, effects: &[&str
     assert_eq!(store.authority(authority_digest(&refused.authority)).await.expect("an answer"), None);
     assert_eq!(store.holder("payment_hash", &[2; 32]).await.expect("an answer"), None);
     assert_eq!(store.task(refused.row.as_ref().expect("a row").id).await.expect("an answer"), None);
-    assert_eq!(store.next_wake_at().await.expect("an answer"), None);
+    assert_eq!(store.next_wake_after(NOW).await.expect("an answer"), None);
     let due = store.due_effects(later(10), 10).await.expect("effects");
     assert_eq!(due.iter().map(|effect| effect.key.as_str()).collect::<Vec<_>>(), effects);
 }

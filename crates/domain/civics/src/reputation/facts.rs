@@ -5,6 +5,7 @@ use std::fmt;
 use tallystick_core::{Id, NostrKey, Sat, Timestamp};
 
 use super::ReputationError;
+use crate::dispute::Dispute;
 
 /// A party's side of a deal. Each has a score of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -127,7 +128,7 @@ impl Deal {
 }
 
 /// What an arbitrator did when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Did {
     /// Refused the seat in time.
     Refused,
@@ -144,13 +145,13 @@ pub enum Did {
     },
 }
 
-/// An arbitrator that was asked to serve on a panel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An arbitrator that was asked to serve on a panel. Kept as a [`Deal`] is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Service {
     /// The number of the fact that ended the service: the evidence.
     pub seq: u64,
     /// The dispute's id.
-    pub dispute: Id<Service>,
+    pub dispute: Id<Dispute>,
     /// Who was asked.
     pub arbitrator: NostrKey,
     /// When.

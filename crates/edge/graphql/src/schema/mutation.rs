@@ -66,6 +66,7 @@ impl CreateTaskInput {
             on_silence: self.on_silence.into(),
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal.map(Into::into),
+            panel: None,
         }
     }
 }

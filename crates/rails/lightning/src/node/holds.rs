@@ -13,7 +13,7 @@ use lightning::types::payment::{PaymentHash as LdkHash, PaymentPreimage};
 use lightning_invoice::{Bolt11InvoiceDescription, Description};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::port::rail::{ClaimState, HoldRequest, RailError, RailNotice};
-use tallystick_core::{Blocks, Duration, Msat, PaymentHash};
+use tallystick_core::{BlockHeight, Blocks, Duration, Msat, PaymentHash};
 
 use super::engine::{Engine, unavailable};
 use crate::LightningError;
@@ -66,6 +66,13 @@ impl Engine {
         self.give_back_now(&hash)?;
         drop(turn);
         self.durable().await
+    }
+
+    /// Whether a hold is known to be gone, by its amount and deadline: another one may be locked on its hash by now.
+    pub(crate) fn is_gone(&self, hash: &PaymentHash, (amount, claim_deadline): (Msat, BlockHeight)) -> bool {
+        // What cannot be read may be there.
+        let Ok(Some(row)) = self.store.inbound(hash) else { return false };
+        row.status == PaymentStatus::Failed || (row.amount, row.height) != (amount, Some(claim_deadline))
     }
 
     fn give_back_now(&self, hash: &PaymentHash) -> Result<(), RailError> {
