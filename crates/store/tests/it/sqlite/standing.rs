@@ -121,7 +121,7 @@ async fn self_trade_raises_no_limit_and_is_flagged() {
         for other in 0..10u8 {
             node.deal(100 + u64::from(n) * 20 + u64::from(other), (payer, key(40 + other)), 60_000).await;
         }
-        node.deal(90 + u64::from(n), (payer, honest), 100_000).await;
+        node.deal(2_000 + u64::from(n), (payer, honest), 100_000).await;
     }
     let again = Node::start(&store, &clock, &rail, Some(Limits::default()));
     for node in [&node, &again] {
