@@ -11,6 +11,7 @@ use crate::{
     change::{stream_of, task_of},
     erase::{ERASED, Erased, STREAM as JOURNAL},
     port::request::{Action, Asked, RequestReader},
+    roles::{STREAM as ROLES, cause as roles},
 };
 
 /// Who may say what.
@@ -91,8 +92,11 @@ fn asked(
     requests: &dyn RequestReader,
     trusted: &Trusted,
 ) -> Result<(), CauseError> {
-    let Asked { task, action } = requests.read(request).ok_or(CauseError::OtherRequest)?;
     let by = request.author;
+    if fact.stream == ROLES {
+        return roles::asked(fact, by, requests.read_admin(request));
+    }
+    let Asked { task, action } = requests.read(request).ok_or(CauseError::OtherRequest)?;
     let fits = match fact.stream.as_str() {
         JOURNAL => {
             let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
@@ -115,6 +119,7 @@ fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
     let fits = match fact.stream.as_str() {
         JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
+        ROLES => return roles::reported(fact, command),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
         stream => {
             task_of(stream).map_err(|_| CauseError::Unknown)?;

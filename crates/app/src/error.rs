@@ -1,5 +1,6 @@
 //! What can go wrong in a use case.
 
+use tallystick_civics::roles;
 use tallystick_core::{Code, Coded};
 use tallystick_escrow::Rejection;
 
@@ -15,6 +16,12 @@ pub enum AppError {
     /// The rules refuse it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// Who asks has not the role for it, or showed no second factor that counts.
+    #[error(transparent)]
+    Roles(#[from] roles::Rejection),
+    /// An admin's second factor is wrong; that is recorded.
+    #[error("this code is wrong, or its time is over: look at your authenticator again, and at the time of its device")]
+    WrongCode,
     /// An invoice cannot be read.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
@@ -57,6 +64,8 @@ impl Coded for AppError {
     fn code(&self) -> Code {
         match self {
             Self::Rejected(rejection) => rejection.code(),
+            Self::Roles(rejection) => rejection.code(),
+            Self::WrongCode => Code("roles.wrong_code"),
             Self::Invoice(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rail(error) => error.code(),

@@ -12,6 +12,7 @@
 //! | [`app`] | the use cases: commands, queries, updates |
 //! | [`cause`] | whether what stands behind a fact asks for it |
 //! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
+//! | [`roles`] | who may do what with the node itself |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
@@ -48,6 +49,7 @@ pub mod port;
 pub mod prove;
 pub mod rebuild;
 mod road;
+pub mod roles;
 pub mod timers;
 mod worker;
 

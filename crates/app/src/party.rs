@@ -32,10 +32,10 @@ pub fn check_party(
     known: &[&Fact],
 ) -> Result<Standing, CauseError> {
     let Authority::Request(request) = authority else { return Ok(Standing::Itself) };
-    let Some(Asked { action, .. }) = requests.read(request) else { return Err(CauseError::OtherRequest) };
     if !is_task(&fact.stream) {
         return Ok(Standing::Itself);
     }
+    let Some(Asked { action, .. }) = requests.read(request) else { return Err(CauseError::OtherRequest) };
     let before = known.iter().filter(|other| other.stream == fact.stream && other.version < fact.version);
     let (mut requester, mut worker) = (None, None);
     for event in before.filter_map(|other| canonical::decode::<Event>("escrow event", other.body.content()?).ok()) {

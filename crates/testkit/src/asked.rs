@@ -1,7 +1,11 @@
 //! Signed requests in a language of our own, for tests that stand below every edge.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use std::sync::atomic::{AtomicU64, Ordering};
-use tallystick_app::port::request::{Action, Asked, RequestReader};
+use tallystick_app::{
+    erase::erasure_of,
+    port::request::{Action, AdminAsked, Asked, FactorSaid, RequestReader},
+};
 use tallystick_core::{Id, NostrKey, SignedRequest, canonical};
 use tallystick_escrow::{Task, UserCommand};
 
@@ -12,10 +16,41 @@ use crate::{escrow::key, signed_request};
 /// # Panics
 /// For another author.
 pub fn asking(author: NostrKey, task: Id<Task>, action: &Action) -> SignedRequest {
+    signed(author, &Said::Task(next(), task, action.clone()))
+}
+
+/// As [`asking`], of the node's roles.
+///
+/// # Panics
+/// For another author.
+pub fn asking_roles(author: NostrKey, asked: &AdminAsked) -> SignedRequest {
+    signed(author, &Said::Roles(next(), asked.clone()))
+}
+
+/// As [`asking`], to erase a task as an admin.
+///
+/// # Panics
+/// For another author.
+pub fn asking_to_erase(author: NostrKey, task: Id<Task>, said: &FactorSaid) -> SignedRequest {
+    signed(author, &Said::Erase(next(), task, said.clone()))
+}
+
+/// What such a request says, with a number that makes it another one than those before.
+#[derive(BorshSerialize, BorshDeserialize)]
+enum Said {
+    Task(u64, Id<Task>, Action),
+    Roles(u64, AdminAsked),
+    Erase(u64, Id<Task>, FactorSaid),
+}
+
+fn next() -> u64 {
     static ASKED: AtomicU64 = AtomicU64::new(0);
+    ASKED.fetch_add(1, Ordering::Relaxed)
+}
+
+fn signed(author: NostrKey, said: &Said) -> SignedRequest {
     let n = (1..=u8::MAX).find(|n| key(*n) == author).expect("a key of these tests");
-    let number = ASKED.fetch_add(1, Ordering::Relaxed);
-    signed_request(n, &canonical::encode(&(number, task, action)))
+    signed_request(n, &canonical::encode(said))
 }
 
 /// What asks for this command.
@@ -47,7 +82,18 @@ pub struct Requests;
 
 impl RequestReader for Requests {
     fn read(&self, request: &SignedRequest) -> Option<Asked> {
-        let (_, task, action) = canonical::decode::<(u64, Id<Task>, Action)>("request", &request.body).ok()?;
-        Some(Asked { task, action })
+        match canonical::decode("request", &request.body).ok()? {
+            Said::Task(_, task, action) => Some(Asked { task, action }),
+            Said::Erase(_, task, _) => Some(Asked { task, action: Action::Erase }),
+            Said::Roles(..) => None,
+        }
+    }
+
+    fn read_admin(&self, request: &SignedRequest) -> Option<AdminAsked> {
+        match canonical::decode("request", &request.body).ok()? {
+            Said::Task(..) => None,
+            Said::Erase(_, task, said) => Some(AdminAsked::Act(erasure_of(task), said)),
+            Said::Roles(_, asked) => Some(asked),
+        }
     }
 }
