@@ -141,7 +141,8 @@ async fn failed(workers: Option<&WorkerHandle>) {
     }
 }
 
-fn lightning_config(config: &Config) -> Result<LightningConfig> {
+/// What the Lightning node is started with.
+pub(crate) fn lightning_config(config: &Config) -> Result<LightningConfig> {
     let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
     let mut lightning = LightningConfig::new(lightning_dir(&config.data_dir), config.network, rpc);
     lightning.listen.clone_from(&config.lightning.listen);

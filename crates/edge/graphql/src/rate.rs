@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn an_address_counts_whatever_keys_it_uses_and_ipv6_by_its_64() {
         let rates = rates(&FakeRelativeClock::default());
-        let ask = |address| wait(rates.request_from(from(address)));
+        let ask = |address: &str| wait(rates.request_from(from(address)));
         for n in 1..=5 {
             assert_eq!(ask(&format!("2001:db8:1:2::{n}")), None);
         }

@@ -36,14 +36,14 @@ const READ: &str = "{ node { height } }";
 #[tokio::test]
 async fn a_key_that_asks_too_often_is_told_when_to_come_again() {
     let world = World::with(proxied(|config| config.rates.key = rate(1, 2))).await;
-    let ask = |from, by| through(&world, from, by, READ);
+    let ask = async |from: &str, by: nostr::key::Keys| through(&world, from, &by, READ).await;
     for n in 0..2 {
-        assert_eq!(ask(&format!("192.0.2.{n}"), &stranger()).await.0, 200);
+        assert_eq!(ask(&format!("192.0.2.{n}"), stranger()).await.0, 200);
     }
-    let (status, code, retry) = ask("192.0.2.9", &stranger()).await;
+    let (status, code, retry) = ask("192.0.2.9", stranger()).await;
     assert_eq!((status, code.as_str()), (429, "request.too_often"));
     assert!(retry.is_some_and(|secs| (1..=60).contains(&secs)), "{retry:?}");
-    assert_eq!(ask("192.0.2.9", &worker()).await.0, 200, "another key is not held to it");
+    assert_eq!(ask("192.0.2.9", worker()).await.0, 200, "another key is not held to it");
 }
 
 #[tokio::test]
