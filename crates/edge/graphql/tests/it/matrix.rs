@@ -25,7 +25,39 @@ const ROLES: [&str; 10] = [
     "admin without second factor",
 ];
 
+/// What becomes of it: done, hidden, or refused with this code.
 const TABLE: &str = "
+acceptTask        | auth.missing | ok                   | escrow.own_task   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+approveWork       | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
+cancelTask        | auth.missing | escrow.not_party     | ok                | ok                   | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party
+completeEnrolment | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolling
+createTask        | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+enrol             | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.second_admin
+eraseTask         | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+fundingInvoice    | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
+grantRole         | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+node              | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+node.balances     | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+node.channels     | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+node.payments     | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeCloseChannel  | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+nodeConnect       | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeInvoice       | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeNewAddress    | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeOpenChannel   | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodePay           | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+offerRenewal      | auth.missing | escrow.not_worker    | escrow.not_worker | escrow.not_renewable | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
+proposals         | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+propose           | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+rejectWork        | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
+roles             | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+submitWork        | auth.missing | escrow.not_worker    | escrow.not_worker | ok                   | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
+task              | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+task.acceptance   | auth.missing | hidden               | ok                | ok                   | hidden               | hidden               | hidden               | hidden               | hidden               | hidden
+task.proofs       | auth.missing | hidden               | ok                | ok                   | hidden               | hidden               | hidden               | ok                   | hidden               | hidden
+taskUpdates       | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+tasks             | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+withdrawRole      | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
 ";
 
 fn key_of(role: &str) -> Option<Keys> {
@@ -140,7 +172,7 @@ impl Stage {
             "proposals" => "{ proposals { number } }".into(),
             "task.proofs" => format!("{{ task(id: \"{}\") {{ proofs {{ seq }} }} }}", self.proven().await),
             "task.acceptance" => {
-                format!("{{ task(id: \"{}\") {{ acceptance {{ author }} }} }}", self.task("held").await)
+                format!("{{ task(id: \"{}\") {{ acceptance {{ event }} }} }}", self.task("held").await)
             }
             "node.balances" => "{ node { balances { channelsMsat } } }".into(),
             "node.channels" => "{ node { channels { id } } }".into(),
@@ -182,11 +214,24 @@ impl Stage {
                 let key = public(&keys(n));
                 format!("mutation {{ {operation}(role: {given}, key: \"{key}\", {}) }}", factor(self))
             }
+            "enrol" if role == "admin" => self.enrol().await,
             "enrol" => format!("mutation {{ enrol({}) {{ uri }} }}", factor(self)),
+            "completeEnrolment" if role == "admin" => {
+                let begun = self.data(&admin(), &self.enrol().await).await;
+                let code = self.world.code(begun["enrol"]["uri"].as_str().unwrap());
+                format!("mutation {{ completeEnrolment(code: \"{code}\") }}")
+            }
             "completeEnrolment" => "mutation { completeEnrolment(code: \"000000\") }".into(),
             "propose" => "mutation { propose(action: { nodeCloseChannel: { channelId: \"aa\" } }) }".into(),
             other => panic!("{other} has no case: who may do it?"),
         }
+    }
+
+    /// The admin's new enrolment, which the other one proposed.
+    async fn enrol(&self) -> String {
+        let propose = format!("mutation {{ propose(action: {{ enrol: \"{}\" }}) }}", public(&admin()));
+        let proposal = self.data(&bare_admin(), &propose).await["propose"].clone();
+        format!("mutation {{ enrol(secondFactor: {{ confirms: {proposal} }}) {{ uri }} }}")
     }
 
     /// A task whose facts are in a published log.
