@@ -24,6 +24,7 @@ use crate::{
         tasks::{TaskQuery, TaskReader},
     },
     road::{Cache, Errand, Order},
+    roles::KnownRoles,
     standing::Standings,
 };
 
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     /// Whether the log is whole.
     sound: AtomicBool,
     pub cache: Cache,
+    pub roles: KnownRoles,
     pub standing: Standings,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
@@ -121,6 +123,7 @@ impl App {
             room: AtomicBool::new(true),
             sound: AtomicBool::new(true),
             cache: Cache::new(),
+            roles: KnownRoles::default(),
             standing: Standings::default(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),

@@ -91,7 +91,7 @@ fn new_fact(event: &Event) -> Result<NewFact, AppError> {
     Ok(NewFact { kind: event.kind(), body: private(canonical::encode(event))? })
 }
 
-/// A private body with a salt of its own.
+/// A private body, with a salt of its own.
 pub(crate) fn private(content: Vec<u8>) -> Result<Body, AppError> {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map_err(|error| {

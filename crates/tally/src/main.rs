@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         Command::Standing(args) => block_on(tally::standing::tell(args)),
         Command::Anomalies(args) => block_on(tally::standing::anomalies(args)),
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),
+        Command::Admin { access, command } => block_on(tally::ask::admin(access, command)),
+        Command::RecoverAdmin(args) => block_on(tally::recover::run(args)),
         Command::Witness(command) => tally::witness::run(command),
         Command::Hammer(args) => block_on(tally::hammer::run(&args)),
         Command::Sim(args) => tally::sim::run(&args),

@@ -11,6 +11,7 @@ use crate::{
     change::stream_of,
     erase::{ERASED, Erased, STREAM},
     port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    roles::{AUTHORISED, STREAM as ROLES},
     standing::{KEPT, Kept},
 };
 
@@ -40,6 +41,17 @@ impl Seen {
     }
 }
 
+/// An erasure that an admin must have been let make.
+#[derive(Debug)]
+pub(super) struct Erasing {
+    /// What was erased.
+    pub(super) stream: String,
+    /// What stands behind it.
+    pub(super) authority: Digest32,
+    /// The fact that tells.
+    pub(super) seq: u64,
+}
+
 /// Facts that were checked.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -55,6 +67,10 @@ pub(super) struct Facts {
     authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
+    /// What stands behind the erasures that were told since there are roles, and behind which fact.
+    pub(super) by_admins: Vec<Erasing>,
+    /// The facts in which admins were let do something outside of the roles, by what stands behind them.
+    let_do: BTreeMap<Digest32, u64>,
     /// What is remembered of requests.
     pub(super) remembered: Remembered,
     /// The registry of arbitrators.
@@ -63,10 +79,20 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
-        let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let registry = Registry::default();
-        let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
-        Self { trusted, seq, head, erased, signatures, streams, authorities, told, remembered, registry }
+        Self {
+            trusted,
+            seq: 0,
+            head: CHAIN_START,
+            erased: 0,
+            signatures: 0,
+            streams: BTreeMap::new(),
+            authorities: BTreeMap::new(),
+            told: BTreeMap::new(),
+            by_admins: Vec::new(),
+            let_do: BTreeMap::new(),
+            remembered,
+            registry: Registry::default(),
+        }
     }
 
     /// Checks facts that follow those before.
@@ -112,9 +138,16 @@ impl Facts {
         if !fact.body.is_sound() {
             return bad("has a body that does not open its commitment");
         }
-        // One request or word causes the facts of one decision: it cannot stand behind others as well.
-        if self.authorities.insert(fact.authority, fact.seq).is_some_and(|last| last + 1 != fact.seq) {
+        // One request or word causes the facts of one decision: it cannot stand behind others as well. But an admin's stands
+        // behind what it was let do, and then behind what was done.
+        let is_let = fact.stream == STREAM && [ERASED, KEPT].contains(&fact.kind.as_str());
+        let before = self.authorities.insert(fact.authority, fact.seq);
+        let follows = |last| last + 1 == fact.seq || (is_let && self.let_do.get(&fact.authority) == Some(&last));
+        if before.is_some_and(|last| !follows(last)) {
             return bad("has a request behind it that caused other facts");
+        }
+        if fact.stream == ROLES && fact.kind == AUTHORISED {
+            self.let_do.insert(fact.authority, fact.seq);
         }
         let seen = self.streams.entry(fact.stream.clone()).or_default();
         if fact.version != seen.version + 1 {
@@ -137,6 +170,10 @@ impl Facts {
         (self.seq, self.head) = (fact.seq, fact.hash);
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
+            if self.streams.contains_key(ROLES) {
+                let (stream, authority, seq) = (erased.stream.clone(), fact.authority, fact.seq);
+                self.by_admins.push(Erasing { stream, authority, seq });
+            }
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {
                 *told = (erased.version, fact.seq);

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{connect, print};
+use super::{admin, connect, print};
 use crate::{
-    cli::{Access, JournalCommand},
+    cli::{Access, AdminAction, JournalCommand},
     standing,
 };
 
@@ -14,12 +14,11 @@ use crate::{
 /// # Errors
 /// If the node refuses, with its code, or cannot be reached; if the journal cannot be read, or the file not be written.
 pub async fn run(access: Access, command: JournalCommand) -> Result<()> {
-    let id = match command {
+    let (id, factor) = match command {
         JournalCommand::Export { data_dir, out } => return standing::export(&data_dir, &out).await,
-        JournalCommand::Erase { id } => id,
+        JournalCommand::Erase { id, factor } => (id, factor),
     };
     let api = connect(&access)?;
-    let document = "mutation($id: UUID!) { eraseTask(id: $id) }";
-    let seq = api.ask("eraseTask", document, json!({ "id": id })).await?;
+    let seq = admin::act(&api, &AdminAction::Erase { id }, factor.value()).await?;
     print::until_closed(print::pretty(&json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })))
 }

@@ -9,6 +9,8 @@ use tallystick_log::{
     anchor::{BlockHash, OutPoint},
 };
 
+use super::SecondFactorArgs;
+
 /// Keys that are trusted.
 #[derive(Clone, Debug, Args)]
 pub struct Trust {
@@ -114,10 +116,13 @@ pub enum JournalCommand {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Erase the contents of a task that has ended; its proofs stay. Operators only
+    /// Erase the contents of a task that has ended; its proofs stay. Admins with a second factor only
     Erase {
         /// The task
         id: Id<Task>,
+        /// What an admin shows besides the key.
+        #[command(flatten)]
+        factor: SecondFactorArgs,
     },
 }
 

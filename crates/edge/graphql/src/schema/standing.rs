@@ -2,10 +2,10 @@
 
 use async_graphql::{Context, Enum, SimpleObject};
 use tallystick_app::standing::Known;
-use tallystick_civics::{anomaly, reputation};
+use tallystick_civics::{anomaly, reputation, roles::Operation};
 
 use super::{
-    Result, app, operator,
+    Result, app, may,
     scalar::{NostrKey, Sat, Timestamp},
 };
 use crate::error::Failure;
@@ -188,7 +188,7 @@ pub(super) async fn standing(ctx: &Context<'_>, key: NostrKey, role: TaskRole) -
 
 /// What looks odd; operators only.
 pub(super) async fn anomalies(ctx: &Context<'_>) -> Result<Vec<Anomaly>> {
-    operator(ctx)?;
+    may(ctx, Operation::Anomalies).await?;
     let flags = app(ctx).anomalies().await.map_err(Failure::from)?;
     Ok(flags.into_iter().map(Anomaly::from).collect())
 }
