@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
-use tallystick_core::{Authority, Body, Digest32, Fact, Timestamp, fact::CHAIN_START};
+use tallystick_civics::roles::{Roles, State};
+use tallystick_core::{Authority, Body, Decider, Digest32, Fact, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
 use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
@@ -11,7 +12,8 @@ use crate::{
     change::stream_of,
     erase::{ERASED, Erased, STREAM},
     port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
-    roles::{AUTHORISED, STREAM as ROLES},
+    registry::is_arbitrator,
+    roles::{self, AUTHORISED, STREAM as ROLES},
     standing::{KEPT, Kept},
 };
 
@@ -75,6 +77,8 @@ pub(super) struct Facts {
     pub(super) remembered: Remembered,
     /// The registry of arbitrators.
     pub(super) registry: Registry,
+    /// Who has which role.
+    roles: State,
 }
 
 impl Facts {
@@ -92,6 +96,7 @@ impl Facts {
             let_do: BTreeMap::new(),
             remembered,
             registry: Registry::default(),
+            roles: State::default(),
         }
     }
 
@@ -108,11 +113,27 @@ impl Facts {
                 Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
                 None => {}
             }
-            self.registry.add(fsck, fact, authority.as_ref())?;
+            self.know(fsck, fact, authority.as_ref())?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
         Ok(())
+    }
+
+    /// Whether a fact that tells who may do what was asked for by somebody who might. From the roles' first fact on they
+    /// say who operates; what they decide is checked by themselves.
+    fn know(&mut self, fsck: &Fsck, fact: &Fact, authority: Option<&Authority>) -> Result<(), Damage> {
+        match fact.stream.as_str() {
+            ROLES => {
+                let event =
+                    roles::event_of(fact).map_err(|error| Damage::fact(fact.seq, format!("is none: {error}")))?;
+                self.roles = Roles::evolve(std::mem::take(&mut self.roles), &event);
+                self.trusted.operators.clear();
+                Ok(())
+            }
+            stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
+            _ => Ok(()),
+        }
     }
 
     /// The last fact is the one that was written last.
