@@ -17,6 +17,7 @@ use crate::{
     port::request::{Action, Asked, RequestReader},
     registry::{self, is_arbitrator},
     roles::{STREAM as ROLES, cause as roles},
+    standing::{KEPT, Kept},
 };
 
 /// Who may say what.
@@ -107,11 +108,11 @@ fn asked(
     };
     let fits = match fact.stream.as_str() {
         JOURNAL => {
-            let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
+            let stream = erasing(fact).ok_or(CauseError::Unknown)?;
             if !trusted.operators.is_empty() && !trusted.operators.contains(&by) {
                 return Err(CauseError::NotOperator(by));
             }
-            action == Action::Erase && erased.stream == stream_of(task)
+            action == Action::Erase && stream == stream_of(task)
         }
         ANCHORS => false,
         stream if is_arbitrator(stream) => false,
@@ -124,9 +125,15 @@ fn asked(
     if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
 }
 
+/// The stream whose erasure a fact of the journal's own belongs to.
+fn erasing(fact: &Fact) -> Option<String> {
+    let kept = || Kept::of(fact).ok().flatten().map(|kept| stream_of(kept.deal.task.same()));
+    Erased::of(fact).map(|erased| erased.stream).or_else(kept)
+}
+
 fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
     let fits = match fact.stream.as_str() {
-        JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
+        JOURNAL if fact.kind == ERASED || fact.kind == KEPT => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
         ROLES => return roles::reported(fact, command),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,

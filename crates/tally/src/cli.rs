@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod hammer;
 mod sim;
+mod standing;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,6 +21,7 @@ pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
 pub use hammer::HammerArgs;
 pub use sim::SimArgs;
+pub use standing::{AnomaliesArgs, Side, StandingArgs};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -51,7 +53,7 @@ pub enum Command {
     Fsck(FsckArgs),
     /// Check a bundle, as `tally task prove` writes it: needs no node and no network
     Verify(VerifyArgs),
-    /// Erase what a journal says, while what it proves stays
+    /// Erase what a journal says, while what it proves stays; write its facts into a file
     Journal {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -75,6 +77,10 @@ pub enum Command {
         #[command(subcommand)]
         command: TaskCommand,
     },
+    /// Tell somebody's standing as requester and as worker, and what it is made of
+    Standing(StandingArgs),
+    /// Tell what looks odd in all that ended on a node, for people to look at; its operators only
+    Anomalies(AnomaliesArgs),
     /// See a node and run it; its operators only. To pay and to close channels is its admins'
     Node {
         /// Which node, and who asks.

@@ -223,7 +223,16 @@ public_urls = {public_urls}
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
 operators = {operators}
 
-{LOG}{ANCHOR}[policy]
+{LOG}{ANCHOR}[standing]
+# How much each key may have open at once, as requester and as worker, by its tier: novice, intermediate, advanced, expert.
+# Private nodes, where everybody knows everybody, may turn it off.
+# enforce = true
+# open_sat = [200000, 1000000, 5000000, 20000000]
+# open_tasks = [10, 30, 100, 300]
+# Nor more than so many times what ended well in the last 180 days.
+# factor = 3
+
+[policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100

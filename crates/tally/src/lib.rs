@@ -16,6 +16,7 @@
 //! | [`owner`] | what runs where the Lightning node is |
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
+//! | [`standing`] | how much each key may have open; `tally standing`, `tally anomalies`, `tally journal export` |
 //! | [`log`] | the journal as a log: its configuration and its worker |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
@@ -58,5 +59,6 @@ pub mod serve;
 pub mod signal;
 pub mod sim;
 pub mod standby;
+pub mod standing;
 pub mod store;
 pub mod witness;

@@ -20,6 +20,7 @@ mod races;
 mod requests;
 mod room;
 mod spent;
+mod standing;
 mod stories;
 mod timers;
 mod workers;

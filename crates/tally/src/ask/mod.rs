@@ -32,7 +32,7 @@ use crate::{cli::Access, secret};
 ///
 /// # Errors
 /// If there is no key, or the passphrase is wrong.
-fn connect(access: &Access) -> Result<Api> {
+pub(crate) fn connect(access: &Access) -> Result<Api> {
     let path = access.key.clone().map_or_else(secret::default_key_path, Ok)?;
     // Before the passphrase: nobody should type it for nothing.
     std::fs::metadata(&path).with_context(|| match path.try_exists() {

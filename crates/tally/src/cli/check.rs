@@ -103,9 +103,19 @@ pub struct VerifyArgs {
     pub network: bitcoin::Network,
 }
 
-/// Commands to the journal of a running node.
+/// Commands about a journal.
 #[derive(Debug, Subcommand)]
 pub enum JournalCommand {
+    /// Write all facts with their contents into a file, from which anyone computes everybody's standing; also while the node
+    /// runs. The file says what all parties agreed on: give it only to an auditor whom you and the law trust with that
+    Export {
+        /// The node's directory: its configuration tells where the journal is
+        #[arg(long, default_value = "tally-data")]
+        data_dir: PathBuf,
+        /// The file; it must not be there
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Erase the contents of a task that has ended; its proofs stay. Admins with a second factor only
     Erase {
         /// The task

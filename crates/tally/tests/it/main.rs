@@ -21,6 +21,7 @@ mod replicas;
 mod restoring;
 mod secrets;
 mod silent;
+mod standing;
 mod store;
 mod stories;
 mod support;

@@ -8,6 +8,7 @@ mod page;
 mod query;
 mod roles;
 mod scalar;
+mod standing;
 mod subscription;
 mod task;
 

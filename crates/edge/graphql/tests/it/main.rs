@@ -12,6 +12,7 @@ mod rates;
 mod refusals;
 mod roles;
 mod schema;
+mod standing;
 mod story;
 mod subscriptions;
 mod tls;
