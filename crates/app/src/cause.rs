@@ -11,6 +11,7 @@ use crate::{
     change::{stream_of, task_of},
     erase::{ERASED, Erased, STREAM as JOURNAL},
     port::request::{Action, Asked, RequestReader},
+    vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
 /// Who may say what.
@@ -18,7 +19,7 @@ use crate::{
 pub struct Trusted {
     /// The node's own key. Nobody's word counts as the node's but this one's, if it is named.
     pub node: Option<NostrKey>,
-    /// Who may have a task's contents erased. Anybody's request counts if nobody is named.
+    /// Who may have a task's contents, or evidence, erased. Anybody's request counts if nobody is named.
     pub operators: BTreeSet<NostrKey>,
 }
 
@@ -96,12 +97,15 @@ fn asked(
     let fits = match fact.stream.as_str() {
         JOURNAL => {
             let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
-            if !trusted.operators.is_empty() && !trusted.operators.contains(&by) {
-                return Err(CauseError::NotOperator(by));
-            }
+            operator(by, trusted)?;
             action == Action::Erase && erased.stream == stream_of(task)
         }
         ANCHORS => false,
+        stream if stream.starts_with(EVIDENCE) => {
+            let EvidenceErased { matter, .. } = EvidenceErased::of(fact).ok_or(CauseError::Unknown)?;
+            operator(by, trusted)?;
+            (task, action) == (matter.task, Action::EraseEvidence { dispute: matter.dispute })
+        }
         stream if task_of(stream).map_err(|_| CauseError::Unknown)? != task => false,
         _ => match told(fact)? {
             Some(event) => leads_to(task, by, &action, &event),
@@ -111,11 +115,20 @@ fn asked(
     if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
 }
 
+/// Whoever asked may erase.
+fn operator(by: NostrKey, trusted: &Trusted) -> Result<(), CauseError> {
+    let named = trusted.operators.is_empty() || trusted.operators.contains(&by);
+    if named { Ok(()) } else { Err(CauseError::NotOperator(by)) }
+}
+
 fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
     let fits = match fact.stream.as_str() {
         JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
+        stream if stream.starts_with(EVIDENCE) => {
+            canonical::encode(&EvidenceErased::of(fact).ok_or(CauseError::Unknown)?) == command
+        }
         stream => {
             task_of(stream).map_err(|_| CauseError::Unknown)?;
             let command = canonical::decode("node's command", command).map_err(|_| CauseError::OtherWord)?;
@@ -146,7 +159,7 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
         Action::Reject { .. } => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
         Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
-        Action::Erase => &[],
+        Action::Erase | Action::EraseEvidence { .. } => &[],
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
+//! | [`vault`] | evidence of disputes, which only parties and panel can read |
 //! | [`fsck`] | recomputes everything from the first fact |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`anchor`] | the log's checkpoints in Bitcoin |
@@ -49,6 +50,7 @@ pub mod prove;
 pub mod rebuild;
 mod road;
 pub mod timers;
+pub mod vault;
 mod worker;
 
 pub use app::{Answer, App, Parts, TaskUpdate};

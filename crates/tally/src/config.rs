@@ -14,6 +14,7 @@ use tallystick_escrow::Policy;
 
 use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
+use crate::vault::EvidenceSection;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
 
@@ -49,6 +50,9 @@ pub struct Config {
     pub log: LogSection,
     /// The log's checkpoints in Bitcoin. Absent: none.
     pub anchor: Option<AnchorSection>,
+    /// How long evidence is kept.
+    #[serde(default)]
+    pub evidence: EvidenceSection,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -309,6 +313,7 @@ impl Config {
         config.log.check()?;
         config.anchor.iter().try_for_each(AnchorSection::check)?;
         config.store.check()?;
+        config.evidence.check()?;
         Ok(config)
     }
 }

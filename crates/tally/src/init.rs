@@ -223,7 +223,11 @@ public_urls = {public_urls}
 # Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
 operators = {operators}
 
-{LOG}{ANCHOR}[policy]
+{LOG}{ANCHOR}[evidence]
+# How many days after the end of its dispute what was filed is kept. The node cannot read it.
+# retention_days = 90
+
+[policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100

@@ -17,6 +17,8 @@
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
 //! | [`log`] | the journal as a log: its configuration and its worker |
+//! | [`sealed`] | evidence as clients make it: encrypted for its readers |
+//! | [`vault`] | how long evidence is kept, and what tidies it up |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
@@ -48,9 +50,11 @@ pub mod newest;
 pub mod owner;
 pub mod replica;
 pub mod restore;
+pub mod sealed;
 pub mod secret;
 pub mod serve;
 pub mod signal;
 pub mod standby;
 pub mod store;
+pub mod vault;
 pub mod witness;

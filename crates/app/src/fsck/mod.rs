@@ -10,9 +10,11 @@
 //! | `names` | the payment hashes that tasks hold, against those that the facts name |
 //! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
+//! | `evidence` | the evidence that is kept, against its hashes |
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
+mod evidence;
 mod facts;
 mod names;
 mod outbox;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use tallystick_core::{Code, Coded, Timestamp};
 use tallystick_log::{Checkpoint, VerifierKey, WitnessPolicy};
 
-use self::remembered::Remembered;
+use self::{evidence::Evidence, remembered::Remembered};
 use crate::{
     cause::Trusted,
     port::{journal::StoreError, rail::InvoiceReader, request::RequestReader, snapshot::Snapshot},
@@ -69,6 +71,8 @@ pub struct Sound {
     pub tasks: u64,
     /// Effects in the outbox.
     pub effects: u64,
+    /// Pieces of evidence that are kept.
+    pub evidence: u64,
 }
 
 /// Where it is.
@@ -114,6 +118,9 @@ pub enum Damage {
     /// What is remembered of requests is not what those behind the facts leave.
     #[error("the remembered requests: {0}")]
     Requests(String),
+    /// Evidence is not what its hash names.
+    #[error("the evidence: {0}")]
+    Evidence(String),
     /// The read model is not what the facts make. Nothing else is wrong then.
     #[error("the read model: {0}")]
     Rows(String),
@@ -148,6 +155,7 @@ impl Coded for Damage {
             Self::Names(_) => Code("fsck.names"),
             Self::Authorities(_) => Code("fsck.authorities"),
             Self::Requests(_) => Code("fsck.requests"),
+            Self::Evidence(_) => Code("fsck.evidence"),
             Self::Rows(_) => Code("fsck.rows"),
             Self::Rollback { .. } => Code("fsck.rollback"),
             Self::Fork { .. } => Code("fsck.fork"),
@@ -189,7 +197,8 @@ impl Fsck {
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
         let (logged, published) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;
+        let evidence = Evidence::read(self).await?.count();
         let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
-        Ok(Sound { logged, published, tasks, effects, ..facts.sound() })
+        Ok(Sound { logged, published, tasks, effects, evidence, ..facts.sound() })
     }
 }

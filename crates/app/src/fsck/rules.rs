@@ -73,7 +73,7 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
         (Action::Approve { milestone, tranches }, _) => UserCommand::ApproveWork { milestone, tranches },
         (Action::Reject { milestone, reason_hash }, _) => UserCommand::RejectWork { milestone, reason_hash },
         (Action::Cancel, _) => UserCommand::CancelTask,
-        (Action::Create(_) | Action::Erase, _) => return Err(ANOTHER.into()),
+        (Action::Create(_) | Action::Erase | Action::EraseEvidence { .. }, _) => return Err(ANOTHER.into()),
     };
     Ok(Command::User(command))
 }

@@ -1,6 +1,7 @@
 //! What signed requests ask for: an edge's to know, since it knows their language.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{Digest32, Id, SignedRequest};
 use tallystick_escrow::{Task, Terms};
 
@@ -54,6 +55,11 @@ pub enum Action {
     Cancel,
     /// Erase its contents; an operator's to ask.
     Erase,
+    /// Erase the evidence of one of its disputes; an operator's to ask.
+    EraseEvidence {
+        /// The dispute.
+        dispute: Id<Dispute>,
+    },
 }
 
 /// Reads signed requests.

@@ -21,4 +21,5 @@ mod room;
 mod spent;
 mod stories;
 mod timers;
+mod vault;
 mod workers;

@@ -48,6 +48,7 @@ impl RequestReader for Requests {
             "rejectWork" => Action::Reject { milestone: milestone()?, reason_hash: hash("reasonHash")? },
             "cancelTask" => Action::Cancel,
             "eraseTask" => Action::Erase,
+            "eraseEvidence" => Action::EraseEvidence { dispute: value::<Uuid>(&arguments, "dispute")?.of() },
             _ => return None,
         };
         Some(Asked { task: id()?, action })

@@ -6,6 +6,7 @@ use tallystick_app::{
     AppError,
     log::TreeError,
     port::{journal::StoreError, rail::RailError},
+    vault::VaultError,
 };
 use tallystick_core::{Code, Coded};
 
@@ -54,6 +55,9 @@ pub enum EdgeError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// An upload that does not tell its length.
+    #[error("tell the length of what you upload: header `Content-Length`")]
+    LengthRequired,
     /// The body is no GraphQL request.
     #[error("the body must be one JSON object with `query`, and if wanted `variables` and `operationName`: {0}")]
     BadJson(String),
@@ -157,6 +161,7 @@ impl Coded for EdgeError {
             Self::BeforeStart => "auth.before_start",
             Self::NotOperator => "auth.not_operator",
             Self::TooLarge { .. } => "request.too_large",
+            Self::LengthRequired => "request.length_required",
             Self::BadJson(_) => "request.bad_json",
             Self::Extensions => "request.extensions",
             Self::Batch => "request.batch",
@@ -188,6 +193,7 @@ impl EdgeError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -230,11 +236,20 @@ fn shortened(message: String) -> String {
     }
 }
 
-/// An error inside a GraphQL answer.
+/// An error inside a GraphQL answer, or of an upload or download.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     code: Code,
     sentence: String,
+}
+
+impl Failure {
+    /// The error as it stands in an answer.
+    pub(crate) fn to_server_error(&self) -> ServerError {
+        let mut error = ServerError::new(shortened(self.sentence.clone()), None);
+        set_code(&mut error, self.code);
+        error
+    }
 }
 
 impl From<Failure> for async_graphql::Error {
@@ -276,6 +291,15 @@ impl From<AppError> for Failure {
     }
 }
 
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::App(error) => error.into(),
+            told => Self { code: told.code(), sentence: told.to_string() },
+        }
+    }
+}
+
 impl From<TreeError> for Failure {
     fn from(error: TreeError) -> Self {
         match error {
@@ -311,6 +335,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::BeforeStart,
         E::NotOperator,
         E::TooLarge { limit: 8_192 },
+        E::LengthRequired,
         E::BadJson("…".into()),
         E::Extensions,
         E::Batch,

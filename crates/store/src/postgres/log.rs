@@ -108,7 +108,7 @@ pub(crate) async fn set_damaged(conn: &mut Object, damaged: bool) -> Result<()> 
 }
 
 /// One transaction that writes: committed if `work` did something. Dropped halfway, it takes its connection with it.
-async fn writing(conn: &mut Object, work: impl AsyncFnOnce(&Object) -> Result<bool>) -> Result<bool> {
+pub(crate) async fn writing(conn: &mut Object, work: impl AsyncFnOnce(&Object) -> Result<bool>) -> Result<bool> {
     conn.batch_execute(BEGIN).await.or_store()?;
     let outcome = work(conn).await;
     let end = if matches!(outcome, Ok(true)) { "COMMIT" } else { "ROLLBACK" };

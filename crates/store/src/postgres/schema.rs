@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_room.sql"),
     include_str!("../../migrations/postgres/0004_copying.sql"),
     include_str!("../../migrations/postgres/0005_log_damaged.sql"),
+    include_str!("../../migrations/postgres/0006_evidence.sql"),
 ];
 
 /// How many there are.

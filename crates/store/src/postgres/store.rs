@@ -2,6 +2,9 @@
 
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
+use tallystick_app::port::evidence::{
+    EvidenceStore, Kept as KeptPiece, Matter, Piece, Room, WrappedKey, check_wrapped,
+};
 use tallystick_app::port::journal::{Append, AppendError, Appended, Head, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
 use tallystick_app::port::log::{LogState, LogStore, Published};
@@ -12,9 +15,10 @@ use tallystick_log::Tile;
 use tallystick_postgres::PostgresOptions;
 
 use crate::chain::Kept;
+use crate::evidence::NewPiece;
 use crate::postgres::error::{Result, closed};
 use crate::postgres::{
-    facts,
+    evidence, facts,
     heads::{self, PostgresHeads, Turn},
     indexes, log, outbox,
     plan::{Answer, Work},
@@ -313,5 +317,64 @@ impl TaskRebuild for PostgresStore {
 
     async fn set_rows_format(&self, format: u32) -> Result<()> {
         self.write(Work::SetFormat(format)).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl EvidenceStore for PostgresStore {
+    async fn keep(
+        &self,
+        matter: Matter,
+        uploader: NostrKey,
+        content: Vec<u8>,
+        now: Timestamp,
+        room: Room,
+    ) -> Result<KeptPiece> {
+        let hashed = move || NewPiece::try_new(matter, uploader, content, now, room);
+        let new = tokio::task::spawn_blocking(hashed).await.map_err(|_| closed())??;
+        evidence::keep(&mut self.readers.get().await?, &new).await
+    }
+
+    async fn pieces(&self, matter: Matter) -> Result<Vec<Piece>> {
+        evidence::pieces(&self.readers.get().await?, matter).await
+    }
+
+    async fn content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
+        evidence::content(&self.readers.get().await?, matter, hash).await
+    }
+
+    async fn touch(&self, matter: Matter, hash: Digest32, now: Timestamp) -> Result<bool> {
+        check_time(now)?;
+        evidence::touch(&mut self.readers.get().await?, matter, hash, now).await
+    }
+
+    async fn set_filed(&self, matter: Matter, hash: Digest32) -> Result<()> {
+        evidence::set_filed(&mut self.readers.get().await?, matter, hash).await
+    }
+
+    async fn drop_unfiled(&self, piece: &Piece) -> Result<bool> {
+        evidence::drop_unfiled(&mut self.readers.get().await?, piece).await
+    }
+
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool> {
+        check_wrapped(&keys)?;
+        evidence::wrap(&mut self.readers.get().await?, matter, hash, &keys).await
+    }
+
+    async fn wrapped(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+        evidence::wrapped(&self.readers.get().await?, matter, hash).await
+    }
+
+    async fn matters(&self, after: Option<Matter>, limit: u32) -> Result<Vec<Matter>> {
+        evidence::matters(&self.readers.get().await?, after, limit).await
+    }
+
+    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp> {
+        check_time(now)?;
+        evidence::over_since(&mut self.readers.get().await?, matter, now).await
+    }
+
+    async fn erase(&self, matter: Matter) -> Result<()> {
+        evidence::erase(&mut self.readers.get().await?, matter).await
     }
 }

@@ -12,7 +12,7 @@ mod task;
 
 use async_graphql::{Context, Error, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use std::sync::Arc;
-use tallystick_app::{App, port::operator::NodeOperator};
+use tallystick_app::{App, port::operator::NodeOperator, vault::Vault};
 use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 
 use crate::error::{EdgeError, Failure};
@@ -32,6 +32,7 @@ pub(crate) type EdgeSchema = Schema<query::Query, Mutation, subscription::Subscr
 /// What all requests share.
 pub(crate) struct Services {
     pub app: App,
+    pub vault: Vault,
     pub operator: Arc<dyn NodeOperator>,
 }
 

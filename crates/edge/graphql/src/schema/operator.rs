@@ -1,7 +1,10 @@
 //! What operators can do with the Lightning node itself.
 
 use async_graphql::{Context, InputObject, Object};
-use tallystick_app::port::operator::{NodeOperator, OpenChannel};
+use tallystick_app::port::{
+    evidence::Matter,
+    operator::{NodeOperator, OpenChannel},
+};
 use tallystick_core::{self as core, Duration};
 
 use super::{
@@ -9,7 +12,7 @@ use super::{
     node::Payment,
     operator,
     scalar::{Msat, Sat, Uuid},
-    signed,
+    services, signed,
 };
 use crate::error::Failure;
 
@@ -103,6 +106,19 @@ impl NodeMutation {
     async fn erase_task(&self, ctx: &Context<'_>, id: Uuid) -> Result<Option<u64>> {
         operator(ctx)?;
         Ok(app(ctx).erase(id.0, signed(ctx)?).await.map_err(Failure::from)?)
+    }
+
+    /// Erases the evidence of a dispute that is over, before the node does so by itself. The fact that you erased it tells
+    /// the hash of each piece; operators only. Answers how many pieces there were.
+    async fn erase_evidence(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] id: Uuid,
+        #[graphql(desc = "Its dispute.")] dispute: Uuid,
+    ) -> Result<u64> {
+        operator(ctx)?;
+        let matter = Matter { task: id.0, dispute: dispute.of() };
+        Ok(services(ctx).vault.erase(matter, signed(ctx)?).await.map_err(Failure::from)?)
     }
 
     /// Makes an invoice (BOLT 11) that the node settles by itself; operators only.

@@ -82,7 +82,12 @@ async fn commands_to_the_node_are_for_operators_and_work_once() {
     let other = format!("http://{}/graphql", listener.local_addr().unwrap());
     let mut config = tallystick_graphql::EdgeConfig::new([world.url.clone()]);
     config.operators.insert(crate::world::public(&operator()));
-    let router = tallystick_graphql::router(config, world.app.clone(), std::sync::Arc::clone(&world.node) as _);
+    let router = tallystick_graphql::router(
+        config,
+        world.app.clone(),
+        world.vault.clone(),
+        std::sync::Arc::clone(&world.node) as _,
+    );
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let again = reqwest::Client::new().post(other).header("authorization", signature).body(body).send().await.unwrap();
     assert_eq!(code(&crate::world::read(again).await.1), "auth.replayed");

@@ -14,11 +14,12 @@ use tallystick_app::{
         operator::{Balances, Channel, Direction, NodeInfo, NodeOperator, OpenChannel, Payment, PaymentStatus},
         rail::RailError,
     },
+    vault::{Retention, Vault},
 };
 use tallystick_core::{BlockHeight, Id, Msat, NodeKey, NostrKey, PaymentHash, Sat, Timestamp};
 use tallystick_escrow::{Policy, Task};
 use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve, sign};
-use tallystick_testkit::{ManualClock, MemoryStore, SimRail};
+use tallystick_testkit::{FixedDisputes, ManualClock, MemoryStore, SimRail};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// The longest that any test waits for anything.
@@ -57,6 +58,8 @@ pub fn public(keys: &Keys) -> NostrKey {
 pub struct World {
     pub url: String,
     pub app: App,
+    pub vault: Vault,
+    pub disputes: Arc<FixedDisputes>,
     pub rail: SimRail,
     pub store: Arc<MemoryStore>,
     pub clock: Arc<ManualClock>,
@@ -111,9 +114,11 @@ impl World {
         config.signature_ahead_max = tallystick_core::Duration::from_secs(60);
         change(&mut config);
         let node = Arc::new(FakeNode::default());
-        let service = router(config, app.clone(), Arc::clone(&node) as _);
+        let disputes = Arc::new(FixedDisputes::default());
+        let vault = Vault::new(app.clone(), Arc::clone(&store) as _, Arc::clone(&disputes) as _, Retention::default());
+        let service = router(config, app.clone(), vault.clone(), Arc::clone(&node) as _);
         let server = tokio::spawn(serve(listener, service, std::future::pending(), ServeLimits::default()));
-        Self { url, app, rail, store, clock, node, jobs: vec![server], _workers: workers }
+        Self { url, app, vault, disputes, rail, store, clock, node, jobs: vec![server], _workers: workers }
     }
 
     pub fn client(&self, keys: Keys) -> Client {
