@@ -38,6 +38,16 @@ pub enum VaultError {
         /// What they are.
         found: Digest32,
     },
+    /// It has another length than was said.
+    #[error("evidence {hash} has {kept} bytes, not {bytes}")]
+    OtherLength {
+        /// The piece.
+        hash: Digest32,
+        /// What was said.
+        bytes: u64,
+        /// What is kept.
+        kept: u64,
+    },
     /// The dispute goes on.
     #[error("evidence is erased once its dispute is over")]
     Running,
@@ -58,6 +68,7 @@ impl Coded for VaultError {
             Self::NoPiece { .. } => "evidence.no_piece",
             Self::NotReader { .. } => "evidence.not_reader",
             Self::OtherBytes { .. } => "evidence.other_bytes",
+            Self::OtherLength { .. } => "evidence.other_length",
             Self::Running => "evidence.running",
         })
     }

@@ -137,14 +137,23 @@ impl Vault {
         }
     }
 
-    /// Begins to file a piece: its uploader has it kept, and it stays while the fact is on its way. Answers its length.
+    /// Begins to file a piece: its uploader has it kept, and it stays while the fact is on its way.
     ///
     /// # Errors
-    /// [`VaultError::NoPiece`] if it was not uploaded, or dropped since: upload it again.
-    pub async fn begin_filing(&self, author: NostrKey, matter: Matter, hash: Digest32) -> Result<u64, VaultError> {
+    /// [`VaultError::NoPiece`] if it was not uploaded, or dropped since: upload it again. [`VaultError::OtherLength`].
+    pub async fn begin_filing(
+        &self,
+        author: NostrKey,
+        matter: Matter,
+        hash: Digest32,
+        bytes: u64,
+    ) -> Result<(), VaultError> {
         let piece = self.own(author, matter, hash).await?;
+        if piece.bytes != bytes {
+            return Err(VaultError::OtherLength { hash, bytes, kept: piece.bytes });
+        }
         let there = self.store.touch(matter, hash, self.app.clock().now()).await?;
-        if there { Ok(piece.bytes) } else { Err(VaultError::NoPiece { hash }) }
+        if there { Ok(()) } else { Err(VaultError::NoPiece { hash }) }
     }
 
     /// A piece's bytes, for whoever may read them: parties and seated arbitrators once it is filed, its uploader before.

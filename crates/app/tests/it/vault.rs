@@ -54,7 +54,8 @@ impl Room {
     /// Uploads and files.
     async fn filed(&self, by: NostrKey, content: &[u8]) -> Digest32 {
         let hash = self.upload(by, content).await.unwrap();
-        let bytes = self.vault.begin_filing(by, self.matter, hash).await.unwrap();
+        let bytes = content.len() as u64;
+        self.vault.begin_filing(by, self.matter, hash, bytes).await.unwrap();
         self.disputes.file(self.matter, by, hash, bytes);
         hash
     }
@@ -160,12 +161,14 @@ async fn what_nobody_files_is_dropped_and_what_is_being_filed_stays() {
     assert_eq!(room.kept().await.len(), 3);
     assert!(room.kept().await.iter().any(|piece| piece.hash == filed && piece.filed));
     // Its filing begins at the last moment.
-    room.vault.begin_filing(worker(), room.matter, slow).await.unwrap();
+    let other = room.vault.begin_filing(worker(), room.matter, slow, 5).await;
+    assert_eq!(code(&other), "evidence.other_length");
+    room.vault.begin_filing(worker(), room.matter, slow, 4).await.unwrap();
     room.world.clock.advance(Duration::from_millis(1));
     room.vault.tidy().await.unwrap();
     let kept: Vec<_> = room.kept().await.iter().map(|piece| piece.hash).collect();
     assert!(kept.len() == 2 && !kept.contains(&orphan), "{kept:?}");
-    assert_eq!(code(&room.vault.begin_filing(worker(), room.matter, orphan).await), "evidence.no_piece");
+    assert_eq!(code(&room.vault.begin_filing(worker(), room.matter, orphan, 6).await), "evidence.no_piece");
     // A client that crashed between upload and fact begins again.
     assert_eq!(room.filed(worker(), b"orphan").await, orphan);
     room.world.clock.advance(KEPT);

@@ -54,6 +54,7 @@ fn every_mutation_of_a_task_is_read() {
         (format!("rejectWork(id: $id, reasonHash: \"{hash}\")"), Action::Reject { milestone: 0, reason_hash: digest }),
         ("cancelTask(id: $id)".to_owned(), Action::Cancel),
         ("eraseTask(id: $id)".to_owned(), Action::Erase),
+        (format!("eraseEvidence(id: $id, dispute: \"{ID}\")"), Action::EraseEvidence { dispute: ID.parse().unwrap() }),
     ] {
         let query = format!("mutation($id: UUID!) {{ {field} {{ changed }} }}");
         assert_eq!(asked(&query, json!({ "id": ID })), Some(Asked { task, action }), "{field}");
