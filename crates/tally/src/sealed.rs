@@ -1,10 +1,13 @@
 //! Evidence as clients make it: encrypted for the parties and the panel of one dispute, before it leaves this machine.
 //!
 //! ```text
-//! content key (32 random bytes, for this piece alone) ─┬─ AES-256-GCM ──▶ the piece, which the node keeps
-//!                                                      ├─ SHA-256, tagged ──▶ its first bytes: the key that opens it
-//!                                                      └─ NIP-44 (version 2) ──▶ one wrapped key for each reader
+//! content key (32 bytes, for this piece alone) ─┬─ AES-256-GCM ──▶ the piece, which the node keeps
+//!                                               ├─ SHA-256, tagged ──▶ its first bytes: the key that opens it
+//!                                               └─ NIP-44 (version 2) ──▶ one wrapped key for each reader
 //! ```
+//!
+//! The content key is made of the author's own key and of what is shown (HMAC-SHA-256): to show the same file again, as
+//! after a crash, makes the same piece, and the author can always make it again. Nobody else can.
 //!
 //! The key is wrapped, and not the content: who joins later, as a larger panel does, needs a hundred bytes more and not the
 //! file again. AES-GCM, because browsers have it.
@@ -16,6 +19,7 @@
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use nostr::{
     key::{Keys, PublicKey},
@@ -28,6 +32,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// What every piece begins with: a name and a version.
 const MAGIC: &[u8] = b"TLYE\x01";
 const KEY_TAG: &str = "tallystick/evidence-key/v1";
+const KEY_OF_TAG: &str = "tallystick/evidence-key-of/v1";
 const PIECE_TAG: &str = "tallystick/evidence/v1";
 /// Each key is used once.
 const NONCE: [u8; 12] = [0; 12];
@@ -64,23 +69,18 @@ pub enum SealedError {
     /// What was wrapped for somebody else, or by somebody else.
     #[error("the wrapped key is not for you, not by who filed the piece, or was changed")]
     NotForYou,
-    /// The system has no randomness to give.
-    #[error("the system has no randomness to give")]
-    Randomness,
     /// A key that encrypts nothing.
     #[error("nothing can be encrypted to this key")]
     BadReader,
 }
 
 impl ContentKey {
-    /// A new key.
-    ///
-    /// # Errors
-    /// [`SealedError::Randomness`].
-    pub fn try_new() -> Result<Self, SealedError> {
-        let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(key.as_mut()).map_err(|_| SealedError::Randomness)?;
-        Ok(Self(key))
+    /// The key of what this author shows in this dispute.
+    pub fn of(author: &Keys, matter: Matter, shown: &Shown) -> Self {
+        let mut plain = canonical::encode(shown);
+        let what = canonical::sha256(&plain);
+        plain.zeroize();
+        Self(secret_of(author, KEY_OF_TAG, &[matter.task.as_bytes(), matter.dispute.as_bytes(), &what.0]))
     }
 
     fn commitment(&self) -> [u8; COMMITMENT_BYTES] {
@@ -145,6 +145,13 @@ impl Shown {
     }
 }
 
+/// 32 bytes that only this key can make, from these fields: HMAC-SHA-256 of the framed fields, under the secret key.
+pub fn secret_of(keys: &Keys, tag: &str, fields: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut engine = HmacEngine::<sha256::Hash>::new(keys.secret_key().as_secret_bytes());
+    engine.input(&canonical::frame(tag, fields));
+    Zeroizing::new(Hmac::<sha256::Hash>::from_engine(engine).to_byte_array())
+}
+
 fn bound_to(matter: Matter, author: NostrKey) -> Vec<u8> {
     canonical::frame(PIECE_TAG, &[matter.task.as_bytes(), matter.dispute.as_bytes(), &author.to_bytes()])
 }
@@ -193,7 +200,7 @@ mod tests {
     #[test]
     fn each_reader_opens_it_and_nobody_else() {
         let (author, readers, stranger) = (keys(1), [keys(1), keys(2), keys(3)], keys(4));
-        let key = ContentKey::try_new().unwrap();
+        let key = ContentKey::of(&author, matter(1), &shown());
         let sealed = shown().seal(matter(1), of(&author), &key);
         let overhead = OVERHEAD_BYTES + u64::try_from("photo.jpg".len()).unwrap();
         assert_eq!(u64::try_from(sealed.len()).unwrap(), 100_000 + overhead);
@@ -205,14 +212,14 @@ mod tests {
             assert_eq!(ContentKey::unwrap(&stranger, of(&author), &wrapped).err(), Some(SealedError::NotForYou));
             assert_eq!(ContentKey::unwrap(reader, of(&stranger), &wrapped).err(), Some(SealedError::NotForYou));
         }
-        let other = ContentKey::try_new().unwrap();
+        let other = ContentKey::of(&author, matter(2), &shown());
         assert_eq!(Shown::open(&sealed, matter(1), of(&author), &other), Err(SealedError::OtherKey));
     }
 
     #[test]
     fn it_opens_where_it_belongs_and_unchanged() {
-        let (author, key) = (of(&keys(1)), ContentKey::try_new().unwrap());
         let small = Shown { name: String::new(), content: b"a word".to_vec() };
+        let (author, key) = (of(&keys(1)), ContentKey::of(&keys(1), matter(1), &small));
         let sealed = small.seal(matter(1), author, &key);
         let open = |sealed: &[u8], n, by| Shown::open(sealed, matter(n), by, &key);
         assert_eq!(open(&sealed, 1, author), Ok(small));
@@ -229,12 +236,26 @@ mod tests {
     /// Bytes that decrypt under two keys are easy to make, if the cipher is asked alone: the commitment names one of them.
     #[test]
     fn a_piece_has_one_key() {
-        let (author, keys) = (of(&keys(1)), [ContentKey::try_new().unwrap(), ContentKey::try_new().unwrap()]);
+        let (author, keys) = (of(&keys(1)), [1, 2].map(|n| ContentKey::of(&keys(n), matter(1), &shown())));
         let [one, two] = keys.each_ref().map(|key| shown().seal(matter(1), author, key));
         // The body of one behind the commitment of the other.
         let mixed = [&two[..MAGIC.len() + COMMITMENT_BYTES], &one[MAGIC.len() + COMMITMENT_BYTES..]].concat();
         assert_eq!(Shown::open(&mixed, matter(1), author, &keys[0]), Err(SealedError::OtherKey));
         assert_eq!(Shown::open(&mixed, matter(1), author, &keys[1]), Err(SealedError::Changed));
         assert_ne!(keys[0].commitment(), keys[1].commitment());
+    }
+
+    /// A client that crashed anywhere makes the same piece again; another author, dispute or content makes another.
+    #[test]
+    fn the_same_file_makes_the_same_piece() {
+        let seal = |n: u8, at: u64, shown: &Shown| {
+            shown.seal(matter(at), of(&keys(n)), &ContentKey::of(&keys(n), matter(at), shown))
+        };
+        let renamed = Shown { name: "other.jpg".into(), ..shown() };
+        assert_eq!(seal(1, 1, &shown()), seal(1, 1, &shown()));
+        let commitment = |sealed: &[u8]| sealed[MAGIC.len()..MAGIC.len() + COMMITMENT_BYTES].to_vec();
+        let all = [seal(1, 1, &shown()), seal(2, 1, &shown()), seal(1, 2, &shown()), seal(1, 1, &renamed)];
+        let different: std::collections::BTreeSet<_> = all.iter().map(|sealed| commitment(sealed)).collect();
+        assert_eq!(different.len(), all.len());
     }
 }

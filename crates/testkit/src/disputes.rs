@@ -7,7 +7,7 @@ use std::{
 };
 use tallystick_app::{AppError, port::evidence::Matter, vault::Disputes};
 use tallystick_civics::dispute::{
-    Command, Dispute, Event, NodeCommand, Opening, Plan, Seats, UserCommand, decide, evolve, open,
+    Command, Dispute, NodeCommand, Opening, Plan, Seats, UserCommand, decide, evolve, open,
 };
 use tallystick_civics::draw::{Candidate, Candidates};
 use tallystick_core::{BlockHeight, Ctx, Decision, Digest32, NostrKey, Sat, Timestamp};
@@ -96,7 +96,7 @@ impl FixedDisputes {
         let dispute = self.get(matter);
         match decide(&dispute, command, &ctx(author, height)).expect("a command that is allowed") {
             Decision::Accept { events, .. } => {
-                let after = events.iter().fold(Some(dispute), |state, event: &Event| evolve(state, event));
+                let after = events.iter().fold(Some(dispute), evolve);
                 self.disputes().insert(matter, after.expect("a dispute"));
             }
             Decision::AlreadyApplied => {}
