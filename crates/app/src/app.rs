@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     error::AppError,
     port::{
+        blocks::Blocks,
         journal::{Head, Heads, Journal, StoreError},
         log::LogStore,
         rail::{HoldRail, InvoiceReader},
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     rail: OnceLock<Rail>,
     /// Reads invoices while there is no rail here.
     reader: OnceLock<Arc<dyn InvoiceReader>>,
+    /// Tells which block is at a height.
+    blocks: OnceLock<Arc<dyn Blocks>>,
     /// How far the journal has been told of, if others write it as well.
     pub told: OnceLock<Told>,
     height: AtomicU32,
@@ -96,6 +99,7 @@ impl App {
             parts,
             rail: OnceLock::new(),
             reader: OnceLock::new(),
+            blocks: OnceLock::new(),
             told: OnceLock::new(),
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
@@ -123,6 +127,16 @@ impl App {
     pub fn read_invoices_with(&self, reader: Arc<dyn InvoiceReader>) {
         // The first one is as good.
         let _ = self.0.reader.set(reader);
+    }
+
+    /// Gives the road what tells the hashes of blocks, which decide who sits on panels. A second call changes nothing.
+    pub fn read_blocks_with(&self, blocks: Arc<dyn Blocks>) {
+        // The first one is as good.
+        let _ = self.0.blocks.set(blocks);
+    }
+
+    pub(crate) fn blocks(&self) -> Result<Arc<dyn Blocks>, AppError> {
+        self.0.blocks.get().cloned().ok_or(AppError::Starting)
     }
 
     /// Tells whether the disk has room. Without it, commands that begin something (post a task, take it, ask for its
@@ -384,7 +398,7 @@ impl App {
         self.0.rail.get().cloned().ok_or(AppError::Starting)
     }
 
-    fn invoices(&self) -> Result<Arc<dyn InvoiceReader>, AppError> {
+    pub(crate) fn invoices(&self) -> Result<Arc<dyn InvoiceReader>, AppError> {
         match self.0.rail.get() {
             Some((_, reader)) => Ok(Arc::clone(reader)),
             None => self.0.reader.get().cloned().ok_or(AppError::Starting),
@@ -409,6 +423,10 @@ fn begins(command: &UserCommand) -> bool {
         UserCommand::SubmitWork { .. }
         | UserCommand::ApproveWork { .. }
         | UserCommand::RejectWork { .. }
-        | UserCommand::CancelTask => false,
+        | UserCommand::CancelTask
+        | UserCommand::ConcedeWork { .. }
+        | UserCommand::OpenDispute { .. }
+        | UserCommand::Dispute { .. }
+        | UserCommand::CollectReward { .. } => false,
     }
 }

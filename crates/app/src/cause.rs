@@ -3,6 +3,10 @@
 //! A signature shows that somebody said something. Only this shows that what they said is what was recorded.
 
 use std::collections::BTreeSet;
+use tallystick_civics::{
+    dispute,
+    registry::{Command, Event as RegistryEvent, NodeCommand as Reported, OperatorCommand, UserCommand},
+};
 use tallystick_core::{Authority, Code, Coded, Fact, Id, NostrKey, SignedRequest, canonical};
 use tallystick_escrow::{Event, NodeCommand, RefundReason, ReleaseReason, Task};
 
@@ -11,6 +15,7 @@ use crate::{
     change::{stream_of, task_of},
     erase::{ERASED, Erased, STREAM as JOURNAL},
     port::request::{Action, Asked, RequestReader},
+    registry::{self, is_arbitrator},
     vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
@@ -92,8 +97,11 @@ fn asked(
     requests: &dyn RequestReader,
     trusted: &Trusted,
 ) -> Result<(), CauseError> {
-    let Asked { task, action } = requests.read(request).ok_or(CauseError::OtherRequest)?;
     let by = request.author;
+    let (task, action) = match requests.read(request).ok_or(CauseError::OtherRequest)? {
+        Asked::Task { task, action } => (task, action),
+        Asked::Registry(command) => return registered(fact, by, &command, trusted),
+    };
     let fits = match fact.stream.as_str() {
         JOURNAL => {
             let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
@@ -106,10 +114,11 @@ fn asked(
             operator(by, trusted)?;
             (task, action) == (matter.task, Action::EraseEvidence { dispute: matter.dispute })
         }
+        stream if is_arbitrator(stream) => false,
         stream if task_of(stream).map_err(|_| CauseError::Unknown)? != task => false,
         _ => match told(fact)? {
             Some(event) => leads_to(task, by, &action, &event),
-            None => kinds_of(&action).contains(&fact.kind.as_str()),
+            None => can_ask_for(&action, &fact.kind),
         },
     };
     if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
@@ -129,16 +138,48 @@ fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
         stream if stream.starts_with(EVIDENCE) => {
             canonical::encode(&EvidenceErased::of(fact).ok_or(CauseError::Unknown)?) == command
         }
+        stream if is_arbitrator(stream) => served(fact, command)?,
         stream => {
             task_of(stream).map_err(|_| CauseError::Unknown)?;
             let command = canonical::decode("node's command", command).map_err(|_| CauseError::OtherWord)?;
             match told(fact)? {
                 Some(event) => makes(&command, &event),
-                None => kinds_after(&command).contains(&fact.kind.as_str()),
+                None => can_report(&command, &fact.kind),
             }
         }
     };
     if fits { Ok(()) } else { Err(CauseError::OtherWord) }
+}
+
+/// Whether an arbitrator, or an operator, asked for a fact of the registry.
+fn registered(fact: &Fact, by: NostrKey, asked: &Command, trusted: &Trusted) -> Result<(), CauseError> {
+    let arbitrator = registry::arbitrator_of(&fact.stream).map_err(|_| CauseError::OtherRequest)?;
+    let event = registry::event_of(fact).map_err(|_| CauseError::Unknown)?;
+    let may_operate = trusted.operators.is_empty() || trusted.operators.contains(&by);
+    let fits = match (asked, event) {
+        (
+            Command::User(UserCommand::Register { statement_hash, pay }),
+            RegistryEvent::ArbitratorRegistered { arbitrator: who, statement_hash: hash, pay: told },
+        ) => (by, *statement_hash, pay) == (who, hash, &told) && by == arbitrator,
+        (Command::User(UserCommand::Pause), RegistryEvent::ArbitratorPaused)
+        | (Command::User(UserCommand::Resume), RegistryEvent::ArbitratorResumed)
+        | (Command::User(UserCommand::Withdraw), RegistryEvent::ArbitratorWithdrawn) => by == arbitrator,
+        (Command::Operator(_), _) if !may_operate => return Err(CauseError::NotOperator(by)),
+        (Command::Operator(OperatorCommand::Admit { arbitrator: who, .. }), RegistryEvent::ArbitratorAdmitted)
+        | (Command::Operator(OperatorCommand::Suspend { arbitrator: who }), RegistryEvent::ArbitratorSuspended) => {
+            *who == arbitrator
+        }
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
+}
+
+/// Whether the node's word reports what a fact of the registry tells.
+fn served(fact: &Fact, command: &[u8]) -> Result<bool, CauseError> {
+    let event = registry::event_of(fact).map_err(|_| CauseError::Unknown)?;
+    let command = canonical::decode("node's command", command).map_err(|_| CauseError::OtherWord)?;
+    let Reported::RecordService { dispute, did } = command;
+    Ok(event == RegistryEvent::ArbitratorServed { dispute, did })
 }
 
 /// The event that a task's fact tells. Nothing if its contents are not known here.
@@ -156,10 +197,14 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Fund => &[Event::FUNDING_REQUESTED],
         Action::Submit { .. } => &[Event::WORK_SUBMITTED],
         Action::OfferRenewal { .. } => &[Event::RENEWAL_OFFERED],
-        Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
-        Action::Reject { .. } => &[Event::WORK_REJECTED, Event::REFUND_BEGUN],
+        Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN, CLOSED],
+        Action::Reject { .. } => &[Event::WORK_REJECTED, Event::REFUND_BEGUN, Event::REFUND_PLANNED],
         Action::Cancel => &[Event::CANCELLED, Event::REFUND_BEGUN],
-        Action::Erase | Action::EraseEvidence { .. } => &[],
+        Action::Concede { .. } => &[Event::REFUND_BEGUN, CLOSED],
+        Action::OpenDispute { .. } => &[Event::DISPUTE_OPENED],
+        Action::CollectReward { .. } => &[Event::REWARD_BEGUN],
+        // What goes on in a dispute: see `can_ask_for`.
+        Action::Dispute { .. } | Action::Erase | Action::EraseEvidence { .. } => &[],
     }
 }
 
@@ -190,12 +235,96 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
         (Action::Reject { milestone, .. }, Event::RefundBegun { milestone: of, reason }) => {
             *of == Some(*milestone) && *reason == RefundReason::Rejected
         }
+        (Action::Reject { milestone, .. }, Event::RefundPlanned { milestone: of, reason, .. }) => {
+            milestone == of && *reason == RefundReason::Rejected
+        }
+        (Action::Concede { milestone }, Event::RefundBegun { milestone: of, reason }) => {
+            *of == Some(*milestone) && *reason == RefundReason::Conceded
+        }
+        (
+            Action::Approve { milestone, .. } | Action::Concede { milestone },
+            Event::Dispute { milestone: of, event: dispute::Event::DisputeClosed },
+        ) => milestone == of,
+        (
+            Action::OpenDispute { milestone },
+            Event::DisputeOpened { milestone: of, event: dispute::Event::DisputeOpened { opening, by: side, .. }, .. },
+        ) => milestone == of && opening.side_of(by) == Some(*side),
+        (Action::Dispute { milestone, command }, Event::Dispute { milestone: of, event }) => {
+            milestone == of && did(by, command, event)
+        }
+        (Action::Dispute { milestone, .. }, event) => follows_a_dispute(*milestone, event),
+        (Action::CollectReward { invoice, .. }, Event::RewardBegun { arbitrator, invoice: made, .. }) => {
+            *arbitrator == by && made.bolt11 == *invoice
+        }
         (Action::Cancel, Event::TaskCancelled { by: who }) => *who == by,
         (Action::Cancel, Event::RefundBegun { reason, .. }) => {
             matches!(reason, RefundReason::CancelledByRequester | RefundReason::CancelledByWorker)
         }
         _ => false,
     }
+}
+
+/// Whether somebody's command to a dispute leads to this fact of it.
+fn did(by: NostrKey, asked: &dispute::UserCommand, event: &dispute::Event) -> bool {
+    use dispute::{Cause, Event as E, UserCommand as U};
+    match (asked, event) {
+        (U::FileEvidence { hash, bytes }, E::EvidenceFiled { hash: filed, bytes: size, .. }) => {
+            (hash, bytes) == (filed, size)
+        }
+        (U::AcceptSeat, E::SeatAccepted { arbitrator }) | (U::RefuseSeat, E::SeatRefused { arbitrator, .. }) => {
+            *arbitrator == by
+        }
+        (U::CommitVote { commitment }, E::VoteCommitted { arbitrator, commitment: made }) => {
+            (by, commitment) == (*arbitrator, made)
+        }
+        (U::RevealVote { award, salt }, E::VoteRevealed { arbitrator, award: shown, salt: with }) => {
+            (by, award, salt) == (*arbitrator, shown, with)
+        }
+        (U::AcceptRuling, E::RulingAccepted { .. }) | (U::Withdraw, E::DisputeWithdrawn) => true,
+        (asked, E::RoundBegun { cause: Cause::Appeal { .. }, .. }) => *asked == U::Appeal,
+        (_, event) => dispute::Event::STEPS.contains(&event.kind()),
+    }
+}
+
+/// Whether a fact carries out what a milestone's dispute came to.
+fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
+    match event {
+        Event::ReleaseBegun { milestone: of, reason, .. } => *of == milestone && *reason == ReleaseReason::Ruled,
+        Event::RefundBegun { milestone: of, reason } => {
+            *of == Some(milestone) && matches!(reason, RefundReason::Ruled | RefundReason::BlocksRanOut)
+        }
+        Event::ReviewResumed { milestone: of, .. } | Event::RefundPlanned { milestone: of, .. } => *of == milestone,
+        Event::PayoutBegun { attempt, .. } => *attempt == 1,
+        _ => false,
+    }
+}
+
+/// The kind of the fact that a dispute was closed by its host.
+const CLOSED: &str = dispute::Event::CLOSED;
+/// The kinds of facts that carry out what a dispute came to.
+const CARRIED_OUT: &[&str] = &[
+    Event::RELEASE_BEGUN,
+    Event::PAYOUT_BEGUN,
+    Event::REFUND_BEGUN,
+    Event::REVIEW_RESUMED,
+    Event::REFUND_PLANNED,
+];
+
+/// Whether a fact of this kind can follow when a dispute goes on.
+fn goes_on(kind: &str) -> bool {
+    dispute::Event::STEPS.contains(&kind) || CARRIED_OUT.contains(&kind)
+}
+
+/// Whether a request can lead to a fact of this kind.
+fn can_ask_for(action: &Action, kind: &str) -> bool {
+    let in_dispute = matches!(action, Action::Dispute { .. });
+    kinds_of(action).contains(&kind) || (in_dispute && (dispute::Event::ASKED_FOR.contains(&kind) || goes_on(kind)))
+}
+
+/// Whether the node's word can lead to a fact of this kind.
+fn can_report(command: &NodeCommand, kind: &str) -> bool {
+    let in_dispute = matches!(command, NodeCommand::Wake | NodeCommand::RecordDraw { .. });
+    kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
 }
 
 /// The kinds of facts that a node's word can lead to.
@@ -207,6 +336,7 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
             Event::HOLD_LOST,
             Event::REPLACED_HOLD_RETURNED,
             Event::REFUND_BEGUN,
+            CLOSED,
             Event::TASK_SETTLED,
             Event::TASK_REFUNDED,
         ],
@@ -214,21 +344,44 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
             &[Event::HOLD_RETURNED, Event::REPLACED_HOLD_RETURNED, Event::TASK_SETTLED, Event::TASK_REFUNDED]
         }
         NodeCommand::RecordHoldClaimed { .. } => {
-            &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, Event::TASK_SETTLED]
+            &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]
         }
         NodeCommand::RecordPayoutPaid { .. } => {
-            &[Event::PAYOUT_PAID, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, Event::TASK_SETTLED]
+            &[
+                Event::PAYOUT_PAID,
+                Event::HOLD_SPENT,
+                Event::OTHER_HOLD_SPENT,
+                Event::REWARD_PAID,
+                CLOSED,
+                Event::TASK_SETTLED,
+            ]
         }
         NodeCommand::RecordPayoutFailed { .. } => &[
             Event::PAYOUT_FAILED,
             Event::PAYOUT_BEGUN,
             Event::TRANCHE_REFUND_BEGUN,
+            Event::REWARD_FAILED,
+            Event::REWARD_BEGUN,
             Event::TASK_SETTLED,
             Event::TASK_REFUNDED,
         ],
         NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
-        NodeCommand::RecordHoldSpent { .. } => &[Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, Event::TASK_SETTLED],
+        NodeCommand::RecordDraw { .. } => &[dispute::Event::PANEL_DRAWN],
+        NodeCommand::RecordHoldSpent { .. } => {
+            &[Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]
+        }
         NodeCommand::RecordHoldRefused { .. } => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RENEWAL_REFUSED],
+    }
+}
+
+/// Whether a panel was drawn from what the node reported.
+fn is_drawn(command: &NodeCommand, event: &dispute::Event) -> bool {
+    match (command, event) {
+        (
+            NodeCommand::RecordDraw { block_height, block_hash, candidates, registry_seq, .. },
+            dispute::Event::PanelDrawn { block_height: at, block_hash: hash, candidates: list, registry_seq: seq, .. },
+        ) => (block_height, block_hash, registry_seq) == (at, hash, seq) && candidates.digest() == *list,
+        _ => false,
     }
 }
 
@@ -257,7 +410,14 @@ fn makes(command: &NodeCommand, event: &Event) -> bool {
             Event::HoldSpent { fee: paid, .. } | Event::OtherHoldSpent { fee: paid, .. },
         ) => Some(*fee) == *paid,
         (NodeCommand::RecordPayoutFailed { reason, .. }, Event::PayoutFailed { reason: why, .. }) => reason == why,
-        (NodeCommand::RecordPayoutFailed { .. }, Event::PayoutBegun { attempt, .. }) => *attempt > 1,
-        _ => kinds_after(command).contains(&event.kind()),
+        (NodeCommand::RecordPayoutPaid { fee, .. }, Event::RewardPaid { fee: paid, .. }) => fee == paid,
+        (NodeCommand::RecordPayoutFailed { reason, .. }, Event::RewardFailed { reason: why, .. }) => reason == why,
+        (NodeCommand::RecordPayoutFailed { .. }, Event::PayoutBegun { attempt, .. } | Event::RewardBegun { attempt, .. }) => {
+            *attempt > 1
+        }
+        (draw @ NodeCommand::RecordDraw { .. }, Event::Dispute { event: event @ dispute::Event::PanelDrawn { .. }, .. }) => {
+            is_drawn(draw, event)
+        }
+        _ => can_report(command, event.kind()),
     }
 }

@@ -1,9 +1,11 @@
 //! What can go wrong in a use case.
 
+use tallystick_civics::registry::{self, RollError};
 use tallystick_core::{Code, Coded};
 use tallystick_escrow::Rejection;
 
 use crate::port::{
+    blocks::BlocksError,
     journal::StoreError,
     rail::{InvoiceError, RailError},
 };
@@ -15,6 +17,15 @@ pub enum AppError {
     /// The rules refuse it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The registry's rules refuse it.
+    #[error(transparent)]
+    Registry(#[from] registry::Rejection),
+    /// The registry makes no list of candidates.
+    #[error(transparent)]
+    Roll(#[from] RollError),
+    /// The chain does not tell.
+    #[error(transparent)]
+    Blocks(#[from] BlocksError),
     /// An invoice cannot be read.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
@@ -57,6 +68,9 @@ impl Coded for AppError {
     fn code(&self) -> Code {
         match self {
             Self::Rejected(rejection) => rejection.code(),
+            Self::Registry(rejection) => rejection.code(),
+            Self::Roll(error) => error.code(),
+            Self::Blocks(error) => error.code(),
             Self::Invoice(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rail(error) => error.code(),

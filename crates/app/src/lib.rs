@@ -13,6 +13,8 @@
 //! | [`cause`] | whether what stands behind a fact asks for it |
 //! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
 //! | `road` | what every command goes through: load, decide, append, tell |
+//! | [`registry`] | the registry of arbitrators |
+//! | `disputes` | what disputes need of the journal and the chain |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
@@ -37,6 +39,7 @@ pub mod app;
 pub mod cause;
 mod change;
 pub mod clock;
+mod disputes;
 pub mod erase;
 pub mod error;
 mod follow;
@@ -48,6 +51,7 @@ pub mod party;
 pub mod port;
 pub mod prove;
 pub mod rebuild;
+pub mod registry;
 mod road;
 pub mod timers;
 pub mod vault;

@@ -10,7 +10,7 @@ use std::{
     },
     task::Poll,
 };
-use tallystick_core::{BlockHeight, Coded, Duration, Id, Timestamp, canonical};
+use tallystick_core::{BlockHeight, Coded, Duration, Id, PaymentHash, Timestamp, canonical};
 use tallystick_escrow::{Effect, NodeCommand, Task};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -173,6 +173,10 @@ impl Outbox {
             // The payer's money is gone: a payout that has not begun must not, one that has is asked after.
             *begin_by = BlockHeight(0);
         }
+        if let Effect::NoteService { dispute, arbitrator, did } = effect {
+            self.app.note_service(arbitrator, (dispute, did), &pending.key).await?;
+            return Ok(Progress::Done);
+        }
         let Some(outcome) = outcome_of(rail.as_ref(), effect).await? else { return Ok(Progress::Waiting) };
         self.finish(task, outcome, &pending.key).await
     }
@@ -222,18 +226,14 @@ async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCo
             }
         }
         Effect::Pay { hash, id, bolt11, fee_limit, cltv_limit, begin_by, .. } => {
-            match rail.pay(PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by }).await {
-                Ok(PayState::InFlight) => None,
-                Ok(PayState::Paid { fee }) => Some(NodeCommand::RecordPayoutPaid { hash, id, fee }),
-                Ok(PayState::Failed { reason }) => Some(NodeCommand::RecordPayoutFailed { hash, id, reason }),
-                // Refused before anything was begun: the rules try again while blocks last, and then give back.
-                Err(RailError::Refused(why)) => {
-                    tracing::error!(%hash, "the Lightning node refuses a payout: {why}");
-                    Some(NodeCommand::RecordPayoutFailed { hash, id, reason: PayFailure::Other })
-                }
-                Err(error) => return Err(error.into()),
-            }
+            pay(rail, hash, PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by, covered: true }).await?
         }
+        Effect::PayReward { hash, id, bolt11, fee_limit, cltv_limit, .. } => {
+            let begin_by = BlockHeight(u32::MAX);
+            pay(rail, hash, PayRequest { id, bolt11, fee_limit, cltv_limit, begin_by, covered: false }).await?
+        }
+        // Not the rail's.
+        Effect::NoteService { .. } => None,
         Effect::ClaimHold { hash, amount } => match rail.claim_hold(hash).await {
             Ok(ClaimState::Claiming) => None,
             Ok(ClaimState::Claimed) => Some(NodeCommand::RecordHoldClaimed { hash, amount }),
@@ -253,6 +253,21 @@ async fn outcome_of(rail: &dyn HoldRail, effect: Effect) -> Result<Option<NodeCo
             }
             Err(error) => return Err(error.into()),
         },
+    })
+}
+
+async fn pay(rail: &dyn HoldRail, hash: PaymentHash, request: PayRequest) -> Result<Option<NodeCommand>, AppError> {
+    let id = request.id;
+    Ok(match rail.pay(request).await {
+        Ok(PayState::InFlight) => None,
+        Ok(PayState::Paid { fee }) => Some(NodeCommand::RecordPayoutPaid { hash, id, fee }),
+        Ok(PayState::Failed { reason }) => Some(NodeCommand::RecordPayoutFailed { hash, id, reason }),
+        // Refused before anything was begun: the rules try again while blocks last, and then give back.
+        Err(RailError::Refused(why)) => {
+            tracing::error!(%hash, "the Lightning node refuses a payout: {why}");
+            Some(NodeCommand::RecordPayoutFailed { hash, id, reason: PayFailure::Other })
+        }
+        Err(error) => return Err(error.into()),
     })
 }
 

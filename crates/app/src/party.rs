@@ -1,5 +1,6 @@
 //! Whether whoever asked for a fact is the party of the task that may: other facts of the task tell.
 
+use tallystick_civics::dispute::{self, UserCommand};
 use tallystick_core::{Authority, Fact, NostrKey, canonical};
 use tallystick_escrow::Event;
 
@@ -32,16 +33,19 @@ pub fn check_party(
     known: &[&Fact],
 ) -> Result<Standing, CauseError> {
     let Authority::Request(request) = authority else { return Ok(Standing::Itself) };
-    let Some(Asked { action, .. }) = requests.read(request) else { return Err(CauseError::OtherRequest) };
-    if !is_task(&fact.stream) {
-        return Ok(Standing::Itself);
-    }
+    let action = match requests.read(request) {
+        Some(Asked::Task { action, .. }) if is_task(&fact.stream) => action,
+        // The fact's own stream names the arbitrator, and who operates other facts do not tell.
+        Some(_) => return Ok(Standing::Itself),
+        None => return Err(CauseError::OtherRequest),
+    };
     let before = known.iter().filter(|other| other.stream == fact.stream && other.version < fact.version);
-    let (mut requester, mut worker) = (None, None);
+    let (mut requester, mut worker, mut drawn) = (None, None, Vec::new());
     for event in before.filter_map(|other| canonical::decode::<Event>("escrow event", other.body.content()?).ok()) {
         match event {
             Event::TaskCreated { requester: by, .. } => requester = Some(by),
             Event::TaskAccepted { worker: by, .. } => worker = Some(by),
+            Event::Dispute { event: dispute::Event::PanelDrawn { order, .. }, .. } => drawn.extend(order),
             _ => {}
         }
     }
@@ -51,12 +55,30 @@ pub fn check_party(
             return Ok(Standing::Itself);
         }
         Action::Fund | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
-        Action::Submit { .. } | Action::OfferRenewal { .. } => [worker; 2],
-        Action::Cancel => [requester, worker],
+        Action::Submit { .. } | Action::OfferRenewal { .. } | Action::Concede { .. } => [worker; 2],
+        Action::Cancel | Action::OpenDispute { .. } => [requester, worker],
+        Action::Dispute { ref command, .. } if is_partys(command) => [requester, worker],
+        Action::Dispute { .. } | Action::CollectReward { .. } => {
+            return Ok(if drawn.contains(&by) { Standing::Party } else { Standing::Unknown });
+        }
     };
     match may {
         may if may.contains(&Some(by)) => Ok(Standing::Party),
         [Some(_), Some(_)] => Err(CauseError::NotParty { seq: fact.seq, by }),
         _ => Ok(Standing::Unknown),
+    }
+}
+
+/// Whether a party of a dispute does this, or else an arbitrator.
+fn is_partys(command: &UserCommand) -> bool {
+    match command {
+        UserCommand::FileEvidence { .. }
+        | UserCommand::Appeal
+        | UserCommand::AcceptRuling
+        | UserCommand::Withdraw => true,
+        UserCommand::AcceptSeat
+        | UserCommand::RefuseSeat
+        | UserCommand::CommitVote { .. }
+        | UserCommand::RevealVote { .. } => false,
     }
 }

@@ -1,7 +1,7 @@
 //! Wakes tasks whose time or height has come.
 
-use tallystick_core::{Coded, Duration};
-use tallystick_escrow::NodeCommand;
+use tallystick_core::{Coded, Duration, Id};
+use tallystick_escrow::{NodeCommand, Task};
 
 use crate::{app::App, error::AppError};
 
@@ -57,8 +57,8 @@ impl Timers {
             let due = self.app.0.parts.tasks.due_tasks(now, height, asleep, BATCH).await?;
             for id in &due {
                 asleep += 1;
-                match self.app.report(*id, NodeCommand::Wake, None).await {
-                    Ok(answer) => asleep -= u32::from(answer.changed),
+                match self.wake(*id).await {
+                    Ok(changed) => asleep -= u32::from(changed),
                     Err(AppError::Rejected(rejection)) => {
                         tracing::error!(task = %id, code = %rejection.code(), "a task cannot be woken: {rejection}");
                     }
@@ -73,6 +73,13 @@ impl Timers {
                 return failed.map_or(Ok(()), Err);
             }
         }
+    }
+
+    /// Wakes, and draws panels whose block is buried: a chain that does not answer keeps no deadline waiting.
+    async fn wake(&self, id: Id<Task>) -> Result<bool, AppError> {
+        let woken = self.app.report(id, NodeCommand::Wake, None).await?;
+        let drawn = self.app.record_draws(id).await?;
+        Ok(drawn || woken.changed)
     }
 
     async fn until_next(&self) -> Duration {

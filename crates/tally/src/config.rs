@@ -10,6 +10,7 @@ use std::{
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
 use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
+use tallystick_civics::dispute::Plan;
 use tallystick_escrow::Policy;
 
 use crate::anchor::{AnchorSection, Anchoring};
@@ -235,6 +236,26 @@ pub struct PolicyConfig {
     pub funding_window_secs: Option<u64>,
     /// The longest review window.
     pub review_window_max_secs: Option<u64>,
+    /// How long a worker whose work is refused can open a dispute.
+    pub dispute_window_secs: Option<u64>,
+    /// The share of the disputed tranches' fees that a panel divides, in basis points: a fifth at most.
+    pub arbitrator_share_basis_points: Option<u16>,
+    /// Disputes about less than this are decided by one arbitrator.
+    pub one_arbitrator_below_sat: Option<u64>,
+    /// Disputes about less than this are decided by three, and by five from there on.
+    pub three_arbitrators_below_sat: Option<u64>,
+    /// The blocks of a dispute's parts.
+    pub dispute_draw_blocks: Option<u32>,
+    /// How long evidence can be filed in each round.
+    pub dispute_evidence_blocks: Option<u32>,
+    /// How long who is drawn may think about it.
+    pub dispute_seat_blocks: Option<u32>,
+    /// How long the panel may think before it votes.
+    pub dispute_commit_blocks: Option<u32>,
+    /// How long votes can be revealed.
+    pub dispute_reveal_blocks: Option<u32>,
+    /// How long a ruling can be appealed.
+    pub dispute_appeal_blocks: Option<u32>,
 }
 
 impl PolicyConfig {
@@ -259,6 +280,21 @@ impl PolicyConfig {
             payout_margin: blocks(self.payout_margin_blocks, base.payout_margin),
             funding_window: secs(self.funding_window_secs, base.funding_window),
             review_window_max: secs(self.review_window_max_secs, base.review_window_max),
+            dispute_window: secs(self.dispute_window_secs, base.dispute_window),
+            arbitrator_share: match self.arbitrator_share_basis_points {
+                Some(share) => BasisPoints::try_new(share)?,
+                None => base.arbitrator_share,
+            },
+            dispute: Plan {
+                draw_blocks: blocks(self.dispute_draw_blocks, base.dispute.draw_blocks),
+                evidence_blocks: blocks(self.dispute_evidence_blocks, base.dispute.evidence_blocks),
+                seat_blocks: blocks(self.dispute_seat_blocks, base.dispute.seat_blocks),
+                commit_blocks: blocks(self.dispute_commit_blocks, base.dispute.commit_blocks),
+                reveal_blocks: blocks(self.dispute_reveal_blocks, base.dispute.reveal_blocks),
+                appeal_blocks: blocks(self.dispute_appeal_blocks, base.dispute.appeal_blocks),
+                one_below: sat(self.one_arbitrator_below_sat, base.dispute.one_below)?,
+                three_below: sat(self.three_arbitrators_below_sat, base.dispute.three_below)?,
+            },
         };
         policy.check().context("[policy]")?;
         Ok(policy)

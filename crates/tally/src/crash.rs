@@ -97,6 +97,10 @@ impl Journal for CrashingJournal {
         self.inner.facts(after_seq, limit).await
     }
 
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.inner.facts_below(prefix, after_seq, limit).await
+    }
+
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         self.inner.authority(digest).await
     }

@@ -9,7 +9,7 @@ use std::{
 use tallystick_app::{App, Parts, SystemClock, WorkerHandle, vault::Vault};
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
-use tallystick_lightning::{INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
+use tallystick_lightning::{BlockHashes, INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
 use tokio::{net::TcpListener, sync::oneshot};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -78,6 +78,8 @@ async fn run_on(
         key: sealed.node_key(),
         policy: config.policy.policy()?,
     });
+    let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
+    app.read_blocks_with(Arc::new(BlockHashes::new(rpc)));
     // Before anything is written.
     let mark = Arc::new(Mark::open(&config.data_dir, store.clone(), app.clone()).await?);
     store.refresh(&app).await?;

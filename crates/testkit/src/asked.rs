@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use tallystick_app::port::request::{Action, Asked, RequestReader};
+use tallystick_civics::registry;
 use tallystick_core::{Id, NostrKey, SignedRequest, canonical};
 use tallystick_escrow::{Task, UserCommand};
 
@@ -12,10 +13,22 @@ use crate::{escrow::key, signed_request};
 /// # Panics
 /// For another author.
 pub fn asking(author: NostrKey, task: Id<Task>, action: &Action) -> SignedRequest {
+    signed(author, &Asked::Task { task, action: action.clone() })
+}
+
+/// The same for a command to the registry.
+///
+/// # Panics
+/// For another author.
+pub fn asking_registry(author: NostrKey, command: &registry::Command) -> SignedRequest {
+    signed(author, &Asked::Registry(command.clone()))
+}
+
+fn signed(author: NostrKey, asked: &Asked) -> SignedRequest {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let n = (1..=u8::MAX).find(|n| key(*n) == author).expect("a key of these tests");
     let number = ASKED.fetch_add(1, Ordering::Relaxed);
-    signed_request(n, &canonical::encode(&(number, task, action)))
+    signed_request(n, &canonical::encode(&(number, asked)))
 }
 
 /// What asks for this command.
@@ -38,6 +51,14 @@ pub fn action_of(command: &UserCommand) -> Action {
             Action::Reject { milestone: *milestone, reason_hash: *reason_hash }
         }
         UserCommand::CancelTask => Action::Cancel,
+        UserCommand::ConcedeWork { milestone } => Action::Concede { milestone: *milestone },
+        UserCommand::OpenDispute { milestone, .. } => Action::OpenDispute { milestone: *milestone },
+        UserCommand::Dispute { milestone, command } => {
+            Action::Dispute { milestone: *milestone, command: command.clone() }
+        }
+        UserCommand::CollectReward { milestone, invoice } => {
+            Action::CollectReward { milestone: *milestone, invoice: invoice.0.clone() }
+        }
     }
 }
 
@@ -47,7 +68,7 @@ pub struct Requests;
 
 impl RequestReader for Requests {
     fn read(&self, request: &SignedRequest) -> Option<Asked> {
-        let (_, task, action) = canonical::decode::<(u64, Id<Task>, Action)>("request", &request.body).ok()?;
-        Some(Asked { task, action })
+        let (_, asked) = canonical::decode::<(u64, Asked)>("request", &request.body).ok()?;
+        Some(asked)
     }
 }

@@ -185,6 +185,12 @@ impl Journal for MemoryStore {
         Ok(state.facts.iter().filter(|fact| fact.seq > after_seq).take(page(limit)).cloned().collect())
     }
 
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        let state = self.state();
+        let found = state.facts.iter().filter(|fact| fact.seq > after_seq && fact.stream.starts_with(prefix));
+        Ok(found.take(page(limit)).cloned().collect())
+    }
+
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         Ok(self.state().authorities.get(&digest).cloned())
     }

@@ -5,11 +5,12 @@ use tallystick_bundle::check_authority;
 use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
-use super::{Damage, Fsck, Sound, remembered::Remembered};
+use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
-    port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    port::{evidence::Matter, limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    vault::EvidenceErased,
 };
 
 const NOBODY: &str = "has nobody behind it";
@@ -51,14 +52,32 @@ pub(super) struct Facts {
     authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
+    /// Evidence that was told to be erased: the fact that tells, and the hashes.
+    pub(super) evidence_erased: BTreeMap<Matter, (u64, Vec<Digest32>)>,
     /// What is remembered of requests.
     pub(super) remembered: Remembered,
+    /// The registry of arbitrators.
+    pub(super) registry: Registry,
 }
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
         let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { trusted, seq: 0, head: CHAIN_START, erased: 0, signatures: 0, streams, authorities, told, remembered }
+        let (evidence_erased, registry) = (BTreeMap::new(), Registry::default());
+        let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
+        Self {
+            trusted,
+            seq,
+            head,
+            erased,
+            signatures,
+            streams,
+            authorities,
+            told,
+            evidence_erased,
+            remembered,
+            registry,
+        }
     }
 
     /// Checks facts that follow those before.
@@ -74,6 +93,7 @@ impl Facts {
                 Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
                 None => {}
             }
+            self.registry.add(fsck, fact, authority.as_ref())?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
@@ -123,6 +143,9 @@ impl Facts {
             Body::Public(_) => {}
         }
         (self.seq, self.head) = (fact.seq, fact.hash);
+        if let Some(EvidenceErased { matter, hashes }) = EvidenceErased::of(fact) {
+            self.evidence_erased.insert(matter, (fact.seq, hashes));
+        }
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
             let told = self.told.entry(erased.stream).or_default();

@@ -8,9 +8,10 @@
 //! | `rules` | each decision: what the rules make of the command behind it |
 //! | `outbox` | the effects, against those that the facts ask for |
 //! | `names` | the payment hashes that tasks hold, against those that the facts name |
+//! | `registry` | the registry of arbitrators, and the lists that panels were drawn from |
 //! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
-//! | `evidence` | the evidence that is kept, against its hashes |
+//! | `evidence` | the evidence that is kept, against its hashes and the facts |
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
@@ -18,6 +19,7 @@ mod evidence;
 mod facts;
 mod names;
 mod outbox;
+mod registry;
 mod remembered;
 mod rows;
 mod rules;
@@ -197,8 +199,9 @@ impl Fsck {
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
         let (logged, published) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;
-        let evidence = Evidence::read(self).await?.count();
-        let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
+        let evidence = Evidence::read(self).await?;
+        let (tasks, effects) = tasks::check(self, &facts, &evidence, &mut progress).await?;
+        let evidence = evidence.count();
         Ok(Sound { logged, published, tasks, effects, evidence, ..facts.sound() })
     }
 }

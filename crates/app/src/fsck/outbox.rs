@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use tallystick_core::{Digest32, Id, canonical};
-use tallystick_escrow::{Effect, Phase, State, Task, TrancheState, payout_id};
+use tallystick_escrow::{Effect, Phase, RewardState, State, Task, TrancheState, payout_id, reward_id};
 
 use super::{Damage, Fsck, facts::Facts};
 use crate::{change::stream_of, port::limits::PAGE_MAX};
@@ -83,5 +83,10 @@ fn awaited(state: &State) -> Vec<String> {
         }
         _ => None,
     });
-    keys.chain(replaced).collect()
+    let rewards = task.cases().flat_map(|case| {
+        let paying = case.rewards.iter().filter(|reward| reward.state == RewardState::Paying);
+        let dispute = case.dispute.opening.id;
+        paying.map(move |reward| Effect::pay_key(&reward_id(dispute, reward.arbitrator, reward.attempt)))
+    });
+    keys.chain(replaced).chain(rewards).collect()
 }

@@ -1,10 +1,11 @@
 //! Decides a task's facts again: the same command, on the same state, at the same time and height, leads to the same
 //! facts and effects. Rules that change must go on deciding old facts as they did.
 
+use tallystick_civics::dispute;
 use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, canonical};
-use tallystick_escrow::{Command, Effect, Escrow, Event, InvoiceFacts, NodeCommand, State, Task, UserCommand};
+use tallystick_escrow::{Command, Docket, Effect, Escrow, Event, InvoiceFacts, NodeCommand, State, Task, UserCommand};
 
-use super::{Damage, Fsck};
+use super::{Damage, Fsck, registry::Registry};
 use crate::{
     change::event_of,
     port::request::{Action, Asked},
@@ -19,7 +20,12 @@ pub(super) struct Again {
 }
 
 /// Decides all of a task's facts again.
-pub(super) async fn again(fsck: &Fsck, id: Id<Task>, facts: &[Fact]) -> Result<Again, Damage> {
+pub(super) async fn again(
+    fsck: &Fsck,
+    registry: &Registry,
+    id: Id<Task>,
+    facts: &[Fact],
+) -> Result<Again, Damage> {
     let mut again = Again { state: State::default(), version: 0, effects: Vec::new() };
     // The facts of one decision stand next to each other, and name one authority.
     for made in facts.chunk_by(|one, next| one.authority == next.authority) {
@@ -34,6 +40,7 @@ pub(super) async fn again(fsck: &Fsck, id: Id<Task>, facts: &[Fact]) -> Result<A
             return Err(bad("was decided at another time than those after it, by one word".into()));
         }
         let command = command(fsck, id, &authority, &events).map_err(&bad)?;
+        registry.check(first.seq, &command).map_err(&bad)?;
         let effects = match Escrow::decide(&again.state, command, &ctx) {
             Ok(Decision::Accept { events: decided, effects }) if decided == events => effects,
             Ok(_) => return Err(bad("is not what the rules decide".into())),
@@ -56,7 +63,7 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
             return command.map(Command::Node).map_err(|error| format!("has a word behind it that is none: {error}"));
         }
     };
-    let Some(Asked { task, action }) = fsck.requests.read(request) else { return Err(ANOTHER.into()) };
+    let Some(Asked::Task { task, action }) = fsck.requests.read(request) else { return Err(ANOTHER.into()) };
     if task != id {
         return Err(ANOTHER.into());
     }
@@ -73,7 +80,21 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
         (Action::Approve { milestone, tranches }, _) => UserCommand::ApproveWork { milestone, tranches },
         (Action::Reject { milestone, reason_hash }, _) => UserCommand::RejectWork { milestone, reason_hash },
         (Action::Cancel, _) => UserCommand::CancelTask,
-        (Action::Create(_) | Action::Erase | Action::EraseEvidence { .. }, _) => return Err(ANOTHER.into()),
+        (Action::Concede { milestone }, _) => UserCommand::ConcedeWork { milestone },
+        (
+            Action::OpenDispute { milestone },
+            [Event::DisputeOpened { event: dispute::Event::DisputeOpened { opening, .. }, .. }],
+        ) => {
+            let (conflicts, registry_seq) = (opening.conflicts.clone(), opening.registry_seq);
+            UserCommand::OpenDispute { milestone, docket: Docket { id: opening.id, conflicts, registry_seq } }
+        }
+        (Action::Dispute { milestone, command }, _) => UserCommand::Dispute { milestone, command },
+        (Action::CollectReward { milestone, invoice }, _) => {
+            let mut read = read_all(fsck, vec![invoice])?;
+            let Some(invoice) = read.pop() else { return Err(ANOTHER.into()) };
+            UserCommand::CollectReward { milestone, invoice: Box::new(invoice) }
+        }
+        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase | Action::EraseEvidence { .. }, _) => return Err(ANOTHER.into()),
     };
     Ok(Command::User(command))
 }

@@ -227,6 +227,13 @@ pub trait Journal: Send + Sync {
     /// [`StoreError`].
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError>;
 
+    /// The facts after `seq` of all streams whose names begin with `prefix`, which ends with a slash, in the order of the
+    /// journal, `limit` at most. What it costs grows with the facts of those streams, and not with others.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError>;
+
     /// The authority behind facts. Nothing if it is not known, or was erased.
     ///
     /// # Errors

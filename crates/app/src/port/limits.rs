@@ -127,3 +127,8 @@ pub fn check_time(time: Timestamp) -> Result<(), StoreError> {
 fn at_most(what: &str, count: usize, limit: usize) -> Result<(), StoreError> {
     if count > limit { Err(StoreError::Limit(format!("{count} {what}, {limit} at most"))) } else { Ok(()) }
 }
+
+/// The first name behind all that begin with a prefix, which ends with a slash: `0` follows it in ASCII.
+pub fn behind_prefix(prefix: &str) -> String {
+    format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
+}

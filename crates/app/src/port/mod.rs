@@ -1,6 +1,7 @@
 //! What the use cases need of the world. Every trait here is owned by the app and implemented by an adapter.
 
 pub mod anchor;
+pub mod blocks;
 pub mod evidence;
 pub mod journal;
 pub mod limits;

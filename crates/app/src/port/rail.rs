@@ -39,6 +39,9 @@ pub struct PayRequest {
     /// The last height at which the payment may begin. A payment that has not begun by then fails with
     /// [`PayFailure::TooLate`]; one that has begun is not started again at a greater height.
     pub begin_by: BlockHeight,
+    /// Whether it begins only while a payer's money is held on its hash. What is paid without, out of the node's own
+    /// money, is refused if money is or was held there: its preimage is not to be bought.
+    pub covered: bool,
 }
 
 /// How a payout stands. Only these two ends are final.
@@ -163,7 +166,7 @@ pub trait HoldRail: Send + Sync {
 
     /// Pays a payee, once per [`PayRequest::id`]. A repeated call answers how that payment stands.
     ///
-    /// A payment begins only while a payer's money is held on its hash, with a claim deadline beyond the height that it
+    /// A payment that is to be covered begins only while a payer's money is held on its hash, with a claim deadline beyond the height that it
     /// may last to: the current one and [`PayRequest::cltv_limit`]. Without such a hold it fails for good with
     /// [`PayFailure::TooLate`]: the listener may not have heard yet that the hold is gone.
     ///

@@ -1,17 +1,25 @@
 //! What signed requests ask for: an edge's to know, since it knows their language.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_civics::dispute::Dispute;
+use tallystick_civics::{
+    dispute::{self, Dispute},
+    registry,
+};
 use tallystick_core::{Digest32, Id, SignedRequest};
 use tallystick_escrow::{Task, Terms};
 
 /// What a signed request asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Of which task.
-    pub task: Id<Task>,
-    /// What.
-    pub action: Action,
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Asked {
+    /// Something of a task.
+    Task {
+        /// Of which task.
+        task: Id<Task>,
+        /// What.
+        action: Action,
+    },
+    /// Something of the registry of arbitrators: about itself, or an operator about one.
+    Registry(registry::Command),
 }
 
 /// What can be asked of a task, in the words of whoever asks: without what the node adds by itself.
@@ -53,6 +61,30 @@ pub enum Action {
     },
     /// Step back.
     Cancel,
+    /// The worker gives up a milestone.
+    Concede {
+        /// The milestone's position, from 0.
+        milestone: u32,
+    },
+    /// Have a panel decide about a milestone.
+    OpenDispute {
+        /// The milestone's position, from 0.
+        milestone: u32,
+    },
+    /// Do something in a milestone's dispute.
+    Dispute {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// What.
+        command: dispute::UserCommand,
+    },
+    /// Be paid for a vote.
+    CollectReward {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// The invoice (BOLT 11).
+        invoice: String,
+    },
     /// Erase its contents; an operator's to ask.
     Erase,
     /// Erase the evidence of one of its disputes; an operator's to ask.

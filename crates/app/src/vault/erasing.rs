@@ -1,6 +1,7 @@
 //! Erasing evidence: first the fact that tells so, then the bytes.
 
-use tallystick_core::{Authority, Body, Ctx, NodeWord, SignedRequest, canonical};
+use tallystick_core::{Authority, Body, Ctx, Id, NodeWord, SignedRequest, canonical};
+use tallystick_escrow::Task;
 
 use super::{
     Vault, VaultError,
@@ -31,6 +32,23 @@ impl Vault {
         let pieces = self.erase_matter(matter, Some(Authority::Request(request)), &ctx).await?;
         self.app.0.parts.journal.scrub().await?;
         Ok(pieces)
+    }
+
+    /// Erases all evidence of a task that was erased: that fact tells of it as well.
+    ///
+    /// # Errors
+    /// As [`Vault::erase`].
+    pub async fn forget(&self, task: Id<Task>) -> Result<(), VaultError> {
+        let mut after = Matter { task, dispute: Id::from_parts(0, [0; 10]) };
+        let mut gone = false;
+        while let Some(matter) = self.store.matters(Some(after), 1).await?.pop().filter(|next| next.task == task) {
+            self.store.erase(matter).await?;
+            (after, gone) = (matter, true);
+        }
+        if gone {
+            self.app.0.parts.journal.scrub().await?;
+        }
+        Ok(())
     }
 
     /// Tells that a matter's pieces are erased, by this authority or by the node's own word, and erases them. Answers how many

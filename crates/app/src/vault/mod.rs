@@ -28,7 +28,8 @@ mod rights;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tallystick_civics::dispute::{Command, Dispute, Rejection, UserCommand, decide};
-use tallystick_core::{Decision, Digest32, Duration, NostrKey, canonical::sha256};
+use tallystick_core::{Decision, Digest32, Duration, Id, NostrKey, canonical::sha256};
+use tallystick_escrow::{State, Task};
 
 pub use error::VaultError;
 pub use event::{ERASED, EvidenceErased, STREAMS};
@@ -53,9 +54,15 @@ pub trait Disputes: Send + Sync {
 
 #[async_trait]
 impl Disputes for App {
-    /// No task has a dispute yet.
-    async fn dispute(&self, _: Matter) -> Result<Option<Dispute>, AppError> {
-        Ok(None)
+    async fn dispute(&self, matter: Matter) -> Result<Option<Dispute>, AppError> {
+        match self.load(matter.task).await {
+            Ok((State::Present(task), _)) => {
+                let found = task.cases().find(|case| case.dispute.opening.id == matter.dispute);
+                Ok(found.map(|case| case.dispute.clone()))
+            }
+            Ok((State::Absent, _)) | Err(AppError::Erased) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -208,7 +215,22 @@ impl Vault {
         Ok(self.store.pieces(matter).await?)
     }
 
-    async fn dispute(&self, matter: Matter) -> Result<Dispute, VaultError> {
+    /// The last dispute about a milestone, as its position names it.
+    ///
+    /// # Errors
+    /// [`VaultError::NoDispute`] if there is none.
+    pub async fn matter(&self, task: Id<Task>, milestone: u32) -> Result<Matter, VaultError> {
+        let view = self.app.task(task).await?.ok_or(VaultError::NoDispute)?;
+        let part = usize::try_from(milestone).ok().and_then(|at| view.milestones.get(at));
+        let dispute = part.and_then(|part| part.dispute.as_ref()).ok_or(VaultError::NoDispute)?;
+        Ok(Matter { task, dispute: dispute.id })
+    }
+
+    /// A dispute, with everything that its facts tell.
+    ///
+    /// # Errors
+    /// [`VaultError::NoDispute`] if there is none, or its task was erased.
+    pub async fn dispute(&self, matter: Matter) -> Result<Dispute, VaultError> {
         self.disputes.dispute(matter).await?.ok_or(VaultError::NoDispute)
     }
 

@@ -129,6 +129,9 @@ impl Journal for Troubled {
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
         self.store.facts(after_seq, limit).await
     }
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.store.facts_below(prefix, after_seq, limit).await
+    }
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         self.store.authority(digest).await
     }

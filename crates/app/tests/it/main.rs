@@ -6,6 +6,7 @@ mod anchors;
 mod cache;
 mod cause;
 mod crash;
+mod disputes;
 mod erase;
 mod faults;
 mod follow;

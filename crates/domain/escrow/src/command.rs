@@ -1,7 +1,11 @@
 //! What can be asked of a task: by its users, and by the node.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{BlockHeight, Digest32, Id, Msat, PaymentHash};
+use tallystick_civics::{
+    dispute::{self, Dispute},
+    draw::Candidates,
+};
+use tallystick_core::{BlockHeight, Digest32, Id, Msat, NostrKey, PaymentHash};
 
 use crate::{InvoiceFacts, PayFailure, Policy, Task, Terms, TrancheInvoice};
 
@@ -64,6 +68,43 @@ pub enum UserCommand {
     /// Step back from the task: what is held for work that was not handed in goes back, and for the worker, what is
     /// undecided as well.
     CancelTask,
+    /// The worker gives up what is undecided of a milestone: the requester gets it back.
+    ConcedeWork {
+        /// The milestone's position, from 0.
+        milestone: u32,
+    },
+    /// Have a panel decide about what is undecided of a milestone.
+    OpenDispute {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// What the node adds.
+        docket: Docket,
+    },
+    /// Do something in a milestone's dispute.
+    Dispute {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// What.
+        command: dispute::UserCommand,
+    },
+    /// Be paid for a vote in a milestone's dispute that is over; the author is the arbitrator.
+    CollectReward {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// An invoice for what is due, with what the rail read in it.
+        invoice: Box<(String, InvoiceFacts)>,
+    },
+}
+
+/// What the node adds to a dispute that is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Docket {
+    /// The new dispute's id.
+    pub id: Id<Dispute>,
+    /// Who must not sit, besides the parties: sorted, without repeats.
+    pub conflicts: Vec<NostrKey>,
+    /// The number of the journal's fact as of which all panels are drawn from the registry.
+    pub registry_seq: u64,
 }
 
 /// What the node reports. Its canonical bytes are what the node signs.
@@ -132,10 +173,23 @@ pub enum NodeCommand {
         /// The tranche's hash.
         hash: PaymentHash,
     },
+    /// The block that decides who sits on a disputed milestone's panel is buried deep enough.
+    RecordDraw {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// The block's height.
+        block_height: BlockHeight,
+        /// Its hash, in the order in which it is shown.
+        block_hash: Digest32,
+        /// All that the registry had to offer.
+        candidates: Candidates,
+        /// The number of the fact as of which that is so.
+        registry_seq: u64,
+    },
 }
 
 impl NodeCommand {
-    /// The hash of the hold that it tells of; nothing for a wake-up.
+    /// The hash of the hold or payment that it tells of; nothing for a wake-up or a draw.
     pub const fn hash(&self) -> Option<PaymentHash> {
         match self {
             Self::RecordHoldInvoice { hash, .. }
@@ -147,7 +201,7 @@ impl NodeCommand {
             | Self::RecordPayoutFailed { hash, .. }
             | Self::RecordHoldSpent { hash }
             | Self::RecordHoldRefused { hash } => Some(*hash),
-            Self::Wake => None,
+            Self::Wake | Self::RecordDraw { .. } => None,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What a decision asks of the Lightning rail.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, Msat, PaymentHash, Timestamp, canonical};
+use tallystick_civics::{dispute::Dispute, registry::Did};
+use tallystick_core::{
+    BlockHeight, Blocks, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, Timestamp, canonical,
+};
 
 use crate::Task;
 
+const REWARD_TAG: &str = "tallystick/reward/v1";
 const PAYOUT_TAG: &str = "tallystick/payout/v1";
 
 /// Something to be done outside, at least once. Each has a key that makes a repeat harmless.
@@ -52,6 +56,30 @@ pub enum Effect {
         /// The worker's hash.
         hash: PaymentHash,
     },
+    /// Pay an arbitrator out of the platform's own money: no hold covers it.
+    PayReward {
+        /// The arbitrator's hash.
+        hash: PaymentHash,
+        /// The payment's id: [`reward_id`].
+        id: Digest32,
+        /// The arbitrator's invoice.
+        bolt11: String,
+        /// The most that routing may cost.
+        fee_limit: Msat,
+        /// The most blocks that the route may take.
+        cltv_limit: Blocks,
+        /// Not before this time.
+        not_before: Timestamp,
+    },
+    /// Tell the registry what an arbitrator did in a dispute that is over.
+    NoteService {
+        /// The dispute.
+        dispute: Id<Dispute>,
+        /// Who.
+        arbitrator: NostrKey,
+        /// What it did.
+        did: Did,
+    },
 }
 
 impl Effect {
@@ -62,6 +90,8 @@ impl Effect {
             Self::Pay { id, .. } => Self::pay_key(id),
             Self::ClaimHold { hash, .. } => Self::claim_key(hash),
             Self::CancelHold { hash } => Self::cancel_key(hash),
+            Self::PayReward { id, .. } => Self::pay_key(id),
+            Self::NoteService { dispute, arbitrator, .. } => format!("dispute/service/{dispute}/{arbitrator}"),
         }
     }
 
@@ -88,10 +118,11 @@ impl Effect {
     /// Before this time it need not be tried.
     pub const fn not_before(&self) -> Timestamp {
         match self {
-            Self::Pay { not_before, .. } => *not_before,
-            Self::MakeHoldInvoice { .. } | Self::ClaimHold { .. } | Self::CancelHold { .. } => {
-                Timestamp::from_millis(0)
-            }
+            Self::Pay { not_before, .. } | Self::PayReward { not_before, .. } => *not_before,
+            Self::MakeHoldInvoice { .. }
+            | Self::ClaimHold { .. }
+            | Self::CancelHold { .. }
+            | Self::NoteService { .. } => Timestamp::from_millis(0),
         }
     }
 }
@@ -100,4 +131,10 @@ impl Effect {
 /// attempt is never taken for the failure of the next.
 pub fn payout_id(task: Id<Task>, tranche: u32, attempt: u32) -> Digest32 {
     canonical::digest(PAYOUT_TAG, &[task.as_bytes(), &tranche.to_le_bytes(), &attempt.to_le_bytes()])
+}
+
+/// The identity of an arbitrator's pay, like [`payout_id`].
+pub fn reward_id(dispute: Id<Dispute>, arbitrator: NostrKey, attempt: u32) -> Digest32 {
+    let fields: [&[u8]; 3] = [dispute.as_bytes(), &arbitrator.to_bytes(), &attempt.to_le_bytes()];
+    canonical::digest(REWARD_TAG, &fields)
 }

@@ -1,6 +1,7 @@
 //! What became true of a task. Stored for ever: variants are only added, at the end, and their bytes are golden.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_civics::dispute::{self, Dispute};
 use tallystick_core::{BlockHeight, Blocks, Digest32, Id, Msat, NostrKey, PaymentHash, Timestamp};
 
 use crate::{PayFailure, Policy, RefundReason, ReleaseReason, Task, Terms};
@@ -211,6 +212,73 @@ pub enum Event {
         /// What routing cost, if the rail told.
         fee: Option<Msat>,
     },
+    /// What is undecided of a milestone goes back at this time, unless the worker opens a dispute before.
+    RefundPlanned {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// Why.
+        reason: RefundReason,
+        /// When.
+        until: Timestamp,
+    },
+    /// A dispute was opened about what is undecided of a milestone.
+    DisputeOpened {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// The disputed tranches by their positions among all of the task, in order: part n of an award is the n-th of them.
+        tranches: Vec<u32>,
+        /// What each arbitrator is paid who votes, whatever the ruling is.
+        reward: Msat,
+        /// Its first fact: [`dispute::Event::DisputeOpened`].
+        event: dispute::Event,
+    },
+    /// A fact about a milestone's dispute.
+    Dispute {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// The fact.
+        event: dispute::Event,
+    },
+    /// A dispute ended without a ruling, and there is time: the requester may look at the work again.
+    ReviewResumed {
+        /// The milestone's position, from 0.
+        milestone: u32,
+        /// Until when.
+        review_until: Timestamp,
+    },
+    /// An arbitrator is to be paid for a vote.
+    RewardBegun {
+        /// The dispute.
+        dispute: Id<Dispute>,
+        /// Whom.
+        arbitrator: NostrKey,
+        /// The arbitrator's invoice.
+        invoice: TrancheInvoice,
+        /// Which attempt, from 1, through all of the arbitrator's invoices.
+        attempt: u32,
+        /// Not before this time.
+        not_before: Timestamp,
+    },
+    /// An attempt to pay an arbitrator failed for good.
+    RewardFailed {
+        /// The dispute.
+        dispute: Id<Dispute>,
+        /// Whom.
+        arbitrator: NostrKey,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        reason: PayFailure,
+    },
+    /// An arbitrator was paid.
+    RewardPaid {
+        /// The dispute.
+        dispute: Id<Dispute>,
+        /// Whom.
+        arbitrator: NostrKey,
+        /// What routing cost.
+        fee: Msat,
+    },
 }
 
 impl Event {
@@ -270,6 +338,18 @@ impl Event {
     pub const REPLACED_HOLD_RETURNED: &'static str = "escrow.replaced_hold_returned";
     /// The kind of [`Event::OtherHoldSpent`].
     pub const OTHER_HOLD_SPENT: &'static str = "escrow.other_hold_spent";
+    /// The kind of [`Event::RefundPlanned`].
+    pub const REFUND_PLANNED: &'static str = "escrow.refund_planned";
+    /// The kind of [`Event::DisputeOpened`].
+    pub const DISPUTE_OPENED: &'static str = "escrow.dispute_opened";
+    /// The kind of [`Event::ReviewResumed`].
+    pub const REVIEW_RESUMED: &'static str = "escrow.review_resumed";
+    /// The kind of [`Event::RewardBegun`].
+    pub const REWARD_BEGUN: &'static str = "escrow.reward_begun";
+    /// The kind of [`Event::RewardFailed`].
+    pub const REWARD_FAILED: &'static str = "escrow.reward_failed";
+    /// The kind of [`Event::RewardPaid`].
+    pub const REWARD_PAID: &'static str = "escrow.reward_paid";
 
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
@@ -302,6 +382,13 @@ impl Event {
             Self::HoldRenewed { .. } => Self::HOLD_RENEWED,
             Self::ReplacedHoldReturned { .. } => Self::REPLACED_HOLD_RETURNED,
             Self::OtherHoldSpent { .. } => Self::OTHER_HOLD_SPENT,
+            Self::RefundPlanned { .. } => Self::REFUND_PLANNED,
+            Self::DisputeOpened { .. } => Self::DISPUTE_OPENED,
+            Self::Dispute { event, .. } => event.kind(),
+            Self::ReviewResumed { .. } => Self::REVIEW_RESUMED,
+            Self::RewardBegun { .. } => Self::REWARD_BEGUN,
+            Self::RewardFailed { .. } => Self::REWARD_FAILED,
+            Self::RewardPaid { .. } => Self::REWARD_PAID,
         }
     }
 }

@@ -5,7 +5,7 @@ use tallystick_core::{BlockHeight, Msat, PaymentHash, Sat, Timestamp};
 
 use crate::{
     Event, Job, Milestone, Phase, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche, TrancheInvoice,
-    TrancheState, Verdict,
+    TrancheState, Verdict, case,
 };
 
 pub(crate) fn evolve(state: State, event: &Event) -> State {
@@ -23,17 +23,28 @@ pub(crate) fn evolve(state: State, event: &Event) -> State {
         }
         (State::Absent, _) => State::Absent,
         // Money that moved is told even of a task that had ended.
-        (State::Present(task), event) if task.phase.is_final() && !is_spent(event) => State::Present(task),
+        (State::Present(task), event) if task.phase.is_final() && !outlives(event) => State::Present(task),
         (State::Present(mut task), event) => {
             apply_to_tranche(&mut task.phase, event);
+            if let Some(job) = task.phase.job_mut() {
+                case::apply(job, event);
+            }
             task.phase = next_phase(&task, event);
             State::Present(task)
         }
     }
 }
 
-fn is_spent(event: &Event) -> bool {
-    matches!(event, Event::HoldSpent { .. } | Event::OtherHoldSpent { .. })
+/// Whether a fact counts after a task's end: money that moved, and arbitrators' pay.
+fn outlives(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::HoldSpent { .. }
+            | Event::OtherHoldSpent { .. }
+            | Event::RewardBegun { .. }
+            | Event::RewardFailed { .. }
+            | Event::RewardPaid { .. }
+    )
 }
 
 /// The facts that move the whole task, or a milestone of it.
@@ -50,6 +61,19 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
             if let Some(part) = milestone_of(&mut job, *milestone) {
                 part.stage = Stage::Submitted { review_until: *review_until };
                 part.work_hash = Some(*work_hash);
+            }
+            Phase::Active { job }
+        }
+        (
+            Event::ReviewResumed { milestone, .. } | Event::RefundPlanned { milestone, .. },
+            Phase::Active { mut job },
+        ) => {
+            if let Some(part) = milestone_of(&mut job, *milestone) {
+                part.stage = match event {
+                    Event::RefundPlanned { reason, until, .. } => Stage::Rejected { until: *until, reason: *reason },
+                    Event::ReviewResumed { review_until, .. } => Stage::Submitted { review_until: *review_until },
+                    _ => part.stage,
+                };
             }
             Phase::Active { job }
         }
@@ -251,7 +275,14 @@ fn apply_to_renewal(phase: &mut Phase, event: &Event) {
         | Event::TrancheRefundBegun { .. }
         | Event::HoldReturned { .. }
         | Event::HoldSpent { .. }
-        | Event::HoldLost { .. } => {}
+        | Event::HoldLost { .. }
+        | Event::RefundPlanned { .. }
+        | Event::DisputeOpened { .. }
+        | Event::Dispute { .. }
+        | Event::ReviewResumed { .. }
+        | Event::RewardBegun { .. }
+        | Event::RewardFailed { .. }
+        | Event::RewardPaid { .. } => {}
     }
 }
 

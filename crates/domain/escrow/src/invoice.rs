@@ -2,7 +2,7 @@
 
 use tallystick_core::{Blocks, Duration, Msat, PaymentHash, Timestamp};
 
-use crate::{Rejection, Task, plan};
+use crate::{Policy, Rejection, Task, plan};
 
 /// What a payee's BOLT 11 invoice says, as the rail read it. Its form and signature are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,22 @@ impl InvoiceFacts {
         funding_window: Duration,
         now: Timestamp,
     ) -> Result<(), Rejection> {
+        let life = plan::invoice_life(funding_window, task.hold_blocks);
+        let needed = plan::invoice_needed(task.terms.work_over(), life, now);
+        self.fits(payout, &task.policy, needed, now)
+    }
+
+    /// Checks that this much can be paid to this invoice, until then.
+    ///
+    /// # Errors
+    /// The rejection names what does not fit, with the numbers.
+    pub(crate) fn fits(
+        &self,
+        payout: Msat,
+        policy: &Policy,
+        needed: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
         if !self.same_network {
             return Err(Rejection::InvoiceNetwork);
         }
@@ -47,12 +63,10 @@ impl InvoiceFacts {
         if self.expires_at <= now {
             return Err(Rejection::InvoiceExpired { expires_at: self.expires_at });
         }
-        let life = plan::invoice_life(funding_window, task.hold_blocks);
-        let needed = plan::invoice_needed(task.terms.work_over(), life, now);
         if self.expires_at < needed {
             return Err(Rejection::InvoiceExpiresSoon { expires_at: self.expires_at, needed });
         }
-        let limit = task.policy.payee_final_cltv_max;
+        let limit = policy.payee_final_cltv_max;
         if self.final_cltv_delta > limit {
             return Err(Rejection::InvoiceFinalCltv { delta: self.final_cltv_delta, limit });
         }

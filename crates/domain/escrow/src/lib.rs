@@ -26,6 +26,18 @@
 //!         cancel, lost hold     (a tranche that was decided on stays so)
 //! ```
 //!
+//! With a panel in its terms, refused work goes back only after the time to dispute that, and either side may have the panel
+//! decide what is undecided of a milestone. Beside the work's stage:
+//!
+//! ```text
+//!   working ──▶ submitted ── reject, silence that refuses ──▶ rejected ── its time, or no round fits ──▶ goes back
+//!      └────────────┴───────────── dispute ─────────────────────┘
+//!                                     │
+//!        ruled ──▶ some tranches are paid out, the others go back
+//!        failed or withdrawn ──▶ on from where the work stood
+//!        the sides agree, or nothing is left ──▶ closed
+//! ```
+//!
 //! A tranche that cannot be paid out is given back alone; a task with at least one tranche paid ends as settled. If the
 //! rail turns out to have paid a tranche by itself (a journal older than the rail's store), all that is undecided goes
 //! back, and the task ends as settled, wherever it stood.
@@ -37,13 +49,18 @@
 //!   both hash and amount in common.
 //! * Routing costs of a payout are at most its fee: the platform cannot lose by paying out.
 //! * No payout begins with fewer blocks left than it may need ([`plan`]).
+//! * While a dispute runs, only its panel decides, or both sides do.
+//! * A ruling pays the worker and gives back to the requester, and can do nothing else. Arbitrators are paid out of the
+//!   platform's own money, the same however they rule.
 //! * A tranche is given back only if no payout for it is under way, and only if none was paid.
 //! * Money that moved is a fact, even where the rules would not have moved it ([`Event::HoldSpent`]).
 
 #![forbid(unsafe_code)]
 
+mod case;
 mod command;
 mod decide;
+mod dispute_view;
 mod effect;
 mod event;
 mod evolve;
@@ -56,9 +73,11 @@ mod terms;
 mod view;
 mod wake;
 
-pub use command::{Command, NodeCommand, UserCommand};
+pub use case::{Case, DrawDue, Reward, RewardState};
+pub use command::{Command, Docket, NodeCommand, UserCommand};
 pub use decide::Escrow;
-pub use effect::{Effect, payout_id};
+pub use dispute_view::{DisputeView, SeatView};
+pub use effect::{Effect, payout_id, reward_id};
 pub use event::{Event, TrancheInvoice};
 pub use invoice::InvoiceFacts;
 pub use policy::{DUST_LIMIT, Policy, PolicyError};

@@ -12,6 +12,13 @@
 //!
 //! Up to *decide by* a payout may begin: even its slowest route ends, if need be on the chain, before the claim
 //! deadline. What nobody has decided at *decide by* is ended by the task's terms.
+//!
+//! With a panel, the hold is longer by a dispute, which lies before *decide by*:
+//!
+//! ```text
+//!  submit by   refuse by     open by                      rule by   decide by
+//!    │  review    │ time to open │ a round, mostly two rounds │   6      │
+//! ```
 
 use tallystick_core::{BlockHeight, Blocks, Duration, Timestamp};
 
@@ -24,6 +31,11 @@ pub const ARRIVAL_BLOCKS: Blocks = Blocks(3);
 /// Silence that pays the worker does so this many blocks before the last height, so that a block or two at once, or a
 /// first attempt that fails, do not turn the payment into a refund.
 pub const SILENCE_LEAD: Blocks = Blocks(6);
+/// A ruling comes this many blocks before the last height for a payout, at the latest: what it awards begins in time, even
+/// if a block or two come at once.
+pub const RULING_LEAD: Blocks = Blocks(6);
+/// The rounds of a dispute that a hold is planned for: one, and another if its panel fails or its ruling is appealed.
+const ROUNDS: u32 = 2;
 /// A renewal that is offered this many blocks before the last height, half a day, leaves the requester time to lock the
 /// next hold.
 pub const RENEWAL_LEAD: Blocks = Blocks(72);
@@ -55,16 +67,17 @@ pub fn review_blocks(review_window: Duration) -> Blocks {
 }
 
 /// The blocks that a task's hold must be usable for: what its terms ask, or what work and review may take, with
-/// [`SILENCE_LEAD`]. A hold that can be renewed may be shorter than that.
+/// [`SILENCE_LEAD`]; with a panel, a dispute as well ([`dispute_blocks`]). A hold that can be renewed may be shorter than that.
 ///
 /// # Errors
-/// [`Rejection::HoldTooShort`] if the terms ask for fewer than work and review may take, [`Rejection::HoldTooLong`]
+/// [`Rejection::HoldTooShort`] if the terms ask for fewer than work, review and dispute may take, [`Rejection::HoldTooLong`]
 /// if the hold would need a larger final CLTV delta than the policy allows. Both carry the numbers.
 pub fn hold_blocks(terms: &Terms, policy: &Policy, now: Timestamp) -> Result<Blocks, Rejection> {
     let span = now.until(terms.last_deadline().after(terms.review_window));
-    let whole = blocks_of(span).plus(SILENCE_LEAD);
+    let dispute = if terms.panel.is_some() { dispute_blocks(policy) } else { Blocks(0) };
+    let whole = blocks_of(span).plus(SILENCE_LEAD).plus(dispute);
     let needed = match terms.renewal {
-        Some(_) => whole.min(RENEWABLE_MIN),
+        Some(_) => whole.min(RENEWABLE_MIN.plus(dispute)),
         None => whole,
     };
     let longest = Blocks(policy.final_cltv_max.0.saturating_sub(final_cltv_delta(policy, Blocks(0)).0));
@@ -102,6 +115,32 @@ pub(crate) fn earliest_decide_by<'a>(
     deadlines.min().map(|deadline| decide_by(policy, deadline))
 }
 
+/// The blocks that a dispute may take: the time to open it, its rounds, and [`RULING_LEAD`].
+pub fn dispute_blocks(policy: &Policy) -> Blocks {
+    let rounds = Blocks(policy.dispute.round_blocks().0.saturating_mul(ROUNDS));
+    blocks_of(policy.dispute_window).plus(rounds).plus(RULING_LEAD)
+}
+
+/// The height by which a dispute must be ruled.
+pub fn rule_by(decide_by: BlockHeight) -> BlockHeight {
+    decide_by.before(RULING_LEAD)
+}
+
+/// The last height at which a dispute can be opened.
+pub fn open_by(policy: &Policy, decide_by: BlockHeight) -> BlockHeight {
+    rule_by(decide_by).before(policy.dispute.round_blocks())
+}
+
+/// The last height at which work can be refused that the worker may dispute: it has the time for that afterwards.
+pub fn refuse_by(policy: &Policy, decide_by: BlockHeight) -> BlockHeight {
+    open_by(policy, decide_by).before(blocks_of(policy.dispute_window))
+}
+
+/// The last height from which a whole review comes before [`refuse_by`].
+pub fn review_by(terms: &Terms, policy: &Policy, decide_by: BlockHeight) -> BlockHeight {
+    refuse_by(policy, decide_by).before(review_blocks(terms.review_window))
+}
+
 /// The height at which silence decides, if its time has not come before.
 pub fn silence_at(on_silence: OnSilence, decide_by: BlockHeight) -> BlockHeight {
     match on_silence {
@@ -110,10 +149,12 @@ pub fn silence_at(on_silence: OnSilence, decide_by: BlockHeight) -> BlockHeight 
     }
 }
 
-/// The last height at which work can be handed in. Where silence pays, a whole review's blocks are left before that.
-/// Where silence gives back, late work harms nobody, and may still be approved.
-pub fn submit_by(terms: &Terms, decide_by: BlockHeight) -> BlockHeight {
+/// The last height at which work can be handed in. Where silence pays, a whole review's blocks are left before that, and
+/// with a panel before the last height at which it can be refused. Where silence gives back, late work harms nobody, and
+/// may still be approved.
+pub fn submit_by(terms: &Terms, policy: &Policy, decide_by: BlockHeight) -> BlockHeight {
     match terms.on_silence {
+        OnSilence::Release if terms.panel.is_some() => review_by(terms, policy, decide_by),
         OnSilence::Release => silence_at(terms.on_silence, decide_by).before(review_blocks(terms.review_window)),
         OnSilence::Refund => decide_by,
     }

@@ -2,7 +2,8 @@
 //! configuration changes no promise that was given.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{BasisPoints, Blocks, Code, Coded, Duration, Sat};
+use tallystick_civics::dispute::{Plan, PlanError, Seats};
+use tallystick_core::{BasisPoints, Blocks, Code, Coded, Duration, Msat, Sat};
 
 use crate::plan::{ARRIVAL_BLOCKS, FAIL_BACK_BLOCKS};
 
@@ -32,6 +33,13 @@ pub struct Policy {
     pub funding_window: Duration,
     /// The longest review window.
     pub review_window_max: Duration,
+    /// Times of disputes, and how many decide about which amount.
+    pub dispute: Plan,
+    /// How long a worker whose work is refused can open a dispute, before the money goes back.
+    pub dispute_window: Duration,
+    /// The share of the disputed tranches' fees that the arbitrators of one panel divide, whatever they rule; a fifth at
+    /// most, so that all rounds together cost no more than the fees.
+    pub arbitrator_share: BasisPoints,
 }
 
 impl Default for Policy {
@@ -50,6 +58,9 @@ impl Default for Policy {
             payout_margin: Blocks(48),
             funding_window: Duration::from_secs(3_600),
             review_window_max: Duration::from_secs(4 * 86_400),
+            dispute: Plan::default(),
+            dispute_window: Duration::from_secs(6 * 3_600),
+            arbitrator_share: ARBITRATOR_SHARE_MAX,
         }
     }
 }
@@ -74,6 +85,9 @@ pub enum PolicyError {
         /// The least margin.
         least: Blocks,
     },
+    /// Times of disputes that do not fit together.
+    #[error(transparent)]
+    Dispute(#[from] PlanError),
     /// Limits that contradict each other.
     #[error("{0}")]
     Contradiction(&'static str),
@@ -96,6 +110,12 @@ const FINAL_CLTV_LIMIT: Blocks = Blocks(2_016);
 pub const DUST_LIMIT: Sat = match Sat::try_new(546) {
     Ok(limit) => limit,
     Err(_) => Sat::MAX,
+};
+/// A fifth. A panel of one may be followed by its replacement and an appeal to three: five seats' pay for one. Larger panels
+/// grow by less.
+const ARBITRATOR_SHARE_MAX: BasisPoints = match BasisPoints::try_new(2_000) {
+    Ok(share) => share,
+    Err(_) => panic!("a fifth is less than the whole"),
 };
 /// More tranches make a task that no wallet can fund at once.
 const TRANCHES_LIMIT: u32 = 64;
@@ -131,7 +151,13 @@ impl Policy {
                 self.funding_window < Duration::from_secs(60) || self.funding_window > Duration::from_secs(7 * 86_400),
                 "funding invoices must be payable for 1 minute to 7 days",
             ),
+            (
+                self.dispute_window < Duration::from_secs(60) || self.dispute_window > Duration::from_secs(7 * 86_400),
+                "a worker must have 1 minute to 7 days to open a dispute",
+            ),
+            (self.arbitrator_share > ARBITRATOR_SHARE_MAX, "arbitrators' share of the fee is a fifth at most"),
         ];
+        self.dispute.check()?;
         match contradictions.into_iter().find(|(broken, _)| *broken) {
             Some((_, why)) => Err(PolicyError::Contradiction(why)),
             None => Ok(()),
@@ -146,6 +172,15 @@ impl Policy {
     /// The platform's fee on a payout: the rate, rounded up once, or the smallest fee.
     pub fn fee(&self, payout: Sat) -> Sat {
         self.fee_rate.of(payout).max(self.fee_min)
+    }
+
+    /// What each arbitrator is paid who votes on tranches with these fees, on a first panel of so many: rounded down to
+    /// whole millisatoshi, once. The same in every round, and whatever the ruling is.
+    pub fn reward(&self, fees: Sat, seats: Seats) -> Msat {
+        let share = u128::from(fees.to_msat().get()) * u128::from(self.arbitrator_share.get()) / 10_000;
+        let seats = u128::try_from(seats.count()).unwrap_or(u128::MAX);
+        let each = u64::try_from(share / seats).ok().and_then(|each| Msat::try_new(each).ok());
+        each.expect("a share of an amount is an amount")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why the rules refuse a command. Values inside, a stable code each, and a sentence that tells how to mend it.
 
+use tallystick_civics::dispute;
 use tallystick_core::{AmountError, BlockHeight, Blocks, Code, Coded, Msat, Timestamp};
 
 use crate::TermsError;
@@ -214,6 +215,33 @@ pub enum Rejection {
     /// The task has no tranche with this hash.
     #[error("the task has no tranche with this hash")]
     UnknownHash,
+    /// A panel decides, and the parties can no longer.
+    #[error("the milestone is disputed: its panel decides")]
+    Disputed,
+    /// The terms do not say that a panel decides.
+    #[error("the task's terms name no panel: nothing of it can be disputed")]
+    NoPanel,
+    /// This side had its dispute.
+    #[error("you opened a dispute about this milestone before; each side can once")]
+    DisputedBefore,
+    /// There is no dispute.
+    #[error("the milestone is not, and was not, disputed")]
+    NotDisputed,
+    /// Arbitrators are paid when all is over.
+    #[error("the dispute is not over yet: arbitrators are paid afterwards")]
+    DisputeRuns,
+    /// Did not vote.
+    #[error("only an arbitrator who revealed a vote is paid")]
+    NotServed,
+    /// The arbitrator's pay is on its way.
+    #[error("your pay is on its way to another invoice")]
+    RewardUnderWay,
+    /// The arbitrator was paid.
+    #[error("you were paid for this dispute already")]
+    RewardPaid,
+    /// The rules of disputes refuse it.
+    #[error(transparent)]
+    Dispute(#[from] dispute::Rejection),
     /// An amount does not fit.
     #[error(transparent)]
     Amount(#[from] AmountError),
@@ -260,6 +288,15 @@ impl Coded for Rejection {
             Self::HoldUnfit { .. } => "escrow.hold_unfit",
             Self::ClaimBeforePayout => "escrow.claim_before_payout",
             Self::UnknownHash => "escrow.unknown_hash",
+            Self::Disputed => "escrow.disputed",
+            Self::NoPanel => "escrow.no_panel",
+            Self::DisputedBefore => "escrow.disputed_before",
+            Self::NotDisputed => "escrow.not_disputed",
+            Self::DisputeRuns => "escrow.dispute_runs",
+            Self::NotServed => "escrow.not_served",
+            Self::RewardUnderWay => "escrow.reward_under_way",
+            Self::RewardPaid => "escrow.reward_paid",
+            Self::Dispute(rejection) => return rejection.code(),
             Self::Amount(error) => return error.code(),
         })
     }

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use tallystick_core::{AmountError, BlockHeight, Blocks, Digest32, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp};
 
-use crate::{OnSilence, Policy, Terms, plan};
+use crate::{Case, OnSilence, Policy, Terms, plan};
 
 /// A task's stream: nothing yet, or a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,14 +92,16 @@ pub struct Job {
 }
 
 /// Where a milestone's work stands. What is locked for it, and what is left to decide, its tranches tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Milestone {
-    /// Where it stands.
+    /// Where its work stands. While a dispute runs, nothing else decides about it.
     pub stage: Stage,
     /// SHA-256 of the work, once it was handed in.
     pub work_hash: Option<Digest32>,
     /// SHA-256 of the reasons for which it was refused, if it was.
     pub reason_hash: Option<Digest32>,
+    /// Its disputes, in order: one for each side at most, and only the last one can be running.
+    pub cases: Vec<Case>,
 }
 
 /// Where the work of a milestone stands.
@@ -112,6 +114,13 @@ pub enum Stage {
     Submitted {
         /// Until when the requester may decide.
         review_until: Timestamp,
+    },
+    /// It was refused, by word or by silence, and the worker may have a panel decide.
+    Rejected {
+        /// When the money goes back otherwise.
+        until: Timestamp,
+        /// Why.
+        reason: RefundReason,
     },
 }
 
@@ -220,6 +229,8 @@ pub enum ReleaseReason {
     HoldSpent,
     /// The requester did not lock the next hold in time, and the terms say: release.
     RenewalMissed,
+    /// A panel ruled so.
+    Ruled,
 }
 
 /// Why the requester gets the money back.
@@ -247,6 +258,10 @@ pub enum RefundReason {
     HoldSpent,
     /// The requester did not lock the next hold in time, and the terms say: refund.
     RenewalMissed,
+    /// A panel ruled so.
+    Ruled,
+    /// The worker gave it up.
+    Conceded,
 }
 
 /// Why a payout failed.
@@ -300,8 +315,8 @@ impl Task {
         match &self.phase {
             Phase::Active { job } => {
                 let names: Vec<_> = (0..).zip(&job.milestones).map(|(at, _)| self.milestone_name(job, at)).collect();
-                let urgent =
-                    ["submitted", "held", "releasing", "refunding"].into_iter().find(|name| names.contains(name));
+                let order = ["disputed", "submitted", "rejected", "held", "releasing", "refunding"];
+                let urgent = order.into_iter().find(|name| names.contains(name));
                 urgent.unwrap_or_else(|| self.phase.name())
             }
             phase => phase.name(),
@@ -312,7 +327,12 @@ impl Task {
     pub fn milestone_name(&self, job: &Job, milestone: u32) -> &'static str {
         let parts = || self.tranches_of(job, milestone).map(|(_, part)| part.state);
         if parts().any(TrancheState::is_held) {
-            return if self.stage(job, milestone) == Some(Stage::Working) { "held" } else { "submitted" };
+            return match (self.running(job, milestone), self.stage(job, milestone)) {
+                (Some(_), _) => "disputed",
+                (None, Some(Stage::Submitted { .. })) => "submitted",
+                (None, Some(Stage::Rejected { .. })) => "rejected",
+                (None, _) => "held",
+            };
         }
         if parts().all(TrancheState::is_final) {
             return if parts().any(TrancheState::is_paid) { "settled" } else { "refunded" };
@@ -358,7 +378,7 @@ impl Task {
         match self.stage(job, milestone)? {
             Stage::Submitted { .. } => Some(self.terms.on_silence),
             Stage::Working if self.is_offered(job, milestone) => self.terms.renewal,
-            Stage::Working => Some(OnSilence::Refund),
+            Stage::Working | Stage::Rejected { .. } => Some(OnSilence::Refund),
         }
     }
 
@@ -371,6 +391,11 @@ impl Task {
     /// Where the work of a milestone stands.
     pub fn stage(&self, job: &Job, milestone: u32) -> Option<Stage> {
         usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at)).map(|part| part.stage)
+    }
+
+    /// A milestone's dispute, while it runs.
+    pub fn running<'a>(&self, job: &'a Job, milestone: u32) -> Option<&'a Case> {
+        usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at))?.running()
     }
 
     /// The milestone that a tranche belongs to.
@@ -387,6 +412,13 @@ impl Task {
     /// The last height at which a payout of a milestone's undecided tranches may begin; nothing if none is undecided.
     pub fn decide_by(&self, job: &Job, milestone: u32) -> Option<BlockHeight> {
         plan::earliest_decide_by(&self.policy, self.tranches_of(job, milestone).map(|(_, part)| part))
+    }
+}
+
+impl Milestone {
+    /// Its dispute, while it runs.
+    pub fn running(&self) -> Option<&Case> {
+        self.cases.last().filter(|case| !case.dispute.phase.is_final())
     }
 }
 

@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use tallystick_civics::dispute::Seats;
 use tallystick_core::{Blocks, Code, Coded, Digest32, Duration, Sat, Timestamp};
 
 use crate::Policy;
@@ -40,6 +41,9 @@ pub struct Terms {
     /// Whether holds may be renewed, so that work may take longer than one hold: what happens to work that was not
     /// handed in when the worker offered a renewal in time and the requester did not lock the next hold.
     pub renewal: Option<OnSilence>,
+    /// Whether what the two do not agree on is decided by a panel: the fewest arbitrators that sit on it, 1, 3 or 5. Larger
+    /// amounts ask for more ([`Policy::dispute`]).
+    pub panel: Option<Seats>,
 }
 
 /// A part of the work, as the requester wrote it.
@@ -106,6 +110,12 @@ pub enum TermsError {
         /// The longest.
         max: Duration,
     },
+    /// More arbitrators than a first panel has.
+    #[error("a panel has 1, 3 or 5 arbitrators, not {seats}: only an appeal goes to more")]
+    Panel {
+        /// How many were asked for.
+        seats: usize,
+    },
 }
 
 impl Coded for TermsError {
@@ -117,6 +127,7 @@ impl Coded for TermsError {
             Self::DeadlineOrder { .. } => Code("terms.deadline_order"),
             Self::DeadlinePast { .. } => Code("terms.deadline_past"),
             Self::ReviewWindow { .. } => Code("terms.review_window"),
+            Self::Panel { .. } => Code("terms.panel"),
         }
     }
 }
@@ -145,7 +156,10 @@ impl Terms {
         if !(min..=max).contains(&self.review_window) {
             return Err(TermsError::ReviewWindow { window: self.review_window, min, max });
         }
-        Ok(())
+        match self.panel.filter(|seats| *seats > Seats::Five) {
+            Some(seats) => Err(TermsError::Panel { seats: seats.count() }),
+            None => Ok(()),
+        }
     }
 
     fn check_deadlines(&self, now: Timestamp) -> Result<(), TermsError> {

@@ -1,10 +1,11 @@
 //! A task as queries show it.
 
 use serde::{Deserialize, Serialize};
+use tallystick_civics::dispute::Seats;
 use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, NostrKey, PaymentHash, Sat, Timestamp};
 
 use crate::{
-    MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche, TrancheState,
+    DisputeView, MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche, TrancheState,
     Verdict, plan,
 };
 
@@ -33,6 +34,8 @@ pub struct TaskView {
     pub on_silence: OnSilence,
     /// Whether holds may be renewed, and what happens when the requester misses it.
     pub renewal: Option<OnSilence>,
+    /// How many arbitrators decide at least what is disputed; nothing if nothing can be.
+    pub panel: Option<usize>,
     /// For how long a worker's invoice must still be payable when it is handed in: see [`TaskView::invoice_needed`].
     pub invoice_life: Duration,
     /// For how many blocks the hold is usable.
@@ -60,6 +63,12 @@ pub struct MilestoneView {
     pub reason_hash: Option<Digest32>,
     /// Until when the requester may decide, once work is submitted.
     pub review_until: Option<Timestamp>,
+    /// When the money goes back, once work is refused and not disputed.
+    pub refund_at: Option<Timestamp>,
+    /// The last height at which a dispute can be opened.
+    pub dispute_by: Option<BlockHeight>,
+    /// Its last dispute, over or not.
+    pub dispute: Option<DisputeView>,
     /// The last height at which work can be handed in.
     pub submit_by: Option<BlockHeight>,
     /// The last height at which a payout may begin. What is undecided then ends by the terms.
@@ -143,6 +152,7 @@ impl From<&Task> for TaskView {
             review_window: task.terms.review_window,
             on_silence: task.terms.on_silence,
             renewal: task.terms.renewal,
+            panel: task.terms.panel.map(Seats::count),
             invoice_life: plan::invoice_life(task.policy.funding_window, task.hold_blocks),
             hold_blocks: task.hold_blocks,
             final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
@@ -175,6 +185,9 @@ impl MilestoneView {
             work_hash: None,
             reason_hash: None,
             review_until: None,
+            refund_at: None,
+            dispute_by: None,
+            dispute: None,
             submit_by: None,
             decide_by: None,
             renew_by: None,
@@ -189,16 +202,19 @@ impl MilestoneView {
         let part = usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at));
         view.work_hash = part.and_then(|part| part.work_hash);
         view.reason_hash = part.and_then(|part| part.reason_hash);
+        view.dispute = part.and_then(|part| part.cases.last()).map(DisputeView::from);
         if let Phase::Active { .. } = task.phase {
             let undecided = task.decide_by(job, milestone);
             view.decide_by = undecided.or_else(|| task.last_payout(job, milestone));
             view.renew_by = task.renew_by(job, milestone);
             view.at_deadline = task.at_deadline(job, milestone);
+            view.dispute_by = task.terms.panel.and(undecided).map(|by| plan::open_by(&task.policy, by));
             match (undecided, part.map(|part| part.stage)) {
                 (Some(decide_by), Some(Stage::Working)) => {
-                    view.submit_by = Some(plan::submit_by(&task.terms, decide_by))
+                    view.submit_by = Some(plan::submit_by(&task.terms, &task.policy, decide_by))
                 }
                 (Some(_), Some(Stage::Submitted { review_until })) => view.review_until = Some(review_until),
+                (Some(_), Some(Stage::Rejected { until, .. })) => view.refund_at = Some(until),
                 _ => {}
             }
         }
@@ -262,6 +278,7 @@ fn reason(verdict: Verdict) -> String {
             ReleaseReason::Silence => "silence",
             ReleaseReason::HoldSpent => "hold_spent",
             ReleaseReason::RenewalMissed => "renewal_missed",
+            ReleaseReason::Ruled => "ruled",
         },
         Verdict::Refund(reason) => match reason {
             RefundReason::Rejected => "rejected",
@@ -275,6 +292,8 @@ fn reason(verdict: Verdict) -> String {
             RefundReason::HoldLost => "hold_lost",
             RefundReason::HoldSpent => "hold_spent",
             RefundReason::RenewalMissed => "renewal_missed",
+            RefundReason::Ruled => "ruled",
+            RefundReason::Conceded => "conceded",
         },
     };
     name.to_owned()

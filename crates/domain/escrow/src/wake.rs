@@ -1,6 +1,6 @@
 //! When the rules want to be asked again.
 
-use tallystick_core::{BlockHeight, Timestamp};
+use tallystick_core::{BlockHeight, Blocks, Timestamp};
 
 use crate::{Job, Phase, Stage, State, Task, plan};
 
@@ -61,10 +61,17 @@ impl Task {
             return Wake::default();
         };
         let Some(decide_by) = self.decide_by(job, milestone) else { return Wake::default() };
+        if let Some(case) = part.running() {
+            return Wake { at: None, height: case.dispute.wake() };
+        }
         match part.stage {
             Stage::Working => Wake { at: Some(terms.work_deadline), height: Some(decide_by) },
             Stage::Submitted { review_until } => {
                 Wake { at: Some(review_until), height: Some(plan::silence_at(self.terms.on_silence, decide_by)) }
+            }
+            // Once no dispute fits any more, there is nothing to wait for.
+            Stage::Rejected { until, .. } => {
+                Wake { at: Some(until), height: Some(plan::open_by(&self.policy, decide_by).after(Blocks(1))) }
             }
         }
     }

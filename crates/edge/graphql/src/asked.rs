@@ -3,13 +3,17 @@
 use async_graphql::{InputType, Value as ConstValue, parser::types::OperationType};
 use nostr::event::Event;
 use tallystick_app::port::request::{Action, Asked, RequestReader};
+use tallystick_civics::{
+    dispute::UserCommand,
+    registry::{self, Command, OperatorCommand},
+};
 use tallystick_core::{SignedRequest, Timestamp};
 
 use crate::{
     document::{self, Transport},
     evidence::{Arguments, LIMITS},
     http, posting,
-    schema::{CreateTaskInput, Hex32, Uuid},
+    schema::{CreateTaskInput, Hex32, KeyScalar, Uuid, award_of},
 };
 
 /// Reads what a signed GraphQL request asks for, as the node that ran it did.
@@ -36,7 +40,7 @@ impl RequestReader for Requests {
                         posting::id_of(request.id, Timestamp::from_secs(event.created_at.as_secs()))
                     }
                 };
-                return Some(Asked { task, action: Action::Create(input.into_terms()) });
+                return Some(Asked::Task { task, action: Action::Create(input.into_terms()) });
             }
             "acceptTask" => Action::Accept(value(&arguments, "invoices")?),
             "fundingInvoice" => Action::Fund,
@@ -47,12 +51,60 @@ impl RequestReader for Requests {
             "approveWork" => Action::Approve { milestone: milestone()?, tranches: value(&arguments, "tranches")? },
             "rejectWork" => Action::Reject { milestone: milestone()?, reason_hash: hash("reasonHash")? },
             "cancelTask" => Action::Cancel,
+            "concedeWork" => Action::Concede { milestone: milestone()? },
+            "openDispute" => Action::OpenDispute { milestone: milestone()? },
+            "collectReward" => {
+                Action::CollectReward { milestone: milestone()?, invoice: value(&arguments, "invoice")? }
+            }
             "eraseTask" => Action::Erase,
             "eraseEvidence" => Action::EraseEvidence { dispute: value::<Uuid>(&arguments, "dispute")?.of() },
-            _ => return None,
+            field => match in_dispute(field, &arguments) {
+                Some(command) => Action::Dispute { milestone: milestone()?, command },
+                None => return in_registry(field, &arguments).map(Asked::Registry),
+            },
         };
-        Some(Asked { task: id()?, action })
+        Some(Asked::Task { task: id()?, action })
     }
+}
+
+/// What is asked of a dispute.
+fn in_dispute(field: &str, arguments: &Arguments<'_>) -> Option<UserCommand> {
+    let hash = |name| value::<Hex32>(arguments, name).map(|hash| hash.0);
+    Some(match field {
+        "withdrawDispute" => UserCommand::Withdraw,
+        "submitEvidence" => UserCommand::FileEvidence { hash: hash("hash")?, bytes: value(arguments, "bytes")? },
+        "acceptSeat" => UserCommand::AcceptSeat,
+        "refuseSeat" => UserCommand::RefuseSeat,
+        "commitVote" => UserCommand::CommitVote { commitment: hash("commitment")? },
+        "revealVote" => UserCommand::RevealVote {
+            award: award_of(&value::<Vec<u32>>(arguments, "toWorker")?)?,
+            salt: hash("salt")?.0,
+        },
+        "appeal" => UserCommand::Appeal,
+        "acceptRuling" => UserCommand::AcceptRuling,
+        _ => return None,
+    })
+}
+
+/// What is asked of the registry of arbitrators.
+fn in_registry(field: &str, arguments: &Arguments<'_>) -> Option<Command> {
+    let statement_hash = || value::<Hex32>(arguments, "statementHash").map(|hash| hash.0);
+    let arbitrator = || value::<KeyScalar>(arguments, "arbitrator").map(|key| key.0);
+    Some(match field {
+        "registerArbitrator" => Command::User(registry::UserCommand::Register {
+            statement_hash: statement_hash()?,
+            pay: value(arguments, "pay")?,
+        }),
+        "pauseArbitrator" => Command::User(registry::UserCommand::Pause),
+        "resumeArbitrator" => Command::User(registry::UserCommand::Resume),
+        "withdrawArbitrator" => Command::User(registry::UserCommand::Withdraw),
+        "admitArbitrator" => {
+            let (arbitrator, statement_hash) = (arbitrator()?, statement_hash()?);
+            Command::Operator(OperatorCommand::Admit { arbitrator, statement_hash })
+        }
+        "suspendArbitrator" => Command::Operator(OperatorCommand::Suspend { arbitrator: arbitrator()? }),
+        _ => return None,
+    })
 }
 
 fn value<T: InputType>(arguments: &Arguments<'_>, name: &str) -> Option<T> {

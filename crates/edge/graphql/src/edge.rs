@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// States in which a task holds money. To be a party of such a task costs something; keys and open tasks are free.
-const WITH_MONEY: [&str; 4] = ["held", "submitted", "releasing", "refunding"];
+const WITH_MONEY: [&str; 6] = ["held", "submitted", "rejected", "disputed", "releasing", "refunding"];
 
 /// Everything that handlers share.
 pub(crate) struct Edge {

@@ -115,6 +115,9 @@ pub enum EdgeError {
     /// Nothing there.
     #[error("there is nothing at this address; the API is at /graphql")]
     NoSuchPage,
+    /// Parts of an award that are none.
+    #[error("`toWorker` names positions of disputed tranches, from 0 to 63, each once")]
+    BadAward,
     /// A cursor that is none of ours.
     #[error("`after` must be an `endCursor` of an earlier page")]
     BadCursor,
@@ -177,6 +180,7 @@ impl Coded for EdgeError {
             Self::TooMany { .. } => "request.too_many",
             Self::Timeout => "request.timeout",
             Self::NoSuchPage => "request.no_such_page",
+            Self::BadAward => "request.bad_award",
             Self::BadCursor => "request.bad_cursor",
             Self::IdFromFuture => "request.id_from_future",
             Self::IdTooOld => "request.id_too_old",
@@ -351,6 +355,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::TooMany { limit: 256 },
         E::Timeout,
         E::NoSuchPage,
+        E::BadAward,
         E::BadCursor,
         E::IdFromFuture,
         E::IdTooOld,

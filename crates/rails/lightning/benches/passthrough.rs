@@ -110,6 +110,7 @@ impl Bench {
             fee_limit: Msat::try_new(100_000).unwrap(),
             cltv_limit: Blocks(200),
             begin_by: BlockHeight(u32::MAX),
+            covered: true,
         };
         self.node.pay(request).await.unwrap();
         payment.await.unwrap().unwrap();

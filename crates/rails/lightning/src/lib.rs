@@ -42,6 +42,7 @@ mod secret;
 mod store;
 mod wallet;
 
+pub use chain::BlockHashes;
 pub use config::{Database, LightningConfig};
 pub use error::LightningError;
 pub use invoice::PlainReader;

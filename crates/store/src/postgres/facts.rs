@@ -1,7 +1,7 @@
 //! Reading facts and the authorities behind them.
 
 use deadpool_postgres::Object;
-use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_app::port::limits::{PAGE_MAX, behind_prefix};
 use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
 use tokio_postgres::{Client, Row};
 
@@ -16,6 +16,10 @@ const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, 
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE stream = $1 AND version > $2 ORDER BY version";
+/// `+ 0` keeps PostgreSQL from reading all facts by their number.
+const BELOW: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
+    WHERE stream >= $1 AND stream < $2 AND seq + 0 > $3 ORDER BY seq + 0 LIMIT $4";
 /// Facts without their openings.
 const ENTRIES: &str = "SELECT seq, stream, version, kind, CASE WHEN commitment IS NULL THEN body END, commitment,
         NULL::bytea, authority, recorded_at, height, prev, hash FROM facts
@@ -31,7 +35,7 @@ const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name 
 /// What is asked often, with the number of its values.
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[(&str, usize)] =
-    &[(AFTER, 2), (OF_STREAM, 2), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (AUTHORITIES, 2), (HOLDER, 2)];
+    &[(AFTER, 2), (OF_STREAM, 2), (BELOW, 4), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (AUTHORITIES, 2), (HOLDER, 2)];
 
 /// A page's size as SQL has it.
 pub(crate) fn page(limit: u32) -> i64 {
@@ -52,6 +56,17 @@ pub(crate) async fn of_stream(conn: &Object, stream: &str, version: u64) -> Resu
     }
     let statement = conn.prepare_cached(OF_STREAM).await.or_store()?;
     let rows = conn.query(&statement, &[&stream, &signed(version)]).await.or_store()?;
+    rows.iter().map(fact).collect()
+}
+
+/// The facts of all streams below a prefix, after `seq`.
+pub(crate) async fn below(conn: &Object, prefix: &str, seq: u64, limit: u32) -> Result<Vec<Fact>> {
+    if !storable(prefix) {
+        return Ok(Vec::new());
+    }
+    let statement = conn.prepare_cached(BELOW).await.or_store()?;
+    let behind = behind_prefix(prefix);
+    let rows = conn.query(&statement, &[&prefix, &behind, &signed(seq), &page(limit)]).await.or_store()?;
     rows.iter().map(fact).collect()
 }
 

@@ -211,6 +211,10 @@ impl Journal for PostgresStore {
         facts::after(&self.readers.get().await?, after_seq, limit).await
     }
 
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>> {
+        facts::below(&self.readers.get().await?, prefix, after_seq, limit).await
+    }
+
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
         let kept = facts::authority(&self.readers.get().await?, digest).await?;
         Ok(kept.and_then(Kept::whole))

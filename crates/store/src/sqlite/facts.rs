@@ -1,7 +1,7 @@
 //! Reading facts and the authorities behind them.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX};
+use tallystick_app::port::limits::{PAGE_MAX, TIME_MAX, behind_prefix};
 use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
 
 use crate::chain::{self, Head, Kept};
@@ -14,6 +14,9 @@ const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, 
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE stream = ?1 AND version > ?2 ORDER BY version";
+const BELOW: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+        height, prev, hash FROM facts
+    WHERE stream >= ?1 AND stream < ?2 AND +seq > ?3 ORDER BY +seq LIMIT ?4";
 /// Facts without their openings.
 const ENTRIES: &str = "SELECT seq, stream, version, kind, CASE WHEN commitment IS NULL THEN body END, commitment, NULL,
         authority, recorded_at, height, prev, hash FROM facts
@@ -43,6 +46,14 @@ pub(crate) fn after(conn: &Connection, seq: u64, limit: u32) -> Result<Vec<Fact>
 pub(crate) fn of_stream(conn: &Connection, stream: &str, version: u64) -> Result<Vec<Fact>> {
     let mut statement = conn.prepare_cached(OF_STREAM).or_store()?;
     let rows = statement.query_map(params![stream, bound(version)], fact).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// The facts of all streams below a prefix, after `seq`. The `+` keeps SQLite from reading all facts by their number.
+pub(crate) fn below(conn: &Connection, prefix: &str, seq: u64, limit: u32) -> Result<Vec<Fact>> {
+    let mut statement = conn.prepare_cached(BELOW).or_store()?;
+    let values = params![prefix, behind_prefix(prefix), bound(seq), limit.min(PAGE_MAX)];
+    let rows = statement.query_map(values, fact).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 

@@ -150,6 +150,11 @@ impl Journal for SqliteStore {
         self.inner.readers.read(move |conn| facts::after(conn, after_seq, limit)).await
     }
 
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>> {
+        let prefix = prefix.to_owned();
+        self.inner.readers.read(move |conn| facts::below(conn, &prefix, after_seq, limit)).await
+    }
+
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>> {
         let kept = self.inner.readers.read(move |conn| facts::authority(conn, digest)).await?;
         Ok(kept.and_then(Kept::whole))

@@ -79,6 +79,7 @@ pub fn terms(payouts: &[u64]) -> Terms {
         on_silence: OnSilence::Release,
         hold_blocks: None,
         renewal: None,
+        panel: None,
     }
 }
 

@@ -12,12 +12,15 @@
 //! | module | what it has |
 //! | --- | --- |
 //! | `build` | keys, terms, invoices, hashes |
+//! | `disputes` | disputed tasks, and panels that sit |
 //! | `stages` | a task in each of its phases, brought there by commands |
 
 mod build;
+mod disputes;
 mod stages;
 
 pub use build::*;
+pub use disputes::*;
 pub use stages::*;
 
 use tallystick_core::{BlockHeight, Ctx, Decider, Decision, Duration, NostrKey, Timestamp};

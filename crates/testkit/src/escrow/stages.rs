@@ -1,6 +1,6 @@
 //! A task in each of its phases, brought there by the commands that a real one goes through.
 
-use tallystick_core::{BlockHeight, Digest32, Msat};
+use tallystick_core::{BlockHeight, Blocks, Digest32, Msat};
 use tallystick_escrow::{
     Event, NodeCommand, OnSilence, PayFailure, RefundReason, ReleaseReason, Terms, UserCommand, payout_id, plan,
 };
@@ -74,6 +74,12 @@ pub fn reject_for(milestone: u32) -> UserCommand {
 /// A tranche's payer locked the right amount for long enough.
 pub fn locked(tranche: u8, payout: u64) -> NodeCommand {
     NodeCommand::RecordHoldLocked { hash: hash(tranche), amount: hold_of(payout), claim_deadline: claim_deadline() }
+}
+
+/// A tranche's payer locked the right amount for so many blocks more than that.
+pub fn locked_longer(tranche: u8, payout: u64, more: Blocks) -> NodeCommand {
+    let claim_deadline = claim_deadline().after(more);
+    NodeCommand::RecordHoldLocked { hash: hash(tranche), amount: hold_of(payout), claim_deadline }
 }
 
 /// A tranche's hold invoice was made.
@@ -183,7 +189,10 @@ pub fn held(payouts: &[u64]) -> Given {
 pub fn held_with(terms: Terms) -> Given {
     let payouts: Vec<_> = terms.payouts().collect();
     let given = funding_with(terms);
-    (0..).zip(payouts).fold(given, |given, (tranche, payout)| given.reported(locked(tranche, payout.get())))
+    let longer = given.task().hold_blocks.0.saturating_sub(HOLD_BLOCKS.0);
+    (0..).zip(payouts).fold(given, |given, (tranche, payout)| {
+        given.reported(locked_longer(tranche, payout.get(), Blocks(longer)))
+    })
 }
 
 /// The work waits for a decision.

@@ -22,11 +22,12 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_app::{
     Clock,
+    port::blocks::{Blocks, BlocksError},
     port::rail::{
         ClaimState, HoldRail, HoldRequest, InvoiceError, InvoiceFacts, InvoiceReader, PayRequest, PayState, RailError,
     },
 };
-use tallystick_core::{BlockHeight, Blocks, Msat, PaymentHash};
+use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash};
 use tokio::sync::Notify;
 
 pub use parties::InvoiceSpec;
@@ -209,6 +210,19 @@ impl HoldRail for SimRail {
     }
 }
 
+#[async_trait]
+impl Blocks for SimRail {
+    /// The block's height, eight times: each block has a hash of its own.
+    async fn hash_at(&self, height: BlockHeight) -> Result<Digest32, BlocksError> {
+        if *self.shared.unavailable.lock().unwrap_or_else(PoisonError::into_inner) || height > self.height() {
+            return Err(BlocksError(format!("there is no block at height {height}")));
+        }
+        let mut hash = [0; 32];
+        hash.chunks_mut(4).for_each(|part| part.copy_from_slice(&height.0.to_be_bytes()));
+        Ok(Digest32(hash))
+    }
+}
+
 impl InvoiceReader for SimRail {
     fn read(&self, bolt11: &str) -> Result<InvoiceFacts, InvoiceError> {
         Ok(Invoice::read(bolt11)?.facts(NETWORK, &NODE_KEY))
@@ -216,4 +230,4 @@ impl InvoiceReader for SimRail {
 }
 
 /// What a payer's node adds to the final delta before it sends: BOLT 4 lets it, and stock payers do.
-const PAYER_EXTRA: Blocks = Blocks(1);
+const PAYER_EXTRA: tallystick_core::Blocks = tallystick_core::Blocks(1);

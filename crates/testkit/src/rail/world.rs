@@ -161,7 +161,8 @@ impl World {
         let amount = invoice.amount.map_or(0, Msat::get);
         let fee = self.route_fee_msat;
         let hash = invoice.hash;
-        let failure = if self.height > request.begin_by || !self.covers(hash, request) {
+        let late = self.height > request.begin_by;
+        let failure = if late || !self.may_be_paid(hash, request) {
             Some(PayFailure::TooLate)
         } else if invoice.expires_at <= now {
             Some(PayFailure::InvoiceExpired)
@@ -202,6 +203,19 @@ impl World {
                 false
             }
         }
+    }
+
+    fn may_be_paid(&mut self, hash: PaymentHash, request: &PayRequest) -> bool {
+        if request.covered { self.covers(hash, request) } else { self.is_free(hash) }
+    }
+
+    /// Whether no money is or was held on this hash. To pay for its preimage without a hold is a violation.
+    fn is_free(&mut self, hash: PaymentHash) -> bool {
+        let held = self.holds.contains_key(&hash);
+        if held {
+            self.violations.push(format!("{hash} was to be paid without a hold, and money was held on it"));
+        }
+        !held
     }
 
     fn check_begin(&mut self, hash: PaymentHash, request: &PayRequest) {

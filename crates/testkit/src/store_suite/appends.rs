@@ -35,6 +35,26 @@ pub async fn facts_read_back<S: Store>(store: Arc<S>) {
     assert_eq!(store.stream(&stream(9), 0).await.expect("facts"), []);
 }
 
+/// The facts of all streams below a prefix, in the order of the journal, and of no other stream.
+pub async fn facts_below_a_prefix_come_in_order<S: Store>(store: Arc<S>) {
+    let below = |name: &str, version| Append { stream: name.to_owned(), row: None, ..append(9, version) };
+    for (name, version) in [("judge/b", 0), ("judge", 0), ("judge/a", 0), ("judge0", 0), ("judg/c", 0), ("judge/b", 1)] {
+        let words = format!("{name} {version}");
+        let one = Append { authority: authority(&words), ..below(name, version) };
+        store.append(one).await.expect("the next version");
+    }
+    let found = async |after, limit| {
+        let facts = store.facts_below("judge/", after, limit).await.expect("facts");
+        facts.into_iter().map(|fact| (fact.seq, fact.stream)).collect::<Vec<_>>()
+    };
+    let all = [(1, "judge/b".to_owned()), (3, "judge/a".to_owned()), (6, "judge/b".to_owned())];
+    assert_eq!(found(0, 10).await, all);
+    assert_eq!(found(0, 2).await, all[..2]);
+    assert_eq!(found(1, 10).await, all[1..]);
+    assert_eq!(found(6, 10).await, []);
+    assert_eq!(store.facts_below("nobody/", 0, 10).await.expect("facts"), []);
+}
+
 /// A stream goes on at its version, whatever other streams do in between.
 pub async fn versions_go_on<S: Store>(store: Arc<S>) {
     for version in 0..3 {

@@ -36,7 +36,7 @@ macro_rules! store_suite {
     ($make:path) => {
         $crate::store_suite! { @cases $make;
             appends {
-                facts_read_back, versions_go_on, a_stale_version_is_a_conflict, the_chain_links_every_fact,
+                facts_read_back, facts_below_a_prefix_come_in_order, versions_go_on, a_stale_version_is_a_conflict, the_chain_links_every_fact,
                 the_journal_reads_in_pages, authorities_read_back, a_name_belongs_to_one_stream,
                 a_refusal_leaves_nothing, a_conflict_leaves_nothing, limits_are_refused,
             }

@@ -16,7 +16,7 @@ pub enum Command {
 }
 
 /// What parties and arbitrators ask. Who asks is in the context.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum UserCommand {
     /// A party shows something to the panel.
     FileEvidence {

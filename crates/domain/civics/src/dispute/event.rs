@@ -144,15 +144,42 @@ pub enum Event {
     DisputeFailed,
     /// Who opened it gave it up.
     DisputeWithdrawn,
+    /// Its host closed it: the sides agreed, or nothing was left to decide on.
+    DisputeClosed,
 }
 
 impl Event {
+    /// The kind of [`Event::DisputeClosed`].
+    pub const CLOSED: &'static str = "dispute.closed";
+    /// The kind of [`Event::PanelDrawn`].
+    pub const PANEL_DRAWN: &'static str = "dispute.panel_drawn";
+    /// The kinds of facts by which a dispute goes on by itself.
+    pub const STEPS: [&'static str; 7] = [
+        "dispute.committing_begun",
+        "dispute.revealing_begun",
+        "dispute.ruling_made",
+        "dispute.round_begun",
+        "dispute.panel_failed",
+        "dispute.decided",
+        "dispute.failed",
+    ];
+    /// The kinds of facts that a party or an arbitrator asks for.
+    pub const ASKED_FOR: [&'static str; 7] = [
+        "dispute.evidence_filed",
+        "dispute.seat_accepted",
+        "dispute.seat_refused",
+        "dispute.vote_committed",
+        "dispute.vote_revealed",
+        "dispute.ruling_accepted",
+        "dispute.withdrawn",
+    ];
+
     /// The kind under which a host files this fact.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::DisputeOpened { .. } => "dispute.opened",
             Self::EvidenceFiled { .. } => "dispute.evidence_filed",
-            Self::PanelDrawn { .. } => "dispute.panel_drawn",
+            Self::PanelDrawn { .. } => Self::PANEL_DRAWN,
             Self::SeatAccepted { .. } => "dispute.seat_accepted",
             Self::SeatRefused { .. } => "dispute.seat_refused",
             Self::CommittingBegun { .. } => "dispute.committing_begun",
@@ -166,6 +193,7 @@ impl Event {
             Self::DisputeDecided { .. } => "dispute.decided",
             Self::DisputeFailed => "dispute.failed",
             Self::DisputeWithdrawn => "dispute.withdrawn",
+            Self::DisputeClosed => Self::CLOSED,
         }
     }
 }

@@ -59,6 +59,7 @@ fn next_phase(dispute: &mut Dispute, event: &Event) -> Phase {
         (Event::DisputeDecided { award }, _) => Phase::Decided { award: *award },
         (Event::DisputeFailed, _) => Phase::Failed,
         (Event::DisputeWithdrawn, _) => Phase::Withdrawn,
+        (Event::DisputeClosed, _) => Phase::Closed,
         (_, phase) => phase,
     }
 }

@@ -19,6 +19,8 @@
 //!   └───────────────────────── a larger panel, whose ruling is final ─────────────────────────────────────────┘
 //! ```
 //!
+//! A host closes a dispute in any phase when nothing is left to decide on: it files [`Event::DisputeClosed`] by itself.
+//!
 //! # Invariants
 //! * Every time is a block height. Woken in time, every dispute is over by [`Opening::rule_by`], whatever anybody does;
 //!   woken later, it is over at once.

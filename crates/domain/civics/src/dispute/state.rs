@@ -105,6 +105,8 @@ pub enum Phase {
     Failed,
     /// Who opened it gave it up: the host goes on as if there had been none. The end.
     Withdrawn,
+    /// Its host closed it: the sides agreed, or nothing was left to decide on. The end.
+    Closed,
 }
 
 /// What a host has to do about a dispute.
@@ -114,6 +116,8 @@ pub enum Outcome {
     Running,
     /// Go on as if there had been none.
     Withdrawn,
+    /// Nothing: the host itself closed it.
+    Closed,
     /// Carry this out.
     Award(Award),
     /// Carry out the own default.
@@ -189,12 +193,19 @@ impl Dispute {
             Phase::Decided { award } => Outcome::Award(award),
             Phase::Failed => Outcome::Failed,
             Phase::Withdrawn => Outcome::Withdrawn,
+            Phase::Closed => Outcome::Closed,
             Phase::Drawing
             | Phase::Seating { .. }
             | Phase::Committing { .. }
             | Phase::Revealing { .. }
             | Phase::Ruled { .. } => Outcome::Running,
         }
+    }
+
+    /// Whether the parties may still end it without a ruling: nobody has voted. From then on a panel's work, and what it
+    /// thinks, is no longer theirs to take back.
+    pub fn may_be_given_up(&self) -> bool {
+        !self.phase.is_final() && !self.has_votes()
     }
 
     /// Who revealed a vote, in whatever round: they are paid.
@@ -222,7 +233,7 @@ impl Dispute {
     }
 
     /// Whether somebody has voted, in whatever round.
-    pub(super) fn has_votes(&self) -> bool {
+    fn has_votes(&self) -> bool {
         use SeatState::{Committed, Missed, Revealed};
         let voted = |state| matches!(state, Committed { .. } | Revealed { .. } | Missed(Duty::Reveal));
         self.panels().any(|panel| panel.count(voted) > 0)
@@ -249,11 +260,12 @@ impl Phase {
             Self::Decided { .. } => "decided",
             Self::Failed => "failed",
             Self::Withdrawn => "withdrawn",
+            Self::Closed => "closed",
         }
     }
 
     /// Whether nothing more can happen.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Decided { .. } | Self::Failed | Self::Withdrawn)
+        matches!(self, Self::Decided { .. } | Self::Failed | Self::Withdrawn | Self::Closed)
     }
 }

@@ -15,7 +15,7 @@ impl Dispute {
             | Phase::Committing { until }
             | Phase::Revealing { until }
             | Phase::Ruled { until, .. } => Some(until),
-            Phase::Decided { .. } | Phase::Failed | Phase::Withdrawn => None,
+            Phase::Decided { .. } | Phase::Failed | Phase::Withdrawn | Phase::Closed => None,
         }
     }
 

@@ -1,18 +1,23 @@
 //! What can be asked of the registry: by an arbitrator, and by operators.
 
-use tallystick_core::{Digest32, NostrKey};
+use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_core::{Digest32, Id, NostrKey};
+
+use crate::dispute::{Dispute, Duty};
 
 /// A command to an arbitrator's stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Command {
     /// The arbitrator asks. Who asks is in the context.
     User(UserCommand),
     /// An operator asks; the host has checked that it is one.
     Operator(OperatorCommand),
+    /// The node reports.
+    Node(NodeCommand),
 }
 
 /// What an arbitrator asks about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum UserCommand {
     /// Offer to sit on panels, or change what was said before; the author becomes the arbitrator.
     Register {
@@ -31,7 +36,7 @@ pub enum UserCommand {
 }
 
 /// What operators ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum OperatorCommand {
     /// Let it be drawn.
     Admit {
@@ -45,4 +50,28 @@ pub enum OperatorCommand {
         /// Whom.
         arbitrator: NostrKey,
     },
+}
+
+/// What the node reports. Its canonical bytes are what the node signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum NodeCommand {
+    /// A dispute is over in which it was asked to sit, and did not refuse.
+    RecordService {
+        /// The dispute.
+        dispute: Id<Dispute>,
+        /// What it did.
+        did: Did,
+    },
+}
+
+/// What an arbitrator did in a dispute, as everybody may know it: without amounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Did {
+    /// Revealed a vote.
+    Voted {
+        /// How far it lay from the round's ruling, in thousandths of what was disputed; the whole if the round had none.
+        off_permille: u16,
+    },
+    /// Missed this.
+    Missed(Duty),
 }

@@ -1,9 +1,11 @@
 //! The registry's decisions, and applying its facts.
 
-use std::convert::Infallible;
+use std::{collections::BTreeSet, convert::Infallible};
 use tallystick_core::{Ctx, Decider, Digest32, NostrKey};
 
-use super::{Admission, Arbitrator, Command, Event, OperatorCommand, PAY_BYTES_MAX, Rejection, State, UserCommand};
+use super::{
+    Admission, Arbitrator, Command, Event, NodeCommand, OperatorCommand, PAY_BYTES_MAX, Rejection, State, UserCommand,
+};
 
 /// The rules of the registry.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,7 @@ impl Decider for Registry {
             (State::Absent, _) => Err(Rejection::NotFound),
             (State::Present(arbitrator), Command::User(command)) => user(arbitrator, command, ctx),
             (State::Present(arbitrator), Command::Operator(command)) => operator(arbitrator, command),
+            (State::Present(arbitrator), Command::Node(command)) => Ok(node(arbitrator, command)),
         }
     }
 
@@ -42,6 +45,7 @@ impl Decider for Registry {
                     Event::ArbitratorWithdrawn => arbitrator.withdrawn = true,
                     Event::ArbitratorAdmitted => arbitrator.admission = Admission::Admitted,
                     Event::ArbitratorSuspended => arbitrator.admission = Admission::Suspended,
+                    Event::ArbitratorServed { dispute, .. } => drop(arbitrator.served.insert(*dispute)),
                     Event::ArbitratorRegistered { .. } => {}
                 }
                 State::Present(arbitrator)
@@ -52,18 +56,18 @@ impl Decider for Registry {
 
 /// An admission holds for a statement, and ends with leaving; a suspension holds whatever is said.
 fn registered(before: State, key: NostrKey, statement_hash: Digest32, pay: &str) -> Arbitrator {
-    let (admission, paused) = match before {
+    let (admission, paused, served) = match before {
         State::Present(before) => {
             let same = before.statement_hash == statement_hash && !before.withdrawn;
             let admission = match before.admission {
                 Admission::Admitted if !same => Admission::Pending,
                 admission => admission,
             };
-            (admission, before.paused && !before.withdrawn)
+            (admission, before.paused && !before.withdrawn, before.served)
         }
-        State::Absent => (Admission::Pending, false),
+        State::Absent => (Admission::Pending, false, BTreeSet::new()),
     };
-    Arbitrator { key, statement_hash, pay: pay.to_owned(), admission, paused, withdrawn: false }
+    Arbitrator { key, statement_hash, pay: pay.to_owned(), admission, paused, withdrawn: false, served }
 }
 
 fn register(arbitrator: NostrKey, statement_hash: Digest32, pay: String) -> Result<Decision, Rejection> {
@@ -110,4 +114,13 @@ fn operator(arbitrator: &Arbitrator, command: OperatorCommand) -> Result<Decisio
         }
     };
     Ok(event.map_or(Decision::AlreadyApplied, Decision::event))
+}
+
+/// Once for each dispute, whatever became of the arbitrator since: nobody is asked twice in one.
+fn node(arbitrator: &Arbitrator, command: NodeCommand) -> Decision {
+    let NodeCommand::RecordService { dispute, did } = command;
+    match arbitrator.served.contains(&dispute) {
+        true => Decision::AlreadyApplied,
+        false => Decision::event(Event::ArbitratorServed { dispute, did }),
+    }
 }

@@ -1,7 +1,10 @@
 //! What became true of an arbitrator. Stored for ever: variants are only added, at the end, and their bytes are golden.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{Digest32, NostrKey};
+use tallystick_core::{Digest32, Id, NostrKey};
+
+use super::Did;
+use crate::dispute::Dispute;
 
 /// A fact about an arbitrator.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -25,6 +28,13 @@ pub enum Event {
     ArbitratorAdmitted,
     /// An operator lets it not be drawn any more.
     ArbitratorSuspended,
+    /// A dispute is over in which it was asked to sit, and did not refuse: it counts in the next draws.
+    ArbitratorServed {
+        /// The dispute.
+        dispute: Id<Dispute>,
+        /// What it did.
+        did: Did,
+    },
 }
 
 impl Event {
@@ -37,6 +47,7 @@ impl Event {
             Self::ArbitratorWithdrawn => "arbitrator.withdrawn",
             Self::ArbitratorAdmitted => "arbitrator.admitted",
             Self::ArbitratorSuspended => "arbitrator.suspended",
+            Self::ArbitratorServed { .. } => "arbitrator.served",
         }
     }
 }

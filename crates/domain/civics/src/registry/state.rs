@@ -1,6 +1,9 @@
 //! What is known of an arbitrator.
 
-use tallystick_core::{Digest32, NostrKey};
+use std::collections::BTreeSet;
+use tallystick_core::{Digest32, Id, NostrKey};
+
+use crate::dispute::Dispute;
 
 /// An arbitrator's stream: nothing yet, or an arbitrator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Arbitrator {
     pub paused: bool,
     /// Whether it left.
     pub withdrawn: bool,
+    /// The disputes in which it served, well or badly.
+    pub served: BTreeSet<Id<Dispute>>,
 }
 
 /// What an operator made of an arbitrator.

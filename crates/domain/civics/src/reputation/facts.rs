@@ -3,6 +3,7 @@
 use tallystick_core::{Id, NostrKey, Sat, Timestamp};
 
 use super::ReputationError;
+use crate::dispute::Dispute;
 
 /// A party's side of a deal. Each has a score of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,7 +139,7 @@ pub struct Service {
     /// The number of the fact that ended the service: the evidence.
     pub seq: u64,
     /// The dispute's id.
-    pub dispute: Id<Service>,
+    pub dispute: Id<Dispute>,
     /// Who was asked.
     pub arbitrator: NostrKey,
     /// When.

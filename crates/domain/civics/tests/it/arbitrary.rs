@@ -2,13 +2,13 @@
 
 use proptest::{collection::vec, prelude::*};
 use tallystick_civics::{
-    dispute::{Award, Cause, Event, Failure, NodeCommand, Opening, Plan, Seats, Side, UserCommand},
+    dispute::{Award, Cause, Duty, Event, Failure, NodeCommand, Opening, Plan, Seats, Side, UserCommand},
     draw::{Candidate, Candidates},
     registry,
 };
 use tallystick_core::{BlockHeight, Blocks, Digest32, Id, NostrKey, Sat};
 
-use crate::given::{EVIDENCE, HEIGHT, VOTES, candidates, key, payee, payer, salt, stranger};
+use crate::given::{EVIDENCE, HEIGHT, VOTES, candidates, id, key, payee, payer, salt, stranger};
 
 pub fn digest() -> impl Strategy<Value = Digest32> {
     any::<[u8; 32]>().prop_map(Digest32)
@@ -133,6 +133,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         award().prop_map(|award| E::DisputeDecided { award }),
         Just(E::DisputeFailed),
         Just(E::DisputeWithdrawn),
+        Just(E::DisputeClosed),
     ]
 }
 
@@ -185,5 +186,9 @@ pub fn registry_event() -> impl Strategy<Value = registry::Event> {
         Just(E::ArbitratorWithdrawn),
         Just(E::ArbitratorAdmitted),
         Just(E::ArbitratorSuspended),
+        (any::<u16>(), any::<bool>()).prop_map(|(off_permille, voted)| E::ArbitratorServed {
+            dispute: id(),
+            did: if voted { registry::Did::Voted { off_permille } } else { registry::Did::Missed(Duty::Reveal) },
+        }),
     ]
 }

@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use tallystick_civics::{
-    dispute::{Award, Cause, Event, Failure, NodeCommand, Seats, Side, evolve},
+    dispute::{Award, Cause, Duty, Event, Failure, NodeCommand, Seats, Side, evolve},
     draw::{Candidate, Candidates},
     registry,
 };
@@ -44,6 +44,7 @@ fn events() -> Vec<Event> {
         Event::DisputeDecided { award: Award::new(0b101) },
         Event::DisputeFailed,
         Event::DisputeWithdrawn,
+        Event::DisputeClosed,
     ];
     for (cause, seats) in [(Cause::Replacement, Seats::One), (Cause::Opening, Seats::Seven)] {
         events.push(Event::RoundBegun { round: 2, cause, seats, at });
@@ -67,6 +68,8 @@ fn registry_events() -> Vec<registry::Event> {
         E::ArbitratorWithdrawn,
         E::ArbitratorAdmitted,
         E::ArbitratorSuspended,
+        E::ArbitratorServed { dispute: id(), did: registry::Did::Voted { off_permille: 250 } },
+        E::ArbitratorServed { dispute: id(), did: registry::Did::Missed(Duty::Commit) },
     ]
 }
 
@@ -85,7 +88,7 @@ fn node_commands() -> Vec<(String, NodeCommand)> {
 fn events_keep_their_bytes() {
     let lines: Vec<_> = events().iter().map(|event| (event.kind().to_owned(), canonical::encode(event))).collect();
     golden("events.txt", &lines);
-    complete::<Event>(&lines, 16);
+    complete::<Event>(&lines, 17);
 }
 
 #[test]
@@ -93,7 +96,15 @@ fn registry_events_keep_their_bytes() {
     let line = |event: &registry::Event| (event.kind().to_owned(), canonical::encode(event));
     let lines: Vec<_> = registry_events().iter().map(line).collect();
     golden("registry_events.txt", &lines);
-    complete::<registry::Event>(&lines, 6);
+    complete::<registry::Event>(&lines, 7);
+}
+
+#[test]
+fn registry_node_commands_keep_their_bytes() {
+    let did = registry::Did::Missed(Duty::Answer);
+    let lines = [("RecordService".to_owned(), canonical::encode(&registry::NodeCommand::RecordService { dispute: id(), did }))];
+    golden("registry_node_commands.txt", &lines);
+    complete::<registry::NodeCommand>(&lines, 1);
 }
 
 #[test]
@@ -131,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn foreign_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), variant in 0u8..17) {
+    fn foreign_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), variant in 0u8..18) {
         let bytes = [&[variant], bytes.as_slice()].concat();
         if let Ok(event) = canonical::decode::<Event>("event", &bytes) {
             prop_assert_eq!(canonical::encode(&event), &bytes[..]);

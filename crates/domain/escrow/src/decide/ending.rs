@@ -2,7 +2,7 @@
 
 use tallystick_core::{BlockHeight, Ctx, Duration, Timestamp};
 
-use super::Decision;
+use super::{Decision, dispute};
 use crate::{
     Effect, Event, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState,
     effect,
@@ -40,6 +40,7 @@ pub(super) fn release(
             effects.push(pay(task, tranche, part, Attempt { number: 1, not_before, begin_by }));
         }
     }
+    dispute::close_empty(task, &mut events, &mut effects);
     Ok(Decision::Accept { events, effects })
 }
 
@@ -93,8 +94,9 @@ pub(super) fn retry_or_return(
     conclude(task, vec![failed, Event::TrancheRefundBegun { tranche }], effects)
 }
 
-/// Accepts events, and adds the end of the task if every tranche has come to its own.
-pub(super) fn conclude(task: &Task, mut events: Vec<Event>, effects: Vec<Effect>) -> Decision {
+/// Accepts events, and adds the end of disputes about nothing, and of the task if every tranche has come to its own.
+pub(super) fn conclude(task: &Task, mut events: Vec<Event>, mut effects: Vec<Effect>) -> Decision {
+    dispute::close_empty(task, &mut events, &mut effects);
     let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
     if let State::Present(after) = after
         && let Phase::Active { job } = &after.phase
@@ -129,7 +131,7 @@ fn pay(task: &Task, tranche: u32, part: &Tranche, attempt: Attempt) -> Effect {
     }
 }
 
-fn may_try_again(reason: PayFailure, attempt: u32) -> bool {
+pub(super) fn may_try_again(reason: PayFailure, attempt: u32) -> bool {
     match reason {
         PayFailure::InvoiceExpired | PayFailure::TooLate => false,
         PayFailure::Refused | PayFailure::Other => attempt < REFUSED_ATTEMPTS_MAX,
@@ -139,7 +141,7 @@ fn may_try_again(reason: PayFailure, attempt: u32) -> bool {
 
 /// 1 s after the first attempt, doubled with each up to a minute; after the tenth one try for each block, so that a
 /// payee who stays away fills no journal.
-fn pause_after(attempt: u32) -> Duration {
+pub(super) fn pause_after(attempt: u32) -> Duration {
     if attempt >= QUICK_ATTEMPTS {
         return PAYOUT_PAUSE_MAX;
     }

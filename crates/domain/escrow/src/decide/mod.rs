@@ -1,9 +1,11 @@
 //! The decisions. One file for users, one for the node, one for how things end.
 
+mod dispute;
 mod ending;
 mod hold;
 mod node;
 mod renewal;
+mod reward;
 mod user;
 
 use tallystick_core::{Ctx, Decider};

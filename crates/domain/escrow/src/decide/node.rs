@@ -1,19 +1,30 @@
 //! What the rail's outcomes, time and blocks lead to.
 
+use tallystick_civics::dispute;
 use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash};
 
 use super::{
-    Decision,
+    Decision, dispute as decide_dispute,
     ending::{self, conclude, positions},
-    hold, renewal,
+    hold, renewal, reward,
 };
 use crate::{
-    Effect, Event, Job, Milestone, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection, ReleaseReason,
-    Renewal, Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
+    Case, Effect, Event, Job, Milestone, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection,
+    ReleaseReason, Renewal, Reward, Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
 };
 
 pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
-    let Some(hash) = command.hash() else { return Ok(wake(task, ctx)) };
+    let hash = match command {
+        NodeCommand::RecordDraw { milestone, block_height, block_hash, candidates, registry_seq } => {
+            let draw = dispute::NodeCommand::RecordDraw { block_height, block_hash, candidates, registry_seq };
+            return decide_dispute::report(task, milestone, draw, ctx);
+        }
+        ref other => other.hash(),
+    };
+    let Some(hash) = hash else { return Ok(wake(task, ctx)) };
+    if let Some(found) = find_reward(task, hash) {
+        return of_reward(task, found, command, ctx);
+    }
     match find(task, hash)? {
         (found, Place::Current) => of_current(task, found, command, ctx),
         ((tranche, part), Place::Next(next)) => of_next(task, (tranche, part), next, (command, ctx)),
@@ -34,8 +45,27 @@ fn of_current(task: &Task, found: Found<'_>, command: NodeCommand, ctx: &Ctx) ->
         NodeCommand::RecordHoldRefused { .. } => Ok(invoice_refused(task, found)),
         NodeCommand::RecordPayoutPaid { fee, .. } => payout_paid(task, found, fee),
         NodeCommand::RecordPayoutFailed { id, reason, .. } => Ok(payout_failed(task, found, (id, reason), ctx)),
-        NodeCommand::Wake => Ok(wake(task, ctx)),
+        NodeCommand::Wake | NodeCommand::RecordDraw { .. } => Ok(Decision::AlreadyApplied),
     }
+}
+
+/// What is told of an arbitrator's pay. No hold is ever made on its hash.
+fn of_reward(
+    task: &Task,
+    (case, pay): (&Case, &Reward),
+    command: NodeCommand,
+    ctx: &Ctx,
+) -> Result<Decision, Rejection> {
+    match command {
+        NodeCommand::RecordPayoutPaid { fee, .. } => Ok(reward::paid(case, pay, fee)),
+        NodeCommand::RecordPayoutFailed { id, reason, .. } => Ok(reward::failed(task, (case, pay), (id, reason), ctx)),
+        NodeCommand::RecordHoldLocked { .. } => Err(unwanted(task)),
+        _ => Ok(Decision::AlreadyApplied),
+    }
+}
+
+fn find_reward(task: &Task, hash: PaymentHash) -> Option<(&Case, &Reward)> {
+    task.cases().find_map(|case| Some((case, case.rewards.iter().find(|reward| reward.hash == hash)?)))
 }
 
 /// What is told of the hold that a renewal offers.
@@ -148,9 +178,11 @@ fn hold_locked(
 fn hold_lost(task: &Task, (tranche, part): Found<'_>) -> Decision {
     let lost = Event::HoldLost { tranche };
     match (&task.phase, part.state) {
-        // Nobody works on for a part of the money. What was handed in is decided on with what is left of it.
+        // Nobody works on for a part of the money. What was handed in, or is disputed, is decided on with what is left.
         (Phase::Active { job }, TrancheState::Held { .. }) => match task.milestone_at(tranche) {
-            Some(milestone) if task.stage(job, milestone) == Some(Stage::Working) => {
+            Some(milestone)
+                if task.stage(job, milestone) == Some(Stage::Working) && task.running(job, milestone).is_none() =>
+            {
                 let events =
                     vec![lost, Event::RefundBegun { milestone: Some(milestone), reason: RefundReason::HoldLost }];
                 conclude(task, events, ending::give_back_held(task, Some(milestone), Some(tranche)))
@@ -259,6 +291,10 @@ fn decide_milestone(task: &Task, (milestone, part): (u32, &Milestone), decide_by
         let tranches: Vec<u32> = held.filter(|tranche| own.contains(tranche)).collect();
         ending::release(task, milestone, &tranches, reason, ctx).unwrap_or_else(|_| refund(RefundReason::BlocksRanOut))
     };
+    if part.running().is_some() {
+        let wake = dispute::NodeCommand::Wake;
+        return decide_dispute::report(task, milestone, wake, ctx).unwrap_or(Decision::AlreadyApplied);
+    }
     let is_offered = task.phase.job().is_some_and(|job| task.is_offered(job, milestone));
     match (part.stage, task.terms.on_silence, task.terms.renewal) {
         (Stage::Working, _, _) if ctx.height < decide_by => refund(RefundReason::WorkDeadline),
@@ -266,11 +302,23 @@ fn decide_milestone(task: &Task, (milestone, part): (u32, &Milestone), decide_by
         (Stage::Working, _, Some(OnSilence::Refund)) if is_offered => refund(RefundReason::RenewalMissed),
         (Stage::Working, _, _) => refund(RefundReason::BlocksRanOut),
         (Stage::Submitted { .. }, OnSilence::Release, _) => release(ReleaseReason::Silence),
+        // Silence that refuses the work is a refusal as well: the worker may dispute it.
+        (Stage::Submitted { .. }, OnSilence::Refund, _)
+            if task.terms.panel.is_some() && ctx.height <= plan::refuse_by(&task.policy, decide_by) =>
+        {
+            Decision::event(refund_planned(task, milestone, RefundReason::Silence, ctx))
+        }
         (Stage::Submitted { review_until }, OnSilence::Refund, _) if ctx.now >= review_until => {
             refund(RefundReason::Silence)
         }
         (Stage::Submitted { .. }, OnSilence::Refund, _) => refund(RefundReason::BlocksRanOut),
+        (Stage::Rejected { reason, .. }, _, _) => refund(reason),
     }
+}
+
+/// What is undecided goes back once the worker has had the time to dispute that.
+pub(super) fn refund_planned(task: &Task, milestone: u32, reason: RefundReason, ctx: &Ctx) -> Event {
+    Event::RefundPlanned { milestone, reason, until: ctx.now.after(task.policy.dispute_window) }
 }
 
 fn unwanted(task: &Task) -> Rejection {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use tallystick_core::{BlockHeight, Ctx, Digest32, Id, NostrKey, Timestamp};
 
-use super::{Decision, ending, hold, renewal};
+use super::{Decision, dispute, ending, hold, node::refund_planned, renewal, reward};
 use crate::{
     Event, InvoiceFacts, Job, Milestone, MilestoneTerms, OnSilence, Phase, Policy, RefundReason, Rejection,
     ReleaseReason, Stage, State, Task, Terms, Tranche, UserCommand, Verdict, plan,
@@ -30,6 +30,12 @@ pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<D
         (task, UserCommand::ApproveWork { milestone, tranches }) => approve(task, milestone, tranches.as_deref(), ctx),
         (task, UserCommand::RejectWork { milestone, reason_hash }) => reject(task, milestone, reason_hash, ctx),
         (task, UserCommand::CancelTask) => cancel(task, ctx),
+        (task, UserCommand::ConcedeWork { milestone }) => concede(task, milestone, ctx),
+        (task, UserCommand::OpenDispute { milestone, docket }) => dispute::open(task, milestone, docket, ctx),
+        (task, UserCommand::Dispute { milestone, command }) => dispute::ask(task, milestone, command, ctx),
+        (task, UserCommand::CollectReward { milestone, invoice }) => {
+            reward::collect(task, milestone, (&invoice.0, &invoice.1), ctx)
+        }
         (_, UserCommand::CreateTask { .. }) => Err(Rejection::IdTaken),
     }
 }
@@ -88,13 +94,13 @@ fn submit(task: &Task, milestone: u32, work_hash: Digest32, ctx: &Ctx) -> Result
     only_worker(task, ctx)?;
     let (terms, part) = find(task, milestone)?;
     match (part.map(|part| part.stage), undecided(task, milestone)) {
-        (Some(Stage::Submitted { .. }), _) if part.is_some_and(|part| part.work_hash == Some(work_hash)) => {
+        (Some(_), _) if part.is_some_and(|part| part.work_hash == Some(work_hash)) => {
             Ok(Decision::AlreadyApplied)
         }
-        (Some(Stage::Submitted { .. }), Some(_)) => Err(Rejection::WorkAlreadySubmitted),
+        (Some(Stage::Submitted { .. } | Stage::Rejected { .. }), Some(_)) => Err(Rejection::WorkAlreadySubmitted),
         (Some(Stage::Working), Some(decide_by)) => {
             in_time(terms.work_deadline, ctx)?;
-            let last = plan::submit_by(&task.terms, decide_by);
+            let last = plan::submit_by(&task.terms, &task.policy, decide_by);
             if ctx.height > last {
                 return Err(Rejection::TooFewBlocks { height: ctx.height, last });
             }
@@ -108,12 +114,16 @@ fn submit(task: &Task, milestone: u32, work_hash: Digest32, ctx: &Ctx) -> Result
 fn approve(task: &Task, milestone: u32, tranches: Option<&[u32]>, ctx: &Ctx) -> Result<Decision, Rejection> {
     only_requester(task, ctx)?;
     let (_, part) = find(task, milestone)?;
-    let job = match (&task.phase, part.map(|part| part.stage)) {
-        (Phase::Active { job } | Phase::Settled { job } | Phase::Refunded { job }, Some(Stage::Submitted { .. })) => {
+    let job = match (&task.phase, part) {
+        (Phase::Active { job } | Phase::Settled { job } | Phase::Refunded { job }, Some(part))
+            if part.stage != Stage::Working || !part.cases.is_empty() =>
+        {
             job
         }
         _ => return Err(Rejection::NotSubmitted { state: state_of(task, milestone) }),
     };
+    // Before work is handed in, only what is disputed can be agreed on.
+    let is_idle = part.is_some_and(|part| part.stage == Stage::Working && part.running().is_none());
     let chosen = match tranches {
         Some(tranches) => named(task, milestone, tranches)?,
         None => task.terms.tranches_of(milestone).collect(),
@@ -124,11 +134,25 @@ fn approve(task: &Task, milestone: u32, tranches: Option<&[u32]>, ctx: &Ctx) -> 
     let against = parts().find(|(_, part)| matches!(part.verdict, Some(Verdict::Refund(_))));
     match against {
         Some((tranche, _)) if tranches.is_some() => Err(Rejection::TrancheDecided { tranche: tranche - first }),
+        _ if !open.is_empty() && is_idle => Err(Rejection::NotSubmitted { state: state_of(task, milestone) }),
+        _ if !open.is_empty() && !agrees(task, milestone, &open) => Err(Rejection::Disputed),
         _ if !open.is_empty() => ending::release(task, milestone, &open, ReleaseReason::Approved, ctx),
         Some(_) if parts().all(|(_, part)| matches!(part.verdict, Some(Verdict::Refund(_)))) => {
             Err(Rejection::NotSubmitted { state: state_of(task, milestone) })
         }
         _ => Ok(Decision::AlreadyApplied),
+    }
+}
+
+/// Whether no dispute runs, or the parties can end it and that is done: by approving all that it is about.
+fn agrees(task: &Task, milestone: u32, approved: &[u32]) -> bool {
+    let Phase::Active { job } = &task.phase else { return true };
+    let held = || task.tranches_of(job, milestone).filter(|(_, part)| part.state.is_held());
+    match task.running(job, milestone) {
+        Some(_) => {
+            dispute::may_agree(task, milestone).is_ok() && held().all(|(tranche, _)| approved.contains(&tranche))
+        }
+        None => true,
     }
 }
 
@@ -153,12 +177,21 @@ fn reject(task: &Task, milestone: u32, reason_hash: Digest32, ctx: &Ctx) -> Resu
     only_requester(task, ctx)?;
     let (_, part) = find(task, milestone)?;
     match (part.map(|part| (part.stage, part.reason_hash)), undecided(task, milestone)) {
-        (Some((Stage::Submitted { review_until }, _)), Some(_)) => {
+        (Some((Stage::Submitted { review_until }, _)), Some(decide_by)) => {
+            dispute::not_disputed(task, milestone)?;
             // Silence has already decided for the worker, even if the node has not got round to it.
             if task.terms.on_silence == OnSilence::Release {
                 in_time(review_until, ctx)?;
             }
             let fact = Event::WorkRejected { milestone, reason_hash };
+            if task.terms.panel.is_some() {
+                let last = plan::refuse_by(&task.policy, decide_by);
+                if ctx.height > last {
+                    return Err(Rejection::TooFewBlocks { height: ctx.height, last });
+                }
+                let planned = refund_planned(task, milestone, RefundReason::Rejected, ctx);
+                return Ok(Decision::Accept { events: vec![fact, planned], effects: Vec::new() });
+            }
             Ok(ending::refund_after(task, fact, Some(milestone), RefundReason::Rejected))
         }
         (Some((_, Some(before))), _) if before == reason_hash => Ok(Decision::AlreadyApplied),
@@ -185,11 +218,11 @@ fn cancel(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     }
 }
 
-/// A worker gives up everything that is undecided. A requester takes back only what nobody has worked on yet: work that
+/// A worker gives up everything that is undecided and not disputed. A requester takes back only what nobody has worked on yet: work that
 /// was handed in is to be decided on.
 fn cancel_active(task: &Task, job: &Job, reason: RefundReason) -> Result<Decision, Rejection> {
     let by_worker = reason == RefundReason::CancelledByWorker;
-    let may = |part: &Milestone| by_worker || part.stage == Stage::Working;
+    let may = |part: &Milestone| part.running().is_none() && (by_worker || part.stage == Stage::Working);
     let open: Vec<u32> = (0..)
         .zip(&job.milestones)
         .filter(|(milestone, part)| may(part) && undecided(task, *milestone).is_some())
@@ -200,6 +233,22 @@ fn cancel_active(task: &Task, job: &Job, reason: RefundReason) -> Result<Decisio
         [] => Err(Rejection::NotCancellable { state: task.state_name() }),
         open if open.len() == job.milestones.len() => Ok(ending::refund(task, None, reason)),
         open => Ok(ending::refund_some(task, open, reason)),
+    }
+}
+
+/// The worker gives up a milestone, disputed or not.
+fn concede(task: &Task, milestone: u32, ctx: &Ctx) -> Result<Decision, Rejection> {
+    only_worker(task, ctx)?;
+    find(task, milestone)?;
+    let parts = || task.phase.job().into_iter().flat_map(|job| task.tranches_of(job, milestone));
+    let conceded = Some(Verdict::Refund(RefundReason::Conceded));
+    match undecided(task, milestone) {
+        Some(_) => {
+            dispute::may_agree(task, milestone)?;
+            Ok(ending::refund(task, Some(milestone), RefundReason::Conceded))
+        }
+        None if parts().any(|(_, part)| part.verdict == conceded) => Ok(Decision::AlreadyApplied),
+        None => Err(Rejection::NotHeld { state: state_of(task, milestone) }),
     }
 }
 

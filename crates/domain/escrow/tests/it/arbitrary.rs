@@ -1,12 +1,18 @@
 //! Any event, effect and node command.
 
 use proptest::{collection::vec, option, prelude::*};
-use tallystick_core::{BasisPoints, BlockHeight, Blocks, Digest32, Duration, Id, Msat, PaymentHash, Sat, Timestamp};
+use tallystick_civics::{
+    dispute::{self, Award, Opening, Plan, Seats, Side},
+    registry::Did,
+};
+use tallystick_core::{
+    BasisPoints, BlockHeight, Blocks, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp,
+};
 use tallystick_escrow::{
     Effect, Event, MilestoneTerms, NodeCommand, OnSilence, PayFailure, Policy, RefundReason, ReleaseReason, Task,
     Terms, TrancheInvoice,
 };
-use tallystick_testkit::escrow::key;
+use tallystick_testkit::escrow::{candidates, dispute_id, key, requester, worker};
 
 fn sats() -> impl Strategy<Value = Sat> {
     (0..=Sat::MAX.get()).prop_map(|amount| Sat::try_new(amount).unwrap())
@@ -57,8 +63,9 @@ fn terms() -> impl Strategy<Value = Terms> {
         work_deadline,
     });
     let renewal = option::of(silence.clone());
-    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), renewal).prop_map(
-        |(title, description_hash, milestones, review_window, on_silence, hold_blocks, renewal)| Terms {
+    let panel = option::of(seats());
+    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), (renewal, panel)).prop_map(
+        |(title, description_hash, milestones, review_window, on_silence, hold_blocks, (renewal, panel))| Terms {
             title,
             description_hash,
             milestones,
@@ -66,6 +73,28 @@ fn terms() -> impl Strategy<Value = Terms> {
             on_silence,
             hold_blocks,
             renewal,
+            panel,
+        },
+    )
+}
+
+fn seats() -> impl Strategy<Value = Seats> {
+    proptest::sample::select(vec![Seats::One, Seats::Three, Seats::Five, Seats::Seven])
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    ([blocks(), blocks(), blocks(), blocks(), blocks(), blocks()], sats(), sats()).prop_map(
+        |([draw_blocks, evidence_blocks, seat_blocks, commit_blocks, reveal_blocks, appeal_blocks], one_below, three_below)| {
+            Plan {
+                draw_blocks,
+                evidence_blocks,
+                seat_blocks,
+                commit_blocks,
+                reveal_blocks,
+                appeal_blocks,
+                one_below,
+                three_below,
+            }
         },
     )
 }
@@ -73,8 +102,11 @@ fn terms() -> impl Strategy<Value = Terms> {
 fn policy() -> impl Strategy<Value = Policy> {
     let rate = (0u16..=10_000).prop_map(|rate| BasisPoints::try_new(rate).unwrap());
     let limits = (blocks(), blocks(), blocks(), blocks());
-    (rate, [sats(), sats(), sats()], any::<u32>(), limits, span(), span()).prop_map(
-        |(fee_rate, [fee_min, payout_min, payout_max], tranches_max, limits, funding_window, review_window_max)| {
+    let rates = [rate.clone(), rate];
+    let spans = [span(), span(), span()];
+    (rates, [sats(), sats(), sats()], any::<u32>(), limits, spans, plan()).prop_map(
+        |([fee_rate, arbitrator_share], [fee_min, payout_min, payout_max], tranches_max, limits, spans, dispute)| {
+            let [funding_window, review_window_max, dispute_window] = spans;
             Policy {
                 fee_rate,
                 fee_min,
@@ -87,6 +119,9 @@ fn policy() -> impl Strategy<Value = Policy> {
                 payout_margin: limits.3,
                 funding_window,
                 review_window_max,
+                dispute,
+                dispute_window,
+                arbitrator_share,
             }
         },
     )
@@ -117,6 +152,8 @@ fn refund() -> impl Strategy<Value = RefundReason> {
         R::PayoutFailed,
         R::HoldLost,
         R::HoldSpent,
+        R::Ruled,
+        R::Conceded,
     ])
 }
 
@@ -188,6 +225,83 @@ fn tranche_event() -> impl Strategy<Value = Event> {
         tranche().prop_map(|tranche| Event::HoldLost { tranche }),
         (tranche(), option::of(msats())).prop_map(|(tranche, fee)| Event::HoldSpent { tranche, fee }),
         renewal_event(),
+        dispute_event(),
+    ]
+}
+
+fn person() -> impl Strategy<Value = NostrKey> {
+    (1u8..30).prop_map(key)
+}
+
+fn award() -> impl Strategy<Value = Award> {
+    prop_oneof![(0u64..8).prop_map(Award::new), any::<u64>().prop_map(Award::new)]
+}
+
+/// Facts about disputes: some that fit, and some in no order.
+fn dispute_event() -> impl Strategy<Value = Event> {
+    use dispute::Event as E;
+    let dispute = prop_oneof![Just(requester()), Just(worker())].prop_map(dispute_id);
+    let opening = (dispute.clone(), vec(sats(), 0..4), plan(), height(), seats(), any::<u64>()).prop_map(
+        |(id, parts, plan, rule_by, seats_min, registry_seq)| Opening {
+            id,
+            payer: requester(),
+            payee: worker(),
+            parts,
+            plan,
+            rule_by,
+            seats_min,
+            conflicts: Vec::new(),
+            registry_seq,
+        },
+    );
+    let side = prop_oneof![Just(Side::Payer), Just(Side::Payee)];
+    let opened = (tranche(), vec(tranche(), 0..4), msats(), opening, side, seats(), height()).prop_map(
+        |(milestone, tranches, reward, opening, by, seats, at)| Event::DisputeOpened {
+            milestone,
+            tranches,
+            reward,
+            event: E::DisputeOpened { opening, by, seats, at },
+        },
+    );
+    let step = prop_oneof![
+        (vec(person(), 0..9), height(), height(), digest(), digest()).prop_map(|(order, at, until, block_hash, candidates)| {
+            E::PanelDrawn { round: 1, block_height: at, block_hash, registry_seq: 0, candidates, order, at, until }
+        }),
+        person().prop_map(|arbitrator| E::SeatAccepted { arbitrator }),
+        height().prop_map(|until| E::CommittingBegun { until }),
+        (person(), digest()).prop_map(|(arbitrator, commitment)| E::VoteCommitted { arbitrator, commitment }),
+        height().prop_map(|until| E::RevealingBegun { until }),
+        (person(), award()).prop_map(|(arbitrator, award)| E::VoteRevealed { arbitrator, award, salt: [0; 32] }),
+        (award(), height()).prop_map(|(award, until)| E::RulingMade { round: 1, award, until }),
+        award().prop_map(|award| E::DisputeDecided { award }),
+        Just(E::DisputeFailed),
+        Just(E::DisputeWithdrawn),
+        Just(E::DisputeClosed),
+    ];
+    prop_oneof![
+        3 => opened,
+        3 => (tranche(), step).prop_map(|(milestone, event)| Event::Dispute { milestone, event }),
+        1 => (tranche(), refund(), time()).prop_map(|(milestone, reason, until)| Event::RefundPlanned {
+            milestone,
+            reason,
+            until
+        }),
+        1 => (tranche(), time())
+            .prop_map(|(milestone, review_until)| Event::ReviewResumed { milestone, review_until }),
+        1 => (dispute.clone(), person(), invoice(), any::<u32>(), time()).prop_map(
+            |(dispute, arbitrator, invoice, attempt, not_before)| Event::RewardBegun {
+                dispute,
+                arbitrator,
+                invoice,
+                attempt,
+                not_before
+            }
+        ),
+        1 => (dispute.clone(), person(), any::<u32>(), failure()).prop_map(|(dispute, arbitrator, attempt, reason)| {
+            Event::RewardFailed { dispute, arbitrator, attempt, reason }
+        }),
+        1 => (dispute, person(), msats())
+            .prop_map(|(dispute, arbitrator, fee)| Event::RewardPaid { dispute, arbitrator, fee }),
     ]
 }
 
@@ -238,6 +352,21 @@ pub fn effect() -> impl Strategy<Value = Effect> {
         pay,
         (hash(), msats()).prop_map(|(hash, amount)| Effect::ClaimHold { hash, amount }),
         hash().prop_map(|hash| Effect::CancelHold { hash }),
+        (hash(), digest(), ".{0,20}", msats(), blocks(), time()).prop_map(
+            |(hash, id, bolt11, fee_limit, cltv_limit, not_before)| Effect::PayReward {
+                hash,
+                id,
+                bolt11,
+                fee_limit,
+                cltv_limit,
+                not_before
+            }
+        ),
+        (person(), any::<u16>()).prop_map(|(arbitrator, off_permille)| Effect::NoteService {
+            dispute: dispute_id(worker()),
+            arbitrator,
+            did: Did::Voted { off_permille }
+        }),
     ]
 }
 
@@ -258,5 +387,8 @@ pub fn node_command() -> impl Strategy<Value = NodeCommand> {
         Just(N::Wake),
         hash().prop_map(|hash| N::RecordHoldSpent { hash }),
         hash().prop_map(|hash| N::RecordHoldRefused { hash }),
+        (0u32..3, height(), digest(), any::<u64>()).prop_map(|(milestone, block_height, block_hash, registry_seq)| {
+            N::RecordDraw { milestone, block_height, block_hash, candidates: candidates(), registry_seq }
+        }),
     ]
 }

@@ -3,10 +3,11 @@
 //! The files hold one line per variant. A new variant adds a line (`UPDATE_SNAPSHOTS=1 cargo test`); a line that
 //! changes breaks every journal that exists.
 
+use tallystick_civics::{dispute, registry::Did};
 use tallystick_core::{Blocks, Decider, Digest32, Duration, canonical};
 use tallystick_escrow::{
     Effect, Escrow, Event, NodeCommand, PayFailure, Policy, RefundReason, ReleaseReason, State, TrancheInvoice,
-    payout_id,
+    payout_id, reward_id,
 };
 use tallystick_testkit::{complete, escrow::*, golden};
 
@@ -52,6 +53,7 @@ fn events() -> Vec<Event> {
         Event::ReplacedHoldReturned { tranche: 1, hash: hash(1) },
         Event::OtherHoldSpent { tranche: 1, hash: hash(1), fee: Some(msat(1_001)) },
     ];
+    events.extend(dispute_events());
     use PayFailure as F;
     let failures = [F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
     events.extend(failures.map(|reason| Event::PayoutFailed { tranche: 0, attempt: 1, reason }));
@@ -67,11 +69,33 @@ fn events() -> Vec<Event> {
         R::HoldLost,
         R::HoldSpent,
         R::RenewalMissed,
+        R::Ruled,
+        R::Conceded,
     ];
     events.extend(reasons.map(refund_of_all));
-    let reasons = [ReleaseReason::Approved, ReleaseReason::HoldSpent, ReleaseReason::RenewalMissed];
+    let reasons = [
+        ReleaseReason::Approved,
+        ReleaseReason::HoldSpent,
+        ReleaseReason::RenewalMissed,
+        ReleaseReason::Ruled,
+    ];
     events.extend(reasons.map(|reason| release_begun(1, reason)));
     events
+}
+
+fn dispute_events() -> Vec<Event> {
+    let opened = held_with(panel_terms(&[20_000, 1])).disputed_by(worker()).facts.pop().unwrap();
+    let (dispute, arbitrator) = (dispute_id(worker()), key(11));
+    let invoice = TrancheInvoice { bolt11: "lnbcrt3".into(), hash: hash(7), expires_at: DEADLINE };
+    vec![
+        Event::RefundPlanned { milestone: 1, reason: RefundReason::Rejected, until: DEADLINE },
+        opened,
+        Event::Dispute { milestone: 1, event: dispute::Event::DisputeFailed },
+        Event::ReviewResumed { milestone: 1, review_until: DEADLINE },
+        Event::RewardBegun { dispute, arbitrator, invoice, attempt: 2, not_before: NOW },
+        Event::RewardFailed { dispute, arbitrator, attempt: 2, reason: PayFailure::NoRoute },
+        Event::RewardPaid { dispute, arbitrator, fee: msat(1_001) },
+    ]
 }
 
 fn effects() -> Vec<Effect> {
@@ -94,6 +118,19 @@ fn effects() -> Vec<Effect> {
         },
         Effect::ClaimHold { hash: hash(0), amount: hold_of(20_000) },
         Effect::CancelHold { hash: hash(0) },
+        Effect::PayReward {
+            hash: hash(7),
+            id: reward_id(dispute_id(worker()), key(11), 2),
+            bolt11: "lnbcrt3".into(),
+            fee_limit: msat(4_000),
+            cltv_limit: Blocks(288),
+            not_before: NOW,
+        },
+        Effect::NoteService {
+            dispute: dispute_id(worker()),
+            arbitrator: key(11),
+            did: Did::Voted { off_permille: 250 },
+        },
     ]
 }
 
@@ -109,6 +146,7 @@ fn node_commands() -> Vec<NodeCommand> {
         NodeCommand::Wake,
         spent(0),
         refused(0),
+        held_with(panel_terms(&[20_000])).disputed_by(worker()).draw(0),
     ]
 }
 
@@ -121,21 +159,21 @@ fn name(debug: &impl std::fmt::Debug) -> String {
 fn events_keep_their_bytes() {
     let lines: Vec<_> = events().iter().map(|event| (event.kind().to_owned(), canonical::encode(event))).collect();
     golden("events.txt", &lines);
-    complete::<Event>(&lines, 28);
+    complete::<Event>(&lines, 35);
 }
 
 #[test]
 fn effects_keep_their_bytes_and_keys() {
     let lines: Vec<_> = effects().iter().map(|effect| (effect.key(), canonical::encode(effect))).collect();
     golden("effects.txt", &lines);
-    complete::<Effect>(&lines, 4);
+    complete::<Effect>(&lines, 6);
 }
 
 #[test]
 fn node_commands_keep_their_bytes() {
     let lines: Vec<_> = node_commands().iter().map(|command| (name(command), canonical::encode(command))).collect();
     golden("node_commands.txt", &lines);
-    complete::<NodeCommand>(&lines, 10);
+    complete::<NodeCommand>(&lines, 11);
 }
 
 #[test]
@@ -148,6 +186,20 @@ fn old_bytes_are_still_read() {
     let read: Vec<Event> = read.collect();
     assert_eq!(read, events());
     assert_ne!(read.iter().fold(State::Absent, Escrow::evolve), State::Absent);
+}
+
+#[test]
+fn an_arbitrators_pay_is_another_payment_for_each_dispute_arbitrator_and_attempt() {
+    let ids = [
+        reward_id(dispute_id(worker()), key(11), 1),
+        reward_id(dispute_id(worker()), key(11), 2),
+        reward_id(dispute_id(worker()), key(12), 1),
+        reward_id(dispute_id(requester()), key(11), 1),
+        payout_id(task_id(), 0, 1),
+    ];
+    for (i, id) in ids.iter().enumerate() {
+        assert!(!ids[..i].contains(id));
+    }
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeSet;
-use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, Timestamp};
+use tallystick_civics::dispute::{Seats, UserCommand as Act};
+use tallystick_core::{
+    BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp,
+};
 use tallystick_escrow::{
     Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State, Task,
     Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
@@ -65,6 +68,9 @@ pub fn next_step(given: &Given) -> (NostrKey, Command) {
             (node(), Command::Node(NodeCommand::RecordHoldLocked { hash: part.hash, amount, claim_deadline }))
         }
         Phase::Active { job } => match open_milestone(given.task(), job) {
+            Some((milestone, _)) if given.task().running(job, milestone).is_some() => {
+                given.next_in_dispute(milestone).expect("a dispute that runs goes on")
+            }
             Some((milestone, Stage::Working)) => user(worker(), submit_for(milestone)),
             Some((milestone, _)) => user(requester(), UserCommand::ApproveWork { milestone, tranches: None }),
             None => (node(), Command::Node(of_tranche(unfinished()))),
@@ -96,20 +102,50 @@ pub fn ask(tranches: usize) -> impl Strategy<Value = (NostrKey, UserCommand)> {
             });
             UserCommand::OfferRenewal { milestone, invoices: offered.collect() }
         }),
+        2 => (0u32..2, any::<bool>()).prop_map(|(milestone, by)| {
+            open_dispute(if by { requester() } else { worker() }, milestone)
+        }),
+        2 => (0u32..2, act_in_dispute()).prop_map(|(milestone, command)| UserCommand::Dispute { milestone, command }),
+        1 => (0u32..2).prop_map(|milestone| UserCommand::ConcedeWork { milestone }),
+        1 => (0u8..4, 0u64..3).prop_map(|(n, off)| collect_reward(n, off)),
         1 => (0u32..2).prop_map(|milestone| UserCommand::SubmitWork { milestone, work_hash: Digest32([1; 32]) }),
         1 => Just(create(terms(&payouts))),
     ];
     // The one who may, mostly: else nothing would ever happen.
     let anybody = prop_oneof![Just(requester()), Just(worker()), Just(stranger())];
-    (command, anybody, 0..8).prop_map(|(command, anybody, dice)| {
+    (command, anybody, 0..8, 0u8..20).prop_map(|(command, anybody, dice, someone)| {
         let proper = match command {
-            UserCommand::AcceptTask { .. } | UserCommand::SubmitWork { .. } | UserCommand::OfferRenewal { .. } => {
-                worker()
-            }
+            UserCommand::AcceptTask { .. }
+            | UserCommand::SubmitWork { .. }
+            | UserCommand::OfferRenewal { .. }
+            | UserCommand::ConcedeWork { .. } => worker(),
+            UserCommand::OpenDispute { ref docket, .. } if docket.id == dispute_id(worker()) => worker(),
+            UserCommand::Dispute { .. } | UserCommand::CollectReward { .. } if dice > 2 => key(10 + someone),
             _ => requester(),
         };
         (if dice == 0 { anybody } else { proper }, command)
     })
+}
+
+/// What somebody may do in a dispute, whether it fits or not.
+fn act_in_dispute() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        Just(Act::AcceptSeat),
+        Just(Act::RefuseSeat),
+        Just(Act::Appeal),
+        Just(Act::AcceptRuling),
+        Just(Act::Withdraw),
+        Just(Act::FileEvidence { hash: Digest32([3; 32]), bytes: 100 }),
+        any::<[u8; 32]>().prop_map(|commitment| Act::CommitVote { commitment: Digest32(commitment) }),
+    ]
+}
+
+/// An arbitrator's invoice, for what the harness's disputes pay or a little off.
+pub fn collect_reward(n: u8, off: u64) -> UserCommand {
+    let (_, mut facts) = invoice(0, 0);
+    facts.hash = PaymentHash([0xa0 + n; 32]);
+    facts.amount = Some(msat(2_000 + off));
+    UserCommand::CollectReward { milestone: 0, invoice: Box::new((format!("reward invoice {n}"), facts)) }
 }
 
 /// Outcomes of a rail that could be true, and some that could not.
@@ -120,7 +156,7 @@ fn notice() -> impl Strategy<Value = NodeCommand> {
     let payout = |tranche: u8| PAYOUTS[usize::from(tranche & 0x0f)];
     prop_oneof![
         3 => tranche.clone().prop_map(invoice_made),
-        6 => (tranche.clone(), 0u32..400).prop_map(move |(tranche, more)| NodeCommand::RecordHoldLocked {
+        6 => (tranche.clone(), 0u32..700).prop_map(move |(tranche, more)| NodeCommand::RecordHoldLocked {
             hash: hash(tranche),
             amount: hold_of(payout(tranche)),
             claim_deadline: claim_deadline().after(Blocks(more)),
@@ -164,7 +200,9 @@ pub fn task_terms(tranches: usize, first: usize, silence: bool) -> Terms {
         two => vec![milestone(one, sooner), milestone(two, DEADLINE)],
     };
     let renewal = (tranches + first).is_multiple_of(2).then_some(on_silence);
-    Terms { on_silence, milestones, renewal, ..terms(&[]) }
+    // Every other task has a panel.
+    let panel = first.is_multiple_of(2).then_some(Seats::One);
+    Terms { on_silence, milestones, renewal, panel, ..terms(&[]) }
 }
 
 fn history() -> impl Strategy<Value = (Terms, Vec<Op>)> {
@@ -187,7 +225,10 @@ fn apply(given: Given, op: Op) -> Given {
             let height = end.map_or(given.height, |end| end.before(blocks).max(given.height));
             return given.height(height);
         }
-        Op::Next => next_step(&given),
+        Op::Next => match given.dispute_waits_for() {
+            Some(height) => return given.height(height),
+            None => next_step(&given),
+        },
         Op::Ask(author, command) => (author, Command::User(command)),
         Op::Report(command) => (node(), Command::Node(command)),
     };
@@ -198,8 +239,15 @@ fn apply(given: Given, op: Op) -> Given {
         return given;
     };
     assert!(!events.is_empty(), "a decision without a fact");
-    let spent = matches!(events[0], Event::HoldSpent { .. } | Event::OtherHoldSpent { .. });
-    assert!(spent || !given.phase().is_final(), "{} is final, but {command:?} was accepted", given.phase_name());
+    let outlives = matches!(
+        events[0],
+        Event::HoldSpent { .. }
+            | Event::OtherHoldSpent { .. }
+            | Event::RewardBegun { .. }
+            | Event::RewardFailed { .. }
+            | Event::RewardPaid { .. }
+    );
+    assert!(outlives || !given.phase().is_final(), "{} is final, but {command:?} was accepted", given.phase_name());
     check_silence(&given, &events);
     let mut after = given.clone().events(events);
     assert_ne!(given.state, after.state, "{command:?} was accepted and changed nothing");
@@ -248,6 +296,9 @@ fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
     let task = after.task();
     let parts = &after.phase().job().expect("effects need tranches").tranches;
     for effect in effects {
+        if let Effect::PayReward { .. } | Effect::NoteService { .. } = effect {
+            continue;
+        }
         let (position, part) = (0..).zip(parts).find(|(_, part)| owns(part, hash_of(effect))).expect("an own hash");
         match (effect, part.state) {
             (Effect::CancelHold { hash }, _) if part.replaced.contains(hash) => {}
@@ -275,7 +326,7 @@ fn check_effects(before: &Given, after: &Given, effects: &[Effect]) {
     }
 }
 
-fn owns(part: &Tranche, hash: tallystick_core::PaymentHash) -> bool {
+fn owns(part: &Tranche, hash: PaymentHash) -> bool {
     part.hash == hash || part.replaced.contains(&hash) || part.renewal.as_ref().is_some_and(|next| next.hash == hash)
 }
 
@@ -292,12 +343,14 @@ fn locked_until(given: &Given, position: u32) -> BlockHeight {
     deadlines.next_back().expect("a payout without a hold")
 }
 
-fn hash_of(effect: &Effect) -> tallystick_core::PaymentHash {
+fn hash_of(effect: &Effect) -> PaymentHash {
     match effect {
         Effect::MakeHoldInvoice { hash, .. }
         | Effect::Pay { hash, .. }
         | Effect::ClaimHold { hash, .. }
-        | Effect::CancelHold { hash } => *hash,
+        | Effect::CancelHold { hash }
+        | Effect::PayReward { hash, .. } => *hash,
+        Effect::NoteService { .. } => panic!("it is of no hash"),
     }
 }
 
@@ -346,8 +399,16 @@ proptest! {
         check_facts(&given);
         let replayed = given.facts.iter().fold(State::default(), Escrow::evolve);
         prop_assert_eq!(&replayed, &given.state, "replay differs from what was lived through");
-        // A hold that was spent moves a task that had ended only from one end to another.
-        let last = given.facts.iter().rfind(|fact| !matches!(fact, Event::HoldSpent { .. } | Event::OtherHoldSpent { .. }));
+        // What comes after the end moves a task only from one end to another.
+        let after = |fact: &&Event| matches!(
+            fact,
+            Event::HoldSpent { .. }
+                | Event::OtherHoldSpent { .. }
+                | Event::RewardBegun { .. }
+                | Event::RewardFailed { .. }
+                | Event::RewardPaid { .. }
+        );
+        let last = given.facts.iter().rfind(|fact| !after(fact));
         prop_assert_eq!(given.phase().is_final(), matches!(
             last,
             Some(Event::TaskSettled | Event::TaskRefunded | Event::TaskCancelled { .. } | Event::TaskExpired)
@@ -362,7 +423,14 @@ proptest! {
         let start = if first { open(&PAYOUTS).state } else { State::Absent };
         let mut state = start;
         for event in &events {
-            let may_change = matches!(event, Event::HoldSpent { .. } | Event::OtherHoldSpent { .. });
+            let may_change = matches!(
+                event,
+                Event::HoldSpent { .. }
+                    | Event::OtherHoldSpent { .. }
+                    | Event::RewardBegun { .. }
+                    | Event::RewardFailed { .. }
+                    | Event::RewardPaid { .. }
+            );
             let ended = matches!(&state, State::Present(task) if task.phase.is_final() && !may_change);
             let ended = ended.then(|| state.clone());
             state = Escrow::evolve(state, event);
@@ -444,12 +512,14 @@ fn chance_reaches_every_phase() {
     let phases = [
         "assigned",
         "cancelled",
+        "disputed",
         "expired",
         "funding",
         "held",
         "open",
         "refunded",
         "refunding",
+        "rejected",
         "releasing",
         "settled",
         "submitted",

@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod blocks;
+mod disputes;
 mod encoding;
 mod golden;
 mod holds;
@@ -14,4 +15,5 @@ mod milestones;
 mod money;
 mod rejections;
 mod renewal;
+mod rewards;
 mod tranches;

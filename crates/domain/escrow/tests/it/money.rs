@@ -9,7 +9,8 @@ use proptest::{
 use std::collections::BTreeMap;
 use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash};
 use tallystick_escrow::{
-    Command, Effect, NodeCommand, PayFailure, Phase, Rejection, Terms, Tranche, TrancheState, UserCommand,
+    Case, Command, Effect, NodeCommand, PayFailure, Phase, Rejection, ReleaseReason, RewardState, Terms, Tranche,
+    TrancheState, UserCommand, Verdict,
 };
 use tallystick_testkit::{cases, escrow::*, rail::Presence};
 
@@ -23,6 +24,8 @@ enum Op {
     Lock(Index),
     /// The worker offers to renew what is held.
     Renew,
+    /// An arbitrator who voted, and was not paid, hands in an invoice.
+    Collect,
     Lose(Index),
     /// Do a waiting effect, and forget that it was done, if told so.
     Do(Index, bool),
@@ -52,6 +55,8 @@ enum Outcome {
 
 struct Payment {
     hash: PaymentHash,
+    /// Whether it goes to an arbitrator, and not to the worker.
+    is_reward: bool,
     amount: i128,
     fee: i128,
     /// The height at which it is over, at the latest on the chain.
@@ -69,6 +74,9 @@ struct World {
     payee: i128,
     platform: i128,
     routers: i128,
+    arbitrators: i128,
+    /// What arbitrators cost, routes included.
+    rewards: i128,
     presence: Presence,
     route_fee: u64,
 }
@@ -84,6 +92,8 @@ impl World {
             payee: 0,
             platform: 0,
             routers: 0,
+            arbitrators: 0,
+            rewards: 0,
             presence: Presence::Online,
             route_fee: 0,
         }
@@ -127,6 +137,7 @@ impl World {
                 }
             }
             Op::Renew => self.renew(),
+            Op::Collect => self.collect(),
             Op::Lose(index) => {
                 let hashes: Vec<PaymentHash> = self.holds.keys().copied().collect();
                 if !hashes.is_empty() {
@@ -150,7 +161,8 @@ impl World {
             Op::Wake => self.wake(),
             Op::Next => self.next(),
         }
-        let everywhere = self.payer + self.payee + self.platform + self.routers + self.locked() + self.in_flight();
+        let gained = self.payer + self.payee + self.platform + self.routers + self.arbitrators;
+        let everywhere = gained + self.locked() + self.in_flight();
         assert_eq!(everywhere, 0, "money came or went");
     }
 
@@ -162,7 +174,8 @@ impl World {
     /// The first effect that is due, and is no payout under way.
     fn ready(&self) -> Option<usize> {
         self.outbox.iter().position(|effect| {
-            let flies = matches!(effect, Effect::Pay { id, .. } if self.flying().contains(id));
+            let pays = |id| self.flying().contains(id);
+            let flies = matches!(effect, Effect::Pay { id, .. } | Effect::PayReward { id, .. } if pays(id));
             effect.not_before() <= self.given.now && !flies
         })
     }
@@ -174,7 +187,12 @@ impl World {
         if let Some(id) = self.flying().first() {
             return self.finish(*id);
         }
+        if self.given.dispute_waits_for().is_some() {
+            return self.mine();
+        }
         match next_step(&self.given) {
+            (_, Command::Node(draw @ NodeCommand::RecordDraw { .. })) => drop(self.report(draw)),
+            (_, Command::Node(NodeCommand::Wake)) => self.wake(),
             (_, Command::Node(NodeCommand::RecordHoldLocked { hash, .. })) => self.lock(hash),
             (author, command @ Command::User(_)) => drop(self.ask(author, command)),
             // Every other outcome comes from the rail alone.
@@ -240,6 +258,29 @@ impl World {
         drop(self.ask(worker(), Command::User(command)));
     }
 
+    fn collect(&mut self) {
+        let due = |case: &Case| {
+            let served = case.dispute.phase.is_final().then(|| case.dispute.served()).unwrap_or_default();
+            served.into_iter().find(|who| case.reward_of(*who).is_none_or(|own| own.state == RewardState::Failed))
+        };
+        let found = self.given.task().cases().find_map(|case| Some((due(case)?, case.reward)));
+        let Some((arbitrator, reward)) = found else { return };
+        let round = u8::try_from(self.given.facts.len() % 128).unwrap();
+        let (_, mut facts) = invoice(0, 0);
+        facts.expires_at = self.given.now.after(Duration::from_secs(60 * 86_400));
+        facts.hash = PaymentHash([0x80 | round; 32]);
+        facts.hash.0[0] = arbitrator.to_bytes()[31];
+        facts.amount = Some(reward);
+        let text = format!("reward {round} of {arbitrator}");
+        let milestones = 0..2;
+        for milestone in milestones {
+            let invoice = Box::new((text.clone(), facts.clone()));
+            if self.ask(arbitrator, Command::User(UserCommand::CollectReward { milestone, invoice })).is_ok() {
+                return;
+            }
+        }
+    }
+
     fn give_back(&mut self, hash: PaymentHash) {
         if let Some(hold) = self.holds.get_mut(&hash).filter(|hold| hold.locked) {
             hold.locked = false;
@@ -259,7 +300,7 @@ impl World {
         if effect.not_before() > self.given.now {
             return;
         }
-        if !forgotten && !matches!(effect, Effect::Pay { .. }) {
+        if !forgotten && !matches!(effect, Effect::Pay { .. } | Effect::PayReward { .. }) {
             self.outbox.remove(at);
         }
         match effect {
@@ -272,6 +313,9 @@ impl World {
                 }
             }
             Effect::Pay { .. } => self.pay(effect),
+            Effect::PayReward { .. } => self.pay_reward(effect),
+            // The registry hears of it.
+            Effect::NoteService { .. } => {}
             Effect::ClaimHold { hash, .. } => {
                 let hold = self.holds.get_mut(&hash).expect("a claim needs a hold");
                 if hold.locked {
@@ -323,7 +367,34 @@ impl World {
             assert!(!self.has_payout(hash, Outcome::InFlight) && !self.has_payout(hash, Outcome::Paid), "paid twice");
             self.platform -= amount + fee;
         }
-        self.payments.insert(id, Payment { hash, amount, fee, over, outcome });
+        self.payments.insert(id, Payment { hash, is_reward: false, amount, fee, over, outcome });
+        if outcome != Outcome::InFlight {
+            self.tell(id);
+        }
+    }
+
+    /// Pays an arbitrator out of the platform's own money, or tells how that stands.
+    fn pay_reward(&mut self, effect: Effect) {
+        let Effect::PayReward { hash, id, fee_limit, cltv_limit, .. } = effect else { return };
+        if let Some(outcome) = self.payments.get(&id).map(|known| known.outcome) {
+            if outcome != Outcome::InFlight {
+                self.tell(id);
+            }
+            return;
+        }
+        let own = |case: &Case| case.rewards.iter().any(|reward| reward.hash == hash).then_some(case.reward);
+        let reward = self.given.task().cases().find_map(own).expect("a reward that is due");
+        let (amount, limit) = (i128::from(reward.get()), i128::from(fee_limit.get()));
+        let fee = limit * i128::from(self.route_fee) / 100;
+        let fails = self.presence == Presence::Offline || fee > limit;
+        let outcome = if fails { Outcome::Failed(PayFailure::NoRoute) } else { Outcome::InFlight };
+        assert!(!self.holds.contains_key(&hash), "a preimage is bought on which money is held");
+        assert!(!self.has_payout(hash, Outcome::InFlight) && !self.has_payout(hash, Outcome::Paid), "paid twice");
+        if outcome == Outcome::InFlight {
+            self.platform -= amount + fee;
+        }
+        let over = self.given.height.after(cltv_limit).after(Blocks(46));
+        self.payments.insert(id, Payment { hash, is_reward: true, amount, fee, over, outcome });
         if outcome != Outcome::InFlight {
             self.tell(id);
         }
@@ -341,7 +412,11 @@ impl World {
     fn end(&mut self, id: Digest32, outcome: Outcome) {
         let payment = self.payments.get_mut(&id).unwrap();
         payment.outcome = outcome;
-        if outcome == Outcome::Paid {
+        if outcome == Outcome::Paid && payment.is_reward {
+            self.arbitrators += payment.amount;
+            self.routers += payment.fee;
+            self.rewards += payment.amount + payment.fee;
+        } else if outcome == Outcome::Paid {
             self.payee += payment.amount;
             self.routers += payment.fee;
         } else {
@@ -353,7 +428,8 @@ impl World {
     /// Tells how a payout ended; with that its effect is done.
     fn tell(&mut self, id: Digest32) {
         let Payment { hash, fee, outcome, .. } = self.payments[&id];
-        self.outbox.retain(|effect| !matches!(effect, Effect::Pay { id: other, .. } if *other == id));
+        let is_it = |effect: &Effect| matches!(effect, Effect::Pay { id: other, .. } | Effect::PayReward { id: other, .. } if *other == id);
+        self.outbox.retain(|effect| !is_it(effect));
         let command = match outcome {
             Outcome::InFlight => return,
             Outcome::Paid => NodeCommand::RecordPayoutPaid { hash, id, fee: msat(u64::try_from(fee).unwrap()) },
@@ -390,7 +466,7 @@ impl World {
     /// Who owes whom, when all is over.
     fn check_end(&self) {
         assert_eq!((self.locked(), self.in_flight()), (0, 0), "money stays locked after the end");
-        let (mut payer, mut payee, mut platform, mut routers) = (0, 0, 0, 0);
+        let (mut payer, mut payee, mut platform, mut routers) = (0, 0, -self.rewards, self.rewards - self.arbitrators);
         let parts = self.given.phase().job().map(|job| job.tranches.as_slice()).unwrap_or_default();
         for part in parts {
             let (payout, fee) = (i128::from(part.payout.to_msat().get()), i128::from(part.fee.to_msat().get()));
@@ -411,8 +487,29 @@ impl World {
             }
         }
         assert_eq!((self.payer, self.payee, self.platform, self.routers), (payer, payee, platform, routers));
+        self.check_rewards();
         let paid = parts.iter().any(|part| part.state.is_paid());
         assert_eq!(matches!(self.given.phase(), Phase::Settled { .. }), paid);
+    }
+}
+
+impl World {
+    /// Arbitrators got what was told when the dispute was opened, each once, and together no more than its fees.
+    fn check_rewards(&self) {
+        let mut paid = 0;
+        for case in self.given.task().cases() {
+            let job = self.given.phase().job().unwrap();
+            let fee = |tranche: &u32| i128::from(job.tranches[*tranche as usize].fee.to_msat().get());
+            let fees: i128 = case.tranches.iter().map(fee).sum();
+            let served = case.dispute.served();
+            let each = i128::from(case.reward.get());
+            assert!(each * i128::try_from(served.len()).unwrap() <= fees, "arbitrators cost more than the fees");
+            for reward in &case.rewards {
+                assert!(served.contains(&reward.arbitrator), "paid for nothing");
+                paid += if matches!(reward.state, RewardState::Paid { .. }) { each } else { 0 };
+            }
+        }
+        assert_eq!(paid, self.arbitrators);
     }
 }
 
@@ -424,6 +521,7 @@ fn op(tranches: usize, losses: bool) -> impl Strategy<Value = Op> {
         1 => (0u32..40).prop_map(Op::Mined),
         16 => any::<Index>().prop_map(Op::Lock),
         4 => Just(Op::Renew),
+        3 => Just(Op::Collect),
         1 => any::<Index>().prop_map(move |index| if losses { Op::Lose(index) } else { Op::Wake }),
         8 => (any::<Index>(), any::<bool>()).prop_map(|(index, forgotten)| Op::Do(index, forgotten)),
         4 => any::<Index>().prop_map(Op::Finish),
@@ -456,7 +554,9 @@ proptest! {
         ops.into_iter().for_each(|op| world.apply(op));
         world.leave_alone();
         world.check_end();
-        prop_assert!(world.platform >= 0, "the platform lost {} msat", -world.platform);
+        // But for what it pays its arbitrators: never out of the parties' money.
+        let own = world.platform + world.rewards;
+        prop_assert!(own >= 0, "the platform lost {} msat", -own);
     }
 }
 
@@ -465,7 +565,7 @@ proptest! {
 fn chance_reaches_every_end() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed) = (0, 0, 0, 0, 0);
+    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) = (0, 0, 0, 0, 0, 0, 0);
     for _ in 0..1_000 {
         let (terms, ops) = history(true).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(terms);
@@ -477,8 +577,11 @@ fn chance_reaches_every_end() {
         mixed += u32::from(any_paid && parts.iter().any(|part| part.state == TrancheState::Returned));
         uncovered += u32::from(parts.iter().any(|part| matches!(part.state, TrancheState::Uncovered { .. })));
         refunded += u32::from(matches!(world.given.phase(), Phase::Refunded { .. }));
+        let by_ruling = |part: &Tranche| part.verdict == Some(Verdict::Release(ReleaseReason::Ruled));
+        ruled += u32::from(parts.iter().any(by_ruling));
+        rewarded += u32::from(world.arbitrators > 0);
         renewed += u32::from(parts.iter().any(|part| part.renewals > 0 && part.state.is_paid()));
     }
-    let seen = [paid, mixed, uncovered, refunded, renewed];
-    assert!(seen.iter().all(|count| *count >= 10), "paid, mixed, uncovered, refunded, paid after renewal: {seen:?}");
+    let seen = [paid, mixed, uncovered, refunded, renewed, ruled, rewarded];
+    assert!(seen.iter().all(|count| *count >= 10), "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid: {seen:?}");
 }

@@ -1,5 +1,8 @@
 //! The schema: what can be asked, and by whom.
 
+mod arbitrator;
+mod dispute;
+mod disputing;
 mod milestone;
 mod mutation;
 mod node;
@@ -17,15 +20,21 @@ use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 
 use crate::error::{EdgeError, Failure};
 
+pub(crate) use disputing::award_of;
 pub(crate) use mutation::CreateTaskInput;
-pub(crate) use scalar::{Hex32, Uuid};
+pub(crate) use scalar::{Hex32, NostrKey as KeyScalar, Uuid};
 
 /// What fields answer with.
 type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that changes something.
 #[derive(Default, MergedObject)]
-pub(crate) struct Mutation(mutation::TaskMutation, operator::NodeMutation);
+pub(crate) struct Mutation(
+    mutation::TaskMutation,
+    disputing::DisputeMutation,
+    arbitrator::ArbitratorMutation,
+    operator::NodeMutation,
+);
 
 pub(crate) type EdgeSchema = Schema<query::Query, Mutation, subscription::Subscription>;
 

@@ -105,7 +105,9 @@ impl NodeMutation {
     /// erased before.
     async fn erase_task(&self, ctx: &Context<'_>, id: Uuid) -> Result<Option<u64>> {
         operator(ctx)?;
-        Ok(app(ctx).erase(id.0, signed(ctx)?).await.map_err(Failure::from)?)
+        let erased = app(ctx).erase(id.0, signed(ctx)?).await.map_err(Failure::from)?;
+        services(ctx).vault.forget(id.0).await.map_err(Failure::from)?;
+        Ok(erased)
     }
 
     /// Erases the evidence of a dispute that is over, before the node does so by itself. The fact that you erased it tells

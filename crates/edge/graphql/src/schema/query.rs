@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Result, app,
+    arbitrator::Arbitrator,
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
     scalar::Uuid,
@@ -12,6 +13,9 @@ use super::{
     task::Task,
 };
 use crate::error::Failure;
+
+/// What the list of arbitrators is counted as in a query's complexity: the registry is read from its first fact for it.
+const ARBITRATORS_COST: usize = 2_000;
 
 pub(crate) struct Query;
 
@@ -35,6 +39,13 @@ impl Query {
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<Connection<TaskCursor, Task>> {
         page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first.unwrap_or(FIRST), after).await
+    }
+
+    /// Everybody who ever offered to sit on panels.
+    #[graphql(complexity = "ARBITRATORS_COST + child_complexity")]
+    async fn arbitrators(&self, ctx: &Context<'_>) -> Result<Vec<Arbitrator>> {
+        let roll = app(ctx).roll(None).await.map_err(Failure::from)?;
+        Ok(roll.arbitrators().map(Arbitrator::from).collect())
     }
 
     /// The node: who it is, what it takes, and for its operators what it has.

@@ -181,6 +181,7 @@ mod tests {
                 on_silence: OnSilence::Release,
                 hold_blocks: None,
                 renewal: None,
+                panel: None,
             };
             let request = self.signed();
             self.app.create(id, terms, request).await.unwrap();

@@ -39,6 +39,10 @@ pub(crate) enum TaskState {
     Held,
     /// The requester looks at the work.
     Submitted,
+    /// Work was refused, and the worker may open a dispute.
+    Rejected,
+    /// A panel decides.
+    Disputed,
     /// The worker is being paid.
     Releasing,
     /// The money is being given back.
@@ -88,6 +92,10 @@ pub(crate) enum TaskReason {
     HoldSpent,
     /// The requester did not lock the next hold in time, and the terms decide.
     RenewalMissed,
+    /// A panel ruled so.
+    Ruled,
+    /// The worker gave it up.
+    Conceded,
 }
 
 /// What happens when nobody decides.

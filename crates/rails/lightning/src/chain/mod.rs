@@ -3,9 +3,10 @@
 //! ```text
 //! source     blocks and headers for LDK            fees       what a transaction should pay
 //! follow     every new block to everyone, in order broadcast  transactions, alone or as packages
-//! pulse      whether the source still answers
+//! pulse      whether the source still answers      blocks     which block is at a height
 //! ```
 
+mod blocks;
 mod broadcast;
 mod fees;
 mod follow;
@@ -13,6 +14,7 @@ mod headers;
 mod pulse;
 mod source;
 
+pub use blocks::BlockHashes;
 pub(crate) use broadcast::{Broadcaster, Outgoing};
 pub(crate) use fees::Fees;
 pub(crate) use follow::{BlockGate, Follower};

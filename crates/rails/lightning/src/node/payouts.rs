@@ -64,13 +64,13 @@ impl Engine {
         hash: PaymentHash,
         kind: Kind,
     ) -> Result<PayState, RailError> {
-        let covered = kind == Kind::Operator || self.covers(&hash, request)?;
+        let covered = !request.covered || self.covers(&hash, request)?;
         match self.store.outbound(&request.id).map_err(unavailable)? {
             Some(row) if row.hash != hash => return Err(RailError::Refused("this id is another invoice's".into())),
             Some(row) if !row.is_pending() => return Ok(state_of(&row)),
             Some(row) if !self.never_begun().contains(&row.id) => return Ok(PayState::InFlight),
             Some(_) => {}
-            None => self.refuse_second_payment(&hash, kind)?,
+            None => self.refuse_second_payment(&hash, request.covered)?,
         }
         self.sees_the_chain()?;
         Ok(self.begin(request, invoice, (hash, kind), covered))
@@ -84,10 +84,10 @@ impl Engine {
         Ok(deadline.is_some_and(|deadline| self.height().after(request.cltv_limit) < deadline))
     }
 
-    /// A payee's hash is paid once, whatever ids are asked for; and by hand only if no money is held on it.
-    fn refuse_second_payment(&self, hash: &PaymentHash, kind: Kind) -> Result<(), RailError> {
+    /// A payee's hash is paid once, whatever ids are asked for; and without a hold only if no money is held on it.
+    fn refuse_second_payment(&self, hash: &PaymentHash, covered: bool) -> Result<(), RailError> {
         let held = self.store.inbound(hash).map_err(unavailable)?;
-        if kind == Kind::Operator && held.is_some_and(|row| row.kind == Kind::Hold) {
+        if !covered && held.is_some_and(|row| row.kind == Kind::Hold) {
             return Err(RailError::Refused("money was held on this hash; only its payout may pay it".into()));
         }
         let others = self.store.outbound_on(hash).map_err(unavailable)?;
@@ -114,7 +114,7 @@ impl Engine {
             fee: None,
             status: PaymentStatus::Pending,
             reason: None,
-            height: (kind == Kind::Payout).then_some(request.begin_by),
+            height: request.covered.then_some(request.begin_by),
             sealed: None,
             updated_at: now(),
         };
@@ -172,6 +172,7 @@ impl Engine {
             fee_limit,
             cltv_limit: OPERATOR_CLTV_LIMIT,
             begin_by: BlockHeight(u32::MAX),
+            covered: false,
         };
         let mut ended = self.ended.subscribe();
         self.pay(&request, Kind::Operator).await?;

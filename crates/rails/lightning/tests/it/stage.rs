@@ -305,6 +305,7 @@ impl Stage {
             fee_limit: fees(),
             cltv_limit: CLTV_LIMIT,
             begin_by: BlockHeight(u32::MAX),
+            covered: true,
         }
     }
 

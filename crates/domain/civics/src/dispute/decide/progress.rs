@@ -51,7 +51,7 @@ fn step(dispute: &Dispute, height: BlockHeight) -> Option<Vec<Event>> {
             let agreed = [Side::Payer, Side::Payee].iter().all(|side| accepted.contains(side));
             (over || agreed).then(|| vec![Event::DisputeDecided { award: *award }])
         }
-        Phase::Decided { .. } | Phase::Failed | Phase::Withdrawn => None,
+        Phase::Decided { .. } | Phase::Failed | Phase::Withdrawn | Phase::Closed => None,
     }
 }
 

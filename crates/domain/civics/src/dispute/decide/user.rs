@@ -146,10 +146,8 @@ fn withdraw(dispute: &Dispute, ctx: &Ctx) -> Result<Decision, Rejection> {
     }
     match dispute.phase {
         Phase::Withdrawn => Ok(Decision::AlreadyApplied),
-        _ if dispute.phase.is_final() || dispute.has_votes() => {
-            Err(Rejection::NotWithdrawable { state: dispute.phase.name() })
-        }
-        _ => Ok(Decision::event(Event::DisputeWithdrawn)),
+        _ if dispute.may_be_given_up() => Ok(Decision::event(Event::DisputeWithdrawn)),
+        _ => Err(Rejection::NotWithdrawable { state: dispute.phase.name() }),
     }
 }
 
