@@ -247,7 +247,9 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
         ) => milestone == of,
         (
             Action::OpenDispute { milestone },
-            Event::DisputeOpened { milestone: of, event: dispute::Event::DisputeOpened { opening, by: side, .. }, .. },
+            Event::DisputeOpened {
+                milestone: of, event: dispute::Event::DisputeOpened { opening, by: side, .. }, ..
+            },
         ) => milestone == of && opening.side_of(by) == Some(*side),
         (Action::Dispute { milestone, command }, Event::Dispute { milestone: of, event }) => {
             milestone == of && did(by, command, event)
@@ -302,13 +304,8 @@ fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
 /// The kind of the fact that a dispute was closed by its host.
 const CLOSED: &str = dispute::Event::CLOSED;
 /// The kinds of facts that carry out what a dispute came to.
-const CARRIED_OUT: &[&str] = &[
-    Event::RELEASE_BEGUN,
-    Event::PAYOUT_BEGUN,
-    Event::REFUND_BEGUN,
-    Event::REVIEW_RESUMED,
-    Event::REFUND_PLANNED,
-];
+const CARRIED_OUT: &[&str] =
+    &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN, Event::REFUND_BEGUN, Event::REVIEW_RESUMED, Event::REFUND_PLANNED];
 
 /// Whether a fact of this kind can follow when a dispute goes on.
 fn goes_on(kind: &str) -> bool {
@@ -346,16 +343,14 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
         NodeCommand::RecordHoldClaimed { .. } => {
             &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]
         }
-        NodeCommand::RecordPayoutPaid { .. } => {
-            &[
-                Event::PAYOUT_PAID,
-                Event::HOLD_SPENT,
-                Event::OTHER_HOLD_SPENT,
-                Event::REWARD_PAID,
-                CLOSED,
-                Event::TASK_SETTLED,
-            ]
-        }
+        NodeCommand::RecordPayoutPaid { .. } => &[
+            Event::PAYOUT_PAID,
+            Event::HOLD_SPENT,
+            Event::OTHER_HOLD_SPENT,
+            Event::REWARD_PAID,
+            CLOSED,
+            Event::TASK_SETTLED,
+        ],
         NodeCommand::RecordPayoutFailed { .. } => &[
             Event::PAYOUT_FAILED,
             Event::PAYOUT_BEGUN,
@@ -379,7 +374,9 @@ fn is_drawn(command: &NodeCommand, event: &dispute::Event) -> bool {
     match (command, event) {
         (
             NodeCommand::RecordDraw { block_height, block_hash, candidates, registry_seq, .. },
-            dispute::Event::PanelDrawn { block_height: at, block_hash: hash, candidates: list, registry_seq: seq, .. },
+            dispute::Event::PanelDrawn {
+                block_height: at, block_hash: hash, candidates: list, registry_seq: seq, ..
+            },
         ) => (block_height, block_hash, registry_seq) == (at, hash, seq) && candidates.digest() == *list,
         _ => false,
     }
@@ -412,12 +409,14 @@ fn makes(command: &NodeCommand, event: &Event) -> bool {
         (NodeCommand::RecordPayoutFailed { reason, .. }, Event::PayoutFailed { reason: why, .. }) => reason == why,
         (NodeCommand::RecordPayoutPaid { fee, .. }, Event::RewardPaid { fee: paid, .. }) => fee == paid,
         (NodeCommand::RecordPayoutFailed { reason, .. }, Event::RewardFailed { reason: why, .. }) => reason == why,
-        (NodeCommand::RecordPayoutFailed { .. }, Event::PayoutBegun { attempt, .. } | Event::RewardBegun { attempt, .. }) => {
-            *attempt > 1
-        }
-        (draw @ NodeCommand::RecordDraw { .. }, Event::Dispute { event: event @ dispute::Event::PanelDrawn { .. }, .. }) => {
-            is_drawn(draw, event)
-        }
+        (
+            NodeCommand::RecordPayoutFailed { .. },
+            Event::PayoutBegun { attempt, .. } | Event::RewardBegun { attempt, .. },
+        ) => *attempt > 1,
+        (
+            draw @ NodeCommand::RecordDraw { .. },
+            Event::Dispute { event: event @ dispute::Event::PanelDrawn { .. }, .. },
+        ) => is_drawn(draw, event),
         _ => can_report(command, event.kind()),
     }
 }

@@ -20,12 +20,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError`]; nothing changed then.
-    pub async fn open_dispute(
-        &self,
-        id: Id<Task>,
-        milestone: u32,
-        request: SignedRequest,
-    ) -> Result<Answer, AppError> {
+    pub async fn open_dispute(&self, id: Id<Task>, milestone: u32, request: SignedRequest) -> Result<Answer, AppError> {
         let docket = self.docket(id).await?;
         self.ask(id, UserCommand::OpenDispute { milestone, docket }, request).await
     }
@@ -102,8 +97,7 @@ impl App {
         let block_hash = self.blocks()?.hash_at(draw.block).await?;
         let candidates = self.roll(Some(draw.registry_seq)).await?.candidates()?;
         let DrawDue { milestone, block, registry_seq, .. } = draw;
-        let command =
-            NodeCommand::RecordDraw { milestone, block_height: block, block_hash, candidates, registry_seq };
+        let command = NodeCommand::RecordDraw { milestone, block_height: block, block_hash, candidates, registry_seq };
         self.report(id, command, None).await
     }
 }

@@ -72,10 +72,9 @@ pub fn check_party(
 /// Whether a party of a dispute does this, or else an arbitrator.
 fn is_partys(command: &UserCommand) -> bool {
     match command {
-        UserCommand::FileEvidence { .. }
-        | UserCommand::Appeal
-        | UserCommand::AcceptRuling
-        | UserCommand::Withdraw => true,
+        UserCommand::FileEvidence { .. } | UserCommand::Appeal | UserCommand::AcceptRuling | UserCommand::Withdraw => {
+            true
+        }
         UserCommand::AcceptSeat
         | UserCommand::RefuseSeat
         | UserCommand::CommitVote { .. }

@@ -4,6 +4,7 @@ mod anchor;
 mod backup;
 mod check;
 mod client;
+mod dispute;
 mod hammer;
 mod witness;
 
@@ -14,7 +15,8 @@ use tallystick_core::NostrKey;
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
-pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
+pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, PanelSize, Payee, TaskCommand};
+pub use dispute::{ArbitratorCommand, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
 pub use hammer::HammerArgs;
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
@@ -70,6 +72,24 @@ pub enum Command {
         /// What to ask.
         #[command(subcommand)]
         command: TaskCommand,
+    },
+    /// Have a panel of arbitrators decide, show it evidence, sit on it
+    Dispute {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: DisputeCommand,
+    },
+    /// Offer to sit on panels; operators admit and suspend
+    Arbitrator {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: ArbitratorCommand,
     },
     /// See and move a node's money; its operators only
     Node {

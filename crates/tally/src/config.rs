@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
-use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
 use tallystick_civics::dispute::Plan;
+use tallystick_core::{BasisPoints, Blocks, Duration, NostrKey, Sat};
 use tallystick_escrow::Policy;
 
 use crate::anchor::{AnchorSection, Anchoring};

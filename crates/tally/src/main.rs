@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Key(command) => tally::ask::key(command),
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),
+        Command::Dispute { access, command } => block_on(tally::ask::dispute::run(access, command)),
+        Command::Arbitrator { access, command } => block_on(tally::ask::arbitrator::run(access, command)),
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),
         Command::Witness(command) => tally::witness::run(command),
         Command::Hammer(args) => block_on(tally::hammer::run(&args)),

@@ -63,7 +63,8 @@ impl Evidence {
         filed: &dispute::Evidence,
         is_erased: bool,
     ) -> Result<(), Damage> {
-        let bad = |what: &str| Err(Damage::Evidence(format!("{} of the dispute {} {what}", filed.hash, matter.dispute)));
+        let bad =
+            |what: &str| Err(Damage::Evidence(format!("{} of the dispute {} {what}", filed.hash, matter.dispute)));
         let by = match filed.by {
             Side::Payer => dispute.opening.payer,
             Side::Payee => dispute.opening.payee,

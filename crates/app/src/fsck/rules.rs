@@ -20,12 +20,7 @@ pub(super) struct Again {
 }
 
 /// Decides all of a task's facts again.
-pub(super) async fn again(
-    fsck: &Fsck,
-    registry: &Registry,
-    id: Id<Task>,
-    facts: &[Fact],
-) -> Result<Again, Damage> {
+pub(super) async fn again(fsck: &Fsck, registry: &Registry, id: Id<Task>, facts: &[Fact]) -> Result<Again, Damage> {
     let mut again = Again { state: State::default(), version: 0, effects: Vec::new() };
     // The facts of one decision stand next to each other, and name one authority.
     for made in facts.chunk_by(|one, next| one.authority == next.authority) {
@@ -94,7 +89,9 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
             let Some(invoice) = read.pop() else { return Err(ANOTHER.into()) };
             UserCommand::CollectReward { milestone, invoice: Box::new(invoice) }
         }
-        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase | Action::EraseEvidence { .. }, _) => return Err(ANOTHER.into()),
+        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase | Action::EraseEvidence { .. }, _) => {
+            return Err(ANOTHER.into());
+        }
     };
     Ok(Command::User(command))
 }

@@ -1,6 +1,8 @@
 //! Every task: its facts decided again, the names that it holds, its effects and its row.
 
-use super::{Damage, Fsck, Progress, evidence::Evidence, facts::Facts, names::Names, outbox::Outbox, rows::Rows, rules};
+use super::{
+    Damage, Fsck, Progress, evidence::Evidence, facts::Facts, names::Names, outbox::Outbox, rows::Rows, rules,
+};
 use crate::{
     change::{is_task, row, task_of},
     port::journal::StoreError,

@@ -5,8 +5,8 @@ use tallystick_civics::dispute::Seats;
 use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, NostrKey, PaymentHash, Sat, Timestamp};
 
 use crate::{
-    DisputeView, MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche, TrancheState,
-    Verdict, plan,
+    DisputeView, MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche,
+    TrancheState, Verdict, plan,
 };
 
 /// Everything that a party of a task may see.

@@ -94,9 +94,7 @@ fn submit(task: &Task, milestone: u32, work_hash: Digest32, ctx: &Ctx) -> Result
     only_worker(task, ctx)?;
     let (terms, part) = find(task, milestone)?;
     match (part.map(|part| part.stage), undecided(task, milestone)) {
-        (Some(_), _) if part.is_some_and(|part| part.work_hash == Some(work_hash)) => {
-            Ok(Decision::AlreadyApplied)
-        }
+        (Some(_), _) if part.is_some_and(|part| part.work_hash == Some(work_hash)) => Ok(Decision::AlreadyApplied),
         (Some(Stage::Submitted { .. } | Stage::Rejected { .. }), Some(_)) => Err(Rejection::WorkAlreadySubmitted),
         (Some(Stage::Working), Some(decide_by)) => {
             in_time(terms.work_deadline, ctx)?;

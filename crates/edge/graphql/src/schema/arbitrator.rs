@@ -4,9 +4,9 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 use tallystick_civics::registry::{self, Command, OperatorCommand, UserCommand};
 
 use super::{
-    Result, app,
+    Result, app, operator,
     scalar::{Hex32, NostrKey},
-    operator, signed,
+    signed,
 };
 use crate::error::Failure;
 

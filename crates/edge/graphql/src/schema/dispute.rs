@@ -117,7 +117,7 @@ pub(crate) struct Dispute<'a> {
 }
 
 impl Dispute<'_> {
-    fn blocks_left(&self) -> Option<Blocks> {
+    fn left(&self) -> Option<Blocks> {
         self.view.until.map(|until| self.height.until(until))
     }
 
@@ -209,12 +209,12 @@ impl Dispute<'_> {
 
     /// Blocks until then.
     async fn blocks_left(&self) -> Option<u32> {
-        self.blocks_left().map(|blocks| blocks.0)
+        self.left().map(|blocks| blocks.0)
     }
 
     /// How long these blocks take on average, in seconds. An estimate: only blocks count.
     async fn seconds_left(&self) -> Option<u64> {
-        self.blocks_left().map(|blocks| plan::time_of(blocks).as_secs())
+        self.left().map(|blocks| plan::time_of(blocks).as_secs())
     }
 
     /// What happens then when nobody does anything more. Null once it is over.

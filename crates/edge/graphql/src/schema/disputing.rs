@@ -1,10 +1,9 @@
 //! What parties and arbitrators do in a dispute.
 
-use async_graphql::{Context, InputObject, Object, SimpleObject};
+use async_graphql::{Context, InputObject, Object};
 use tallystick_app::port::evidence::{Matter, WrappedKey};
-use tallystick_civics::dispute::{Award, EVIDENCE_FILES_MAX, PARTS_MAX, UserCommand as InDispute};
-use tallystick_core as core;
-use tallystick_escrow::{self as escrow, UserCommand};
+use tallystick_civics::dispute::{Award, PARTS_MAX, UserCommand as InDispute};
+use tallystick_escrow::UserCommand;
 
 use super::{
     Result, app,
@@ -131,7 +130,9 @@ impl DisputeMutation {
         ctx: &Context<'_>,
         id: Uuid,
         #[graphql(desc = "The milestone's position, from 0; the first if absent.")] milestone: Option<u32>,
-        #[graphql(desc = "The disputed tranches that are to be paid out: positions in the dispute's `tranches`, from 0.")]
+        #[graphql(
+            desc = "The disputed tranches that are to be paid out: positions in the dispute's `tranches`, from 0."
+        )]
         to_worker: Vec<u32>,
         #[graphql(desc = "The salt of its commitment.")] salt: Hex32,
     ) -> Result<TaskPayload> {

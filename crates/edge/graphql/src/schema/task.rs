@@ -268,6 +268,11 @@ impl Task {
         self.view.renewal.map(Into::into)
     }
 
+    /// How many arbitrators decide at least what requester and worker do not agree on. Null if nobody does.
+    async fn panel(&self) -> Option<usize> {
+        self.view.panel
+    }
+
     /// The parts of the work, in order.
     #[graphql(complexity = "child_complexity.saturating_mul(MILESTONES_USUAL)")]
     async fn milestones(&self) -> Result<Vec<Milestone<'_>>> {

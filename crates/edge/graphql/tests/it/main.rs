@@ -4,6 +4,7 @@
 mod asked;
 mod auth;
 mod connections;
+mod disputes;
 mod evidence;
 mod milestones;
 mod operator;

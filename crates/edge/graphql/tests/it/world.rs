@@ -8,17 +8,23 @@ use std::{
     time::Duration,
 };
 use tallystick_app::{
-    App, Clock, Parts, SystemClock, WorkerHandle, Workers, mint_id,
+    App, AppError, Clock, Parts, SystemClock, WorkerHandle, Workers,
+    cause::Trusted,
+    fsck::{Damage, Fsck, Sound},
+    mint_id,
     port::{
+        evidence::Matter,
         journal::Journal,
         operator::{Balances, Channel, Direction, NodeInfo, NodeOperator, OpenChannel, Payment, PaymentStatus},
         rail::RailError,
     },
-    vault::{Retention, Vault},
+    vault::{Disputes, Retention, Vault},
 };
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{BlockHeight, Id, Msat, NodeKey, NostrKey, PaymentHash, Sat, Timestamp};
 use tallystick_escrow::{Policy, Task};
-use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve, sign};
+use tallystick_graphql::{EdgeConfig, Requests, ServeLimits, client::Client, router, serve, sign};
+use tallystick_log::WitnessPolicy;
 use tallystick_testkit::{FixedDisputes, ManualClock, MemoryStore, SimRail};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -76,6 +82,19 @@ impl Drop for World {
     }
 }
 
+/// The disputes that a test made up, and those that the node has.
+struct Both(Arc<FixedDisputes>, App);
+
+#[async_trait]
+impl Disputes for Both {
+    async fn dispute(&self, matter: Matter) -> Result<Option<Dispute>, AppError> {
+        match self.0.dispute(matter).await? {
+            Some(made_up) => Ok(Some(made_up)),
+            None => self.1.dispute(matter).await,
+        }
+    }
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::with(|_| {}).await
@@ -123,6 +142,27 @@ impl World {
 
     pub fn client(&self, keys: Keys) -> Client {
         Client::new(&self.url, keys).unwrap()
+    }
+
+    /// What fsck says of all that is kept, for whom this test's operator is the only one.
+    pub async fn fsck(&self) -> Result<Sound, Damage> {
+        self.fsck_for(&[operator()]).await
+    }
+
+    /// The same for whom these are the operators.
+    pub async fn fsck_for(&self, operators: &[Keys]) -> Result<Sound, Damage> {
+        tallystick_testkit::publish(&self.store).await;
+        let fsck = Fsck {
+            store: Arc::clone(&self.store) as _,
+            requests: Arc::new(Requests),
+            invoices: Arc::new(self.rail.clone()),
+            trusted: Trusted { node: Some(self.app.key()), operators: operators.iter().map(public).collect() },
+            key: None,
+            policy: WitnessPolicy::none(),
+            checkpoints: Vec::new(),
+            now: self.clock.now(),
+        };
+        fsck.run(|_| ()).await
     }
 
     /// How many facts the journal holds.
