@@ -1,7 +1,7 @@
 //! The vault's tables.
 //!
-//! They are written in transactions of their own, not by the journal's writer, so that a large piece keeps no fact
-//! waiting. Whoever files a piece appends a fact after it: a standby that has the fact has the piece.
+//! They are written in transactions of their own, on a connection of their own, so that a large piece keeps no fact waiting
+//! and no checkpoint.
 
 use deadpool_postgres::Object;
 use tallystick_app::port::evidence::{Kept, Matter, Piece, WrappedKey};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::evidence::{NewPiece, PART_BYTES, whole};
 use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned};
 use crate::postgres::facts::page;
-use crate::postgres::log::writing;
+use crate::postgres::log::LogWriter;
 
 /// One upload to a matter at a time, so that what is left is counted right.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
@@ -51,39 +51,40 @@ const ERASE: [&str; 2] = [
 ];
 
 /// Keeps a piece, if there is room for it.
-pub(crate) async fn keep(conn: &mut Object, new: &NewPiece) -> Result<Kept> {
+pub(crate) async fn keep(writer: &LogWriter, new: &NewPiece) -> Result<Kept> {
     let NewPiece { matter, uploader, content, hash, bytes, now, room } = new;
     let ((task, dispute), uploader) = (ids(*matter), uploader.to_bytes());
     let (hash, uploader): (&[u8], &[u8]) = (&hash.0, &uploader);
     let mut kept = Kept::Kept;
-    writing(conn, async |conn| {
-        conn.execute(LOCK, &[&format!("evidence/{dispute}")]).await.or_store()?;
-        if let Some(row) = conn.query_opt(UPLOADER, &[&task, &dispute, &hash]).await.or_store()? {
-            if column::<&[u8]>(&row, 0)? != uploader {
-                kept = Kept::Foreign;
+    writer
+        .write(async |conn| {
+            conn.execute(LOCK, &[&format!("evidence/{dispute}")]).await.or_store()?;
+            if let Some(row) = conn.query_opt(UPLOADER, &[&task, &dispute, &hash]).await.or_store()? {
+                if column::<&[u8]>(&row, 0)? != uploader {
+                    kept = Kept::Foreign;
+                    return Ok(false);
+                }
+                let at = signed(now.as_millis());
+                return Ok(conn.execute(TOUCH, &[&task, &dispute, &hash, &at]).await.or_store()? == 1);
+            }
+            let used = conn.query_one(USED, &[&task, &dispute, &uploader]).await.or_store()?;
+            let left = room.bytes.saturating_sub(unsigned(&used, 1)?);
+            if unsigned(&used, 0)? >= room.pieces {
+                kept = Kept::TooMany;
                 return Ok(false);
             }
-            let at = signed(now.as_millis());
-            return Ok(conn.execute(TOUCH, &[&task, &dispute, &hash, &at]).await.or_store()? == 1);
-        }
-        let used = conn.query_one(USED, &[&task, &dispute, &uploader]).await.or_store()?;
-        let left = room.bytes.saturating_sub(unsigned(&used, 1)?);
-        if unsigned(&used, 0)? >= room.pieces {
-            kept = Kept::TooMany;
-            return Ok(false);
-        }
-        if *bytes > left {
-            kept = Kept::TooLarge { left };
-            return Ok(false);
-        }
-        let (bytes, at) = (signed(*bytes), signed(now.as_millis()));
-        conn.execute(ADD, &[&task, &dispute, &hash, &uploader, &bytes, &at]).await.or_store()?;
-        let parts: Vec<&[u8]> = content.chunks(PART_BYTES).collect();
-        let numbers: Vec<i64> = (0..).take(parts.len()).collect();
-        conn.execute(ADD_PARTS, &[&task, &dispute, &hash, &numbers, &parts]).await.or_store()?;
-        Ok(true)
-    })
-    .await?;
+            if *bytes > left {
+                kept = Kept::TooLarge { left };
+                return Ok(false);
+            }
+            let (bytes, at) = (signed(*bytes), signed(now.as_millis()));
+            conn.execute(ADD, &[&task, &dispute, &hash, &uploader, &bytes, &at]).await.or_store()?;
+            let parts: Vec<&[u8]> = content.chunks(PART_BYTES).collect();
+            let numbers: Vec<i64> = (0..).take(parts.len()).collect();
+            conn.execute(ADD_PARTS, &[&task, &dispute, &hash, &numbers, &parts]).await.or_store()?;
+            Ok(true)
+        })
+        .await?;
     Ok(kept)
 }
 
@@ -120,38 +121,39 @@ pub(crate) async fn content(conn: &Object, matter: Matter, hash: Digest32) -> Re
 }
 
 /// Notes when a piece was last asked for.
-pub(crate) async fn touch(conn: &mut Object, matter: Matter, hash: Digest32, now: Timestamp) -> Result<bool> {
+pub(crate) async fn touch(writer: &LogWriter, matter: Matter, hash: Digest32, now: Timestamp) -> Result<bool> {
     let ((task, dispute), hash, at) = (ids(matter), hash.0.as_slice(), signed(now.as_millis()));
-    writing(conn, async |conn| Ok(conn.execute(TOUCH, &[&task, &dispute, &hash, &at]).await.or_store()? == 1)).await
+    writer.write(async |conn| Ok(conn.execute(TOUCH, &[&task, &dispute, &hash, &at]).await.or_store()? == 1)).await
 }
 
 /// Notes that a piece is filed.
-pub(crate) async fn set_filed(conn: &mut Object, matter: Matter, hash: Digest32) -> Result<()> {
+pub(crate) async fn set_filed(writer: &LogWriter, matter: Matter, hash: Digest32) -> Result<()> {
     let ((task, dispute), hash) = (ids(matter), hash.0.as_slice());
-    writing(conn, async |conn| Ok(conn.execute(FILED, &[&task, &dispute, &hash]).await.or_store()? == 1)).await?;
+    writer.write(async |conn| Ok(conn.execute(FILED, &[&task, &dispute, &hash]).await.or_store()? == 1)).await?;
     Ok(())
 }
 
 /// Drops a piece that is still as it was read.
-pub(crate) async fn drop_unfiled(conn: &mut Object, piece: &Piece) -> Result<bool> {
+pub(crate) async fn drop_unfiled(writer: &LogWriter, piece: &Piece) -> Result<bool> {
     let Piece { matter, hash, touched_at, .. } = piece;
     let ((task, dispute), hash, at) = (ids(*matter), hash.0.as_slice(), signed(touched_at.as_millis()));
-    writing(conn, async |conn| Ok(conn.execute(DROP, &[&task, &dispute, &hash, &at]).await.or_store()? == 1)).await
+    writer.write(async |conn| Ok(conn.execute(DROP, &[&task, &dispute, &hash, &at]).await.or_store()? == 1)).await
 }
 
 /// Adds wrapped keys; false if there is no such piece.
-pub(crate) async fn wrap(conn: &mut Object, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> Result<bool> {
+pub(crate) async fn wrap(writer: &LogWriter, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> Result<bool> {
     let ((task, dispute), hash) = (ids(matter), hash.0.as_slice());
     let (readers, wrapped): (Vec<Vec<u8>>, Vec<&str>) =
         keys.iter().map(|key| (key.reader.to_bytes().to_vec(), key.wrapped.as_str())).unzip();
-    writing(conn, async |conn| {
-        if conn.query_opt(HOLD, &[&task, &dispute, &hash]).await.or_store()?.is_none() {
-            return Ok(false);
-        }
-        conn.execute(WRAP, &[&task, &dispute, &hash, &readers, &wrapped]).await.or_store()?;
-        Ok(true)
-    })
-    .await
+    writer
+        .write(async |conn| {
+            if conn.query_opt(HOLD, &[&task, &dispute, &hash]).await.or_store()?.is_none() {
+                return Ok(false);
+            }
+            conn.execute(WRAP, &[&task, &dispute, &hash, &readers, &wrapped]).await.or_store()?;
+            Ok(true)
+        })
+        .await
 }
 
 /// The wrapped keys of a piece.
@@ -170,23 +172,31 @@ pub(crate) async fn matters(conn: &Object, after: Option<Matter>, limit: u32) ->
 }
 
 /// Notes since when a matter is over, once.
-pub(crate) async fn over_since(conn: &mut Object, matter: Matter, now: Timestamp) -> Result<Timestamp> {
+pub(crate) async fn over_since(writer: &LogWriter, matter: Matter, now: Timestamp) -> Result<Timestamp> {
     let ((task, dispute), at) = (ids(matter), signed(now.as_millis()));
-    writing(conn, async |conn| Ok(conn.execute(OVER, &[&task, &dispute, &at]).await.or_store()? == 1)).await?;
-    let since = conn.query_one(SINCE, &[&task, &dispute]).await.or_store()?;
-    Ok(Timestamp::from_millis(unsigned(&since, 0)?))
+    let mut since = now;
+    writer
+        .write(async |conn| {
+            let first = conn.execute(OVER, &[&task, &dispute, &at]).await.or_store()? == 1;
+            let row = conn.query_one(SINCE, &[&task, &dispute]).await.or_store()?;
+            since = Timestamp::from_millis(unsigned(&row, 0)?);
+            Ok(first)
+        })
+        .await?;
+    Ok(since)
 }
 
 /// Erases all of a matter.
-pub(crate) async fn erase(conn: &mut Object, matter: Matter) -> Result<()> {
+pub(crate) async fn erase(writer: &LogWriter, matter: Matter) -> Result<()> {
     let (task, dispute) = ids(matter);
-    writing(conn, async |conn| {
-        for sql in ERASE {
-            conn.execute(sql, &[&task, &dispute]).await.or_store()?;
-        }
-        Ok(true)
-    })
-    .await?;
+    writer
+        .write(async |conn| {
+            for sql in ERASE {
+                conn.execute(sql, &[&task, &dispute]).await.or_store()?;
+            }
+            Ok(true)
+        })
+        .await?;
     Ok(())
 }
 

@@ -46,6 +46,8 @@ pub struct PostgresStore {
 struct Inner {
     options: PostgresOptions,
     writer: Writer,
+    log: log::LogWriter,
+    evidence: log::LogWriter,
     claimers: Readers,
 }
 
@@ -59,7 +61,8 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         let (readers, claimers) = (Readers::new(&options)?, Readers::claimers(&options)?);
         let writer = Writer::start(Session::open(options.clone()).await?);
-        Ok(Self { inner: Arc::new(Inner { options, writer, claimers }), readers })
+        let (log, evidence) = (log::LogWriter::new(options.clone()), log::LogWriter::new(options.clone()));
+        Ok(Self { inner: Arc::new(Inner { options, writer, log, evidence, claimers }), readers })
     }
 
     /// The same store with a few connections of its own to read on, so that however much is read there, the others wait
@@ -110,6 +113,8 @@ impl PostgresStore {
     pub async fn close(&self) {
         self.readers.close();
         self.inner.claimers.close();
+        self.inner.log.close().await;
+        self.inner.evidence.close().await;
         self.inner.writer.close().await;
     }
 
@@ -139,6 +144,15 @@ impl PostgresStore {
         indexes::make_again(&self.inner.options).await
     }
 
+    /// Makes the indexes again by which timers find tasks, if one does not say what its table holds: no deadline is missed for
+    /// want of a check. Answers whether one did not. For the start; it reads all tasks, in the turn of whoever calls.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn mend_wakes(&self) -> Result<bool, StoreError> {
+        indexes::mend_wakes(&self.inner.options).await
+    }
+
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors
@@ -160,13 +174,14 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_log_damaged(&self, damaged: bool) -> Result<(), StoreError> {
-        log::set_damaged(&mut self.readers.get().await?, damaged).await
+        log::set_damaged(&self.inner.log, damaged).await
     }
 
     async fn verify_after(&self, start: Head) -> Result<u64> {
         let mut head = start;
         loop {
-            let next = verify::page(&self.readers.get().await?, head).await?;
+            let conn = self.readers.get().await?;
+            let next = verify::page(&conn, head).await?;
             if next == head {
                 return Ok(head.seq.saturating_sub(start.seq));
             }
@@ -273,15 +288,15 @@ impl LogStore for PostgresStore {
     }
 
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
-        log::integrate(&mut self.readers.get().await?, from, to, &tiles).await
+        log::integrate(&self.inner.log, from, to, &tiles).await
     }
 
     async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool> {
-        log::drop_tiles(&mut self.readers.get().await?, size, &tiles).await
+        log::drop_tiles(&self.inner.log, size, &tiles).await
     }
 
     async fn publish(&self, published: Published) -> Result<bool> {
-        log::publish(&mut self.readers.get().await?, &published).await
+        log::publish(&self.inner.log, &published).await
     }
 }
 
@@ -299,8 +314,8 @@ impl TaskReader for PostgresStore {
         tasks::due(&self.readers.get().await?, now, height, skip, limit).await
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
-        tasks::next_wake(&self.readers.get().await?).await
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>> {
+        tasks::next_wake(&self.readers.get().await?, time).await
     }
 }
 
@@ -336,7 +351,7 @@ impl EvidenceStore for PostgresStore {
     ) -> Result<KeptPiece> {
         let hashed = move || NewPiece::try_new(matter, uploader, content, now, room);
         let new = tokio::task::spawn_blocking(hashed).await.map_err(|_| closed())??;
-        evidence::keep(&mut self.readers.get().await?, &new).await
+        evidence::keep(&self.inner.evidence, &new).await
     }
 
     async fn pieces(&self, matter: Matter) -> Result<Vec<Piece>> {
@@ -349,20 +364,20 @@ impl EvidenceStore for PostgresStore {
 
     async fn touch(&self, matter: Matter, hash: Digest32, now: Timestamp) -> Result<bool> {
         check_time(now)?;
-        evidence::touch(&mut self.readers.get().await?, matter, hash, now).await
+        evidence::touch(&self.inner.evidence, matter, hash, now).await
     }
 
     async fn set_filed(&self, matter: Matter, hash: Digest32) -> Result<()> {
-        evidence::set_filed(&mut self.readers.get().await?, matter, hash).await
+        evidence::set_filed(&self.inner.evidence, matter, hash).await
     }
 
     async fn drop_unfiled(&self, piece: &Piece) -> Result<bool> {
-        evidence::drop_unfiled(&mut self.readers.get().await?, piece).await
+        evidence::drop_unfiled(&self.inner.evidence, piece).await
     }
 
     async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool> {
         check_wrapped(&keys)?;
-        evidence::wrap(&mut self.readers.get().await?, matter, hash, &keys).await
+        evidence::wrap(&self.inner.evidence, matter, hash, &keys).await
     }
 
     async fn wrapped(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
@@ -375,10 +390,10 @@ impl EvidenceStore for PostgresStore {
 
     async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp> {
         check_time(now)?;
-        evidence::over_since(&mut self.readers.get().await?, matter, now).await
+        evidence::over_since(&self.inner.evidence, matter, now).await
     }
 
     async fn erase(&self, matter: Matter) -> Result<()> {
-        evidence::erase(&mut self.readers.get().await?, matter).await
+        evidence::erase(&self.inner.evidence, matter).await
     }
 }

@@ -13,8 +13,8 @@ use super::{
     user::{find, state_of},
 };
 use crate::{
-    Case, Docket, Effect, Event, Job, Phase, RefundReason, Rejection, ReleaseReason, Stage, State, Task, TrancheState,
-    evolve::evolve, plan,
+    Case, Docket, Effect, Event, Job, OnSilence, Phase, RefundReason, Rejection, ReleaseReason, Stage, State, Task,
+    TrancheState, evolve::evolve, plan,
 };
 
 /// A whole of thousandths.
@@ -40,6 +40,7 @@ pub(super) fn open(task: &Task, milestone: u32, docket: Docket, ctx: &Ctx) -> Re
     let seats_min = task.terms.panel.ok_or(Rejection::NoPanel)?;
     let Phase::Active { job } = &task.phase else { return Err(not_held(task, milestone)) };
     let decide_by = task.decide_by(job, milestone).ok_or_else(|| not_held(task, milestone))?;
+    in_time(task, milestone, by, ctx)?;
     let held: Vec<_> = task.tranches_of(job, milestone).filter(|(_, part)| part.state.is_held()).collect();
     let opening = dispute::Opening {
         id: docket.id,
@@ -58,6 +59,20 @@ pub(super) fn open(task: &Task, milestone: u32, docket: Docket, ctx: &Ctx) -> Re
     let tranches = held.iter().map(|(tranche, _)| *tranche).collect();
     let reward = task.policy.reward(fees, seats);
     Ok(Decision::event(Event::DisputeOpened { milestone, tranches, reward, event }))
+}
+
+/// What time has decided against a side it cannot dispute, even if the node has not got round to it: its silence, or that it
+/// handed nothing in.
+fn in_time(task: &Task, milestone: u32, by: Side, ctx: &Ctx) -> Result<(), Rejection> {
+    let (terms, part) = find(task, milestone)?;
+    let deadline = match (part.map(|part| part.stage), by) {
+        (Some(Stage::Working), Side::Payee) => terms.work_deadline,
+        (Some(Stage::Submitted { review_until }), Side::Payer) if task.terms.on_silence == OnSilence::Release => {
+            review_until
+        }
+        _ => return Ok(()),
+    };
+    if ctx.now < deadline { Ok(()) } else { Err(Rejection::DeadlinePassed { deadline }) }
 }
 
 /// What parties and arbitrators do in a dispute.

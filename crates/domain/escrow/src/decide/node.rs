@@ -263,16 +263,12 @@ fn wake(task: &Task, ctx: &Ctx) -> Decision {
     }
 }
 
-/// Decides on every milestone whose time has come.
+/// Decides on every milestone whose time has come; on one whose dispute ended without a ruling perhaps once more.
 fn wake_milestones(task: &Task, job: &Job, ctx: &Ctx) -> Decision {
     let mut after = task.clone();
     let (mut events, mut effects) = (Vec::new(), Vec::new());
-    let due = (0..).zip(&job.milestones).filter(|(at, _)| task.milestone_wake(job, *at).is_due(ctx.now, ctx.height));
-    for (milestone, part) in due {
-        let Some(decide_by) = task.decide_by(job, milestone) else { continue };
-        if let Decision::Accept { events: more, effects: asked } =
-            decide_milestone(&after, (milestone, part), decide_by, ctx)
-        {
+    for milestone in (0..).zip(&job.milestones).map(|(at, _)| at) {
+        while let Some(Decision::Accept { events: more, effects: asked }) = decide_due(&after, milestone, ctx) {
             if let State::Present(next) = more.iter().fold(State::Present(Box::new(after.clone())), evolve) {
                 after = *next;
             }
@@ -281,6 +277,15 @@ fn wake_milestones(task: &Task, job: &Job, ctx: &Ctx) -> Decision {
         }
     }
     if events.is_empty() { Decision::AlreadyApplied } else { Decision::Accept { events, effects } }
+}
+
+/// What becomes of a milestone whose time has come; nothing if it has not. Each decision leads on, so that this ends.
+fn decide_due(task: &Task, milestone: u32, ctx: &Ctx) -> Option<Decision> {
+    let Phase::Active { job } = &task.phase else { return None };
+    let part = usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at))?;
+    let decide_by = task.decide_by(job, milestone)?;
+    let is_due = task.milestone_wake(job, milestone).is_due(ctx.now, ctx.height);
+    is_due.then(|| decide_milestone(task, (milestone, part), decide_by, ctx))
 }
 
 fn decide_milestone(task: &Task, (milestone, part): (u32, &Milestone), decide_by: BlockHeight, ctx: &Ctx) -> Decision {

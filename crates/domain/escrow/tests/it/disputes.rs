@@ -44,8 +44,8 @@ fn a_hold_is_longer_by_a_dispute() {
     assert_eq!(plan::dispute_blocks(&policy()), Blocks(44 + 180 + 6));
     let late = due(NOW.after(Duration::from_secs(3 * 86_400)), panel_terms(&TWO));
     Given::nothing().when(requester(), create(late.clone())).then_rejected(&Rejection::HoldTooLong {
-        blocks: Blocks(756),
-        delta: Blocks(1_134),
+        blocks: Blocks(762),
+        delta: Blocks(1_140),
         limit: Blocks(1_000),
     });
     let _ = open_with(Terms { panel: None, ..late });
@@ -140,6 +140,17 @@ fn either_side_can_dispute_what_is_held() {
     early.when(worker(), act(Act::Appeal)).then_rejected(&Rejection::NotDisputed);
 }
 
+#[test]
+fn what_time_has_decided_against_a_side_it_cannot_dispute() {
+    let late = held_panel(&TWO).at(DEADLINE);
+    late.when(worker(), open_dispute(worker(), 0)).then_rejected(&Rejection::DeadlinePassed { deadline: DEADLINE });
+    let _ = late.disputed_by(requester());
+    let silent = submitted_panel(&TWO).later(REVIEW);
+    let rejection = Rejection::DeadlinePassed { deadline: silent.now };
+    silent.when(requester(), open_dispute(requester(), 0)).then_rejected(&rejection);
+    let _ = silent.disputed_by(worker());
+}
+
 /// Nothing but the panel decides what is disputed.
 #[test]
 fn time_decides_nothing_that_is_disputed() {
@@ -231,9 +242,11 @@ fn a_dispute_that_fails_leaves_it_to_the_terms() {
     };
     let end = |given: Given| {
         let given = given.at(given_later());
-        let wake = given.state.wake();
-        let height = wake.height.unwrap_or(given.height).max(given.height);
-        verdicts(&given.height(height).reported(NodeCommand::Wake))[0]
+        let woken = given.decide(node(), Command::Node(NodeCommand::Wake)).unwrap();
+        match woken {
+            Decision::Accept { events, .. } => verdicts(&given.events(events))[0],
+            Decision::AlreadyApplied => verdicts(&given)[0],
+        }
     };
     let refused = silent(rejected_panel(&TWO).disputed_by(worker()));
     assert_eq!(end(refused), Some(Verdict::Refund(RefundReason::Rejected)));

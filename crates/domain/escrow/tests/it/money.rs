@@ -24,6 +24,8 @@ enum Op {
     Lock(Index),
     /// The worker offers to renew what is held.
     Renew,
+    /// A side disputes what is undecided of a milestone.
+    Dispute(NostrKey, u32),
     /// An arbitrator who voted, and was not paid, hands in an invoice.
     Collect,
     Lose(Index),
@@ -138,6 +140,7 @@ impl World {
             }
             Op::Renew => self.renew(),
             Op::Collect => self.collect(),
+            Op::Dispute(by, milestone) => drop(self.ask(by, Command::User(open_dispute(by, milestone)))),
             Op::Lose(index) => {
                 let hashes: Vec<PaymentHash> = self.holds.keys().copied().collect();
                 if !hashes.is_empty() {
@@ -187,8 +190,8 @@ impl World {
         if let Some(id) = self.flying().first() {
             return self.finish(*id);
         }
-        if self.given.dispute_waits_for().is_some() {
-            return self.mine();
+        if let Some(height) = self.given.dispute_waits_for() {
+            return (self.given.height.0..height.0).for_each(|_| self.mine());
         }
         match next_step(&self.given) {
             (_, Command::Node(draw @ NodeCommand::RecordDraw { .. })) => drop(self.report(draw)),
@@ -453,6 +456,10 @@ impl World {
             if self.given.phase().is_final() && self.outbox.is_empty() {
                 return;
             }
+            // An arbitrator who sits on the own pay keeps nobody waiting but itself.
+            if self.given.phase().is_final() && self.outbox.iter().all(|it| matches!(it, Effect::PayReward { .. })) {
+                self.presence = Presence::Online;
+            }
             if wake_is_due(&self.given) {
                 self.wake();
                 continue;
@@ -521,7 +528,10 @@ fn op(tranches: usize, losses: bool) -> impl Strategy<Value = Op> {
         1 => (0u32..40).prop_map(Op::Mined),
         16 => any::<Index>().prop_map(Op::Lock),
         4 => Just(Op::Renew),
-        3 => Just(Op::Collect),
+        4 => Just(Op::Collect),
+        4 => (any::<bool>(), 0u32..2).prop_map(|(payer, milestone)| {
+            Op::Dispute(if payer { requester() } else { worker() }, milestone)
+        }),
         1 => any::<Index>().prop_map(move |index| if losses { Op::Lose(index) } else { Op::Wake }),
         8 => (any::<Index>(), any::<bool>()).prop_map(|(index, forgotten)| Op::Do(index, forgotten)),
         4 => any::<Index>().prop_map(Op::Finish),
