@@ -12,8 +12,18 @@ use crate::cli::{Access, JournalCommand};
 /// If the node refuses, with its code, or cannot be reached.
 pub async fn run(access: Access, command: JournalCommand) -> Result<()> {
     let api = connect(&access)?;
-    let JournalCommand::Erase { id } = command;
-    let document = "mutation($id: UUID!) { eraseTask(id: $id) }";
-    let seq = api.ask("eraseTask", document, json!({ "id": id })).await?;
-    print::until_closed(print::pretty(&json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })))
+    let answer = match command {
+        JournalCommand::Erase { id } => {
+            let document = "mutation($id: UUID!) { eraseTask(id: $id) }";
+            let seq = api.ask("eraseTask", document, json!({ "id": id })).await?;
+            json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })
+        }
+        JournalCommand::EraseEvidence { id, dispute } => {
+            let document = "mutation($id: UUID!, $dispute: UUID!) { eraseEvidence(id: $id, dispute: $dispute) }";
+            let variables = json!({ "id": id, "dispute": dispute });
+            let pieces = api.ask("eraseEvidence", document, variables).await?;
+            json!({ "id": id, "dispute": dispute, "piecesErased": pieces })
+        }
+    };
+    print::until_closed(print::pretty(&answer))
 }

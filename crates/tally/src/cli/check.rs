@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 use tallystick_log::{
@@ -108,6 +109,13 @@ pub enum JournalCommand {
     Erase {
         /// The task
         id: Id<Task>,
+    },
+    /// Erase what was filed in a dispute that is over, before the node does so by itself; an operator's to do
+    EraseEvidence {
+        /// The task
+        id: Id<Task>,
+        /// Its dispute
+        dispute: Id<Dispute>,
     },
 }
 
