@@ -134,7 +134,9 @@ impl World {
         change(&mut config);
         let node = Arc::new(FakeNode::default());
         let disputes = Arc::new(FixedDisputes::default());
-        let vault = Vault::new(app.clone(), Arc::clone(&store) as _, Arc::clone(&disputes) as _, Retention::default());
+        app.read_blocks_with(Arc::new(rail.clone()));
+        let both = Arc::new(Both(Arc::clone(&disputes), app.clone()));
+        let vault = Vault::new(app.clone(), Arc::clone(&store) as _, both, Retention::default());
         let service = router(config, app.clone(), vault.clone(), Arc::clone(&node) as _);
         let server = tokio::spawn(serve(listener, service, std::future::pending(), ServeLimits::default()));
         Self { url, app, vault, disputes, rail, store, clock, node, jobs: vec![server], _workers: workers }
