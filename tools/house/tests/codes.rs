@@ -24,6 +24,7 @@ const ROOMS: [&str; 23] = [
     "reputation",
     "request",
     "restore",
+    "roles",
     "store",
     "terms",
     "witness",

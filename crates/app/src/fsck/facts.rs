@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
-use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
+use tallystick_civics::roles::{Roles, State};
+use tallystick_core::{Authority, Body, Decider, Digest32, Fact, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
 use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
@@ -10,7 +11,9 @@ use crate::{
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
     port::{evidence::Matter, limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
-    vault::EvidenceErased,
+    registry::is_arbitrator,
+    roles::{self, AUTHORISED, STREAM as ROLES},
+    vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
 const NOBODY: &str = "has nobody behind it";
@@ -37,6 +40,17 @@ impl Seen {
     }
 }
 
+/// An erasure that an admin must have been let make.
+#[derive(Debug)]
+pub(super) struct Erasing {
+    /// What was erased.
+    pub(super) stream: String,
+    /// What stands behind it.
+    pub(super) authority: Digest32,
+    /// The fact that tells.
+    pub(super) seq: u64,
+}
+
 /// Facts that were checked.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -54,29 +68,35 @@ pub(super) struct Facts {
     told: BTreeMap<String, (u64, u64)>,
     /// Evidence that was told to be erased: the fact that tells, and the hashes.
     pub(super) evidence_erased: BTreeMap<Matter, (u64, Vec<Digest32>)>,
+    /// What stands behind the erasures that were told since there are roles, and behind which fact.
+    pub(super) by_admins: Vec<Erasing>,
+    /// The facts in which admins were let do something outside of the roles, by what stands behind them.
+    let_do: BTreeMap<Digest32, u64>,
     /// What is remembered of requests.
     pub(super) remembered: Remembered,
     /// The registry of arbitrators.
     pub(super) registry: Registry,
+    /// Who has which role.
+    roles: State,
 }
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
-        let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (evidence_erased, registry) = (BTreeMap::new(), Registry::default());
-        let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
         Self {
             trusted,
-            seq,
-            head,
-            erased,
-            signatures,
-            streams,
-            authorities,
-            told,
-            evidence_erased,
+            seq: 0,
+            head: CHAIN_START,
+            erased: 0,
+            signatures: 0,
+            streams: BTreeMap::new(),
+            authorities: BTreeMap::new(),
+            told: BTreeMap::new(),
+            by_admins: Vec::new(),
+            let_do: BTreeMap::new(),
+            evidence_erased: BTreeMap::new(),
             remembered,
-            registry,
+            registry: Registry::default(),
+            roles: State::default(),
         }
     }
 
@@ -93,11 +113,37 @@ impl Facts {
                 Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
                 None => {}
             }
-            self.registry.add(fsck, fact, authority.as_ref())?;
+            self.know(fsck, fact, authority.as_ref())?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
         Ok(())
+    }
+
+    /// Whether a fact that tells who may do what was asked for by somebody who might. From the roles' first fact on they
+    /// say who operates; what they decide is checked by themselves.
+    fn know(&mut self, fsck: &Fsck, fact: &Fact, authority: Option<&Authority>) -> Result<(), Damage> {
+        match fact.stream.as_str() {
+            ROLES => {
+                let event =
+                    roles::event_of(fact).map_err(|error| Damage::fact(fact.seq, format!("is none: {error}")))?;
+                self.roles = Roles::evolve(std::mem::take(&mut self.roles), &event);
+                self.trusted.operators.clear();
+                Ok(())
+            }
+            stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
+            stream if stream.starts_with(EVIDENCE) => {
+                let by =
+                    authority.filter(|authority| matches!(authority, Authority::Request(_))).map(Authority::author);
+                let may = by.is_none_or(|by| !self.roles.is_founded() || self.roles.operators.contains(&by));
+                if may {
+                    Ok(())
+                } else {
+                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The last fact is the one that was written last.
@@ -123,9 +169,16 @@ impl Facts {
         if !fact.body.is_sound() {
             return bad("has a body that does not open its commitment");
         }
-        // One request or word causes the facts of one decision: it cannot stand behind others as well.
-        if self.authorities.insert(fact.authority, fact.seq).is_some_and(|last| last + 1 != fact.seq) {
+        // One request or word causes the facts of one decision: it cannot stand behind others as well. But an admin's stands
+        // behind what it was let do, and then behind what was done.
+        let is_let = fact.stream == STREAM && fact.kind == ERASED;
+        let before = self.authorities.insert(fact.authority, fact.seq);
+        let follows = |last| last + 1 == fact.seq || (is_let && self.let_do.get(&fact.authority) == Some(&last));
+        if before.is_some_and(|last| !follows(last)) {
             return bad("has a request behind it that caused other facts");
+        }
+        if fact.stream == ROLES && fact.kind == AUTHORISED {
+            self.let_do.insert(fact.authority, fact.seq);
         }
         let seen = self.streams.entry(fact.stream.clone()).or_default();
         if fact.version != seen.version + 1 {
@@ -148,6 +201,10 @@ impl Facts {
         }
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
+            if self.streams.contains_key(ROLES) {
+                let (stream, authority, seq) = (erased.stream.clone(), fact.authority, fact.seq);
+                self.by_admins.push(Erasing { stream, authority, seq });
+            }
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {
                 *told = (erased.version, fact.seq);

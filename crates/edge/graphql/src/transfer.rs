@@ -21,14 +21,15 @@ use tallystick_app::{port::evidence::Matter, vault::VaultError};
 use tallystick_civics::dispute::{Dispute, EVIDENCE_BYTES_MAX};
 use tallystick_core::{Digest32, Id};
 use tallystick_escrow::Task;
-use tallystick_http::Guest;
+use tallystick_http::{Guest, Peer};
 
 use crate::{
     auth::Signed,
     edge::Edge,
     error::{EdgeError, Failure},
-    http::authorization,
+    http::{authorization, source},
     quota::Standing,
+    source::Source,
 };
 
 /// Bytes of a download that are handed on at once.
@@ -105,13 +106,18 @@ fn status(error: &VaultError) -> StatusCode {
 pub(crate) async fn put(
     State(edge): State<Arc<Edge>>,
     name: Result<Path<Name>, PathRejection>,
-    guest: Option<Extension<Guest>>,
+    (guest, peer): (Option<Extension<Guest>>, Option<Extension<Peer>>),
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let Some(place) = name.ok().and_then(|Path(name)| name.read()) else { return no_such_page() };
-    let guest = guest.map(|Extension(guest)| guest);
-    match tokio::time::timeout(edge.config.transfer_timeout, take(&edge, place, guest.as_ref(), &headers, body)).await {
+    let (guest, source) = (guest.map(|Extension(guest)| guest), source(&edge, peer, &headers));
+    match tokio::time::timeout(
+        edge.config.transfer_timeout,
+        take(&edge, place, (guest.as_ref(), source), &headers, body),
+    )
+    .await
+    {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => EdgeError::Timeout.into_response(),
@@ -121,12 +127,14 @@ pub(crate) async fn put(
 async fn take(
     edge: &Arc<Edge>,
     place: Place,
-    guest: Option<&Guest>,
+    (guest, source): (Option<&Guest>, Source),
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(), Refusal> {
     let Place { path, matter, hash } = place;
+    edge.rates.request_from(source)?;
     let signed = edge.authenticator.check_at(&path, authorization(headers)?, "PUT", edge.app.clock().now())?;
+    edge.rates.request_by(signed.author, source)?;
     signed.has_payload(hash)?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let length = length.ok_or(EdgeError::LengthRequired)?;
@@ -157,19 +165,23 @@ async fn take(
 pub(crate) async fn get(
     State(edge): State<Arc<Edge>>,
     name: Result<Path<Name>, PathRejection>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Response {
     let Some(place) = name.ok().and_then(|Path(name)| name.read()) else { return no_such_page() };
-    match tokio::time::timeout(edge.config.request_timeout, give(&edge, place, &headers)).await {
+    let source = source(&edge, peer, &headers);
+    match tokio::time::timeout(edge.config.request_timeout, give(&edge, place, source, &headers)).await {
         Ok(Ok(response)) => response,
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => EdgeError::Timeout.into_response(),
     }
 }
 
-async fn give(edge: &Arc<Edge>, place: Place, headers: &HeaderMap) -> Result<Response, Refusal> {
+async fn give(edge: &Arc<Edge>, place: Place, source: Source, headers: &HeaderMap) -> Result<Response, Refusal> {
     let Place { path, matter, hash } = place;
+    edge.rates.request_from(source)?;
     let signed = edge.authenticator.check_at(&path, authorization(headers)?, "GET", edge.app.clock().now())?;
+    edge.rates.request_by(signed.author, source)?;
     signed.without_body()?;
     admit(edge, &signed).await?;
     let seat = edge.admit(signed.author, |standing| edge.transfers.take(signed.author, standing)).await?;

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{connect, print};
-use crate::cli::{Access, JournalCommand};
+use super::{admin, connect, print};
+use crate::cli::{Access, AdminAction, JournalCommand};
 
 /// `tally journal`.
 ///
@@ -13,9 +13,8 @@ use crate::cli::{Access, JournalCommand};
 pub async fn run(access: Access, command: JournalCommand) -> Result<()> {
     let api = connect(&access)?;
     let answer = match command {
-        JournalCommand::Erase { id } => {
-            let document = "mutation($id: UUID!) { eraseTask(id: $id) }";
-            let seq = api.ask("eraseTask", document, json!({ "id": id })).await?;
+        JournalCommand::Erase { id, factor } => {
+            let seq = admin::act(&api, &AdminAction::Erase { id }, factor.value()).await?;
             json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })
         }
         JournalCommand::EraseEvidence { id, dispute } => {

@@ -1,5 +1,7 @@
-//! `tally task`, `tally dispute`, `tally arbitrator`, `tally node` and `tally key`: a client that signs every request.
+//! `tally task`, `tally dispute`, `tally arbitrator`, `tally node`, `tally admin` and `tally key`: a client that signs every
+//! request.
 
+mod admin;
 mod api;
 pub mod arbitrator;
 pub mod dispute;
@@ -18,6 +20,7 @@ use anyhow::{Context, Result};
 use nostr::key::Keys;
 use tallystick_graphql::client::Options;
 
+pub use admin::run as admin;
 pub use api::Api;
 pub use funding::{Known, check as check_funding, check_worker};
 pub use journal::run as journal;

@@ -1,10 +1,13 @@
 //! Arbitrators: the registry that panels are drawn from.
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
-use tallystick_civics::registry::{self, Command, OperatorCommand, UserCommand};
+use tallystick_civics::{
+    registry::{self, Command, OperatorCommand, UserCommand},
+    roles::Operation,
+};
 
 use super::{
-    Result, app, operator,
+    Result, app, may,
     scalar::{Hex32, NostrKey},
     signed,
 };
@@ -108,14 +111,14 @@ impl ArbitratorMutation {
         arbitrator: NostrKey,
         #[graphql(desc = "SHA-256 of the statement that you have read.")] statement_hash: Hex32,
     ) -> Result<ArbitratorPayload> {
-        operator(ctx)?;
+        may(ctx, Operation::AdmitArbitrator).await?;
         let command = OperatorCommand::Admit { arbitrator: arbitrator.0, statement_hash: statement_hash.0 };
         ask(ctx, Command::Operator(command)).await
     }
 
     /// Lets an arbitrator not be drawn any more; operators only. Whoever sits already goes on.
     async fn suspend_arbitrator(&self, ctx: &Context<'_>, arbitrator: NostrKey) -> Result<ArbitratorPayload> {
-        operator(ctx)?;
+        may(ctx, Operation::SuspendArbitrator).await?;
         ask(ctx, Command::Operator(OperatorCommand::Suspend { arbitrator: arbitrator.0 })).await
     }
 }

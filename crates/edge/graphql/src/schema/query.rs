@@ -8,6 +8,7 @@ use super::{
     arbitrator::Arbitrator,
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
+    roles::{self, NodeRoles, Proposal},
     scalar::Uuid,
     session,
     task::Task,
@@ -46,6 +47,16 @@ impl Query {
     async fn arbitrators(&self, ctx: &Context<'_>) -> Result<Vec<Arbitrator>> {
         let roll = app(ctx).roll(None).await.map_err(Failure::from)?;
         Ok(roll.arbitrators().map(Arbitrator::from).collect())
+    }
+
+    /// Who has which role; admins only.
+    async fn roles(&self, ctx: &Context<'_>) -> Result<NodeRoles> {
+        roles::view(ctx).await
+    }
+
+    /// What waits for a second admin; admins only.
+    async fn proposals(&self, ctx: &Context<'_>) -> Result<Vec<Proposal>> {
+        roles::waiting(ctx).await
     }
 
     /// The node: who it is, what it takes, and for its operators what it has.

@@ -29,14 +29,34 @@ async fn field(world: &World, by: &Keys, query: &str, variables: Value) -> Resul
     world.client(by.clone()).query(query, variables).await.map_err(|error| error.code)
 }
 
+/// The hash of every arbitrator's statement.
+pub const STATEMENT: &str = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
+/// The salt of every vote.
+pub const SALT: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// Somebody offers to sit on panels.
+pub async fn register(world: &World, one: &Keys) {
+    let arguments = format!("statementHash: \"{STATEMENT}\", pay: \"a@b.example\"");
+    field(world, one, &format!("mutation {{ registerArbitrator({arguments}) {{ changed }} }}"), json!({}))
+        .await
+        .unwrap();
+}
+
+/// Somebody may be drawn.
+pub async fn admit(world: &World, one: &Keys) {
+    register(world, one).await;
+    let admit = "mutation($key: NostrKey!, $hash: Hex32!) { admitArbitrator(arbitrator: $key, statementHash: $hash) { \
+        changed } }";
+    let variables = json!({ "key": public(one).to_string(), "hash": STATEMENT });
+    field(world, &operator(), admit, variables).await.unwrap();
+}
+
 async fn admit_all(world: &World) {
-    let hash = "cd".repeat(32);
-    let register =
-        format!("mutation {{ registerArbitrator(statementHash: \"{hash}\", pay: \"a@b.example\") {{ changed }} }}");
+    let hash = STATEMENT;
     let admit = "mutation($key: NostrKey!, $hash: Hex32!) { admitArbitrator(arbitrator: $key, statementHash: $hash) { \
         changed arbitrator { eligible } } }";
     for one in arbitrators() {
-        field(world, &one, &register, json!({})).await.unwrap();
+        register(world, &one).await;
         let variables = json!({ "key": public(&one).to_string(), "hash": hash });
         assert_eq!(field(world, &one, admit, variables.clone()).await, Err("auth.not_operator".into()));
         let admitted = field(world, &operator(), admit, variables).await.unwrap();
@@ -48,14 +68,18 @@ async fn admit_all(world: &World) {
 
 /// A task with a panel of three, whose work was handed in and refused.
 async fn refused(world: &World) -> Id<Task> {
+    refused_with(world, "THREE", &PAYOUTS).await
+}
+
+async fn refused_with(world: &World, panel: &str, payouts: &[u64]) -> Id<Task> {
     let id = world.new_id();
     let mut input = world.input(id);
-    input["panel"] = json!("THREE");
-    input["milestones"][0]["payoutsSat"] = json!(PAYOUTS);
+    input["panel"] = json!(panel);
+    input["milestones"][0]["payoutsSat"] = json!(payouts);
     let (requester, worker) = (requester(), worker());
     let create = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }";
     field(world, &requester, create, json!({ "input": input })).await.unwrap();
-    let invoices: Vec<_> = PAYOUTS.iter().map(|sat| world.rail.invoice("payee", *sat)).collect();
+    let invoices: Vec<_> = payouts.iter().map(|sat| world.rail.invoice("payee", *sat)).collect();
     let declared = ", $invoices: [String!]!";
     let take = json!({ "invoices": invoices });
     world.act(&worker, id, "acceptTask(id: $id, invoices: $invoices)", declared, take).await.unwrap();
@@ -122,8 +146,62 @@ fn is_drawn(shown: &Value) {
     assert_eq!(all("order"), order);
 }
 
-fn reward_invoice(msat: u64) -> InvoiceSpec {
-    InvoiceSpec { amount: Some(tallystick_core::Msat::try_new(msat).unwrap()), ..InvoiceSpec::good(0) }
+/// An arbitrator's invoice over what a dispute pays.
+pub fn reward_invoice(world: &World, dispute: &Value) -> String {
+    let amount = tallystick_core::Msat::try_new(dispute["rewardMsat"].as_str().unwrap().parse().unwrap()).unwrap();
+    world.rail.add_wallet("arbitrator", 0);
+    world.rail.invoice_with("arbitrator", &InvoiceSpec { amount: Some(amount), ..InvoiceSpec::good(0) })
+}
+
+/// A piece that somebody has uploaded, and not filed.
+pub async fn uploaded(world: &World, by: &Keys, id: Id<Task>, dispute: &Value) -> Digest32 {
+    let matter = Matter { task: id, dispute: dispute["id"].as_str().unwrap().parse().unwrap() };
+    world.client(by.clone()).upload_evidence(matter, b"abc".to_vec(), Arc::new(|_| ())).await.unwrap()
+}
+
+/// A task whose dispute, about one tranche, stands so. Its panel is this one arbitrator.
+pub async fn at(world: &World, arbitrator: &Keys, state: &str) -> (Id<Task>, Value) {
+    admit(world, arbitrator).await;
+    let id = refused_with(world, "ONE", &[1_000]).await;
+    let mut dispute = Value::Null;
+    let steps = ["DRAWING", "SEATING", "COMMITTING", "REVEALING", "RULED", "DECIDED"];
+    let last = if state == "WITHDRAWN" { "DRAWING" } else { state };
+    let count = steps.iter().position(|step| *step == last).map_or(0, |at| at + 1);
+    for step in steps.iter().take(count) {
+        go_on(world, arbitrator, (id, &dispute), step).await;
+        dispute = in_state(world, &worker(), id, step).await;
+    }
+    if state == "WITHDRAWN" {
+        act(world, &worker(), id, "withdrawDispute(id: $id)").await.unwrap();
+        dispute = in_state(world, &worker(), id, state).await;
+    }
+    (id, dispute)
+}
+
+/// What leads to this state from the one before.
+async fn go_on(world: &World, arbitrator: &Keys, (id, dispute): (Id<Task>, &Value), to: &str) {
+    match to {
+        "DRAWING" => assert_eq!(act(world, &worker(), id, "openDispute(id: $id)").await, Ok(true)),
+        "SEATING" => world.rail.mine(6),
+        "COMMITTING" => {
+            act(world, arbitrator, id, "acceptSeat(id: $id)").await.unwrap();
+            world.rail.mine(18);
+        }
+        "REVEALING" => {
+            let about = dispute["id"].as_str().unwrap().parse().unwrap();
+            let hidden = commitment(about, 1, public(arbitrator), Award::new(1), &[7; 32]);
+            act(world, arbitrator, id, &format!("commitVote(id: $id, commitment: \"{hidden}\")")).await.unwrap();
+        }
+        "RULED" => {
+            let show = format!("revealVote(id: $id, toWorker: [0], salt: \"{SALT}\")");
+            act(world, arbitrator, id, &show).await.unwrap();
+        }
+        _ => {
+            for side in [requester(), worker()] {
+                act(world, &side, id, "acceptRuling(id: $id)").await.unwrap();
+            }
+        }
+    }
 }
 
 /// Uploads, shares and files a piece as its author; who may not is told so.
@@ -216,9 +294,8 @@ async fn three_of_five_tranches() {
     world.until(id, "SETTLED").await;
     assert_eq!(world.rail.wallet_msat("payee"), 3_000_000);
 
-    world.rail.add_wallet("arbitrator", 0);
     let reward: u64 = ruled["rewardMsat"].as_str().unwrap().parse().unwrap();
-    let invoice = world.rail.invoice_with("arbitrator", &reward_invoice(reward));
+    let invoice = reward_invoice(&world, &ruled);
     let collect = format!("collectReward(id: $id, invoice: \"{invoice}\")");
     assert_eq!(act(&world, &bench[2], id, &collect).await, Ok(true));
     let paid = |dispute: &Value| dispute["panel"][2]["reward"] == "PAID";
