@@ -232,6 +232,10 @@ operators = {operators}
 # Nor more than so many times what ended well in the last 180 days.
 # factor = 3
 
+[evidence]
+# How many days after the end of its dispute what was filed is kept. The node cannot read it.
+# retention_days = 90
+
 [policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.

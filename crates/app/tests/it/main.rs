@@ -23,4 +23,5 @@ mod spent;
 mod standing;
 mod stories;
 mod timers;
+mod vault;
 mod workers;

@@ -130,11 +130,14 @@ async fn run(fsck: &Fsck) -> Result<()> {
             }
         })
         .await;
-    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects } =
+    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects, evidence } =
         outcome.map_err(|damage| anyhow!("{damage} ({}); {RUNBOOK} tells what to do", damage.code()))?;
     say!(
         "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
     );
+    if evidence > 0 {
+        say!("the vault: {evidence} pieces of evidence with the bytes that their hashes name");
+    }
     say!("the log: {logged} of {facts} facts in its tree, {published} under its published checkpoint");
     if let Some(behind) = behind {
         tell_behind(behind);

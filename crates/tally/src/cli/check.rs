@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 use tallystick_log::{
@@ -123,6 +124,13 @@ pub enum JournalCommand {
         /// What an admin shows besides the key.
         #[command(flatten)]
         factor: SecondFactorArgs,
+    },
+    /// Erase what was filed in a dispute that is over, before the node does so by itself; an operator's to do
+    EraseEvidence {
+        /// The task
+        id: Id<Task>,
+        /// Its dispute
+        dispute: Id<Dispute>,
     },
 }
 

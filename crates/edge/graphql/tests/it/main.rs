@@ -4,6 +4,8 @@
 mod asked;
 mod auth;
 mod connections;
+mod disputes;
+mod evidence;
 mod matrix;
 mod milestones;
 mod operator;
