@@ -4,7 +4,10 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp};
+use tallystick_civics::reputation::Role;
+use tallystick_core::{
+    Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, Sat, SignedRequest, Timestamp,
+};
 use tallystick_escrow::{Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -20,6 +23,7 @@ use crate::{
     },
     road::{Cache, Errand, Order},
     roles::KnownRoles,
+    standing::Limits,
 };
 
 /// Updates kept for a subscriber that falls behind, before it is told to read again.
@@ -63,6 +67,7 @@ pub(crate) struct Inner {
     sound: AtomicBool,
     pub cache: Cache,
     pub roles: KnownRoles,
+    pub limits: Limits,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
     pub wakes_changed: Notify,
@@ -104,6 +109,7 @@ impl App {
             sound: AtomicBool::new(true),
             cache: Cache::new(),
             roles: KnownRoles::default(),
+            limits: Limits::default(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),
             wakes_changed: Notify::new(),
@@ -151,6 +157,7 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing changed then.
     pub async fn create(&self, id: Id<Task>, terms: Terms, request: SignedRequest) -> Result<Answer, AppError> {
+        self.may_open(request.author, Role::Requester, id, total(terms.payouts())).await?;
         let command = UserCommand::CreateTask { id, terms, policy: self.policy().clone() };
         self.give(id, command, request).await
     }
@@ -213,6 +220,9 @@ impl App {
         request: SignedRequest,
     ) -> Result<Answer, AppError> {
         let invoices = self.read_invoices(id, invoices).await?;
+        if let (State::Present(task), _) = self.load(id).await? {
+            self.may_open(request.author, Role::Worker, id, total(task.terms.payouts())).await?;
+        }
         self.ask(id, UserCommand::AcceptTask { invoices }, request).await
     }
 
@@ -401,6 +411,11 @@ impl App {
             height => Ok(Ctx { now: self.0.parts.clock.now(), height, author }),
         }
     }
+}
+
+/// What a task pays in all, in sat; terms that nobody checked yet may name any amount.
+fn total(payouts: impl Iterator<Item = Sat>) -> u64 {
+    payouts.map(Sat::get).fold(0, u64::saturating_add)
 }
 
 /// Whether a command makes the node promise more than it has promised already.

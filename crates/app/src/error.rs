@@ -1,7 +1,7 @@
 //! What can go wrong in a use case.
 
-use tallystick_civics::roles;
-use tallystick_core::{Code, Coded};
+use tallystick_civics::{reputation::Tier, roles};
+use tallystick_core::{Code, Coded, Sat};
 use tallystick_escrow::Rejection;
 
 use crate::port::{
@@ -46,6 +46,22 @@ pub enum AppError {
     /// The node's log is damaged.
     #[error("the node's log is damaged, so it begins nothing new; what has begun goes on. Its operator must look")]
     Damaged,
+    /// As many tasks are open as the standing allows.
+    #[error("a tier of {tier} may have {limit} tasks open at once: let one end first")]
+    OpenTasks {
+        /// The tier.
+        tier: Tier,
+        /// How many.
+        limit: u32,
+    },
+    /// More would be open than the standing allows.
+    #[error("a tier of {tier} with what ended well lately may have {limit} open at once: let something end first")]
+    OpenAmount {
+        /// The tier.
+        tier: Tier,
+        /// How much.
+        limit: Sat,
+    },
     /// It was accepted, but its outcome is not there yet.
     #[error("accepted, but the outcome is still under way; ask for the task again")]
     Pending,
@@ -74,6 +90,8 @@ impl Coded for AppError {
             Self::Starting => Code("app.starting"),
             Self::Full => Code("app.full"),
             Self::Damaged => Code("app.damaged"),
+            Self::OpenTasks { .. } => Code("app.open_tasks"),
+            Self::OpenAmount { .. } => Code("app.open_amount"),
             Self::Pending => Code("app.pending"),
             Self::Erased => Code("app.erased"),
             Self::NotEnded => Code("app.not_ended"),

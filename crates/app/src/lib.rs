@@ -13,6 +13,7 @@
 //! | [`cause`] | whether what stands behind a fact asks for it |
 //! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
 //! | [`roles`] | who may do what with the node itself |
+//! | [`standing`] | how much somebody may have open at once |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
@@ -50,6 +51,7 @@ pub mod prove;
 pub mod rebuild;
 mod road;
 pub mod roles;
+pub mod standing;
 pub mod timers;
 mod worker;
 

@@ -20,6 +20,7 @@ mod requests;
 mod roles;
 mod room;
 mod spent;
+mod standing;
 mod stories;
 mod timers;
 mod workers;

@@ -4,6 +4,7 @@
 mod asked;
 mod auth;
 mod connections;
+mod documents;
 mod matrix;
 mod milestones;
 mod operator;
