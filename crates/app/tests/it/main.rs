@@ -18,6 +18,7 @@ mod notices;
 mod outbox;
 mod races;
 mod requests;
+mod roles;
 mod room;
 mod spent;
 mod standing;

@@ -5,6 +5,7 @@ mod asked;
 mod auth;
 mod connections;
 mod disputes;
+mod documents;
 mod evidence;
 mod matrix;
 mod milestones;
