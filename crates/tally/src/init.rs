@@ -37,7 +37,9 @@ pub fn run(args: &Init) -> Result<()> {
     // Last: a directory with a configuration is a whole one.
     write_config(&args.data_dir, &text)?;
     if args.operators.is_empty() {
-        tell("no --operator: nobody can see or move the node's money until [api] operators in tally.toml names its first admin");
+        tell(
+            "no --operator: nobody can see or move the node's money until [api] operators in tally.toml names its first admin",
+        );
     }
     Ok(())
 }
