@@ -208,7 +208,7 @@ impl App {
         self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
     }
 
-    fn may_begin(&self) -> Result<(), AppError> {
+    pub(crate) fn may_begin(&self) -> Result<(), AppError> {
         match (self.is_sound(), self.0.room.load(Ordering::Acquire)) {
             (true, true) => Ok(()),
             (true, false) => Err(AppError::Full),

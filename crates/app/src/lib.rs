@@ -22,6 +22,7 @@
 //! | [`timers`] | wakes tasks whose time or height has come |
 //! | [`standing`] | people's standing, and how much they may have open |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
+//! | [`vault`] | evidence of disputes, which only parties and panel can read |
 //! | [`fsck`] | recomputes everything from the first fact |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`anchor`] | the log's checkpoints in Bitcoin |
@@ -57,6 +58,7 @@ mod road;
 pub mod roles;
 pub mod standing;
 pub mod timers;
+pub mod vault;
 mod worker;
 
 pub use app::{Answer, App, Parts, Rules, TaskUpdate};

@@ -5,6 +5,7 @@ mod anchor;
 mod backup;
 mod check;
 mod client;
+mod dispute;
 mod hammer;
 mod sim;
 mod standing;
@@ -18,7 +19,8 @@ pub use admin::{AdminAction, AdminCommand, RecoverArgs, RoleName, SecondFactorAr
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
-pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
+pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, PanelSize, Payee, TaskCommand};
+pub use dispute::{ArbitratorCommand, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
 pub use hammer::HammerArgs;
 pub use sim::SimArgs;
 pub use standing::{AnomaliesArgs, Side, StandingArgs};
@@ -81,6 +83,24 @@ pub enum Command {
     Standing(StandingArgs),
     /// Tell what looks odd in all that ended on a node, for people to look at; its operators only
     Anomalies(AnomaliesArgs),
+    /// Have a panel of arbitrators decide, show it evidence, sit on it
+    Dispute {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: DisputeCommand,
+    },
+    /// Offer to sit on panels; operators admit and suspend
+    Arbitrator {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: ArbitratorCommand,
+    },
     /// See a node and run it; its operators only. To pay and to close channels is its admins'
     Node {
         /// Which node, and who asks.

@@ -17,6 +17,7 @@ use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
 use crate::rates::RatesConfig;
 use crate::standing::StandingSection;
+use crate::vault::EvidenceSection;
 use ipnet::IpNet;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
@@ -53,6 +54,9 @@ pub struct Config {
     pub log: LogSection,
     /// The log's checkpoints in Bitcoin. Absent: none.
     pub anchor: Option<AnchorSection>,
+    /// How long evidence is kept.
+    #[serde(default)]
+    pub evidence: EvidenceSection,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
@@ -370,6 +374,7 @@ impl Config {
         config.anchor.iter().try_for_each(AnchorSection::check)?;
         config.store.check()?;
         config.standing.limits()?;
+        config.evidence.check()?;
         Ok(config)
     }
 }

@@ -18,6 +18,8 @@
 //! | [`standby`] | what a replica without the node can do |
 //! | [`standing`] | how much each key may have open; `tally standing`, `tally anomalies`, `tally journal export` |
 //! | [`log`] | the journal as a log: its configuration and its worker |
+//! | [`sealed`] | evidence as clients make it: encrypted for its readers |
+//! | [`vault`] | how long evidence is kept, and what tidies it up |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`rates`] | how often one key and one address may ask |
@@ -54,6 +56,7 @@ pub mod rates;
 pub mod recover;
 pub mod replica;
 pub mod restore;
+pub mod sealed;
 pub mod secret;
 pub mod serve;
 pub mod signal;
@@ -61,4 +64,5 @@ pub mod sim;
 pub mod standby;
 pub mod standing;
 pub mod store;
+pub mod vault;
 pub mod witness;

@@ -14,6 +14,7 @@ const ROOMS: [&str; 23] = [
     "config",
     "dispute",
     "escrow",
+    "evidence",
     "export",
     "fsck",
     "graphql",

@@ -11,10 +11,11 @@ use crate::{
     cause::{Trusted, check_cause},
     change::stream_of,
     erase::{ERASED, Erased, STREAM},
-    port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    port::{evidence::Matter, limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
     registry::is_arbitrator,
     roles::{self, AUTHORISED, STREAM as ROLES},
     standing::{KEPT, Kept},
+    vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
 const NOBODY: &str = "has nobody behind it";
@@ -69,6 +70,8 @@ pub(super) struct Facts {
     authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
+    /// Evidence that was told to be erased: the fact that tells, and the hashes.
+    pub(super) evidence_erased: BTreeMap<Matter, (u64, Vec<Digest32>)>,
     /// What stands behind the erasures that were told since there are roles, and behind which fact.
     pub(super) by_admins: Vec<Erasing>,
     /// The facts in which admins were let do something outside of the roles, by what stands behind them.
@@ -94,6 +97,7 @@ impl Facts {
             told: BTreeMap::new(),
             by_admins: Vec::new(),
             let_do: BTreeMap::new(),
+            evidence_erased: BTreeMap::new(),
             remembered,
             registry: Registry::default(),
             roles: State::default(),
@@ -132,6 +136,22 @@ impl Facts {
                 Ok(())
             }
             stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
+            stream if stream.starts_with(EVIDENCE) && self.roles.is_founded() => match authority {
+                Some(Authority::Request(by)) if !self.roles.operators.contains(&by.author) => {
+                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+                }
+                _ => Ok(()),
+            },
+            stream if stream.starts_with(EVIDENCE) => {
+                let by =
+                    authority.filter(|authority| matches!(authority, Authority::Request(_))).map(Authority::author);
+                let may = by.is_none_or(|by| !self.roles.is_founded() || self.roles.operators.contains(&by));
+                if may {
+                    Ok(())
+                } else {
+                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -189,6 +209,9 @@ impl Facts {
             Body::Public(_) => {}
         }
         (self.seq, self.head) = (fact.seq, fact.hash);
+        if let Some(EvidenceErased { matter, hashes }) = EvidenceErased::of(fact) {
+            self.evidence_erased.insert(matter, (fact.seq, hashes));
+        }
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
             if self.streams.contains_key(ROLES) {

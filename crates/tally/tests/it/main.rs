@@ -16,6 +16,7 @@ mod liar;
 mod mark;
 mod mortal;
 mod moving;
+mod nip44;
 mod proofs;
 mod replicas;
 mod restoring;

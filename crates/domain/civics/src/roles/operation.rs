@@ -43,6 +43,12 @@ pub enum Operation {
     OpenChannel,
     /// Make an invoice.
     Invoice,
+    /// Let an arbitrator be drawn.
+    AdmitArbitrator,
+    /// Let an arbitrator not be drawn any more.
+    SuspendArbitrator,
+    /// Erase what was filed in a dispute that is over.
+    EraseEvidence,
     /// See who has which role.
     Roles,
     /// See what waits for a second admin.
@@ -67,7 +73,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Balances,
         Self::Channels,
         Self::Payments,
@@ -77,6 +83,9 @@ impl Operation {
         Self::Connect,
         Self::OpenChannel,
         Self::Invoice,
+        Self::AdmitArbitrator,
+        Self::SuspendArbitrator,
+        Self::EraseEvidence,
         Self::Roles,
         Self::Proposals,
         Self::Propose,
@@ -110,6 +119,9 @@ impl Operation {
             Self::Connect => ("nodeConnect", Needs::Operator),
             Self::OpenChannel => ("nodeOpenChannel", Needs::Operator),
             Self::Invoice => ("nodeInvoice", Needs::Operator),
+            Self::AdmitArbitrator => ("admitArbitrator", Needs::Operator),
+            Self::SuspendArbitrator => ("suspendArbitrator", Needs::Operator),
+            Self::EraseEvidence => ("eraseEvidence", Needs::Operator),
             Self::Roles => ("roles", Needs::Admin),
             Self::Proposals => ("proposals", Needs::Admin),
             Self::Propose => ("propose", Needs::Admin),

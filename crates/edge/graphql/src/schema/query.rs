@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Result, app,
+    arbitrator::Arbitrator,
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
     roles::{self, NodeRoles, Proposal},
@@ -14,6 +15,9 @@ use super::{
     task::Task,
 };
 use crate::error::Failure;
+
+/// What the list of arbitrators is counted as in a query's complexity: the registry is read from its first fact for it.
+const ARBITRATORS_COST: usize = 2_000;
 
 pub(crate) struct Query;
 
@@ -37,6 +41,13 @@ impl Query {
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<Connection<TaskCursor, Task>> {
         page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first.unwrap_or(FIRST), after).await
+    }
+
+    /// Everybody who ever offered to sit on panels.
+    #[graphql(complexity = "ARBITRATORS_COST + child_complexity")]
+    async fn arbitrators(&self, ctx: &Context<'_>) -> Result<Vec<Arbitrator>> {
+        let roll = app(ctx).roll(None).await.map_err(Failure::from)?;
+        Ok(roll.arbitrators().map(Arbitrator::from).collect())
     }
 
     /// Who has which role; admins only.

@@ -4,6 +4,9 @@
 mod asked;
 mod auth;
 mod connections;
+mod disputes;
+mod documents;
+mod evidence;
 mod matrix;
 mod milestones;
 mod operator;
