@@ -17,6 +17,7 @@ use crate::{
     port::request::{Action, Asked, RequestReader},
     registry::{self, is_arbitrator},
     roles::{STREAM as ROLES, cause as roles},
+    standing::{KEPT, Kept},
     vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
@@ -108,9 +109,9 @@ fn asked(
     };
     let fits = match fact.stream.as_str() {
         JOURNAL => {
-            let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
+            let stream = erasing(fact).ok_or(CauseError::Unknown)?;
             operator(by, trusted)?;
-            action == Action::Erase && erased.stream == stream_of(task)
+            action == Action::Erase && stream == stream_of(task)
         }
         ANCHORS => false,
         stream if stream.starts_with(EVIDENCE) => {
@@ -128,6 +129,12 @@ fn asked(
     if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
 }
 
+/// The stream whose erasure a fact of the journal's own belongs to.
+fn erasing(fact: &Fact) -> Option<String> {
+    let kept = || Kept::of(fact).ok().flatten().map(|kept| stream_of(kept.deal.task.same()));
+    Erased::of(fact).map(|erased| erased.stream).or_else(kept)
+}
+
 /// Whoever asked may erase.
 fn operator(by: NostrKey, trusted: &Trusted) -> Result<(), CauseError> {
     let named = trusted.operators.is_empty() || trusted.operators.contains(&by);
@@ -136,7 +143,7 @@ fn operator(by: NostrKey, trusted: &Trusted) -> Result<(), CauseError> {
 
 fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
     let fits = match fact.stream.as_str() {
-        JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
+        JOURNAL if fact.kind == ERASED || fact.kind == KEPT => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
         ROLES => return roles::reported(fact, command),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,

@@ -20,6 +20,7 @@
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
+//! | [`standing`] | people's standing, and how much they may have open |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
 //! | [`vault`] | evidence of disputes, which only parties and panel can read |
 //! | [`fsck`] | recomputes everything from the first fact |
@@ -55,6 +56,7 @@ pub mod rebuild;
 pub mod registry;
 mod road;
 pub mod roles;
+pub mod standing;
 pub mod timers;
 pub mod vault;
 mod worker;

@@ -8,6 +8,7 @@ mod client;
 mod dispute;
 mod hammer;
 mod sim;
+mod standing;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,6 +23,7 @@ pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence,
 pub use dispute::{ArbitratorCommand, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
 pub use hammer::HammerArgs;
 pub use sim::SimArgs;
+pub use standing::{AnomaliesArgs, Side, StandingArgs};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -53,7 +55,7 @@ pub enum Command {
     Fsck(FsckArgs),
     /// Check a bundle, as `tally task prove` writes it: needs no node and no network
     Verify(VerifyArgs),
-    /// Erase what a journal says, while what it proves stays
+    /// Erase what a journal says, while what it proves stays; write its facts into a file
     Journal {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -77,6 +79,10 @@ pub enum Command {
         #[command(subcommand)]
         command: TaskCommand,
     },
+    /// Tell somebody's standing as requester and as worker, and what it is made of
+    Standing(StandingArgs),
+    /// Tell what looks odd in all that ended on a node, for people to look at; its operators only
+    Anomalies(AnomaliesArgs),
     /// Have a panel of arbitrators decide, show it evidence, sit on it
     Dispute {
         /// Which node, and who asks.

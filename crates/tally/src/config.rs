@@ -16,6 +16,7 @@ use tallystick_escrow::Policy;
 use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
 use crate::rates::RatesConfig;
+use crate::standing::StandingSection;
 use crate::vault::EvidenceSection;
 use ipnet::IpNet;
 use tallystick_store::PostgresOptions;
@@ -59,6 +60,9 @@ pub struct Config {
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
+    /// How much each key may have open at once.
+    #[serde(default)]
+    pub standing: StandingSection,
     /// Where everything is kept; the file's own directory.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -369,6 +373,7 @@ impl Config {
         config.log.check()?;
         config.anchor.iter().try_for_each(AnchorSection::check)?;
         config.store.check()?;
+        config.standing.limits()?;
         config.evidence.check()?;
         Ok(config)
     }

@@ -16,6 +16,7 @@
 //! | [`owner`] | what runs where the Lightning node is |
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
+//! | [`standing`] | how much each key may have open; `tally standing`, `tally anomalies`, `tally journal export` |
 //! | [`log`] | the journal as a log: its configuration and its worker |
 //! | [`sealed`] | evidence as clients make it: encrypted for its readers |
 //! | [`vault`] | how long evidence is kept, and what tidies it up |
@@ -61,6 +62,7 @@ pub mod serve;
 pub mod signal;
 pub mod sim;
 pub mod standby;
+pub mod standing;
 pub mod store;
 pub mod vault;
 pub mod witness;

@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Key(command) => tally::ask::key(command),
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),
+        Command::Standing(args) => block_on(tally::standing::tell(args)),
+        Command::Anomalies(args) => block_on(tally::standing::anomalies(args)),
         Command::Dispute { access, command } => block_on(tally::ask::dispute::run(access, command)),
         Command::Arbitrator { access, command } => block_on(tally::ask::arbitrator::run(access, command)),
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),

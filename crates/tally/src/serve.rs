@@ -87,6 +87,9 @@ async fn run_on(
     });
     let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
     app.read_blocks_with(Arc::new(BlockHashes::new(rpc)));
+    if let Some(limits) = config.standing.enforced()? {
+        app.limit_open(limits);
+    }
     // Before anything is written.
     let mark = Arc::new(Mark::open(&config.data_dir, store.clone(), app.clone()).await?);
     store.refresh(&app).await?;
@@ -106,6 +109,7 @@ async fn run_on(
         }
     };
     tracing::info!(%address, height = app.height().0, "the node is up");
+    tokio::spawn(crate::standing::read(app.clone()));
     // Until here a signal simply ends the process, as any crash would.
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();

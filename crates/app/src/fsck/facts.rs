@@ -3,16 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
 use tallystick_civics::roles::{Roles, State};
-use tallystick_core::{Authority, Body, Decider, Digest32, Fact, fact::CHAIN_START};
+use tallystick_core::{Authority, Body, Decider, Digest32, Fact, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
 use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
+    change::stream_of,
     erase::{ERASED, Erased, STREAM},
     port::{evidence::Matter, limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
     registry::is_arbitrator,
     roles::{self, AUTHORISED, STREAM as ROLES},
+    standing::{KEPT, Kept},
     vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
@@ -31,6 +33,8 @@ pub(super) struct Seen {
     last_erased: u64,
     /// Whether a fact of it took payment hashes for it: that is told by its kind, also once it is erased.
     pub(super) took_names: bool,
+    /// The fact that ended its task, and when: that is told by its kind as well.
+    ended: Option<(u64, Timestamp)>,
 }
 
 impl Seen {
@@ -132,6 +136,12 @@ impl Facts {
                 Ok(())
             }
             stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
+            stream if stream.starts_with(EVIDENCE) && self.roles.is_founded() => match authority {
+                Some(Authority::Request(by)) if !self.roles.operators.contains(&by.author) => {
+                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+                }
+                _ => Ok(()),
+            },
             stream if stream.starts_with(EVIDENCE) => {
                 let by =
                     authority.filter(|authority| matches!(authority, Authority::Request(_))).map(Authority::author);
@@ -171,7 +181,7 @@ impl Facts {
         }
         // One request or word causes the facts of one decision: it cannot stand behind others as well. But an admin's stands
         // behind what it was let do, and then behind what was done.
-        let is_let = fact.stream == STREAM && fact.kind == ERASED;
+        let is_let = fact.stream == STREAM && [ERASED, KEPT].contains(&fact.kind.as_str());
         let before = self.authorities.insert(fact.authority, fact.seq);
         let follows = |last| last + 1 == fact.seq || (is_let && self.let_do.get(&fact.authority) == Some(&last));
         if before.is_some_and(|last| !follows(last)) {
@@ -186,6 +196,9 @@ impl Facts {
         }
         seen.version = fact.version;
         seen.took_names |= fact.kind == Event::ACCEPTED;
+        if [Event::TASK_SETTLED, Event::TASK_REFUNDED].contains(&fact.kind.as_str()) {
+            seen.ended.get_or_insert((fact.seq, fact.recorded_at));
+        }
         match &fact.body {
             Body::Private { opening: None, .. } => {
                 seen.first_erased.get_or_insert(fact.seq);
@@ -208,6 +221,15 @@ impl Facts {
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {
                 *told = (erased.version, fact.seq);
+            }
+        }
+        if fact.stream == STREAM && fact.kind == KEPT {
+            let Ok(Some(Kept { deal, .. })) = Kept::of(fact) else {
+                return bad("keeps a deal in no words that it may have");
+            };
+            let seen = self.streams.get(&stream_of(deal.task.same())).copied().unwrap_or_default();
+            if seen.ended != Some((deal.seq, deal.ended_at)) {
+                return bad("keeps a deal that its task did not end with");
             }
         }
         Ok(())

@@ -36,7 +36,7 @@ use crate::{cli::Access, secret};
 ///
 /// # Errors
 /// If there is no key, or the passphrase is wrong.
-fn connect(access: &Access) -> Result<Api> {
+pub(crate) fn connect(access: &Access) -> Result<Api> {
     connect_with_keys(access).map(|(api, _)| api)
 }
 

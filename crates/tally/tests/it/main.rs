@@ -22,6 +22,7 @@ mod replicas;
 mod restoring;
 mod secrets;
 mod silent;
+mod standing;
 mod store;
 mod stories;
 mod support;

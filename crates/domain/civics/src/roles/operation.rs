@@ -33,6 +33,8 @@ pub enum Operation {
     Payments,
     /// See what proves a task, for who is no party of it.
     Proofs,
+    /// See what looks odd.
+    Anomalies,
     /// Make an address of the node's wallet.
     NewAddress,
     /// Connect to a peer.
@@ -71,11 +73,12 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Balances,
         Self::Channels,
         Self::Payments,
         Self::Proofs,
+        Self::Anomalies,
         Self::NewAddress,
         Self::Connect,
         Self::OpenChannel,
@@ -111,6 +114,7 @@ impl Operation {
             Self::Channels => ("node.channels", Needs::Operator),
             Self::Payments => ("node.payments", Needs::Operator),
             Self::Proofs => ("task.proofs", Needs::Operator),
+            Self::Anomalies => ("anomalies", Needs::Operator),
             Self::NewAddress => ("nodeNewAddress", Needs::Operator),
             Self::Connect => ("nodeConnect", Needs::Operator),
             Self::OpenChannel => ("nodeOpenChannel", Needs::Operator),

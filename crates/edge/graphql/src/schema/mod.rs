@@ -11,6 +11,7 @@ mod page;
 mod query;
 mod roles;
 mod scalar;
+mod standing;
 mod subscription;
 mod task;
 

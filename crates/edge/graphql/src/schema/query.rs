@@ -9,8 +9,9 @@ use super::{
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
     roles::{self, NodeRoles, Proposal},
-    scalar::Uuid,
+    scalar::{NostrKey, Uuid},
     session,
+    standing::{self, ANOMALIES_COST, Anomaly, STANDING_COST, Standing, TaskRole},
     task::Task,
 };
 use crate::error::Failure;
@@ -57,6 +58,18 @@ impl Query {
     /// What waits for a second admin; admins only.
     async fn proposals(&self, ctx: &Context<'_>) -> Result<Vec<Proposal>> {
         roles::waiting(ctx).await
+    }
+
+    /// Somebody's standing in a role, with what it is made of.
+    #[graphql(complexity = "child_complexity.saturating_add(STANDING_COST)")]
+    async fn standing(&self, ctx: &Context<'_>, key: NostrKey, role: TaskRole) -> Result<Standing> {
+        standing::standing(ctx, key, role).await
+    }
+
+    /// What looks odd in all that ended on this node; operators only.
+    #[graphql(complexity = "child_complexity.saturating_add(ANOMALIES_COST)")]
+    async fn anomalies(&self, ctx: &Context<'_>) -> Result<Vec<Anomaly>> {
+        standing::anomalies(ctx).await
     }
 
     /// The node: who it is, what it takes, and for its operators what it has.

@@ -29,6 +29,7 @@ const ROLES: [&str; 10] = [
 /// What becomes of it: done, hidden, or refused with this code.
 const TABLE: &str = "
 acceptTask        | auth.missing | ok                   | escrow.own_task   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+anomalies         | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
 approveWork       | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
 cancelTask        | auth.missing | escrow.not_party     | ok                | ok                   | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party
 completeEnrolment | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolling
@@ -52,6 +53,7 @@ proposals         | auth.missing | auth.not_admin       | auth.not_admin    | au
 propose           | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
 rejectWork        | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
 roles             | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+standing          | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 submitWork        | auth.missing | escrow.not_worker    | escrow.not_worker | ok                   | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
 task              | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 task.acceptance   | auth.missing | hidden               | ok                | ok                   | hidden               | hidden               | hidden               | hidden               | hidden               | hidden
@@ -170,6 +172,8 @@ impl Stage {
             "tasks" => "{ tasks { nodes { id } } }".into(),
             "node" => "{ node { key height policy { feeMinSat } lightning { nodeId } } }".into(),
             "roles" => "{ roles { operators } }".into(),
+            "standing" => format!("{{ standing(key: \"{}\", role: WORKER) {{ score }} }}", public(&worker())),
+            "anomalies" => "{ anomalies { kind } }".into(),
             "proposals" => "{ proposals { number } }".into(),
             "task.proofs" => format!("{{ task(id: \"{}\") {{ proofs {{ seq }} }} }}", self.proven().await),
             "task.acceptance" => {
