@@ -246,7 +246,7 @@ impl<'a> Player<'a> {
             acts => {
                 let is_alone = acts.len() == 1;
                 let (world, life, books, drafts) = (&self.world, &self.life, &self.books, self.drafts.as_slice());
-                let asks_standby = step.salt % STANDBY_ONE_IN == 0;
+                let asks_standby = step.salt.is_multiple_of(STANDBY_ONE_IN);
                 let hand = Hand { world, life, books, drafts, deeds: &self.deeds, is_alone, asks_standby };
                 let done = join_all(acts.iter().map(|act| hand.act(act)));
                 let died = tokio::select! {
@@ -358,12 +358,7 @@ impl<'a> Player<'a> {
         if self.setup.fsck { self.fsck().await } else { Ok(()) }
     }
 
-    async fn judge(
-        &mut self,
-        reached: When,
-        worth_before: u64,
-        lost_before: &BTreeSet<PaymentHash>,
-    ) -> Judged {
+    async fn judge(&mut self, reached: When, worth_before: u64, lost_before: &BTreeSet<PaymentHash>) -> Judged {
         let told = self.books.read(&self.world.store).await.map_err(|what| ("kept", what))?;
         self.story.facts(&told);
         let asked = [std::mem::take(&mut self.asked), self.life.wire.asked()].concat();

@@ -3,8 +3,8 @@
 use tallystick_civics::dispute;
 use tallystick_core::{Blocks, Ctx, Decider, Decision, Msat, Timestamp};
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, NodeCommand, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState,
-    UserCommand, payout_id,
+    Command, Effect, Escrow, Event, NodeCommand, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche,
+    TrancheState, UserCommand, payout_id,
 };
 
 type Answer = Result<Decision<Event, Effect>, Rejection>;
