@@ -1,14 +1,19 @@
 //! Erasing what a task's facts say, while what they prove stays.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{Authority, Body, Fact, Id, SignedRequest, canonical};
+use tallystick_civics::roles::{self, Operation};
+use tallystick_core::{Authority, Body, Ctx, Fact, Id, SignedRequest, canonical};
 use tallystick_escrow::{Phase, State, Task};
 
 use crate::{
     app::App,
     change::stream_of,
     error::AppError,
-    port::journal::{Append, AppendError, Erasure, NewFact},
+    port::{
+        journal::{Append, AppendError, Erasure, NewFact},
+        request::FactorSaid,
+    },
+    standing,
 };
 
 /// The journal's own stream: what is told of the journal itself.
@@ -38,8 +43,11 @@ impl Erased {
 impl App {
     /// Erases the contents of a task that has ended: the bodies of its facts and the signed requests behind them, its
     /// row, and the bodies of its effects. What stays is every fact's entry, with a commitment that nothing opens any
-    /// more, and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
+    /// more, the deal that people's standing is made of ([`standing::Kept`]), and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
     /// been erased before. In either case the store has been scrubbed then ([`Journal::scrub`]).
+    ///
+    /// This is for a node without roles, whose host says who may. Where there are roles it is an admin's, with a second
+    /// factor: [`App::erase_as_admin`].
     ///
     /// # Errors
     /// [`AppError::NotEnded`] while the task goes on; [`AppError::Rejected`] if there is none; nothing is erased then.
@@ -47,8 +55,38 @@ impl App {
     ///
     /// [`Journal::scrub`]: crate::port::journal::Journal::scrub
     pub async fn erase(&self, id: Id<Task>, request: SignedRequest) -> Result<Option<u64>, AppError> {
+        if self.roles().await?.is_founded() {
+            return Err(roles::Rejection::SecondFactor.into());
+        }
         let ctx = self.ctx(request.author)?;
         self.remember(&request, ctx.now).await?;
+        self.erase_now(id, request, ctx).await
+    }
+
+    /// [`App::erase`], by an admin with a second factor. Two facts stand on the request: what was authorised, and that it
+    /// was erased.
+    ///
+    /// # Errors
+    /// As [`App::erase`], and those of [`App::authorise`]. A code is not used up by a task that has not ended.
+    pub async fn erase_as_admin(
+        &self,
+        id: Id<Task>,
+        said: &FactorSaid,
+        request: SignedRequest,
+    ) -> Result<Option<u64>, AppError> {
+        self.may(request.author, Operation::EraseTask).await?;
+        match self.load(id).await {
+            Ok((State::Present(task), _)) if has_ended(&task.phase) => {}
+            Ok((State::Present(_), _)) => return Err(AppError::NotEnded),
+            Ok((State::Absent, _)) => return Err(tallystick_escrow::Rejection::NotFound.into()),
+            Err(AppError::Erased) => {}
+            Err(error) => return Err(error),
+        }
+        let ctx = self.authorise(erasure_of(id), said, &request).await?;
+        self.erase_now(id, request, ctx).await
+    }
+
+    async fn erase_now(&self, id: Id<Task>, request: SignedRequest, ctx: Ctx) -> Result<Option<u64>, AppError> {
         for _ in 0..CONFLICTS_MAX {
             let (state, version) = match self.load(id).await {
                 Err(AppError::Erased) => {
@@ -62,12 +100,18 @@ impl App {
                 return Err(AppError::NotEnded);
             }
             let stream = stream_of(id);
+            let mut facts = match standing::to_keep(&self.0.parts.journal.stream(&stream, 0).await?) {
+                // By another replica, just now.
+                Err(AppError::Erased) => continue,
+                kept => Vec::from_iter(kept?),
+            };
             let erased = Erased { stream: stream.clone(), version };
+            facts.push(NewFact { kind: ERASED, body: Body::Public(canonical::encode(&erased)) });
             let own = self.0.parts.journal.stream(STREAM, 0).await?;
             let append = Append {
                 stream: STREAM.to_owned(),
                 expected_version: own.last().map_or(0, |fact| fact.version),
-                facts: vec![NewFact { kind: ERASED, body: Body::Public(canonical::encode(&erased)) }],
+                facts,
                 authority: Authority::Request(request.clone()),
                 recorded_at: ctx.now,
                 height: ctx.height,
@@ -94,6 +138,11 @@ impl App {
         }
         Err(AppError::Busy)
     }
+}
+
+/// What an admin does who erases a task.
+pub fn erasure_of(id: Id<Task>) -> roles::Action {
+    roles::Action::Erase { stream: stream_of(id) }
 }
 
 /// Whether nothing can happen to a task any more.

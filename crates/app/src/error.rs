@@ -1,13 +1,20 @@
 //! What can go wrong in a use case.
 
-use tallystick_civics::registry::{self, RollError};
+use tallystick_civics::{
+    registry::{self, RollError},
+    reputation::ReputationError,
+    roles,
+};
 use tallystick_core::{Code, Coded};
 use tallystick_escrow::Rejection;
 
-use crate::port::{
-    blocks::BlocksError,
-    journal::StoreError,
-    rail::{InvoiceError, RailError},
+use crate::{
+    port::{
+        blocks::BlocksError,
+        journal::StoreError,
+        rail::{InvoiceError, RailError},
+    },
+    standing::LimitError,
 };
 
 /// Why a use case did not do what it was asked.
@@ -26,6 +33,12 @@ pub enum AppError {
     /// The chain does not tell.
     #[error(transparent)]
     Blocks(#[from] BlocksError),
+    /// Who asks has not the role for it, or showed no second factor that counts.
+    #[error(transparent)]
+    Roles(#[from] roles::Rejection),
+    /// An admin's second factor is wrong; that is recorded.
+    #[error("this code is wrong, or its time is over: look at your authenticator again, and at the time of its device")]
+    WrongCode,
     /// An invoice cannot be read.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
@@ -35,6 +48,12 @@ pub enum AppError {
     /// The Lightning node failed.
     #[error(transparent)]
     Rail(#[from] RailError),
+    /// More than this key may have open at once.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The journal's facts make no standing.
+    #[error(transparent)]
+    Reputation(#[from] ReputationError),
     /// The signed request was used before.
     #[error("this signed request was used before; sign a new one")]
     Replayed,
@@ -71,9 +90,13 @@ impl Coded for AppError {
             Self::Registry(rejection) => rejection.code(),
             Self::Roll(error) => error.code(),
             Self::Blocks(error) => error.code(),
+            Self::Roles(rejection) => rejection.code(),
+            Self::WrongCode => Code("roles.wrong_code"),
             Self::Invoice(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rail(error) => error.code(),
+            Self::Limit(error) => error.code(),
+            Self::Reputation(error) => error.code(),
             Self::Replayed => Code("auth.replayed"),
             Self::Busy => Code("app.busy"),
             Self::Starting => Code("app.starting"),

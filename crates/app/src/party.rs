@@ -33,10 +33,13 @@ pub fn check_party(
     known: &[&Fact],
 ) -> Result<Standing, CauseError> {
     let Authority::Request(request) = authority else { return Ok(Standing::Itself) };
+    // An arbitrator's own stream names it, and who operates the facts of a task do not tell.
+    if !is_task(&fact.stream) {
+        return Ok(Standing::Itself);
+    }
     let action = match requests.read(request) {
-        Some(Asked::Task { action, .. }) if is_task(&fact.stream) => action,
-        // The fact's own stream names the arbitrator, and who operates other facts do not tell.
-        Some(_) => return Ok(Standing::Itself),
+        Some(Asked::Task { action, .. }) => action,
+        Some(Asked::Registry(_)) => return Err(CauseError::OtherRequest),
         None => return Err(CauseError::OtherRequest),
     };
     let before = known.iter().filter(|other| other.stream == fact.stream && other.version < fact.version);
@@ -51,7 +54,9 @@ pub fn check_party(
     }
     let by = request.author;
     let may: [Option<NostrKey>; 2] = match action {
-        Action::Create(_) | Action::Accept(_) | Action::Erase => return Ok(Standing::Itself),
+        Action::Create(_) | Action::Accept(_) | Action::Erase | Action::EraseEvidence { .. } => {
+            return Ok(Standing::Itself);
+        }
         Action::Fund | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
         Action::Submit { .. } | Action::OfferRenewal { .. } | Action::Concede { .. } => [worker; 2],
         Action::Cancel | Action::OpenDispute { .. } => [requester, worker],

@@ -1,23 +1,29 @@
 //! The command line.
 
+mod admin;
 mod anchor;
 mod backup;
 mod check;
 mod client;
+mod dispute;
 mod hammer;
 mod sim;
+mod standing;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
+pub use admin::{AdminAction, AdminCommand, RecoverArgs, RoleName, SecondFactorArgs};
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
-pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
+pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, PanelSize, Payee, TaskCommand};
+pub use dispute::{ArbitratorCommand, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
 pub use hammer::HammerArgs;
 pub use sim::SimArgs;
+pub use standing::{AnomaliesArgs, Side, StandingArgs};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -49,7 +55,7 @@ pub enum Command {
     Fsck(FsckArgs),
     /// Check a bundle, as `tally task prove` writes it: needs no node and no network
     Verify(VerifyArgs),
-    /// Erase what a journal says, while what it proves stays
+    /// Erase what a journal says, while what it proves stays; write its facts into a file
     Journal {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -73,7 +79,29 @@ pub enum Command {
         #[command(subcommand)]
         command: TaskCommand,
     },
-    /// See and move a node's money; its operators only
+    /// Tell somebody's standing as requester and as worker, and what it is made of
+    Standing(StandingArgs),
+    /// Tell what looks odd in all that ended on a node, for people to look at; its operators only
+    Anomalies(AnomaliesArgs),
+    /// Have a panel of arbitrators decide, show it evidence, sit on it
+    Dispute {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: DisputeCommand,
+    },
+    /// Offer to sit on panels; operators admit and suspend
+    Arbitrator {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: ArbitratorCommand,
+    },
+    /// See a node and run it; its operators only. To pay and to close channels is its admins'
     Node {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -82,6 +110,18 @@ pub enum Command {
         #[command(subcommand)]
         command: NodeCommand,
     },
+    /// Say who has which role, and do what takes a second factor; the node's admins only
+    Admin {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
+    /// Make somebody an admin of the node in this directory: for when keys or authenticators are lost. On SQLite the node must
+    /// not run
+    RecoverAdmin(RecoverArgs),
     /// Cosign checkpoints of logs, as a witness that no log can show two histories
     #[command(subcommand)]
     Witness(WitnessCommand),
@@ -128,7 +168,7 @@ pub struct Init {
     /// Where Lightning peers may connect
     #[arg(long, default_value = "0.0.0.0:9735")]
     pub peer_listen: SocketAddr,
-    /// The key of an operator: 64 hexadecimal digits; may be given more than once
+    /// The key of one of the first admins, who are operators as well: 64 hexadecimal digits; may be given more than once
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,
     /// Keep everything in this PostgreSQL database (15 or later) instead of in SQLite files; the same for all replicas

@@ -15,6 +15,10 @@ use tallystick_escrow::Policy;
 
 use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
+use crate::rates::RatesConfig;
+use crate::standing::StandingSection;
+use crate::vault::EvidenceSection;
+use ipnet::IpNet;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
 
@@ -50,9 +54,15 @@ pub struct Config {
     pub log: LogSection,
     /// The log's checkpoints in Bitcoin. Absent: none.
     pub anchor: Option<AnchorSection>,
+    /// How long evidence is kept.
+    #[serde(default)]
+    pub evidence: EvidenceSection,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
+    /// How much each key may have open at once.
+    #[serde(default)]
+    pub standing: StandingSection,
     /// Where everything is kept; the file's own directory.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -165,14 +175,26 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// The addresses that clients use and sign, such as `https://tally.example/graphql`, besides those of this machine.
     pub public_urls: Vec<String>,
-    /// Who may see the node's money and move it.
+    /// Who is admin and operator of the node from its first start on. Afterwards admins grant and withdraw roles, and this is
+    /// not looked at any more.
     pub operators: BTreeSet<NostrKey>,
+    /// Proxies before the API, as addresses (`127.0.0.1/32`) or networks (`10.0.0.0/8`): what they say in `X-Forwarded-For`
+    /// is where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How often one key, and one address, may ask.
+    pub rates: RatesConfig,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { listen, public_urls: Vec::new(), operators: BTreeSet::new() }
+        Self {
+            listen,
+            public_urls: Vec::new(),
+            operators: BTreeSet::new(),
+            trusted_proxies: Vec::new(),
+            rates: RatesConfig::default(),
+        }
     }
 }
 
@@ -184,10 +206,16 @@ impl ApiConfig {
             let host = host.with_context(|| format!("[api] public_urls: {url} must end with /graphql"))?;
             ensure!(!host.is_empty() && !host.contains('/'), "[api] public_urls: {url} must have the path /graphql");
         }
+        self.rates.limits()?;
         let nowhere = self.listen.ip().is_unspecified() && self.public_urls.is_empty();
         let listen = self.listen;
         ensure!(!nowhere, "[api] listens on {listen}: public_urls must name the addresses that clients use and sign");
         Ok(())
+    }
+
+    /// Whether a proxy on this machine stands before the API that is not named: then nobody is counted who comes through it.
+    pub fn hides_addresses(&self) -> bool {
+        self.listen.ip().is_loopback() && !self.public_urls.is_empty() && self.trusted_proxies.is_empty()
     }
 
     /// Every address that a client may sign, for an API that really listens at `bound`: the configured ones, and those
@@ -345,6 +373,8 @@ impl Config {
         config.log.check()?;
         config.anchor.iter().try_for_each(AnchorSection::check)?;
         config.store.check()?;
+        config.standing.limits()?;
+        config.evidence.check()?;
         Ok(config)
     }
 }
@@ -364,6 +394,24 @@ mod tests {
         assert!(
             matches!(config.bitcoin.rpc(Path::new("/x")).unwrap().auth, RpcAuth::CookieFile(path) if path == Path::new("/x/c"))
         );
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_named_is_told() {
+        let hides = |listen: &str, urls: &[&str], proxies: &[&str]| {
+            let trusted_proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+            ApiConfig { trusted_proxies, ..api(listen, urls) }.hides_addresses()
+        };
+        let url = ["https://tally.example/graphql"];
+        assert!(hides("127.0.0.1:8080", &url, &[]));
+        assert!(!hides("127.0.0.1:8080", &url, &["127.0.0.1/32"]));
+        assert!(!hides("127.0.0.1:8080", &[], &[]) && !hides("192.0.2.1:8080", &url, &[]));
+        let text = format!("{LEAST}[api]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[api.rates]\nkey_per_minute = 7\n");
+        let config = Config::parse(&text, Path::new("/x")).unwrap();
+        assert_eq!(config.api.rates.limits().unwrap().key.per_minute.get(), 7);
+        for wrong in ["trusted_proxies = [\"here\"]", "[api.rates]\nkey_burst = 0", "[api.rates]\nper_key = 1"] {
+            assert!(Config::parse(&format!("{LEAST}[api]\n{wrong}\n"), Path::new("/x")).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -390,7 +438,7 @@ mod tests {
 
     fn api(listen: &str, public_urls: &[&str]) -> ApiConfig {
         let public_urls = public_urls.iter().map(ToString::to_string).collect();
-        ApiConfig { listen: listen.parse().unwrap(), public_urls, operators: BTreeSet::new() }
+        ApiConfig { listen: listen.parse().unwrap(), public_urls, ..ApiConfig::default() }
     }
 
     #[test]

@@ -16,10 +16,15 @@
 //! | [`owner`] | what runs where the Lightning node is |
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
+//! | [`standing`] | how much each key may have open; `tally standing`, `tally anomalies`, `tally journal export` |
 //! | [`log`] | the journal as a log: its configuration and its worker |
+//! | [`sealed`] | evidence as clients make it: encrypted for its readers |
+//! | [`vault`] | how long evidence is kept, and what tidies it up |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
-//! | [`ask`] | `tally task` and `tally node`: a client that signs |
+//! | [`rates`] | how often one key and one address may ask |
+//! | [`recover`] | `tally admin recover`: an admin by whoever has the machine |
+//! | [`ask`] | `tally task`, `tally node`, `tally admin`: a client that signs |
 //! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`hammer`] | `tally hammer`: a load generator that checks what it is answered |
 //! | [`sim`] | `tally sim`: plays tasks by the thousand, and checks every law after every step |
@@ -47,12 +52,17 @@ pub mod log;
 pub mod mark;
 pub mod newest;
 pub mod owner;
+pub mod rates;
+pub mod recover;
 pub mod replica;
 pub mod restore;
+pub mod sealed;
 pub mod secret;
 pub mod serve;
 pub mod signal;
 pub mod sim;
 pub mod standby;
+pub mod standing;
 pub mod store;
+pub mod vault;
 pub mod witness;

@@ -1,6 +1,7 @@
 //! The one process that has the Lightning node: the node, the outbox and the timers.
 
 use anyhow::{Error, Result, anyhow, ensure};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tallystick_app::{
@@ -12,9 +13,10 @@ use tallystick_app::{
         operator::{NodeInfo, NodeOperator},
         rail::HoldRail,
     },
+    vault::VaultKeeper,
 };
 use tallystick_bitcoin::RpcClient;
-use tallystick_core::Coded;
+use tallystick_core::{Coded, NostrKey};
 use tallystick_lightning::{Database, LightningNode, OpenedNode};
 use tallystick_postgres::PostgresOptions;
 use tallystick_store::PostgresStore;
@@ -48,6 +50,7 @@ pub struct Owner {
     log: tokio::sync::Mutex<LogWorker>,
     patience: Patience,
     anchors: Option<Anchoring>,
+    founders: BTreeSet<NostrKey>,
     mark: Arc<Mark>,
     keeper: Mutex<Option<Keeper>>,
 }
@@ -96,18 +99,19 @@ impl Replica {
 
 impl Owner {
     /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does, and so does
-    /// anchoring, if it is wanted.
+    /// anchoring, if it is wanted. The first start makes the configuration's operators the node's first admins.
     pub fn new(
         app: App,
         crash: Crash,
         known: NodeInfo,
         (log, patience): (LogWorker, Patience),
-        anchors: Option<Anchoring>,
+        config: &Config,
         mark: Arc<Mark>,
     ) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
         let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
-        Self { app, crash, door, running, log, patience, anchors, mark, keeper }
+        let (anchors, founders) = (config.anchoring(), config.api.operators.clone());
+        Self { app, crash, door, running, log, patience, anchors, founders, mark, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -123,6 +127,7 @@ impl Owner {
         self.look_back().await?;
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
+        self.app.found_roles(&self.founders).await?;
         let workers = match epoch {
             None => Workers::start(&self.app),
             Some(epoch) => Workers::start_in_epoch(&self.app, epoch),
@@ -183,8 +188,9 @@ impl Owner {
         Ok(())
     }
 
-    /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails.
-    pub async fn work(&self, turn: Option<Turn>) -> Error {
+    /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails. Meanwhile the vault
+    /// is tidied up.
+    pub async fn work(&self, turn: Option<Turn>, vault: VaultKeeper) -> Error {
         if let Some(turn) = turn
             && let Err(error) = self.take_over(turn).await
         {
@@ -196,6 +202,7 @@ impl Owner {
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
             error = self.publish() => error,
             never = anchor(&self.app, node, self.anchors) => match never {},
+            never = vault.run() => match never {},
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 25] = [
     "amount",
     "anchor",
     "app",
@@ -14,6 +14,8 @@ const ROOMS: [&str; 22] = [
     "config",
     "dispute",
     "escrow",
+    "evidence",
+    "export",
     "fsck",
     "graphql",
     "hammer",
@@ -23,6 +25,7 @@ const ROOMS: [&str; 22] = [
     "reputation",
     "request",
     "restore",
+    "roles",
     "store",
     "terms",
     "witness",

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `facts` | the chain, versions, bodies, who signed and asked for what, what was erased |
 //! | `tree` | every tile of the log, the published checkpoint, and checkpoints that others kept |
+//! | `roles` | who has which role, and that whoever erased was let |
 //! | `tasks` | each task by `rules`, `outbox`, `names` and `rows` |
 //! | `rules` | each decision: what the rules make of the command behind it |
 //! | `outbox` | the effects, against those that the facts ask for |
@@ -11,14 +12,17 @@
 //! | `registry` | the registry of arbitrators, and the lists that panels were drawn from |
 //! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
+//! | `evidence` | the evidence that is kept, against its hashes and the facts |
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
+mod evidence;
 mod facts;
 mod names;
 mod outbox;
 mod registry;
 mod remembered;
+mod roles;
 mod rows;
 mod rules;
 mod tasks;
@@ -28,7 +32,7 @@ use std::sync::Arc;
 use tallystick_core::{Code, Coded, Timestamp};
 use tallystick_log::{Checkpoint, VerifierKey, WitnessPolicy};
 
-use self::remembered::Remembered;
+use self::{evidence::Evidence, remembered::Remembered};
 use crate::{
     cause::Trusted,
     port::{journal::StoreError, rail::InvoiceReader, request::RequestReader, snapshot::Snapshot},
@@ -73,6 +77,8 @@ pub struct Sound {
     pub tasks: u64,
     /// Effects in the outbox.
     pub effects: u64,
+    /// Pieces of evidence that are kept.
+    pub evidence: u64,
 }
 
 /// How the log is behind the facts, by more than ten minutes as they tell the time.
@@ -127,6 +133,9 @@ pub enum Damage {
     /// What is remembered of requests is not what those behind the facts leave.
     #[error("the remembered requests: {0}")]
     Requests(String),
+    /// Evidence is not what its hash names.
+    #[error("the evidence: {0}")]
+    Evidence(String),
     /// The read model is not what the facts make. Nothing else is wrong then.
     #[error("the read model: {0}")]
     Rows(String),
@@ -161,6 +170,7 @@ impl Coded for Damage {
             Self::Names(_) => Code("fsck.names"),
             Self::Authorities(_) => Code("fsck.authorities"),
             Self::Requests(_) => Code("fsck.requests"),
+            Self::Evidence(_) => Code("fsck.evidence"),
             Self::Rows(_) => Code("fsck.rows"),
             Self::Rollback { .. } => Code("fsck.rollback"),
             Self::Fork { .. } => Code("fsck.fork"),
@@ -202,7 +212,10 @@ impl Fsck {
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
         let (logged, published, behind) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;
-        let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
-        Ok(Sound { logged, published, behind, tasks, effects, ..facts.sound() })
+        roles::check(self, &facts).await?;
+        let evidence = Evidence::read(self).await?;
+        let (tasks, effects) = tasks::check(self, &facts, &evidence, &mut progress).await?;
+        let evidence = evidence.count();
+        Ok(Sound { logged, published, behind, tasks, effects, evidence, ..facts.sound() })
     }
 }

@@ -89,7 +89,9 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
             let Some(invoice) = read.pop() else { return Err(ANOTHER.into()) };
             UserCommand::CollectReward { milestone, invoice: Box::new(invoice) }
         }
-        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase, _) => return Err(ANOTHER.into()),
+        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase | Action::EraseEvidence { .. }, _) => {
+            return Err(ANOTHER.into());
+        }
     };
     Ok(Command::User(command))
 }

@@ -1,7 +1,7 @@
 //! What all handlers share, and who gets room when there is little.
 
 use std::sync::Arc;
-use tallystick_app::{App, port::tasks::TaskQuery};
+use tallystick_app::{App, port::tasks::TaskQuery, vault::Vault};
 use tallystick_core::NostrKey;
 use tallystick_http::Lobby;
 
@@ -11,27 +11,32 @@ use crate::{
     document::{Limits, Transport},
     error::EdgeError,
     quota::{Seats, Shares, Standing},
+    rate::Rates,
     schema::{self, EdgeSchema, Request, Services, Session},
 };
 
 /// States in which a task holds money. To be a party of such a task costs something; keys and open tasks are free.
-const WITH_MONEY: [&str; 4] = ["held", "submitted", "releasing", "refunding"];
+const WITH_MONEY: [&str; 6] = ["held", "submitted", "rejected", "disputed", "releasing", "refunding"];
 
 /// Everything that handlers share.
 pub(crate) struct Edge {
     pub config: EdgeConfig,
     pub app: App,
+    pub vault: Vault,
     pub schema: EdgeSchema,
     pub authenticator: Authenticator,
     pub requests: Seats,
+    /// Uploads and downloads of evidence.
+    pub transfers: Seats,
     /// WebSockets that have said who they are, and those that have not.
     pub websockets: Seats,
     pub unnamed: Arc<Lobby>,
+    pub rates: Rates,
 }
 
 impl Edge {
     pub fn new(config: EdgeConfig, services: Services) -> Self {
-        let app = services.app.clone();
+        let (app, vault) = (services.app.clone(), services.vault.clone());
         Self {
             schema: schema::build(services, config.complexity_max),
             authenticator: Authenticator::new(&config, app.clock().now()),
@@ -40,13 +45,20 @@ impl Edge {
                 per_key: config.requests_per_key_max,
                 free_divisor: 4,
             }),
+            transfers: Seats::new(Shares {
+                total: config.transfers_max,
+                per_key: config.transfers_per_key_max,
+                free_divisor: 0,
+            }),
             websockets: Seats::new(Shares {
                 total: config.websockets_max,
                 per_key: config.websockets_per_key_max,
                 free_divisor: 0,
             }),
             unnamed: Lobby::new(config.websockets_unnamed_max),
+            rates: Rates::new(&config.rates),
             app,
+            vault,
             config,
         }
     }
@@ -60,7 +72,7 @@ impl Edge {
     }
 
     pub fn session(&self, viewer: NostrKey, request: Option<Request>) -> Session {
-        Session { viewer, is_operator: self.config.operators.contains(&viewer), request }
+        Session { viewer, request }
     }
 
     /// Takes something limited for a key: as a stranger, while strangers have room. Only when they have none is looked
@@ -73,13 +85,20 @@ impl Edge {
         key: NostrKey,
         take: impl Fn(Standing) -> Result<T, EdgeError>,
     ) -> Result<T, EdgeError> {
-        if self.config.operators.contains(&key) {
-            return take(Standing::Known);
-        }
         match take(Standing::Stranger) {
-            Err(EdgeError::Busy) if self.has_money_held(key).await => take(Standing::Known),
+            Err(EdgeError::Busy) if self.is_known(key).await => take(Standing::Known),
             result => result,
         }
+    }
+
+    /// Whether a key is one that nobody makes up at will.
+    async fn is_known(&self, key: NostrKey) -> bool {
+        match self.app.roles().await {
+            Ok(roles) if roles.operators.contains(&key) || roles.admins.contains_key(&key) => return true,
+            Ok(_) => {}
+            Err(error) => tracing::warn!("who has which role cannot be read: {error}"),
+        }
+        self.has_money_held(key).await
     }
 
     /// Whether a key is the requester or the worker of a task that holds money.

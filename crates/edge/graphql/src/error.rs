@@ -6,6 +6,7 @@ use tallystick_app::{
     AppError,
     log::TreeError,
     port::{journal::StoreError, rail::RailError},
+    vault::VaultError,
 };
 use tallystick_core::{Code, Coded};
 
@@ -45,15 +46,15 @@ pub enum EdgeError {
     /// A read that was signed before this process began.
     #[error("the node started after this was signed; sign again")]
     BeforeStart,
-    /// For operators only.
-    #[error("only the node's operators may do this")]
-    NotOperator,
     /// The body is too long.
     #[error("the request's body is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
+    /// An upload that does not tell its length.
+    #[error("tell the length of what you upload: header `Content-Length`")]
+    LengthRequired,
     /// The body is no GraphQL request.
     #[error("the body must be one JSON object with `query`, and if wanted `variables` and `operationName`: {0}")]
     BadJson(String),
@@ -105,12 +106,23 @@ pub enum EdgeError {
         /// How many it has.
         limit: usize,
     },
+    /// One key, or one address, asks too often.
+    #[error("too many requests from {whom}; ask again in {retry_secs} s")]
+    TooOften {
+        /// A key, or an address.
+        whom: &'static str,
+        /// When there is room for one more, in seconds.
+        retry_secs: u64,
+    },
     /// It took too long.
     #[error("no answer in time; what was asked may still happen: read the task before you ask again")]
     Timeout,
     /// Nothing there.
     #[error("there is nothing at this address; the API is at /graphql")]
     NoSuchPage,
+    /// Parts of an award that are none.
+    #[error("`toWorker` names positions of disputed tranches, from 0 to 63, each once")]
+    BadAward,
     /// A cursor that is none of ours.
     #[error("`after` must be an `endCursor` of an earlier page")]
     BadCursor,
@@ -155,8 +167,8 @@ impl Coded for EdgeError {
             Self::Expired => "auth.expired",
             Self::Replayed => "auth.replayed",
             Self::BeforeStart => "auth.before_start",
-            Self::NotOperator => "auth.not_operator",
             Self::TooLarge { .. } => "request.too_large",
+            Self::LengthRequired => "request.length_required",
             Self::BadJson(_) => "request.bad_json",
             Self::Extensions => "request.extensions",
             Self::Batch => "request.batch",
@@ -170,8 +182,10 @@ impl Coded for EdgeError {
             Self::Lagged => "request.lagged",
             Self::Busy => "request.busy",
             Self::TooMany { .. } => "request.too_many",
+            Self::TooOften { .. } => "request.too_often",
             Self::Timeout => "request.timeout",
             Self::NoSuchPage => "request.no_such_page",
+            Self::BadAward => "request.bad_award",
             Self::BadCursor => "request.bad_cursor",
             Self::IdFromFuture => "request.id_from_future",
             Self::IdTooOld => "request.id_too_old",
@@ -188,13 +202,23 @@ impl EdgeError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } | Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             other if other.code().0.starts_with("auth.") => StatusCode::UNAUTHORIZED,
             _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// In how many seconds it is worth asking again (RFC 9110, section 10.2.3), if that is known.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooOften { retry_secs, .. } => Some(*retry_secs),
+            Self::TooMany { .. } | Self::Busy => Some(1),
+            _ => None,
         }
     }
 
@@ -230,11 +254,20 @@ fn shortened(message: String) -> String {
     }
 }
 
-/// An error inside a GraphQL answer.
+/// An error inside a GraphQL answer, or of an upload or download.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     code: Code,
     sentence: String,
+}
+
+impl Failure {
+    /// The error as it stands in an answer.
+    pub(crate) fn to_server_error(&self) -> ServerError {
+        let mut error = ServerError::new(shortened(self.sentence.clone()), None);
+        set_code(&mut error, self.code);
+        error
+    }
 }
 
 impl From<Failure> for async_graphql::Error {
@@ -276,6 +309,15 @@ impl From<AppError> for Failure {
     }
 }
 
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::App(error) => error.into(),
+            told => Self { code: told.code(), sentence: told.to_string() },
+        }
+    }
+}
+
 impl From<TreeError> for Failure {
     fn from(error: TreeError) -> Self {
         match error {
@@ -309,8 +351,8 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Expired,
         E::Replayed,
         E::BeforeStart,
-        E::NotOperator,
         E::TooLarge { limit: 8_192 },
+        E::LengthRequired,
         E::BadJson("…".into()),
         E::Extensions,
         E::Batch,
@@ -324,8 +366,10 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Lagged,
         E::Busy,
         E::TooMany { limit: 256 },
+        E::TooOften { whom: "this key", retry_secs: 1 },
         E::Timeout,
         E::NoSuchPage,
+        E::BadAward,
         E::BadCursor,
         E::IdFromFuture,
         E::IdTooOld,

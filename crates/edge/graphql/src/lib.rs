@@ -1,16 +1,18 @@
 //! The GraphQL edge: every request signed with NIP-98.
 //!
 //! ```text
-//! POST /graphql ─▶ auth (who, this URL, now) ─▶ size ─▶ this body ─▶ quota ─▶ document (one command) ─▶ schema ─▶ App
+//! POST /graphql ─▶ rate ─▶ auth (who, this URL, now) ─▶ size ─▶ this body ─▶ quota ─▶ document (one command) ─▶ schema ─▶ App
 //! GET  /graphql ─▶ WebSocket ─▶ auth in connection_init ─▶ quota ─▶ document (one subscription) ─▶ schema ─▶ updates
 //! ```
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | `http` | routes, from bytes to a checked request and back |
+//! | `transfer` | evidence, up and down |
 //! | `ws` | subscriptions over graphql-transport-ws |
 //! | `auth`, `replay` | NIP-98: who signed what; each event once |
 //! | `edge`, `quota` | who gets room when there is little |
+//! | `rate`, `source` | how often one key and one address may ask, and where a request comes from |
 //! | `tokens`, `document`, `introspection` | the size and kind of a query, before parser and executor |
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
@@ -41,10 +43,13 @@ mod http;
 mod introspection;
 mod posting;
 mod quota;
+mod rate;
 mod replay;
 mod schema;
 pub mod sign;
+mod source;
 mod tokens;
+mod transfer;
 mod ws;
 
 pub use acceptance::{Acceptance, RenewalOffer};
@@ -53,6 +58,7 @@ pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};
 pub use http::router;
 pub use posting::Posting;
+pub use rate::{Rate, RateLimits};
 pub use schema::sdl;
 /// How connections are served.
 pub use tallystick_http::{ServeLimits, serve};

@@ -3,7 +3,8 @@
 use async_graphql::{Context, Enum, Object, SimpleObject};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use std::sync::Arc;
-use tallystick_app::{App, prove::ProvenFact};
+use tallystick_app::{App, AppError, prove::ProvenFact};
+use tallystick_civics::roles::Operation;
 use tallystick_core::{self as core, BlockHeight, Duration};
 use tallystick_escrow::{self as escrow, TaskView};
 
@@ -39,6 +40,10 @@ pub(crate) enum TaskState {
     Held,
     /// The requester looks at the work.
     Submitted,
+    /// Work was refused, and the worker may open a dispute.
+    Rejected,
+    /// A panel decides.
+    Disputed,
     /// The worker is being paid.
     Releasing,
     /// The money is being given back.
@@ -88,6 +93,10 @@ pub(crate) enum TaskReason {
     HoldSpent,
     /// The requester did not lock the next hold in time, and the terms decide.
     RenewalMissed,
+    /// A panel ruled so.
+    Ruled,
+    /// The worker gave it up.
+    Conceded,
 }
 
 /// What happens when nobody decides.
@@ -247,8 +256,11 @@ impl Task {
     /// only, null to others. 256 facts at most.
     #[graphql(complexity = "PROOFS_COST")]
     async fn proofs(&self, ctx: &Context<'_>) -> Result<Option<Vec<FactProof>>> {
-        if !self.is_party && !session(ctx).is_operator {
-            return Ok(None);
+        if !self.is_party {
+            match app(ctx).may(session(ctx).viewer, Operation::Proofs).await {
+                Err(AppError::Roles(_)) => return Ok(None),
+                may => may.map_err(Failure::from)?,
+            }
         }
         let proven = app(ctx).prove(self.view.id).await.map_err(Failure::from)?;
         Ok(Some(proven.into_iter().map(FactProof::from).collect()))
@@ -258,6 +270,11 @@ impl Task {
     /// does not lock the next ones in time.
     async fn renewal(&self) -> Option<OnSilence> {
         self.view.renewal.map(Into::into)
+    }
+
+    /// How many arbitrators decide at least what requester and worker do not agree on. Null if nobody does.
+    async fn panel(&self) -> Option<usize> {
+        self.view.panel
     }
 
     /// The parts of the work, in order.
