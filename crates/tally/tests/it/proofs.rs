@@ -297,6 +297,7 @@ fn changes_are_found(journal: &Path, fsck: impl Fn() -> Result<Output>) -> Resul
     let open = || rusqlite::Connection::open(journal);
     let of_guard = "SELECT sql FROM sqlite_master WHERE name = 'facts_stay_as_they_are'";
     let guard: String = open()?.query_row(of_guard, [], |row| row.get(0))?;
+    let kind: String = open()?.query_row("SELECT kind FROM facts WHERE seq = 2", [], |row| row.get(0))?;
     open()?.execute_batch(&format!("{UNGUARD}; {}", of_kind("escrow.other")))?;
     let found = || {
         let found = fsck()?;
@@ -308,7 +309,7 @@ fn changes_are_found(journal: &Path, fsck: impl Fn() -> Result<Output>) -> Resul
     open()?.execute_batch(&guard)?;
     let bad = found()?;
     ensure!(bad.contains("fact 2 does not match its hash (fsck.fact)"), "{bad}");
-    open()?.execute_batch(&format!("{UNGUARD}; {}; {guard}", of_kind("escrow.task_accepted")))?;
+    open()?.execute_batch(&format!("{UNGUARD}; {}; {guard}", of_kind(&kind)))?;
     Ok(())
 }
 
