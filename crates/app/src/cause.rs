@@ -12,6 +12,7 @@ use tallystick_escrow::{Event, NodeCommand, RefundReason, ReleaseReason, Task};
 
 use crate::{
     anchor::event::{AnchorEvent, STREAM as ANCHORS},
+    away::{self, STREAM as AWAY},
     change::{stream_of, task_of},
     erase::{ERASED, Erased, STREAM as JOURNAL},
     port::request::{Action, Asked, RequestReader},
@@ -110,6 +111,7 @@ fn asked(
             action == Action::Erase && erased.stream == stream_of(task)
         }
         ANCHORS => false,
+        AWAY => false,
         stream if is_arbitrator(stream) => false,
         stream if task_of(stream).map_err(|_| CauseError::Unknown)? != task => false,
         _ => match told(fact)? {
@@ -125,6 +127,7 @@ fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
         JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
+        AWAY => fact.kind == away::AWAY && fact.body.content() == Some(command),
         stream if is_arbitrator(stream) => served(fact, command)?,
         stream => {
             task_of(stream).map_err(|_| CauseError::Unknown)?;
@@ -182,6 +185,7 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Create(_) => &[Event::CREATED],
         Action::Accept(_) => &[Event::ACCEPTED],
         Action::Fund => &[Event::FUNDING_REQUESTED],
+        Action::FundWithBond(_) => &[Event::BOND_OFFERED, Event::FUNDING_REQUESTED],
         Action::Submit { .. } => &[Event::WORK_SUBMITTED],
         Action::OfferRenewal { .. } => &[Event::RENEWAL_OFFERED],
         Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN, CLOSED],
@@ -203,7 +207,8 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
         (Action::Accept(texts), Event::TaskAccepted { worker, invoices }) => {
             *worker == by && invoices.iter().map(|invoice| &invoice.bolt11).eq(texts)
         }
-        (Action::Fund, Event::FundingRequested { .. }) => true,
+        (Action::Fund | Action::FundWithBond(_), Event::FundingRequested { .. }) => true,
+        (Action::FundWithBond(text), Event::BondOffered { invoice }) => invoice.bolt11 == *text,
         (Action::Submit { milestone, work_hash }, Event::WorkSubmitted { milestone: of, work_hash: made, .. }) => {
             (milestone, work_hash) == (of, made)
         }
@@ -234,7 +239,9 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
         ) => milestone == of,
         (
             Action::OpenDispute { milestone },
-            Event::DisputeOpened { milestone: of, event: dispute::Event::DisputeOpened { opening, by: side, .. }, .. },
+            Event::DisputeOpened {
+                milestone: of, event: dispute::Event::DisputeOpened { opening, by: side, .. }, ..
+            },
         ) => milestone == of && opening.side_of(by) == Some(*side),
         (Action::Dispute { milestone, command }, Event::Dispute { milestone: of, event }) => {
             milestone == of && did(by, command, event)
@@ -277,6 +284,7 @@ fn did(by: NostrKey, asked: &dispute::UserCommand, event: &dispute::Event) -> bo
 fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
     match event {
         Event::ReleaseBegun { milestone: of, reason, .. } => *of == milestone && *reason == ReleaseReason::Ruled,
+        Event::BondTaken { reason, .. } => *reason == ReleaseReason::Ruled,
         Event::RefundBegun { milestone: of, reason } => {
             *of == Some(milestone) && matches!(reason, RefundReason::Ruled | RefundReason::BlocksRanOut)
         }
@@ -290,6 +298,7 @@ fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
 const CLOSED: &str = dispute::Event::CLOSED;
 /// The kinds of facts that carry out what a dispute came to.
 const CARRIED_OUT: &[&str] = &[
+    Event::BOND_TAKEN,
     Event::RELEASE_BEGUN,
     Event::PAYOUT_BEGUN,
     Event::REFUND_BEGUN,
@@ -310,8 +319,12 @@ fn can_ask_for(action: &Action, kind: &str) -> bool {
 
 /// Whether the node's word can lead to a fact of this kind.
 fn can_report(command: &NodeCommand, kind: &str) -> bool {
-    let in_dispute = matches!(command, NodeCommand::Wake | NodeCommand::RecordDraw { .. });
-    kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
+    use NodeCommand as N;
+    let in_dispute = matches!(command, N::Wake | N::WakeKnowing { .. } | N::RecordDraw { .. });
+    let is_invoice = matches!(command, N::RecordHoldInvoice { .. } | N::RecordHoldLocked { .. });
+    // When all else is over, what was put up goes back.
+    let bond = kind == Event::BOND_RETURN_BEGUN && !is_invoice;
+    bond || kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
 }
 
 /// The kinds of facts that a node's word can lead to.
@@ -333,16 +346,14 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
         NodeCommand::RecordHoldClaimed { .. } => {
             &[Event::HOLD_CLAIMED, Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]
         }
-        NodeCommand::RecordPayoutPaid { .. } => {
-            &[
-                Event::PAYOUT_PAID,
-                Event::HOLD_SPENT,
-                Event::OTHER_HOLD_SPENT,
-                Event::REWARD_PAID,
-                CLOSED,
-                Event::TASK_SETTLED,
-            ]
-        }
+        NodeCommand::RecordPayoutPaid { .. } => &[
+            Event::PAYOUT_PAID,
+            Event::HOLD_SPENT,
+            Event::OTHER_HOLD_SPENT,
+            Event::REWARD_PAID,
+            CLOSED,
+            Event::TASK_SETTLED,
+        ],
         NodeCommand::RecordPayoutFailed { .. } => &[
             Event::PAYOUT_FAILED,
             Event::PAYOUT_BEGUN,
@@ -352,7 +363,9 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
             Event::TASK_SETTLED,
             Event::TASK_REFUNDED,
         ],
-        NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        NodeCommand::Wake | NodeCommand::WakeKnowing { .. } => {
+            &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN]
+        }
         NodeCommand::RecordDraw { .. } => &[dispute::Event::PANEL_DRAWN],
         NodeCommand::RecordHoldSpent { .. } => {
             &[Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]
@@ -366,7 +379,9 @@ fn is_drawn(command: &NodeCommand, event: &dispute::Event) -> bool {
     match (command, event) {
         (
             NodeCommand::RecordDraw { block_height, block_hash, candidates, registry_seq, .. },
-            dispute::Event::PanelDrawn { block_height: at, block_hash: hash, candidates: list, registry_seq: seq, .. },
+            dispute::Event::PanelDrawn {
+                block_height: at, block_hash: hash, candidates: list, registry_seq: seq, ..
+            },
         ) => (block_height, block_hash, registry_seq) == (at, hash, seq) && candidates.digest() == *list,
         _ => false,
     }
@@ -399,12 +414,14 @@ fn makes(command: &NodeCommand, event: &Event) -> bool {
         (NodeCommand::RecordPayoutFailed { reason, .. }, Event::PayoutFailed { reason: why, .. }) => reason == why,
         (NodeCommand::RecordPayoutPaid { fee, .. }, Event::RewardPaid { fee: paid, .. }) => fee == paid,
         (NodeCommand::RecordPayoutFailed { reason, .. }, Event::RewardFailed { reason: why, .. }) => reason == why,
-        (NodeCommand::RecordPayoutFailed { .. }, Event::PayoutBegun { attempt, .. } | Event::RewardBegun { attempt, .. }) => {
-            *attempt > 1
-        }
-        (draw @ NodeCommand::RecordDraw { .. }, Event::Dispute { event: event @ dispute::Event::PanelDrawn { .. }, .. }) => {
-            is_drawn(draw, event)
-        }
+        (
+            NodeCommand::RecordPayoutFailed { .. },
+            Event::PayoutBegun { attempt, .. } | Event::RewardBegun { attempt, .. },
+        ) => *attempt > 1,
+        (
+            draw @ NodeCommand::RecordDraw { .. },
+            Event::Dispute { event: event @ dispute::Event::PanelDrawn { .. }, .. },
+        ) => is_drawn(draw, event),
         _ => can_report(command, event.kind()),
     }
 }

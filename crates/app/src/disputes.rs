@@ -20,12 +20,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError`]; nothing changed then.
-    pub async fn open_dispute(
-        &self,
-        id: Id<Task>,
-        milestone: u32,
-        request: SignedRequest,
-    ) -> Result<Answer, AppError> {
+    pub async fn open_dispute(&self, id: Id<Task>, milestone: u32, request: SignedRequest) -> Result<Answer, AppError> {
         let docket = self.docket(id).await?;
         self.ask(id, UserCommand::OpenDispute { milestone, docket }, request).await
     }
@@ -80,6 +75,21 @@ impl App {
         Ok(others)
     }
 
+    /// Wakes a task; one with a worker's bond hears when the node was away, without which none is taken. A panic is an error
+    /// of this one task, as on the road.
+    pub(crate) async fn wake_task(&self, id: Id<Task>) -> Result<Answer, AppError> {
+        let app = self.clone();
+        let known = tokio::spawn(async move {
+            let (State::Present(task), _) = app.load(id).await? else { return Ok(NodeCommand::Wake) };
+            match task.terms.bonds.worker {
+                Some(_) => Ok(NodeCommand::WakeKnowing { outages: app.outages_since(&task).await? }),
+                None => Ok(NodeCommand::Wake),
+            }
+        });
+        let command = known.await.map_err(|_| AppError::Fault)?;
+        self.report(id, command?, None).await
+    }
+
     /// Records every draw of a task whose block is buried. Answers whether something changed.
     pub(crate) async fn record_draws(&self, id: Id<Task>) -> Result<bool, AppError> {
         let (state, _) = self.load(id).await?;
@@ -102,8 +112,7 @@ impl App {
         let block_hash = self.blocks()?.hash_at(draw.block).await?;
         let candidates = self.roll(Some(draw.registry_seq)).await?.candidates()?;
         let DrawDue { milestone, block, registry_seq, .. } = draw;
-        let command =
-            NodeCommand::RecordDraw { milestone, block_height: block, block_hash, candidates, registry_seq };
+        let command = NodeCommand::RecordDraw { milestone, block_height: block, block_hash, candidates, registry_seq };
         self.report(id, command, None).await
     }
 }

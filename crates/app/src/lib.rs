@@ -14,6 +14,7 @@
 //! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | [`registry`] | the registry of arbitrators |
+//! | [`away`] | when this node was away |
 //! | `disputes` | what disputes need of the journal and the chain |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
@@ -35,6 +36,7 @@
 
 pub mod anchor;
 pub mod app;
+pub mod away;
 pub mod cause;
 mod change;
 pub mod clock;

@@ -52,7 +52,7 @@ pub fn check_party(
     let by = request.author;
     let may: [Option<NostrKey>; 2] = match action {
         Action::Create(_) | Action::Accept(_) | Action::Erase => return Ok(Standing::Itself),
-        Action::Fund | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
+        Action::Fund | Action::FundWithBond(_) | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
         Action::Submit { .. } | Action::OfferRenewal { .. } | Action::Concede { .. } => [worker; 2],
         Action::Cancel | Action::OpenDispute { .. } => [requester, worker],
         Action::Dispute { ref command, .. } if is_partys(command) => [requester, worker],
@@ -70,10 +70,9 @@ pub fn check_party(
 /// Whether a party of a dispute does this, or else an arbitrator.
 fn is_partys(command: &UserCommand) -> bool {
     match command {
-        UserCommand::FileEvidence { .. }
-        | UserCommand::Appeal
-        | UserCommand::AcceptRuling
-        | UserCommand::Withdraw => true,
+        UserCommand::FileEvidence { .. } | UserCommand::Appeal | UserCommand::AcceptRuling | UserCommand::Withdraw => {
+            true
+        }
         UserCommand::AcceptSeat
         | UserCommand::RefuseSeat
         | UserCommand::CommitVote { .. }

@@ -151,9 +151,9 @@ fn new_fact(event: &Event) -> NewFact {
 
 /// An arbitrator as its facts make it, and its stream's version.
 pub(crate) fn replay(facts: &[Fact]) -> Result<(State, u64), StoreError> {
-    facts.iter().try_fold((State::Absent, 0), |(state, _), fact| {
-        Ok((Registry::evolve(state, &event_of(fact)?), fact.version))
-    })
+    facts
+        .iter()
+        .try_fold((State::Absent, 0), |(state, _), fact| Ok((Registry::evolve(state, &event_of(fact)?), fact.version)))
 }
 
 /// The event that a fact holds.

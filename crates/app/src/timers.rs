@@ -1,7 +1,7 @@
 //! Wakes tasks whose time or height has come.
 
 use tallystick_core::{Coded, Duration, Id};
-use tallystick_escrow::{NodeCommand, Task};
+use tallystick_escrow::Task;
 
 use crate::{app::App, error::AppError};
 
@@ -77,7 +77,7 @@ impl Timers {
 
     /// Wakes, and draws panels whose block is buried: a chain that does not answer keeps no deadline waiting.
     async fn wake(&self, id: Id<Task>) -> Result<bool, AppError> {
-        let woken = self.app.report(id, NodeCommand::Wake, None).await?;
+        let woken = self.app.wake_task(id).await?;
         let drawn = self.app.record_draws(id).await?;
         Ok(drawn || woken.changed)
     }

@@ -20,6 +20,7 @@ use tallystick_postgres::PostgresOptions;
 use tallystick_store::PostgresStore;
 
 use crate::{
+    alive::Alive,
     anchor::Anchoring,
     config::Config,
     log::Patience,
@@ -49,6 +50,7 @@ pub struct Owner {
     patience: Patience,
     anchors: Option<Anchoring>,
     mark: Arc<Mark>,
+    alive: Alive,
     keeper: Mutex<Option<Keeper>>,
 }
 
@@ -107,7 +109,8 @@ impl Owner {
     ) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
         let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
-        Self { app, crash, door, running, log, patience, anchors, mark, keeper }
+        let alive = Alive::new(mark.dir(), app.clone());
+        Self { app, crash, door, running, log, patience, anchors, mark, alive, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -123,6 +126,10 @@ impl Owner {
         self.look_back().await?;
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
+        // Before any timer runs: nobody answers for what our absence kept them from.
+        if let Some(from) = self.alive.last(self.mark.newest_at().await?) {
+            self.app.note_outage(from).await?;
+        }
         let workers = match epoch {
             None => Workers::start(&self.app),
             Some(epoch) => Workers::start_in_epoch(&self.app, epoch),
@@ -196,6 +203,7 @@ impl Owner {
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
             error = self.publish() => error,
             never = anchor(&self.app, node, self.anchors) => match never {},
+            never = self.alive.keep() => match never {},
         }
     }
 

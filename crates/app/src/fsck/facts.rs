@@ -5,7 +5,7 @@ use tallystick_bundle::check_authority;
 use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
-use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
+use super::{Damage, Fsck, Sound, away::Away, registry::Registry, remembered::Remembered};
 use crate::{
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
@@ -55,14 +55,16 @@ pub(super) struct Facts {
     pub(super) remembered: Remembered,
     /// The registry of arbitrators.
     pub(super) registry: Registry,
+    /// When the node was away.
+    pub(super) away: Away,
 }
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
         let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let registry = Registry::default();
+        let (registry, away) = (Registry::default(), Away::default());
         let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
-        Self { trusted, seq, head, erased, signatures, streams, authorities, told, remembered, registry }
+        Self { trusted, seq, head, erased, signatures, streams, authorities, told, remembered, registry, away }
     }
 
     /// Checks facts that follow those before.
@@ -79,6 +81,7 @@ impl Facts {
                 None => {}
             }
             self.registry.add(fsck, fact, authority.as_ref())?;
+            self.away.add(fact)?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;

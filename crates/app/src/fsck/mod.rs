@@ -8,12 +8,14 @@
 //! | `rules` | each decision: what the rules make of the command behind it |
 //! | `outbox` | the effects, against those that the facts ask for |
 //! | `names` | the payment hashes that tasks hold, against those that the facts name |
+//! | `away` | when the node says that it was away, against what it told tasks of that |
 //! | `registry` | the registry of arbitrators, and the lists that panels were drawn from |
 //! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
+mod away;
 mod facts;
 mod names;
 mod outbox;

@@ -2,9 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use tallystick_civics::{dispute::Dispute, registry::Did};
-use tallystick_core::{
-    BlockHeight, Blocks, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, Timestamp, canonical,
-};
+use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, Timestamp, canonical};
 
 use crate::Task;
 

@@ -34,8 +34,17 @@ const HOLDER: &str = "SELECT stream FROM reservations WHERE space = $1 AND name 
 
 /// What is asked often, with the number of its values.
 #[cfg(test)]
-pub(crate) const STATEMENTS: &[(&str, usize)] =
-    &[(AFTER, 2), (OF_STREAM, 2), (BELOW, 4), (ENTRIES, 2), (LAST, 0), (HEAD, 0), (AUTHORITY, 1), (AUTHORITIES, 2), (HOLDER, 2)];
+pub(crate) const STATEMENTS: &[(&str, usize)] = &[
+    (AFTER, 2),
+    (OF_STREAM, 2),
+    (BELOW, 4),
+    (ENTRIES, 2),
+    (LAST, 0),
+    (HEAD, 0),
+    (AUTHORITY, 1),
+    (AUTHORITIES, 2),
+    (HOLDER, 2),
+];
 
 /// A page's size as SQL has it.
 pub(crate) fn page(limit: u32) -> i64 {

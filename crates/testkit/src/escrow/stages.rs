@@ -190,9 +190,9 @@ pub fn held_with(terms: Terms) -> Given {
     let payouts: Vec<_> = terms.payouts().collect();
     let given = funding_with(terms);
     let longer = given.task().hold_blocks.0.saturating_sub(HOLD_BLOCKS.0);
-    (0..).zip(payouts).fold(given, |given, (tranche, payout)| {
-        given.reported(locked_longer(tranche, payout.get(), Blocks(longer)))
-    })
+    (0..)
+        .zip(payouts)
+        .fold(given, |given, (tranche, payout)| given.reported(locked_longer(tranche, payout.get(), Blocks(longer))))
 }
 
 /// The work waits for a decision.

@@ -38,7 +38,8 @@ pub async fn facts_read_back<S: Store>(store: Arc<S>) {
 /// The facts of all streams below a prefix, in the order of the journal, and of no other stream.
 pub async fn facts_below_a_prefix_come_in_order<S: Store>(store: Arc<S>) {
     let below = |name: &str, version| Append { stream: name.to_owned(), row: None, ..append(9, version) };
-    for (name, version) in [("judge/b", 0), ("judge", 0), ("judge/a", 0), ("judge0", 0), ("judg/c", 0), ("judge/b", 1)] {
+    for (name, version) in [("judge/b", 0), ("judge", 0), ("judge/a", 0), ("judge0", 0), ("judg/c", 0), ("judge/b", 1)]
+    {
         let words = format!("{name} {version}");
         let one = Append { authority: authority(&words), ..below(name, version) };
         store.append(one).await.expect("the next version");

@@ -102,7 +102,8 @@ fn registry_events_keep_their_bytes() {
 #[test]
 fn registry_node_commands_keep_their_bytes() {
     let did = registry::Did::Missed(Duty::Answer);
-    let lines = [("RecordService".to_owned(), canonical::encode(&registry::NodeCommand::RecordService { dispute: id(), did }))];
+    let lines =
+        [("RecordService".to_owned(), canonical::encode(&registry::NodeCommand::RecordService { dispute: id(), did }))];
     golden("registry_node_commands.txt", &lines);
     complete::<registry::NodeCommand>(&lines, 1);
 }

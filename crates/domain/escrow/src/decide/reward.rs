@@ -114,8 +114,7 @@ pub(super) fn failed(
     if tries >= ATTEMPTS_MAX || !may_try_again(reason, tries) || ctx.now >= reward.expires_at {
         return Decision::event(failed);
     }
-    let invoice =
-        TrancheInvoice { bolt11: reward.invoice.clone(), hash: reward.hash, expires_at: reward.expires_at };
+    let invoice = TrancheInvoice { bolt11: reward.invoice.clone(), hash: reward.hash, expires_at: reward.expires_at };
     let next = (arbitrator, invoice, attempt.saturating_add(1));
     let (again, effect) = attempt_of(task, case, next, ctx.now.after(pause_after(tries)));
     Decision::Accept { events: vec![failed, again], effects: vec![effect] }

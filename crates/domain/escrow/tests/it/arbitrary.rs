@@ -84,7 +84,11 @@ fn seats() -> impl Strategy<Value = Seats> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     ([blocks(), blocks(), blocks(), blocks(), blocks(), blocks()], sats(), sats()).prop_map(
-        |([draw_blocks, evidence_blocks, seat_blocks, commit_blocks, reveal_blocks, appeal_blocks], one_below, three_below)| {
+        |(
+            [draw_blocks, evidence_blocks, seat_blocks, commit_blocks, reveal_blocks, appeal_blocks],
+            one_below,
+            three_below,
+        )| {
             Plan {
                 draw_blocks,
                 evidence_blocks,
@@ -264,9 +268,11 @@ fn dispute_event() -> impl Strategy<Value = Event> {
         },
     );
     let step = prop_oneof![
-        (vec(person(), 0..9), height(), height(), digest(), digest()).prop_map(|(order, at, until, block_hash, candidates)| {
-            E::PanelDrawn { round: 1, block_height: at, block_hash, registry_seq: 0, candidates, order, at, until }
-        }),
+        (vec(person(), 0..9), height(), height(), digest(), digest()).prop_map(
+            |(order, at, until, block_hash, candidates)| {
+                E::PanelDrawn { round: 1, block_height: at, block_hash, registry_seq: 0, candidates, order, at, until }
+            }
+        ),
         person().prop_map(|arbitrator| E::SeatAccepted { arbitrator }),
         height().prop_map(|until| E::CommittingBegun { until }),
         (person(), digest()).prop_map(|(arbitrator, commitment)| E::VoteCommitted { arbitrator, commitment }),

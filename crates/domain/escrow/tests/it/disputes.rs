@@ -43,9 +43,11 @@ fn a_hold_is_longer_by_a_dispute() {
     // Six hours are 44 blocks when they come fast; two rounds of 90, and 6 to carry a ruling out.
     assert_eq!(plan::dispute_blocks(&policy()), Blocks(44 + 180 + 6));
     let late = due(NOW.after(Duration::from_secs(3 * 86_400)), panel_terms(&TWO));
-    Given::nothing()
-        .when(requester(), create(late.clone()))
-        .then_rejected(&Rejection::HoldTooLong { blocks: Blocks(762), delta: Blocks(1_140), limit: Blocks(1_000) });
+    Given::nothing().when(requester(), create(late.clone())).then_rejected(&Rejection::HoldTooLong {
+        blocks: Blocks(762),
+        delta: Blocks(1_140),
+        limit: Blocks(1_000),
+    });
     let _ = open_with(Terms { panel: None, ..late });
     let short = Terms { hold_blocks: Some(HOLD_BLOCKS), ..panel_terms(&TWO) };
     let rejection = Rejection::HoldTooShort { blocks: HOLD_BLOCKS, needed: with };
@@ -104,9 +106,7 @@ fn a_review_fits_before_the_last_height_to_refuse() {
     assert_eq!(TaskView::from(given.task()).milestones[0].submit_by, Some(submit_by));
     let _ = given.clone().height(submit_by).done(worker(), submit());
     let given = given.height(submit_by.after(Blocks(1)));
-    given
-        .when(worker(), submit())
-        .then_rejected(&Rejection::TooFewBlocks { height: given.height, last: submit_by });
+    given.when(worker(), submit()).then_rejected(&Rejection::TooFewBlocks { height: given.height, last: submit_by });
 }
 
 #[test]
@@ -136,9 +136,7 @@ fn either_side_can_dispute_what_is_held() {
     let rejection = Rejection::NoPanel;
     submitted(&TWO).when(worker(), open_dispute(worker(), 0)).then_rejected(&rejection);
     let early = funding_with(panel_terms(&TWO));
-    early
-        .when(worker(), open_dispute(worker(), 0))
-        .then_rejected(&Rejection::NotHeld { state: "funding" });
+    early.when(worker(), open_dispute(worker(), 0)).then_rejected(&Rejection::NotHeld { state: "funding" });
     early.when(worker(), act(Act::Appeal)).then_rejected(&Rejection::NotDisputed);
 }
 
@@ -160,7 +158,9 @@ fn time_decides_nothing_that_is_disputed() {
         let given = given.disputed_by(worker()).at(DEADLINE.after(WINDOW).after(REVIEW));
         assert_eq!(given.state.wake().at, None);
         given.when_reported(NodeCommand::Wake).then_already_applied();
-        given.when(requester(), UserCommand::CancelTask).then_rejected(&Rejection::NotCancellable { state: "disputed" });
+        given
+            .when(requester(), UserCommand::CancelTask)
+            .then_rejected(&Rejection::NotCancellable { state: "disputed" });
         given.when(worker(), UserCommand::CancelTask).then_rejected(&Rejection::NotCancellable { state: "disputed" });
     }
     let given = submitted_panel(&TWO).disputed_by(worker());

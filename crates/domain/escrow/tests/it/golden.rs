@@ -73,12 +73,8 @@ fn events() -> Vec<Event> {
         R::Conceded,
     ];
     events.extend(reasons.map(refund_of_all));
-    let reasons = [
-        ReleaseReason::Approved,
-        ReleaseReason::HoldSpent,
-        ReleaseReason::RenewalMissed,
-        ReleaseReason::Ruled,
-    ];
+    let reasons =
+        [ReleaseReason::Approved, ReleaseReason::HoldSpent, ReleaseReason::RenewalMissed, ReleaseReason::Ruled];
     events.extend(reasons.map(|reason| release_begun(1, reason)));
     events
 }

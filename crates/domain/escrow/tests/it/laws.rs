@@ -3,9 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeSet;
 use tallystick_civics::dispute::{Seats, UserCommand as Act};
-use tallystick_core::{
-    BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp,
-};
+use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
 use tallystick_escrow::{
     Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State, Task,
     Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,

@@ -571,7 +571,8 @@ proptest! {
 fn chance_reaches_every_end() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) = (0, 0, 0, 0, 0, 0, 0);
+    let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) =
+        (0, 0, 0, 0, 0, 0, 0);
     for _ in 0..1_000 {
         let (terms, ops) = history(true).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(terms);
@@ -589,5 +590,8 @@ fn chance_reaches_every_end() {
         renewed += u32::from(parts.iter().any(|part| part.renewals > 0 && part.state.is_paid()));
     }
     let seen = [paid, mixed, uncovered, refunded, renewed, ruled, rewarded];
-    assert!(seen.iter().all(|count| *count >= 10), "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid: {seen:?}");
+    assert!(
+        seen.iter().all(|count| *count >= 10),
+        "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid: {seen:?}"
+    );
 }

@@ -123,7 +123,9 @@ fn a_payment_that_fails_is_tried_again_and_then_waits_for_another_invoice() {
     for attempt in 1..20 {
         let failed = reward_failed(&given, 0, who, attempt, PayFailure::NoRoute);
         given = given.reported(failed.clone());
-        assert!(matches!(given.effects.last(), Some(Effect::PayReward { id: next, .. }) if *next == id(&given, who, attempt + 1)));
+        assert!(
+            matches!(given.effects.last(), Some(Effect::PayReward { id: next, .. }) if *next == id(&given, who, attempt + 1))
+        );
         // An echo of the attempt before means nothing.
         given.when_reported(failed).then_already_applied();
     }

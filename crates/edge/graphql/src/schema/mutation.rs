@@ -67,6 +67,7 @@ impl CreateTaskInput {
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal.map(Into::into),
             panel: None,
+            bonds: tallystick_escrow::Bonds::default(),
         }
     }
 }
