@@ -456,6 +456,10 @@ impl World {
             if self.given.phase().is_final() && self.outbox.is_empty() {
                 return;
             }
+            // An arbitrator who sits on the own pay keeps nobody waiting but itself.
+            if self.given.phase().is_final() && self.outbox.iter().all(|it| matches!(it, Effect::PayReward { .. })) {
+                self.presence = Presence::Online;
+            }
             if wake_is_due(&self.given) {
                 self.wake();
                 continue;
