@@ -4,8 +4,10 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use tallystick_core::{Authority, BlockHeight, Ctx, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp};
-use tallystick_escrow::{Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand};
+use tallystick_core::{Authority, BlockHeight, Ctx, Decider, Decision, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp};
+use tallystick_escrow::{
+    Command, Effect, Escrow, Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand,
+};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
@@ -45,12 +47,16 @@ pub struct Parts {
     pub policy: Policy,
 }
 
+/// What decides on commands.
+pub type Rules = fn(&State, Command, &Ctx) -> Result<Decision<Event, Effect>, Rejection>;
+
 /// The use cases of the node. Cheap to clone.
 #[derive(Clone)]
 pub struct App(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub parts: Parts,
+    pub rules: Rules,
     rail: OnceLock<Rail>,
     /// Reads invoices while there is no rail here.
     reader: OnceLock<Arc<dyn InvoiceReader>>,
@@ -95,8 +101,14 @@ pub struct Answer {
 impl App {
     /// Makes the road. Commands that need the rail answer [`AppError::Starting`] until [`App::connect`].
     pub fn new(parts: Parts) -> Self {
+        Self::ruled_by(parts, Escrow::decide)
+    }
+
+    /// The same with other rules than escrow's: for a simulator that must find what is wrong with them.
+    pub fn ruled_by(parts: Parts, rules: Rules) -> Self {
         Self(Arc::new(Inner {
             parts,
+            rules,
             rail: OnceLock::new(),
             reader: OnceLock::new(),
             blocks: OnceLock::new(),

@@ -57,7 +57,7 @@ mod road;
 pub mod timers;
 mod worker;
 
-pub use app::{Answer, App, Parts, TaskUpdate};
+pub use app::{Answer, App, Parts, Rules, TaskUpdate};
 pub use clock::{Clock, SystemClock, mint_id};
 pub use error::AppError;
 pub use worker::{WorkerHandle, Workers};

@@ -146,7 +146,7 @@ impl App {
     async fn try_once(&self, errand: &Errand) -> Result<Option<Answer>, AppError> {
         let Errand { id, order, ctx, finishes } = errand;
         let (state, version, since) = self.load_since(*id).await?;
-        let (events, effects) = match Escrow::decide(&state, order.command(), ctx)? {
+        let (events, effects) = match (self.0.rules)(&state, order.command(), ctx)? {
             Decision::Accept { events, effects } => (events, effects),
             Decision::AlreadyApplied => {
                 return Ok(Some(Answer { changed: false, view: Arc::new(view_of(&state)?) }));

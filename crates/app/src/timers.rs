@@ -1,7 +1,12 @@
 //! Wakes tasks whose time or height has come.
 
-use tallystick_core::{Coded, Duration, Id};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tallystick_core::{Coded, Duration, Id, Timestamp};
 use tallystick_escrow::Task;
+use tokio::time::Instant;
 
 use crate::{app::App, error::AppError};
 
@@ -9,8 +14,10 @@ use crate::{app::App, error::AppError};
 const BATCH: u32 = 256;
 /// The longest sleep: clocks jump.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
-/// The shortest sleep: a task that cannot be woken must not keep the worker spinning.
+/// The shortest sleep, and the first pause of a task whose waking changed nothing. The pause doubles with each try.
 const SLEEP_MIN: Duration = Duration::from_millis(20);
+/// The longest such pause: once it can be woken again, nothing that it waits for is later by more.
+const REST_MAX: Duration = Duration::from_secs(30);
 /// The pause after the store failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -18,12 +25,30 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Timers {
     app: App,
+    resting: Arc<Mutex<Resting>>,
+}
+
+/// Tasks that stay due although they were woken.
+type Resting = BTreeMap<Id<Task>, Rest>;
+
+/// How often one was woken in vain, and until when it is left alone: on a clock that is never set.
+#[derive(Clone, Copy)]
+struct Rest {
+    tries: u32,
+    until: Instant,
+}
+
+impl Rest {
+    fn after(tries: u32) -> Self {
+        let pause = SLEEP_MIN.as_millis().saturating_mul(1 << tries.min(16)).min(REST_MAX.as_millis());
+        Self { tries: tries + 1, until: Instant::now() + std::time::Duration::from_millis(pause) }
+    }
 }
 
 impl Timers {
     /// A worker for this app's tasks.
     pub fn new(app: App) -> Self {
-        Self { app }
+        Self { app, resting: Arc::default() }
     }
 
     /// Works until `stop` resolves.
@@ -31,7 +56,7 @@ impl Timers {
         tokio::pin!(stop);
         loop {
             let wait = match self.run_once().await {
-                Ok(()) => self.until_next().await,
+                Ok(looked) => self.until_next(looked).await,
                 Err(error) => {
                     tracing::error!(code = %error.code(), "tasks cannot be woken: {error}");
                     PAUSE
@@ -45,11 +70,21 @@ impl Timers {
         }
     }
 
-    /// Wakes every task that is due now. One that cannot be woken does not keep the others asleep.
+    /// Wakes every task that is due now. One that cannot be woken does not keep the others asleep; if the rules refuse, or
+    /// nothing changes, it is left alone for a while. Answers when it looked last.
     ///
     /// # Errors
     /// [`AppError`] if the store fails, or what failed last; the tasks that it concerns stay due.
-    pub async fn run_once(&self) -> Result<(), AppError> {
+    pub async fn run_once(&self) -> Result<Timestamp, AppError> {
+        let before = std::mem::take(&mut *self.resting.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut resting = Resting::new();
+        let outcome = self.wake_all(&before, &mut resting).await;
+        // Whoever is not due any more is forgotten.
+        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = resting;
+        outcome
+    }
+
+    async fn wake_all(&self, before: &Resting, resting: &mut Resting) -> Result<Timestamp, AppError> {
         // Those that stay due step aside for the others.
         let (mut asleep, mut failed) = (0u32, None);
         loop {
@@ -57,10 +92,18 @@ impl Timers {
             let due = self.app.0.parts.tasks.due_tasks(now, height, asleep, BATCH).await?;
             for id in &due {
                 asleep += 1;
+                let rest = before.get(id);
+                if let Some(rest) = rest.filter(|rest| rest.until > Instant::now()) {
+                    resting.insert(*id, *rest);
+                    continue;
+                }
+                let again = Rest::after(rest.map_or(0, |rest| rest.tries));
                 match self.wake(*id).await {
-                    Ok(changed) => asleep -= u32::from(changed),
+                    Ok(true) => asleep -= 1,
+                    Ok(false) => drop(resting.insert(*id, again)),
                     Err(AppError::Rejected(rejection)) => {
                         tracing::error!(task = %id, code = %rejection.code(), "a task cannot be woken: {rejection}");
+                        resting.insert(*id, again);
                     }
                     Err(error) => {
                         tracing::error!(task = %id, code = %error.code(), "a task could not be woken: {error}");
@@ -70,7 +113,7 @@ impl Timers {
             }
             // A full batch may hide more.
             if due.len() < BATCH as usize {
-                return failed.map_or(Ok(()), Err);
+                return failed.map_or(Ok(now), Err);
             }
         }
     }
@@ -82,11 +125,16 @@ impl Timers {
         Ok(drawn || woken.changed)
     }
 
-    async fn until_next(&self) -> Duration {
-        match self.app.0.parts.tasks.next_wake_at().await {
-            Ok(Some(at)) => self.app.clock().now().until(at).clamp(SLEEP_MIN, SLEEP_MAX),
+    /// The time until a task is due that was not when it was looked, or one has rested.
+    async fn until_next(&self, looked: Timestamp) -> Duration {
+        let next = match self.app.0.parts.tasks.next_wake_after(looked).await {
+            Ok(Some(at)) => self.app.clock().now().until(at),
             Ok(None) => SLEEP_MAX,
-            Err(_) => PAUSE,
-        }
+            Err(_) => return PAUSE,
+        };
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested = resting.values().map(|rest| rest.until.saturating_duration_since(Instant::now())).min();
+        let rested = rested.map(|left| Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+        next.min(rested.unwrap_or(SLEEP_MAX)).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 }

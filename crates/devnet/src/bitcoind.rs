@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tallystick_bitcoin::{RpcAuth, RpcClient, RpcConfig, RpcError};
+
+use crate::ports::free_port;
 
 /// The environment variable that names the program.
 pub const BITCOIND_ENV: &str = "TALLY_BITCOIND";
@@ -105,7 +106,7 @@ impl Bitcoind {
 
     async fn start_once(program: &Path) -> Result<Self, BitcoindError> {
         let dir = tempfile::Builder::new().prefix("tally-bitcoind-").tempdir()?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = free_port()?.port();
         let words = dir.path().join("words");
         let output = File::create(&words)?;
         let mut data_dir = OsString::from("-datadir=");

@@ -8,6 +8,7 @@
 //! bitcoind a real Bitcoin Core in their place, as a process
 //! regtest  all of it, started
 //! party    Lightning nodes on it: payers, payees, routing nodes
+//! ports    where a server that stops and comes back can listen
 //! ```
 //!
 //! # Invariants
@@ -24,11 +25,13 @@ pub mod chain;
 pub mod mempool;
 mod miner;
 mod party;
+mod ports;
 mod regtest;
 mod rpc;
 
 pub use bitcoind::{BITCOIND_ENV, Bitcoind, BitcoindError};
 pub use miner::{Branch, Miner, MinerError};
 pub use party::{ChannelPlan, Devnet, Party, PartyError, PartyOptions, wait_until};
+pub use ports::free_port;
 pub use regtest::{REGTEST_BLOCKS_START, RegtestChain, RegtestError};
 pub use rpc::{ChainServer, ServerError};

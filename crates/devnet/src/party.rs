@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 pub use network::{ChannelPlan, Devnet, wait_until};
 
 use crate::miner::MinerError;
+use crate::ports::free_port;
 use crate::regtest::RegtestError;
 
 /// Parties live for one run: their seeds need no secret passphrase.
@@ -67,7 +68,7 @@ pub struct PartyOptions {
 /// Somebody with a Lightning node. It can go offline and come back with everything it had.
 pub struct Party {
     name: String,
-    config: RwLock<LightningConfig>,
+    config: LightningConfig,
     node: RwLock<Option<LightningNode>>,
 }
 
@@ -105,7 +106,7 @@ impl Party {
     ) -> Result<Self, PartyError> {
         let mut config = LightningConfig::new(dir, Network::Regtest, RpcClient::try_new(rpc)?);
         config.alias = name.to_owned();
-        config.listen = vec![([127, 0, 0, 1], 0).into()];
+        config.listen = vec![free_port()?];
         config.forward = options.forward;
         config.accept_without_reserve = true;
         let dir = config.data_dir.clone();
@@ -113,7 +114,7 @@ impl Party {
         tokio::task::spawn_blocking(move || LightningNode::create(&dir, PASSPHRASE))
             .await
             .map_err(std::io::Error::other)??;
-        let party = Self { name: name.to_owned(), config: RwLock::new(config), node: RwLock::new(None) };
+        let party = Self { name: name.to_owned(), config, node: RwLock::new(None) };
         party.come_back().await?;
         Ok(party)
     }
@@ -137,9 +138,7 @@ impl Party {
     pub async fn come_back(&self) -> Result<(), PartyError> {
         let mut slot = self.node.write().await;
         if slot.is_none() {
-            let mut config = self.config.write().await;
-            let node = LightningNode::start(config.clone(), PASSPHRASE, Arc::new(Wallet)).await?;
-            config.listen = node.listen_addresses().to_vec();
+            let node = LightningNode::start(self.config.clone(), PASSPHRASE, Arc::new(Wallet)).await?;
             *slot = Some(node);
         }
         Ok(())
@@ -211,7 +210,7 @@ impl Party {
     /// # Errors
     /// [`PartyError::Node`] if its files cannot be read.
     pub async fn revealed_preimages(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, PartyError> {
-        let dir = self.config.read().await.data_dir.clone();
+        let dir = self.config.data_dir.clone();
         let proofs = tokio::task::spawn_blocking(move || payment_proofs(&dir, PASSPHRASE));
         let proofs = proofs.await.map_err(std::io::Error::other)??;
         Ok(proofs.into_iter().map(|proof| proof.preimage).collect())

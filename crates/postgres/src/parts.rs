@@ -3,6 +3,7 @@
 use tallystick_app::port::journal::StoreError;
 use tokio_postgres::Client;
 
+use crate::connect::Connection;
 use crate::error::{OrStore, Result, column};
 
 /// The key of the advisory lock that migrations are made under (`TLYP`).
@@ -32,11 +33,13 @@ impl Part {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the server fails, or if a later program wrote this part.
-    pub async fn migrate(&self, client: &Client) -> Result<()> {
+    pub async fn migrate(&self, client: &Connection) -> Result<()> {
         client.batch_execute(BEGIN).await.or_store()?;
         let done = self.apply(client).await;
-        client.batch_execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.or_store()?;
-        done
+        match done {
+            Ok(()) => client.commit().await,
+            Err(_) => client.batch_execute("ROLLBACK").await.or_store().and(done),
+        }
     }
 
     async fn apply(&self, client: &Client) -> Result<()> {

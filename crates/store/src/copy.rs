@@ -1,30 +1,34 @@
 //! Copies whole SQLite databases into a PostgreSQL database.
 //!
 //! ```text
-//! mark the target ──▶ BEGIN, copy, unmark, verify ──▶ retire the source ──▶ COMMIT
+//! mark the target ──▶ BEGIN, copy, unmark, verify ──▶ mark the source, retire it ──▶ COMMIT
 //! ```
-//! A target that is marked is not served, and a source that is retired is not opened: however the copy is interrupted,
-//! at most one of them can be used. The rows and the end of the mark are one transaction: interrupted, it leaves the
-//! mark and nothing else, and is done again.
+//! A target that is marked is not served, and a source that is marked or retired is not opened: however the copy is
+//! interrupted, at most one of them can be used. The rows and the end of the target's mark are one transaction:
+//! interrupted, it leaves the mark and nothing else, and is done again. Both marks name the copy: a source that has one goes
+//! into no other target, where it would be a second node, and an older one.
 //!
 //! Tables and columns are matched by name, so that nothing is forgotten: a table or a column of the source that the
 //! target does not have is an error.
 
 mod columns;
+mod moved;
 mod source;
 mod stopped;
 
 use std::path::{Path, PathBuf};
-use tallystick_app::port::journal::StoreError;
-use tallystick_postgres::{OrStore, PostgresOptions, column};
+use tallystick_app::{Clock as _, SystemClock, port::journal::StoreError};
+use tallystick_postgres::{Connection, OrStore, PostgresOptions, column, connect_with};
 use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use crate::chain::Head;
 use crate::error::{Result, closed};
-use crate::postgres::{Readers, connect_writer, unsigned, verify_page};
+use crate::postgres::{connect_writer, unsigned, verify_page};
 use columns::{Column, ColumnType};
+pub use moved::{MovedTo, moved_to};
 use source::Source;
 use stopped::Stopped;
 
@@ -32,6 +36,8 @@ use stopped::Stopped;
 const ROWS: usize = 500;
 /// Tables that an empty target holds one row of.
 const FILLED: [&str; 3] = ["head", "log_state", "read_models"];
+/// Settings of the session. It may take long; its statements are small all the same.
+const SETTINGS: &str = "-c statement_timeout=120s -c lock_timeout=15s -c idle_in_transaction_session_timeout=120s";
 /// Tables that others refer to.
 const FIRST: [&str; 2] = ["authorities", "facts"];
 
@@ -67,6 +73,7 @@ pub async fn prepare_journal(options: &PostgresOptions) -> Result<(), StoreError
 /// cut. What was interrupted is called again, with the sources wherever they are then.
 ///
 /// # Errors
+/// [`StoreError::Moved`] if the sources were copied into another database, or into this one before it was made anew;
 /// [`StoreError::Unavailable`] if the journal is in use, the target is not empty or does not answer, or the sources are
 /// not retired: the target holds nothing then, or, if its last word was lost, everything. [`StoreError::Corrupt`] if a
 /// chain is broken or the two sides differ.
@@ -79,17 +86,18 @@ pub async fn copy(
 ) -> Result<Copied, StoreError> {
     let path = journal.to_owned();
     let stopped = spawn_blocking(move || Stopped::open(&path)).await.map_err(|_| closed())??;
-    let copier = Readers::copier(options)?;
-    let client = copier.get().await?;
-    mark(&client).await?;
+    let journal = Beside { path: journal.to_owned(), prefix: "" };
+    let sources: Vec<&Beside> = std::iter::once(&journal).chain(beside).collect();
+    let client = connect_with(options, SETTINGS).await?;
+    client.pin_durability().await?;
+    let moved = MovedTo { copy: mark(&client, &sources).await?, place: format!("{options:?}"), at: SystemClock.now() };
     client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
     must_be_empty(&client).await?;
     if client.execute("DELETE FROM copying", &[]).await.or_store()? != 1 {
         return Err(StoreError::Unavailable("another copy into this database came first".into()));
     }
-    let journal = Beside { path: journal.to_owned(), prefix: "" };
     let mut tables = Vec::new();
-    for from in std::iter::once(&journal).chain(beside) {
+    for from in &sources {
         for table in source::tables(&from.path, &FIRST).await? {
             let target = format!("{}{table}", from.prefix);
             let rows = copy_table(&client, &from.path, &table, &target, &mut progress).await?;
@@ -108,18 +116,30 @@ pub async fn copy(
     if head.seq != facts {
         return Err(StoreError::Corrupt("the copy has another number of facts".into()));
     }
+    for from in &sources {
+        moved::mark(&from.path, &moved)?;
+        progress(&format!("{}{}", from.prefix, moved::TABLE), 1, 1);
+    }
     retire().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    client.batch_execute("COMMIT").await.or_store()?;
-    copier.close();
+    client.commit().await?;
     Ok(Copied { facts, tables })
 }
 
-/// From here on nobody serves the database, until it is whole.
-async fn mark(client: &Client) -> Result<()> {
+/// From here on nobody serves the database, until it is whole. Answers which copy this is: the one that the sources are
+/// marked with, if they are, or this never becomes one.
+async fn mark(client: &Connection, sources: &[&Beside]) -> Result<Uuid> {
     client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
     must_be_empty(client).await?;
+    let begun = client.query_opt("SELECT id FROM copying", &[]).await.or_store()?;
+    let begun: Option<Uuid> = begun.map(|row| column(&row, 0)).transpose()?;
+    for Beside { path, .. } in sources {
+        if let Some(moved) = moved_to(path)?.filter(|moved| Some(moved.copy) != begun) {
+            return Err(moved.refusal(path));
+        }
+    }
     client.execute("INSERT INTO copying VALUES (1) ON CONFLICT DO NOTHING", &[]).await.or_store()?;
-    client.batch_execute("COMMIT").await.or_store()
+    let id = column(&client.query_one("SELECT id FROM copying", &[]).await.or_store()?, 0)?;
+    client.commit().await.map(|()| id)
 }
 
 /// Nobody has written facts, and no node has taken the database for its own.

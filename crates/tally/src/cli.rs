@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod client;
 mod hammer;
+mod sim;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
 pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
 pub use hammer::HammerArgs;
+pub use sim::SimArgs;
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -85,6 +87,9 @@ pub enum Command {
     Witness(WitnessCommand),
     /// Load a running node through its public API, and check every reply, the log and the proofs while it writes
     Hammer(HammerArgs),
+    /// Play tasks by the thousand in virtual time, with crashes, lost answers and everything else that goes wrong, and check
+    /// every law after every step. Needs no node
+    Sim(SimArgs),
     /// Play the stories of escrow on a private Bitcoin and Lightning network
     Demo {
         /// Leave everything running afterwards, and print addresses, keys and example calls

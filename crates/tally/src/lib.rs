@@ -22,6 +22,7 @@
 //! | [`ask`] | `tally task` and `tally node`: a client that signs |
 //! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`hammer`] | `tally hammer`: a load generator that checks what it is answered |
+//! | [`sim`] | `tally sim`: plays tasks by the thousand, and checks every law after every step |
 //! | [`demo`] | `tally demo`: the stories of escrow, through the public API |
 
 #![forbid(unsafe_code)]
@@ -52,6 +53,7 @@ pub mod restore;
 pub mod secret;
 pub mod serve;
 pub mod signal;
+pub mod sim;
 pub mod standby;
 pub mod store;
 pub mod witness;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),
         Command::Witness(command) => tally::witness::run(command),
         Command::Hammer(args) => block_on(tally::hammer::run(&args)),
+        Command::Sim(args) => tally::sim::run(&args),
         Command::Demo { keep } => block_on(tally::demo::run(keep)),
     };
     match result {

@@ -120,15 +120,20 @@ impl NodeStore {
         })
     }
 
-    /// Makes the read model again if it must be: one replica at a time.
+    /// Makes the read model again if it must be, and the indexes by which timers find tasks if they are damaged: one replica at
+    /// a time.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn refresh(&self, app: &App) -> Result<()> {
         match self {
-            Self::Sqlite(store) => app.refresh_tasks(store).await?,
+            Self::Sqlite(store) => {
+                store.mend_wakes().await?;
+                app.refresh_tasks(store).await?
+            }
             Self::Postgres(store, _) => {
                 let _turn = store.turn().await?;
+                store.mend_wakes().await?;
                 app.refresh_tasks(store).await?
             }
         };
@@ -184,14 +189,16 @@ pub fn must_be_here(config: &Config) -> Result<()> {
     if restoring.exists() {
         bail!("{} waits for the end of `tally restore`: run it again, as it was", restoring.display());
     }
-    let retired = [lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL)].map(|path| moved::name(&path));
+    let files = [lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL)];
+    let retired = files.clone().map(|path| moved::name(&path));
     match retired.iter().find(|file| config.store.url.is_none() && file.exists()) {
         Some(file) => bail!(
             "this node moves to PostgreSQL, or has moved ({}): [store] url must name its database. If `tally store copy` did \
             not come to its end, run it again. If `tally restore` took it, it runs elsewhere",
             file.display()
         ),
-        None => Ok(()),
+        // Whatever they are called.
+        None => files.iter().try_for_each(|path| moved::must_not_be_marked(path)),
     }
 }
 

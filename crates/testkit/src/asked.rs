@@ -3,17 +3,28 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use tallystick_app::port::request::{Action, Asked, RequestReader};
 use tallystick_civics::registry;
-use tallystick_core::{Id, NostrKey, SignedRequest, canonical};
+use tallystick_core::{Id, NostrKey, SignedRequest, Timestamp, canonical};
 use tallystick_escrow::{Task, UserCommand};
 
-use crate::{escrow::key, signed_request};
+use crate::{
+    escrow::{NOW, key},
+    signed_request,
+};
 
-/// A request that one of these tests' [`key`]s really signed, never seen before, that asks for this.
+/// A request that one of these tests' [`key`]s really signed, never seen before, that asks for this. Signed at [`NOW`].
 ///
 /// # Panics
 /// For another author.
 pub fn asking(author: NostrKey, task: Id<Task>, action: &Action) -> SignedRequest {
-    signed(author, &Asked::Task { task, action: action.clone() })
+    asking_at(NOW, author, task, action)
+}
+
+/// The same signed at another time.
+///
+/// # Panics
+/// As [`asking`].
+pub fn asking_at(at: Timestamp, author: NostrKey, task: Id<Task>, action: &Action) -> SignedRequest {
+    signed(at, author, &Asked::Task { task, action: action.clone() })
 }
 
 /// The same for a command to the registry.
@@ -21,14 +32,14 @@ pub fn asking(author: NostrKey, task: Id<Task>, action: &Action) -> SignedReques
 /// # Panics
 /// For another author.
 pub fn asking_registry(author: NostrKey, command: &registry::Command) -> SignedRequest {
-    signed(author, &Asked::Registry(command.clone()))
+    signed(NOW, author, &Asked::Registry(command.clone()))
 }
 
-fn signed(author: NostrKey, asked: &Asked) -> SignedRequest {
+fn signed(at: Timestamp, author: NostrKey, asked: &Asked) -> SignedRequest {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let n = (1..=u8::MAX).find(|n| key(*n) == author).expect("a key of these tests");
     let number = ASKED.fetch_add(1, Ordering::Relaxed);
-    signed_request(n, &canonical::encode(&(number, asked)))
+    signed_request(n, &canonical::encode(&(number, asked)), at)
 }
 
 /// What asks for this command.

@@ -351,8 +351,8 @@ impl TaskReader for MemoryStore {
         Ok(ids.into_iter().skip(skip as usize).take(page(limit)).collect())
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.state().rows.values().filter_map(|row| row.wake_at).min())
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().rows.values().filter_map(|row| row.wake_at).filter(|at| *at > time).min())
     }
 }
 

@@ -23,6 +23,9 @@ const KEEPER: &str = "cat >/dev/null; \"$1\" -D \"$2/data\" -m immediate -w stop
 /// The port that names the socket, unless the server listens on the network as well.
 const PORT: u16 = 5432;
 
+/// Ports for servers on the network: Linux gives those from 32768 on to whoever asks for any.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// A running server. It listens on a socket in its own folder, and nowhere else unless told to.
 pub struct Cluster {
     programs: PathBuf,
@@ -75,8 +78,7 @@ impl Cluster {
     /// # Panics
     /// As [`Cluster::start`].
     pub fn start_with_tls(certificate: &str, key: &str) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = free.expect("a free port").port();
+        let port = free_port();
         let files = [("server.crt", certificate), ("server.key", key)];
         let settings = ["listen_addresses = '127.0.0.1'", "ssl = on", "ssl_cert_file = '../server.crt'"];
         let settings = [&settings[..], &["ssl_key_file = '../server.key'"]].concat();
@@ -245,6 +247,18 @@ impl Drop for Cluster {
     }
 }
 
+/// A port of 127.0.0.1 that nobody listens on. It is below those that the system gives to whoever asks for any, so that
+/// nobody has it by chance before the server does; and others look for theirs in other places.
+fn free_port() -> u16 {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let place = || {
+        let number = std::process::id().wrapping_mul(131).wrapping_add(ASKED.fetch_add(1, Relaxed));
+        PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start)).expect("within the range")
+    };
+    std::iter::repeat_with(place).take(PORTS.len()).find(is_free).expect("a free port")
+}
+
 /// The folder of the newest server programs of Debian's package, or of those on the path.
 fn programs() -> Option<PathBuf> {
     let packaged = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
@@ -287,5 +301,19 @@ fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
     match user {
         Some((uid, gid)) => command.uid(uid).gid(gid),
         None => command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_nobodys_by_chance() {
+        let ports: std::collections::BTreeSet<u16> = (0..50).map(|_| free_port()).collect();
+        assert_eq!(ports.len(), 50, "each is another");
+        let first = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("Linux");
+        let first: u16 = first.split_whitespace().next().expect("two numbers").parse().expect("a port");
+        assert!(ports.iter().all(|port| *port < first), "{ports:?}");
     }
 }

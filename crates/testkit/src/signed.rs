@@ -2,16 +2,14 @@
 
 use nostr::event::{EventBuilder, FinalizeEvent, Kind, Tag};
 use nostr::key::Keys;
-use tallystick_core::{Digest32, NostrKey, SignedRequest, canonical};
+use tallystick_core::{Digest32, NostrKey, SignedRequest, Timestamp, canonical};
 
-use crate::escrow::NOW;
-
-/// A request over `body` that user `n` really signed (NIP-98), at [`NOW`]. Its key is
+/// A request over `body` that user `n` really signed at this time (NIP-98), in whole seconds. Its key is
 /// [`escrow::key`](crate::escrow::key)'s.
 ///
 /// # Panics
 /// Never: what is signed has the right form.
-pub fn signed_request(n: u8, body: &[u8]) -> SignedRequest {
+pub fn signed_request(n: u8, body: &[u8], at: Timestamp) -> SignedRequest {
     let mut secret = [1; 32];
     secret[31] = n;
     let keys = Keys::parse(&Digest32(secret).to_string()).expect("far below the curve's order");
@@ -20,7 +18,7 @@ pub fn signed_request(n: u8, body: &[u8]) -> SignedRequest {
         .map(|tag| Tag::parse(tag).expect("a tag"));
     let event = EventBuilder::new(Kind::HttpAuth, "")
         .tags(tags)
-        .custom_created_at(nostr::types::Timestamp::from_secs(NOW.as_secs()))
+        .custom_created_at(nostr::types::Timestamp::from_secs(at.as_secs()))
         .finalize(&keys)
         .expect("a signature");
     SignedRequest {

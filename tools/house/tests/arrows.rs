@@ -20,6 +20,8 @@ fn may_use(room: &str, other: &str) -> bool {
         // Rails as well: Lightning on Bitcoin.
         "rails" => ["core", "domain", "proofs", "app", "postgres", "rails"].contains(&other),
         "testkit" => ["core", "domain", "proofs", "app", "rails"].contains(&other),
+        // The simulator runs the real app, on the testkit's journal and network.
+        "sim" => ["core", "domain", "proofs", "app", "testkit"].contains(&other),
         "devnet" => ["core", "domain", "proofs", "app", "rails", "testkit"].contains(&other),
         "tally" => true,
         _ => false,

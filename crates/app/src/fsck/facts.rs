@@ -223,7 +223,9 @@ fn verify_some(
         match authority {
             Some(authority) => {
                 let unproven = |why: String| Damage::fact(fact.seq, format!("is not proven: {why}"));
-                check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                let signed = check_authority(fact, authority).map_err(|error| unproven(error.to_string()))?;
+                let in_time = signed.claims.map_or(Ok(()), |claims| claims.check_time(fact.recorded_at));
+                in_time.map_err(|error| unproven(error.to_string()))?;
                 check_cause(fact, authority, requests, trusted).map_err(|error| unproven(error.to_string()))?;
                 signatures += 1;
             }

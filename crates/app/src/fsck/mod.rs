@@ -69,10 +69,21 @@ pub struct Sound {
     pub logged: u64,
     /// Facts under the published checkpoint.
     pub published: u64,
+    /// The log is far behind the facts: nobody could publish for so long, or it was wiped, in whole or in part.
+    pub behind: Option<Behind>,
     /// Tasks.
     pub tasks: u64,
     /// Effects in the outbox.
     pub effects: u64,
+}
+
+/// How the log is behind the facts, by more than ten minutes as they tell the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Its tree does not hold this fact, nor any after it.
+    Tree(u64),
+    /// No checkpoint was ever published.
+    Checkpoint,
 }
 
 /// Where it is.
@@ -191,9 +202,9 @@ impl Fsck {
         facts.check_erasures()?;
         facts.check_authorities(&*self.store).await?;
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
-        let (logged, published) = tree.finish(self.key.as_ref(), &self.policy)?;
+        let (logged, published, behind) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;
         let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
-        Ok(Sound { logged, published, tasks, effects, ..facts.sound() })
+        Ok(Sound { logged, published, behind, tasks, effects, ..facts.sound() })
     }
 }

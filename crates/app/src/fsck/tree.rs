@@ -7,17 +7,19 @@ use tallystick_log::{
     tiles_in_level,
 };
 
-use super::{Damage, Fsck};
-use crate::port::{
-    limits::PAGE_MAX,
-    log::{LogState, Published},
-    snapshot::Snapshot,
+use super::{Behind, Damage, Fsck};
+use crate::{
+    anchor::event::{AnchorEvent, STREAM as ANCHORS},
+    port::{
+        limits::PAGE_MAX,
+        log::{LogState, Published},
+        snapshot::Snapshot,
+    },
 };
 
 /// How much older than the newest fact one may be that the log does not have yet: it follows within seconds while a node
 /// runs, and the newest fact shows that one did.
-const BEHIND_MAX: Duration = Duration::from_secs(60 * BEHIND_MINUTES);
-const BEHIND_MINUTES: u64 = 10;
+const BEHIND_MAX: Duration = Duration::from_secs(600);
 
 /// The tree as the facts make it.
 pub(super) struct Tree {
@@ -32,6 +34,8 @@ pub(super) struct Tree {
     first: Option<Timestamp>,
     unlogged: Option<(u64, Timestamp)>,
     newest: Timestamp,
+    /// The largest tree that a fact tells to be published, as it was anchored, and that fact.
+    anchored: Option<(u64, u64)>,
 }
 
 impl Tree {
@@ -41,8 +45,9 @@ impl Tree {
         let sizes = fsck.checkpoints.iter().map(|(_, checkpoint)| checkpoint.size());
         let sizes = sizes.chain(state.published.as_ref().map(|published| published.size));
         let roots = sizes.map(|size| (size, None)).collect();
-        let (partial, first, unlogged, newest) = (BTreeMap::new(), None, None, Timestamp::from_millis(0));
-        let mut tree = Self { state, edge, range, roots, partial, first, unlogged, newest };
+        let (partial, newest) = (BTreeMap::new(), Timestamp::from_millis(0));
+        let (first, unlogged, anchored) = (None, None, None);
+        let mut tree = Self { state, edge, range, roots, partial, first, unlogged, newest, anchored };
         tree.note_root();
         Ok(tree)
     }
@@ -61,6 +66,7 @@ impl Tree {
             }
             self.first.get_or_insert(fact.recorded_at);
             self.newest = self.newest.max(fact.recorded_at);
+            self.anchored = self.anchored.max(anchored(fact));
         }
         for tile in self.edge.integrate(&leaves).map_err(bad)? {
             let place = (tile.id.level(), tile.id.index());
@@ -95,29 +101,32 @@ impl Tree {
         }
     }
 
-    /// Checks how far the tree has come, and the published checkpoint. Answers the sizes of both.
-    pub(super) fn finish(&self, key: Option<&VerifierKey>, policy: &WitnessPolicy) -> Result<(u64, u64), Damage> {
+    /// Checks how far the tree has come, and the published checkpoint. Answers the sizes of both, and whether they are far
+    /// behind the facts: that is no damage if nobody could publish for so long, and nothing in the store tells whether.
+    pub(super) fn finish(
+        &self,
+        key: Option<&VerifierKey>,
+        policy: &WitnessPolicy,
+    ) -> Result<(u64, u64, Option<Behind>), Damage> {
         if self.edge.size() != self.state.size {
             let (size, facts) = (self.state.size, self.edge.size());
             return Err(Damage::Log(format!("its tree holds {size} facts, and the journal {facts}")));
         }
-        let is_late = |at: Timestamp| at.until(self.newest) > BEHIND_MAX;
-        if let Some((seq, _)) = self.unlogged.filter(|(_, at)| is_late(*at)) {
-            let size = self.state.size;
-            return Err(Damage::Log(format!(
-                "its tree holds {size} facts, and fact {seq} is more than {BEHIND_MINUTES} minutes older than the newest"
-            )));
+        let size = self.state.published.as_ref().map_or(0, |published| published.size);
+        if let Some((anchored, seq)) = self.anchored.filter(|(anchored, _)| *anchored > size) {
+            let why =
+                format!("{size} facts are under its published checkpoint, and fact {seq} anchors one of {anchored}");
+            return Err(Damage::Log(why));
         }
+        let is_late = |at: Timestamp| at.until(self.newest) > BEHIND_MAX;
+        let unlogged = self.unlogged.filter(|(_, at)| is_late(*at)).map(|(seq, _)| Behind::Tree(seq));
         let Some(Published { size, note }) = &self.state.published else {
-            // Whoever names keys expects what they signed, and a node that is not new has published.
-            let expected = key.is_some() || policy.k() > 0;
-            return match self.first {
-                Some(_) if expected => Err(Damage::Log("no checkpoint is published".into())),
-                Some(at) if is_late(at) => Err(Damage::Log(format!(
-                    "no checkpoint is published, and the first fact is more than {BEHIND_MINUTES} minutes older than the newest"
-                ))),
-                _ => Ok((self.state.size, 0)),
-            };
+            // Whoever names keys expects what they signed.
+            if self.first.is_some() && (key.is_some() || policy.k() > 0) {
+                return Err(Damage::Log("no checkpoint is published".into()));
+            }
+            let unpublished = self.first.filter(|at| is_late(*at)).map(|_| Behind::Checkpoint);
+            return Ok((self.state.size, 0, unlogged.or(unpublished)));
         };
         let signed = SignedCheckpoint::parse(note).map_err(bad)?;
         let told = match key {
@@ -128,7 +137,7 @@ impl Tree {
         if told.size() != *size || self.roots.get(size) != Some(&Some(*told.root())) {
             return Err(Damage::Log("the published checkpoint is of another tree".into()));
         }
-        Ok((self.state.size, *size))
+        Ok((self.state.size, *size, unlogged))
     }
 
     /// Checks that there are no tiles besides those of the tree.
@@ -147,6 +156,13 @@ impl Tree {
             }
         }
     }
+}
+
+/// The size of the checkpoint that a fact anchors, and the fact's number.
+fn anchored(fact: &Fact) -> Option<(u64, u64)> {
+    let anchors = (fact.stream == ANCHORS).then(|| AnchorEvent::of(fact).ok()).flatten()?;
+    let (AnchorEvent::Made(made) | AnchorEvent::Replaced(made)) = anchors else { return None };
+    Some((Checkpoint::parse(&made.checkpoint).ok()?.size(), fact.seq))
 }
 
 async fn compare(store: &dyn Snapshot, (level, index): (u8, u64), made: &[u8]) -> Result<(), Damage> {

@@ -157,6 +157,9 @@ pub enum StoreError {
     /// What was erased is recorded as erased, and still in files of the store, as somebody reads them.
     #[error("the erasure is recorded, and its bytes are still there: {0}")]
     ErasingWaits(String),
+    /// Its node goes on elsewhere.
+    #[error("the node is not here any more: {0}")]
+    Moved(String),
 }
 
 impl Coded for StoreError {
@@ -166,6 +169,7 @@ impl Coded for StoreError {
             Self::Corrupt(_) => Code("store.corrupt"),
             Self::Limit(_) => Code("store.limit"),
             Self::ErasingWaits(_) => Code("store.erasing_waits"),
+            Self::Moved(_) => Code("store.moved"),
         }
     }
 }

@@ -72,11 +72,11 @@ pub trait TaskReader: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Id<Task>>, StoreError>;
 
-    /// The next wake-up time of any task.
+    /// The first wake-up time of any task after this one.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError>;
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// Throws the tasks' read model away, and takes it anew.

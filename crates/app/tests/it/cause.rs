@@ -1,7 +1,7 @@
 //! Signatures that are good, behind facts that they do not ask for.
 
 use tallystick_app::{
-    anchor::event::{AnchorEvent, Dropped},
+    anchor::event::{AnchorEvent, Dropped, Made, STREAM as ANCHORS},
     erase::{ERASED, Erased},
     fsck::Damage,
     port::{
@@ -11,8 +11,9 @@ use tallystick_app::{
 };
 use tallystick_core::{Authority, BlockHeight, Body, Digest32, Msat, NodeKey, NodeWord, Timestamp, canonical};
 use tallystick_escrow::{Event, NodeCommand, ReleaseReason};
+use tallystick_log::Checkpoint;
 use tallystick_testkit::{
-    asking,
+    asking, asking_at,
     escrow::{self, release_begun, requester, stranger, worker},
 };
 
@@ -102,6 +103,38 @@ async fn a_request_stands_behind_no_fact_that_it_does_not_ask_for() {
     let mislabelled = NewFact { kind: "escrow.task_cancelled", ..told(&Event::TaskExpired) };
     let what = found(&stream(1), vec![mislabelled], asked(requester(), 1, Action::Cancel)).await;
     assert_eq!(what, "is not proven: this program knows no such fact");
+}
+
+/// As `tally verify` has it: a node that lies cannot keep a good request for later.
+#[tokio::test]
+async fn a_request_stands_behind_no_fact_of_another_time() {
+    let now = escrow::NOW.as_millis();
+    for (millis, fits) in [(now - 120_000, true), (now - 121_000, false), (now + 30_000, true), (now + 31_000, false)] {
+        let world = World::new();
+        let node = world.start();
+        node.create(task(1), escrow::terms(&[20_000])).await.unwrap();
+        let request = asking_at(Timestamp::from_millis(millis), requester(), task(1), &Action::Cancel);
+        let cancelled = told(&Event::TaskCancelled { by: requester() });
+        forge(&world, &stream(1), vec![cancelled], |_| Authority::Request(request)).await;
+        let found = world.fsck().run(|_| ()).await.unwrap_err().to_string();
+        let untimely = found.starts_with("fact 2 is not proven: the request behind the fact was signed at ");
+        assert_eq!(untimely, !fits, "{millis}: {found}");
+    }
+}
+
+/// A log that is behind may have had nobody to publish it; but not if a fact tells that it was published.
+#[tokio::test]
+async fn a_checkpoint_that_was_anchored_is_missed() {
+    let world = World::new();
+    let node = world.start();
+    node.create(task(0), escrow::terms(&[20_000])).await.unwrap();
+    world.check().await;
+    let checkpoint = Checkpoint::try_new("node.example/log", 9, [7; 32]).unwrap().to_string();
+    let made = AnchorEvent::Made(Made { number: 1, checkpoint, tx: Vec::new(), seal_sat: 1, fee_sat: 1 });
+    let fact = NewFact { kind: made.kind(), body: Body::Public(made.body()) };
+    forge(&world, ANCHORS, vec![fact], |version| word(NODE, ANCHORS, version, &canonical::encode(&made))).await;
+    let damage = world.fsck().run(|_| ()).await.unwrap_err().to_string();
+    assert_eq!(damage, "the log: 1 facts are under its published checkpoint, and fact 2 anchors one of 9");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tallystick_core::{Decider, Duration, Fact, Id, Msat, NodeKey, NostrKey, Paym
 use tallystick_escrow::{Escrow, Event, State, Task, TaskView, Terms, UserCommand};
 use tallystick_log::WitnessPolicy;
 use tallystick_testkit::{
-    ManualClock, MemoryStore, Requests, SimRail, action_of, asking,
+    ManualClock, MemoryStore, Requests, SimRail, action_of, asking_at,
     escrow::{self, approve, requester, worker},
     publish,
     rail::NODE_MSAT_START,
@@ -137,17 +137,17 @@ pub fn task(n: u64) -> Id<Task> {
 
 impl Node {
     pub async fn ask(&self, id: Id<Task>, author: NostrKey, command: UserCommand) -> Result<Answer, AppError> {
-        let request = asking(author, id, &action_of(&command));
+        let request = asking_at(self.app.clock().now(), author, id, &action_of(&command));
         self.app.ask(id, command, request).await
     }
 
     pub async fn create(&self, id: Id<Task>, terms: Terms) -> Result<Answer, AppError> {
-        let request = asking(requester(), id, &Action::Create(terms.clone()));
+        let request = asking_at(self.app.clock().now(), requester(), id, &Action::Create(terms.clone()));
         self.app.create(id, terms, request).await
     }
 
     pub async fn accept(&self, id: Id<Task>, by: NostrKey, invoices: Vec<String>) -> Result<Answer, AppError> {
-        let request = asking(by, id, &Action::Accept(invoices.clone()));
+        let request = asking_at(self.app.clock().now(), by, id, &Action::Accept(invoices.clone()));
         self.app.accept(id, invoices, request).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
-use tallystick_core::{BlockHeight, PaymentHash};
+use tallystick_core::{BlockHeight, Msat, PaymentHash};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -73,8 +73,8 @@ impl Courier {
             };
             let Some((number, notice)) = next else { return };
             let heard = self.until_heard(&notice).await;
-            if heard == Heard::Unknown && matches!(notice, RailNotice::HoldLocked { .. }) {
-                self.give_back(hash).await;
+            if let (Heard::Unknown, RailNotice::HoldLocked { amount, claim_deadline, .. }) = (heard, notice) {
+                self.give_back(hash, (amount, claim_deadline)).await;
             }
             self.engine.store.write_lazily(Write::Heard(number));
         }
@@ -92,9 +92,9 @@ impl Courier {
         }
     }
 
-    /// Nobody knows the hash of a hold: its payer gets the money back.
-    async fn give_back(&self, hash: PaymentHash) {
-        if let Err(error) = self.engine.give_back(hash).await {
+    /// Nobody wants a hold: its payer gets the money back.
+    async fn give_back(&self, hash: PaymentHash, hold: (Msat, BlockHeight)) {
+        if let Err(error) = self.engine.give_back_unwanted(hash, hold).await {
             tracing::warn!(%hash, %error, "a hold that nobody knows cannot be given back");
         }
     }

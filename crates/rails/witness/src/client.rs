@@ -43,17 +43,27 @@ impl HttpWitness {
         let post = Request::post(self.address.clone()).header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
         let post = post.body(Full::new(Bytes::from(request.to_string())));
         let post = post.map_err(|error| WitnessError::Unavailable(error.to_string()))?;
-        let response = self.http.request(post).await.map_err(|error| unavailable(&error))?;
+        let response = self.http.request(post).await.map_err(|error| self.unavailable(&error))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, NOTE_BYTES_MAX).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 WitnessError::Nonsense(format!("the answer is longer than {NOTE_BYTES_MAX} bytes"))
             } else {
-                unavailable(error.as_ref())
+                self.unavailable(error.as_ref())
             }
         })?;
         let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         answer::read(request, &self.key, head.status, kind, &body.to_bytes())
+    }
+
+    /// What failed, down to the cause, and where: the outer error alone says *client error*. An address holds no secret.
+    fn unavailable(&self, mut error: &dyn std::error::Error) -> WitnessError {
+        let mut text = format!("{}: {error}", self.address);
+        while let Some(cause) = error.source() {
+            text = format!("{text}: {cause}");
+            error = cause;
+        }
+        WitnessError::Unavailable(text)
     }
 }
 
@@ -67,14 +77,4 @@ impl Witness for HttpWitness {
         let late = || WitnessError::Unavailable(format!("nothing within {} ms", self.timeout.as_millis()));
         timeout(self.timeout, self.exchange(request)).await.unwrap_or_else(|_| Err(late()))
     }
-}
-
-/// What failed, down to the cause: the outer error alone says *client error*.
-fn unavailable(mut error: &dyn std::error::Error) -> WitnessError {
-    let mut text = error.to_string();
-    while let Some(cause) = error.source() {
-        text = format!("{text}: {cause}");
-        error = cause;
-    }
-    WitnessError::Unavailable(text)
 }

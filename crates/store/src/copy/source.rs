@@ -7,6 +7,7 @@ use tallystick_app::port::journal::StoreError;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::moved::TABLE;
 use crate::error::{Result, closed};
 use crate::sqlite::or_store;
 
@@ -33,9 +34,10 @@ pub(super) async fn tables(path: &Path, first: &[&str]) -> Result<Vec<String>> {
     let path = path.to_owned();
     let mut names: Vec<String> = apart(move || {
         let conn = open(&path)?;
-        let list = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+        let list = "SELECT name FROM sqlite_schema
+            WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> ?1 ORDER BY name";
         let mut statement = or_store(conn.prepare(list))?;
-        let names = or_store(statement.query_map([], |row| row.get(0)))?;
+        let names = or_store(statement.query_map([TABLE], |row| row.get(0)))?;
         or_store(names.collect())
     })
     .await?;

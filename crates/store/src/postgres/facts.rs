@@ -3,14 +3,14 @@
 use deadpool_postgres::Object;
 use tallystick_app::port::limits::{PAGE_MAX, behind_prefix};
 use tallystick_core::{BlockHeight, Digest32, Fact, Timestamp};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, ToStatement};
 
 use crate::chain::{self, Head, Kept};
 use crate::columns;
 use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned, unsigned_32};
 use crate::postgres::plan::storable;
 
-const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
+pub(crate) const AFTER: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
         height, prev, hash FROM facts
     WHERE seq > $1 ORDER BY seq LIMIT $2";
 const OF_STREAM: &str = "SELECT seq, stream, version, kind, body, commitment, salt, authority, recorded_at,
@@ -54,7 +54,17 @@ pub(crate) fn page(limit: u32) -> i64 {
 /// Facts after `seq`, in order.
 pub(crate) async fn after(conn: &Object, seq: u64, limit: u32) -> Result<Vec<Fact>> {
     let statement = conn.prepare_cached(AFTER).await.or_store()?;
-    let rows = conn.query(&statement, &[&signed(seq), &page(limit)]).await.or_store()?;
+    after_by(conn, &statement, seq, limit).await
+}
+
+/// The same by [`AFTER`], prepared or not.
+pub(crate) async fn after_by(
+    client: &Client,
+    statement: &(impl ToStatement + ?Sized + Sync),
+    seq: u64,
+    limit: u32,
+) -> Result<Vec<Fact>> {
+    let rows = client.query(statement, &[&signed(seq), &page(limit)]).await.or_store()?;
     rows.iter().map(fact).collect()
 }
 

@@ -7,8 +7,10 @@ use deadpool_postgres::Object;
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::log::{LogState, Published};
 use tallystick_log::Tile;
+use tallystick_postgres::{Connection, PostgresOptions, connect_with};
+use tokio::sync::Mutex;
 
-use crate::postgres::error::{OrStore, Result, column, signed, unsigned};
+use crate::postgres::error::{OrStore, Result, closed, column, signed, unsigned};
 use crate::postgres::facts::page;
 
 const STATE: &str = "SELECT size, published_size, published FROM log_state WHERE one = 1";
@@ -25,8 +27,10 @@ const PUBLISH: &str = "UPDATE log_state SET published_size = $1, published = $2
 const IS_DAMAGED: &str = "SELECT EXISTS (SELECT FROM log_damaged)";
 const DAMAGED: &str = "INSERT INTO log_damaged (one) VALUES (1) ON CONFLICT DO NOTHING";
 const MENDED: &str = "DELETE FROM log_damaged";
-// Readers' sessions do not write unless they say so; and this waits for the disk whatever the server's default is.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// Settings of the session. A process that hangs holds nothing up for long.
+const SETTINGS: &str =
+    "-c statement_timeout=30s -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s -c jit=off";
 
 /// How far the log has come.
 pub(crate) async fn state(conn: &Object) -> Result<LogState> {
@@ -61,38 +65,40 @@ pub(crate) async fn tiles(conn: &Object, after: Option<(u8, u64)>, limit: u32) -
 }
 
 /// Writes tiles and the new size; false if the size is not `from`.
-pub(crate) async fn integrate(conn: &mut Object, from: u64, to: u64, tiles: &[Tile]) -> Result<bool> {
+pub(crate) async fn integrate(writer: &LogWriter, from: u64, to: u64, tiles: &[Tile]) -> Result<bool> {
     let levels: Vec<i64> = tiles.iter().map(|tile| i64::from(tile.id.level())).collect();
     let indices: Vec<i64> = tiles.iter().map(|tile| signed(tile.id.index())).collect();
     let hashes: Vec<Vec<u8>> = tiles.iter().map(Tile::to_bytes).collect();
-    writing(conn, async |conn| {
-        if conn.execute(GROW, &[&signed(from), &signed(to)]).await.or_store()? != 1 {
-            return Ok(false);
-        }
-        conn.execute(SET_TILES, &[&levels, &indices, &hashes]).await.or_store()?;
-        Ok(true)
-    })
-    .await
+    writer
+        .write(async |conn| {
+            if conn.execute(GROW, &[&signed(from), &signed(to)]).await.or_store()? != 1 {
+                return Ok(false);
+            }
+            conn.execute(SET_TILES, &[&levels, &indices, &hashes]).await.or_store()?;
+            Ok(true)
+        })
+        .await
 }
 
 /// Deletes tiles; false if the size is not `size`.
-pub(crate) async fn drop_tiles(conn: &mut Object, size: u64, tiles: &[(u8, u64)]) -> Result<bool> {
+pub(crate) async fn drop_tiles(writer: &LogWriter, size: u64, tiles: &[(u8, u64)]) -> Result<bool> {
     let levels: Vec<i64> = tiles.iter().map(|(level, _)| i64::from(*level)).collect();
     let indices: Vec<i64> = tiles.iter().map(|(_, index)| signed(*index)).collect();
-    writing(conn, async |conn| {
-        if conn.execute(GROW, &[&signed(size), &signed(size)]).await.or_store()? != 1 {
-            return Ok(false);
-        }
-        conn.execute(DROP_TILES, &[&levels, &indices]).await.or_store()?;
-        Ok(true)
-    })
-    .await
+    writer
+        .write(async |conn| {
+            if conn.execute(GROW, &[&signed(size), &signed(size)]).await.or_store()? != 1 {
+                return Ok(false);
+            }
+            conn.execute(DROP_TILES, &[&levels, &indices]).await.or_store()?;
+            Ok(true)
+        })
+        .await
 }
 
 /// Publishes a checkpoint, unless a newer one is published.
-pub(crate) async fn publish(conn: &mut Object, published: &Published) -> Result<bool> {
+pub(crate) async fn publish(writer: &LogWriter, published: &Published) -> Result<bool> {
     let Published { size, note } = published;
-    writing(conn, async |conn| Ok(conn.execute(PUBLISH, &[&signed(*size), note]).await.or_store()? == 1)).await
+    writer.write(async |conn| Ok(conn.execute(PUBLISH, &[&signed(*size), note]).await.or_store()? == 1)).await
 }
 
 /// Whether somebody found the log damaged.
@@ -102,16 +108,57 @@ pub(crate) async fn is_damaged(conn: &Object) -> Result<bool> {
 }
 
 /// Keeps whether the log is damaged.
-pub(crate) async fn set_damaged(conn: &mut Object, damaged: bool) -> Result<()> {
+pub(crate) async fn set_damaged(writer: &LogWriter, damaged: bool) -> Result<()> {
     let change = if damaged { DAMAGED } else { MENDED };
-    writing(conn, async |conn| Ok(conn.execute(change, &[]).await.or_store()? == 1)).await.map(|_| ())
+    writer.write(async |conn| Ok(conn.execute(change, &[]).await.or_store()? == 1)).await.map(|_| ())
 }
 
-/// One transaction that writes: committed if `work` did something. Dropped halfway, it takes its connection with it.
-async fn writing(conn: &mut Object, work: impl AsyncFnOnce(&Object) -> Result<bool>) -> Result<bool> {
-    conn.batch_execute(BEGIN).await.or_store()?;
-    let outcome = work(conn).await;
-    let end = if matches!(outcome, Ok(true)) { "COMMIT" } else { "ROLLBACK" };
-    conn.batch_execute(end).await.or_store()?;
-    outcome
+/// The connection that writes, one transaction after the other: a COMMIT is heard out on it.
+pub(crate) struct LogWriter {
+    options: PostgresOptions,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    closed: bool,
+    connection: Option<Connection>,
+}
+
+impl LogWriter {
+    /// It connects when it is first used, and again when the connection was lost.
+    pub(crate) fn new(options: PostgresOptions) -> Self {
+        Self { options, kept: Mutex::default() }
+    }
+
+    /// One transaction: committed if `work` did something. If anything goes wrong, or this is dropped halfway, the connection
+    /// goes with it.
+    async fn write(&self, work: impl AsyncFnOnce(&Connection) -> Result<bool>) -> Result<bool> {
+        let mut kept = self.kept.lock().await;
+        if kept.closed {
+            return Err(closed());
+        }
+        let connection = match kept.connection.take().filter(|connection| !connection.is_closed()) {
+            Some(connection) => connection,
+            None => {
+                let connection = connect_with(&self.options, SETTINGS).await?;
+                connection.pin_durability().await?;
+                connection
+            }
+        };
+        connection.batch_execute(BEGIN).await.or_store()?;
+        let wrote = work(&connection).await?;
+        if wrote {
+            connection.commit().await?;
+        } else {
+            connection.batch_execute("ROLLBACK").await.or_store()?;
+        }
+        kept.connection = Some(connection);
+        Ok(wrote)
+    }
+
+    /// Ends the connection, once nobody writes on it; nothing is written any more.
+    pub(crate) async fn close(&self) {
+        *self.kept.lock().await = Kept { closed: true, connection: None };
+    }
 }

@@ -24,7 +24,6 @@ mod writer;
 
 pub(crate) use error::{digest, unsigned};
 pub use heads::{PostgresHeads, Turn};
-pub(crate) use readers::Readers;
 pub(crate) use schema::{connect_writer, migrations};
 pub use snapshot::PostgresSnapshot;
 pub use store::PostgresStore;

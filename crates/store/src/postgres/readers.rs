@@ -18,8 +18,6 @@ const SETTINGS: &str = "-c default_transaction_read_only=on -c statement_timeout
 /// waits for the disk. They pass over what the writer has locked, and so never wait for it either.
 pub(crate) const CLAIMER_SETTINGS: &str = "-c synchronous_commit=off -c statement_timeout=10s -c lock_timeout=5s -c jit=off \
     -c enable_seqscan=off";
-/// Settings of the session that copies a journal. It may take long; its statements are small all the same.
-const COPY_SETTINGS: &str = "-c statement_timeout=120s -c lock_timeout=15s -c idle_in_transaction_session_timeout=120s";
 /// Connections that claim.
 const CLAIMERS: usize = 2;
 
@@ -51,11 +49,6 @@ impl Readers {
     /// The same of connections that claim effects, and write nothing else.
     pub(crate) fn claimers(options: &PostgresOptions) -> Result<Self> {
         Self::with(options, CLAIMER_SETTINGS, CLAIMERS)
-    }
-
-    /// The one connection that copies a journal, and checks it as readers do.
-    pub(crate) fn copier(options: &PostgresOptions) -> Result<Self> {
-        Self::with(options, COPY_SETTINGS, 1)
     }
 
     fn with(options: &PostgresOptions, settings: &str, connections: usize) -> Result<Self> {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0003_room.sql"),
     include_str!("../../migrations/postgres/0004_copying.sql"),
     include_str!("../../migrations/postgres/0005_log_damaged.sql"),
+    include_str!("../../migrations/postgres/0006_copy.sql"),
 ];
 
 /// How many there are.
@@ -54,7 +55,7 @@ pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Connecti
     check_isolation(&client.query_one(SERVER, &[]).await.or_store()?)?;
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.or_store()?;
     migrate(&client).await?;
-    client.batch_execute("COMMIT").await.or_store()?;
+    client.commit().await?;
     Ok(client)
 }
 

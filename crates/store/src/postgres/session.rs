@@ -165,7 +165,8 @@ async fn read_head(client: &Client) -> Result<Head> {
     // Both at one moment: another process may be writing.
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.or_store()?;
     let (last, written) = (facts::last(client).await?, facts::head(client).await?);
-    client.batch_execute("COMMIT").await.or_store()?;
+    // It wrote nothing.
+    client.batch_execute("ROLLBACK").await.or_store()?;
     chain::checked(last, written)
 }
 

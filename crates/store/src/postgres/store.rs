@@ -42,6 +42,7 @@ pub struct PostgresStore {
 struct Inner {
     options: PostgresOptions,
     writer: Writer,
+    log: log::LogWriter,
     claimers: Readers,
 }
 
@@ -55,7 +56,8 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         let (readers, claimers) = (Readers::new(&options)?, Readers::claimers(&options)?);
         let writer = Writer::start(Session::open(options.clone()).await?);
-        Ok(Self { inner: Arc::new(Inner { options, writer, claimers }), readers })
+        let log = log::LogWriter::new(options.clone());
+        Ok(Self { inner: Arc::new(Inner { options, writer, log, claimers }), readers })
     }
 
     /// The same store with a few connections of its own to read on, so that however much is read there, the others wait
@@ -106,6 +108,7 @@ impl PostgresStore {
     pub async fn close(&self) {
         self.readers.close();
         self.inner.claimers.close();
+        self.inner.log.close().await;
         self.inner.writer.close().await;
     }
 
@@ -135,6 +138,15 @@ impl PostgresStore {
         indexes::make_again(&self.inner.options).await
     }
 
+    /// Makes the indexes again by which timers find tasks, if one does not say what its table holds: no deadline is missed for
+    /// want of a check. Answers whether one did not. For the start; it reads all tasks, in the turn of whoever calls.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn mend_wakes(&self) -> Result<bool, StoreError> {
+        indexes::mend_wakes(&self.inner.options).await
+    }
+
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors
@@ -156,13 +168,14 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_log_damaged(&self, damaged: bool) -> Result<(), StoreError> {
-        log::set_damaged(&mut self.readers.get().await?, damaged).await
+        log::set_damaged(&self.inner.log, damaged).await
     }
 
     async fn verify_after(&self, start: Head) -> Result<u64> {
         let mut head = start;
         loop {
-            let next = verify::page(&self.readers.get().await?, head).await?;
+            let conn = self.readers.get().await?;
+            let next = verify::page(&conn, head).await?;
             if next == head {
                 return Ok(head.seq.saturating_sub(start.seq));
             }
@@ -269,15 +282,15 @@ impl LogStore for PostgresStore {
     }
 
     async fn integrate(&self, from: u64, to: u64, tiles: Vec<Tile>) -> Result<bool> {
-        log::integrate(&mut self.readers.get().await?, from, to, &tiles).await
+        log::integrate(&self.inner.log, from, to, &tiles).await
     }
 
     async fn drop_tiles(&self, size: u64, tiles: Vec<(u8, u64)>) -> Result<bool> {
-        log::drop_tiles(&mut self.readers.get().await?, size, &tiles).await
+        log::drop_tiles(&self.inner.log, size, &tiles).await
     }
 
     async fn publish(&self, published: Published) -> Result<bool> {
-        log::publish(&mut self.readers.get().await?, &published).await
+        log::publish(&self.inner.log, &published).await
     }
 }
 
@@ -295,8 +308,8 @@ impl TaskReader for PostgresStore {
         tasks::due(&self.readers.get().await?, now, height, skip, limit).await
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
-        tasks::next_wake(&self.readers.get().await?).await
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>> {
+        tasks::next_wake(&self.readers.get().await?, time).await
     }
 }
 

@@ -21,12 +21,12 @@ const ROWS: &str = "SELECT id, version, state, requester, worker, wake_at, wake_
 const ONE: &str = "SELECT view FROM tasks WHERE id = $1";
 const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= $1 ORDER BY wake_height, id LIMIT $2";
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= $1 ORDER BY wake_at, id LIMIT $2";
-const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
+const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at > $1 ORDER BY wake_at LIMIT 1";
 
 /// What is asked often, with the number of its values.
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[(&str, usize)] =
-    &[(FORMAT, 0), (ONE, 1), (DUE_BY_HEIGHT, 2), (DUE_BY_TIME, 2), (NEXT_WAKE, 0)];
+    &[(FORMAT, 0), (ONE, 1), (DUE_BY_HEIGHT, 2), (DUE_BY_TIME, 2), (NEXT_WAKE, 1)];
 
 /// A query's statement, with the number of its values.
 #[cfg(test)]
@@ -102,10 +102,10 @@ pub(crate) async fn due(
     Ok(page_of_both(by_height, by_time, skip, limit))
 }
 
-/// The next wake-up time of any task.
-pub(crate) async fn next_wake(conn: &Object) -> Result<Option<Timestamp>> {
+/// The first wake-up time of any task after this one.
+pub(crate) async fn next_wake(conn: &Object, time: Timestamp) -> Result<Option<Timestamp>> {
     let statement = conn.prepare_cached(NEXT_WAKE).await.or_store()?;
-    let row = conn.query_opt(&statement, &[]).await.or_store()?;
+    let row = conn.query_opt(&statement, &[&signed(time.as_millis())]).await.or_store()?;
     row.map(|row| unsigned(&row, 0).map(Timestamp::from_millis)).transpose()
 }
 

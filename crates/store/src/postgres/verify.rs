@@ -4,6 +4,7 @@ use deadpool_postgres::Object;
 use std::collections::{BTreeMap, BTreeSet};
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_core::{Digest32, Fact};
+use tokio_postgres::Client;
 
 use crate::chain::{self, Head};
 use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
@@ -25,9 +26,9 @@ pub(crate) async fn tail(conn: &Object, count: u64) -> Result<Head> {
 /// Checks one page after `head`: answers the head after it, the same if nothing follows.
 ///
 /// The facts never change, so that pages read one after the other make one consistent whole, and no transaction stays
-/// open long enough to keep the server from cleaning up.
-pub(crate) async fn page(conn: &Object, mut head: Head) -> Result<Head> {
-    let page = facts::after(conn, head.seq, PAGE_MAX).await?;
+/// open long enough to keep the server from cleaning up. A page is so much work that its statements are not kept prepared.
+pub(crate) async fn page(conn: &Client, mut head: Head) -> Result<Head> {
+    let page = facts::after_by(conn, facts::AFTER, head.seq, PAGE_MAX).await?;
     let predecessors = predecessors(conn, &page).await?;
     let authorities = authorities(conn, &page).await?;
     for fact in &page {
@@ -41,19 +42,17 @@ pub(crate) async fn page(conn: &Object, mut head: Head) -> Result<Head> {
 }
 
 /// For each fact's number, that of its predecessor in its stream, if it is there.
-async fn predecessors(conn: &Object, page: &[Fact]) -> Result<BTreeMap<u64, u64>> {
+async fn predecessors(conn: &Client, page: &[Fact]) -> Result<BTreeMap<u64, u64>> {
     let seqs: Vec<i64> = page.iter().map(|fact| signed(fact.seq)).collect();
     let streams: Vec<&str> = page.iter().map(|fact| fact.stream.as_str()).collect();
     let versions: Vec<i64> = page.iter().map(|fact| signed(fact.version)).collect();
-    let statement = conn.prepare_cached(PREDECESSORS).await.or_store()?;
-    let rows = conn.query(&statement, &[&seqs, &streams, &versions]).await.or_store()?;
+    let rows = conn.query(PREDECESSORS, &[&seqs, &streams, &versions]).await.or_store()?;
     rows.iter().map(|row| Ok((unsigned(row, 0)?, unsigned(row, 1)?))).collect()
 }
 
-async fn authorities(conn: &Object, page: &[Fact]) -> Result<BTreeMap<Digest32, Option<Vec<u8>>>> {
+async fn authorities(conn: &Client, page: &[Fact]) -> Result<BTreeMap<Digest32, Option<Vec<u8>>>> {
     let wanted: BTreeSet<&[u8]> = page.iter().map(|fact| fact.authority.0.as_slice()).collect();
     let wanted: Vec<&[u8]> = wanted.into_iter().collect();
-    let statement = conn.prepare_cached(AUTHORITIES).await.or_store()?;
-    let rows = conn.query(&statement, &[&wanted]).await.or_store()?;
+    let rows = conn.query(AUTHORITIES, &[&wanted]).await.or_store()?;
     rows.iter().map(|row| Ok((digest(row, 0)?, column(row, 1)?))).collect()
 }

@@ -93,6 +93,15 @@ impl SqliteStore {
         self.inner.writer.write(|ledger| ledger.note(ledger.conn.execute_batch("REINDEX"))).await
     }
 
+    /// Makes the indexes again by which timers find tasks, if one does not say what its table holds: no deadline is missed for
+    /// want of a check. Answers whether one did not. For the start; it reads all tasks.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a table that is damaged itself stops it.
+    pub async fn mend_wakes(&self) -> Result<bool, StoreError> {
+        self.inner.writer.write(|ledger| ledger.note(tasks::mend_wakes(&ledger.conn))).await
+    }
+
     /// The last fact; [`Head::START`] if there is none.
     ///
     /// # Errors
@@ -243,8 +252,8 @@ impl TaskReader for SqliteStore {
         self.inner.readers.read(move |conn| tasks::due(conn, now, height, skip, limit)).await
     }
 
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>> {
-        self.inner.readers.read(tasks::next_wake).await
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>> {
+        self.inner.readers.read(move |conn| tasks::next_wake(conn, time)).await
     }
 }
 

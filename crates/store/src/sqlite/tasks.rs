@@ -27,7 +27,7 @@ const ROWS: &str = "SELECT id, version, state, requester, worker, wake_at, wake_
 const ONE: &str = "SELECT view FROM tasks WHERE id = ?1";
 const DUE_BY_HEIGHT: &str = "SELECT id FROM tasks WHERE wake_height <= ?1 ORDER BY wake_height, id LIMIT ?2";
 const DUE_BY_TIME: &str = "SELECT id FROM tasks WHERE wake_at <= ?1 ORDER BY wake_at, id LIMIT ?2";
-const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
+const NEXT_WAKE: &str = "SELECT wake_at FROM tasks WHERE wake_at > ?1 ORDER BY wake_at LIMIT 1";
 
 /// Writes a row, unless the same or a later version of it is there.
 pub(crate) fn show(conn: &Connection, row: &TaskRow) -> rusqlite::Result<()> {
@@ -63,6 +63,30 @@ pub(crate) fn format(conn: &Connection) -> Result<u32> {
 pub(crate) fn set_format(conn: &Connection, format: u32) -> rusqlite::Result<()> {
     conn.prepare_cached(SET_FORMAT)?.execute([format])?;
     Ok(())
+}
+
+/// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
+///
+/// The table is read once, and each index: how many there are, and a sum over when and where they are.
+pub(crate) fn mend_wakes(conn: &Connection) -> rusqlite::Result<bool> {
+    type Sums = (u64, Option<i64>);
+    let sums =
+        |column: &str| format!("count({column}), sum(({column} % 2147483647) * (rowid % 2147483629) % 2147483587)");
+    let all = format!("SELECT {}, {} FROM tasks NOT INDEXED", sums("wake_at"), sums("wake_height"));
+    let [by_time, by_height]: [Sums; 2] =
+        conn.query_row(&all, [], |row| Ok([(row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)]))?;
+    let mut mended = false;
+    for (column, held) in [("wake_at", by_time), ("wake_height", by_height)] {
+        let index = format!("tasks_by_{column}");
+        let own = format!("SELECT {} FROM tasks INDEXED BY {index} WHERE {column} IS NOT NULL", sums(column));
+        // One that cannot even be read is damaged as well.
+        if conn.query_row(&own, [], |row| Ok((row.get(0)?, row.get(1)?))) != Ok(held) {
+            tracing::error!(index, "timers would not have found all tasks: the index is made again");
+            conn.execute_batch(&format!("REINDEX {index}"))?;
+            mended = true;
+        }
+    }
+    Ok(mended)
 }
 
 /// Rows as they are stored, after a task.
@@ -121,11 +145,11 @@ pub(crate) fn due(
     Ok(page_of_both(by_height, by_time, skip, limit))
 }
 
-/// The next wake-up time of any task.
-pub(crate) fn next_wake(conn: &Connection) -> Result<Option<Timestamp>> {
+/// The first wake-up time of any task after this one.
+pub(crate) fn next_wake(conn: &Connection, time: Timestamp) -> Result<Option<Timestamp>> {
     let wake = conn
         .prepare_cached(NEXT_WAKE)
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .and_then(|mut statement| statement.query_row([bound(time.as_millis())], |row| row.get(0)).optional())
         .or_store()?;
     Ok(wake.map(Timestamp::from_millis))
 }
@@ -225,7 +249,7 @@ mod tests {
             let plan = plan(&conn, sql, vec![1.into(), 1.into()]);
             assert!(plan.contains(&format!("SEARCH tasks USING INDEX {index}")), "{sql}\n{plan}");
         }
-        assert!(plan(&conn, NEXT_WAKE, Vec::new()).contains("tasks_by_wake_at"));
+        assert!(plan(&conn, NEXT_WAKE, vec![1.into()]).contains("tasks_by_wake_at"));
     }
 
     fn plan(conn: &Connection, sql: &str, params: Vec<ToSqlOutput<'_>>) -> String {

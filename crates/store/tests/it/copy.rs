@@ -80,7 +80,7 @@ async fn everything_is_there_afterwards() {
     assert_eq!(to.admit(request(1), later(0), later(100)).await, Ok(false));
     let query = TaskQuery { limit: 1_000, worker: Some(key(1)), ..TaskQuery::default() };
     assert_eq!(to.tasks(&query).await, from.tasks(&query).await);
-    assert_eq!(to.next_wake_at().await, Ok(Some(later(0))));
+    assert_eq!(to.next_wake_after(later(0)).await, Ok(Some(later(1))));
     assert_eq!(to.rows_format().await, Ok(7));
 
     // And it goes on: numbers that the database gives follow those that were copied.

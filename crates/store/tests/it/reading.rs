@@ -11,7 +11,7 @@ use tallystick_app::port::{
 use tallystick_core::{BlockHeight, Duration, Id, NostrKey, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_testkit::escrow::{requester, worker};
-use tallystick_testkit::{ManualClock, asking, escrow, publish};
+use tallystick_testkit::{ManualClock, asking_at, escrow, publish};
 
 use crate::tampering::{AFTER, Whole, live, node};
 
@@ -28,7 +28,8 @@ pub async fn much<S: Whole>(store: &S) {
         terms.title = format!("title of {n} {}", "and more ".repeat(20));
         let part = &mut terms.milestones[0];
         part.work_deadline = part.work_deadline.after(Duration::from_secs(n));
-        app.create(id, terms.clone(), asking(requester(), id, &Action::Create(terms))).await.unwrap();
+        let request = asking_at(AFTER, requester(), id, &Action::Create(terms.clone()));
+        app.create(id, terms, request).await.unwrap();
     }
     publish(&Arc::new(store.clone())).await;
 }
@@ -85,7 +86,7 @@ pub async fn everything<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) -> Vec
         say(&store.due_tasks(time, BlockHeight(0), 0, PAGE_MAX).await);
         say(&store.due_tasks(Timestamp::from_millis(0), height, 0, PAGE_MAX).await);
     }
-    say(&store.next_wake_at().await);
+    say(&store.next_wake_after(escrow::NOW).await);
     said
 }
 

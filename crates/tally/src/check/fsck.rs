@@ -10,7 +10,7 @@ use std::{
 use tallystick_app::{
     Clock as _, SystemClock,
     cause::Trusted,
-    fsck::{Fsck, Progress, Sound},
+    fsck::{Behind, Fsck, Progress, Sound},
 };
 use tallystick_core::{Coded, NostrKey};
 use tallystick_graphql::Requests;
@@ -130,14 +130,31 @@ async fn run(fsck: &Fsck) -> Result<()> {
             }
         })
         .await;
-    let Sound { facts, erased, signatures, logged, published, tasks, effects } =
+    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects } =
         outcome.map_err(|damage| anyhow!("{damage} ({}); {RUNBOOK} tells what to do", damage.code()))?;
     say!(
         "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
     );
     say!("the log: {logged} of {facts} facts in its tree, {published} under its published checkpoint");
+    if let Some(behind) = behind {
+        tell_behind(behind);
+    }
     say!("checked in {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// No damage, as far as anybody can tell from the store alone.
+fn tell_behind(behind: Behind) {
+    let how = match behind {
+        Behind::Tree(seq) => format!("fact {seq} is more than ten minutes older than the newest, and not in its tree"),
+        Behind::Checkpoint => "the first fact is more than ten minutes older than the newest, and no checkpoint is \
+             published"
+            .to_owned(),
+    };
+    say!(
+        "note: the log is behind: {how}. If no node could publish for so long, start one. Else it was wiped: a checkpoint \
+         that others kept (--checkpoint, with --log) tells what it was, and the next start makes it again; {RUNBOOK}"
+    );
 }
 
 /// Where it is told what to do about damage.

@@ -1,6 +1,7 @@
 //! `tally fsck` and `tally verify`.
 #![allow(clippy::print_stderr, reason = "they tell what they found")]
 
+mod contents;
 mod fsck;
 mod headers;
 mod verify;

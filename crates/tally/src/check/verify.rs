@@ -7,8 +7,7 @@ use tallystick_app::{
     party::{Standing, check_party},
 };
 use tallystick_bundle::{BundleAnchor, Claims, FactBundle, Proven};
-use tallystick_core::{Authority, Code, Coded, Fact, Timestamp, canonical};
-use tallystick_escrow::Event;
+use tallystick_core::{Authority, Code, Coded, Fact, Timestamp};
 use tallystick_graphql::Requests;
 use tallystick_log::{
     BUNDLE_BYTES_MAX, CONSISTENCY_HASHES_MAX, Hash, WitnessPolicy,
@@ -17,6 +16,7 @@ use tallystick_log::{
 };
 
 use super::{
+    contents::words,
     headers::{Tied, tie},
     read,
 };
@@ -238,14 +238,6 @@ fn tell_anchor(anchored: &Anchored, tied: &Tied, chain: Option<u64>) {
             "not checked  whether {}, which it spends, is of the log's own chain of anchors (--genesis)",
             anchored.seal
         ),
-    }
-}
-
-/// A body in words if it is one of escrow, else as hexadecimal digits.
-fn words(content: &[u8]) -> String {
-    match canonical::decode::<Event>("escrow event", content) {
-        Ok(event) => format!("{event:?}"),
-        Err(_) => content.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

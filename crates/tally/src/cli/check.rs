@@ -37,8 +37,8 @@ pub struct Parties {
 pub struct FsckArgs {
     /// The node's directory: its configuration tells where the journal is, and who its operators are. The node may run; on
     /// SQLite, what it is asked to erase meanwhile leaves the disk only afterwards, and it says so. The newest fact that was
-    /// known there must be in the journal. Facts that are not in the log yet are told; they are damage if they are more than
-    /// ten minutes older than the newest fact, and so is a checkpoint that is missing in such a log
+    /// known there must be in the journal. Facts that are not in the log yet are told, and so is a log that is more
+    /// than ten minutes behind, or has no checkpoint: that is damage if the log's key is named, or a fact anchors one
     #[arg(long, default_value = "tally-data")]
     pub data_dir: PathBuf,
     /// The log's key, name+id+key, as the node tells at its start; made from the node's seed if that can be opened

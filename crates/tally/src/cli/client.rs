@@ -5,20 +5,23 @@ use std::path::PathBuf;
 use tallystick_core::{Digest32, Id, NostrKey};
 use tallystick_escrow::Task;
 
+/// Where the help of a command lists what is the same for all of them.
+const ACCESS: &str = "The node and your key";
+
 /// Which node, and who asks.
 #[derive(Debug, Args)]
 pub struct Access {
     /// The node's GraphQL address
-    #[arg(long, env = "TALLY_URL", default_value = "http://127.0.0.1:8080/graphql", global = true)]
+    #[arg(long, env = "TALLY_URL", default_value = "http://127.0.0.1:8080/graphql", global = true, help_heading = ACCESS)]
     pub url: String,
     /// The user's encrypted key; `tally key new` makes one
-    #[arg(long, env = "TALLY_KEY", global = true)]
+    #[arg(long, env = "TALLY_KEY", global = true, help_heading = ACCESS)]
     pub key: Option<PathBuf>,
     /// A file with the key's passphrase; else TALLY_KEY_PASSPHRASE or TALLY_PASSPHRASE, else it is asked for
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = ACCESS)]
     pub passphrase_file: Option<PathBuf>,
     /// Speak without TLS (http://) to other machines too: anybody on the way can read and change what is said
-    #[arg(long, env = "TALLY_INSECURE", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
+    #[arg(long, env = "TALLY_INSECURE", value_parser = clap::builder::FalseyValueParser::new(), global = true, help_heading = ACCESS)]
     pub insecure: bool,
 }
 

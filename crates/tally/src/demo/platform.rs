@@ -6,13 +6,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 use tallystick_bitcoin::{RpcAuth, RpcConfig};
+use tallystick_devnet::free_port;
 use tallystick_graphql::client::Tap;
 use tallystick_lightning::LightningNode;
 use tokio::process::{Child, Command};
@@ -292,9 +293,4 @@ impl Platform {
 
 fn log_file(dir: &Path) -> PathBuf {
     dir.join("log")
-}
-
-/// A port that is free now. Somebody else may take it; the node says so then.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -20,7 +20,7 @@ use tallystick_lightning::{SQLITE_FILE, StoppedDatabase};
 use crate::{
     init::lightning_dir,
     owner::Crash,
-    store::moved::{must_be_written_back, name},
+    store::moved::{must_be_written_back, must_not_be_marked, name},
 };
 
 /// The channels of a directory whose restore has not come to its end.
@@ -42,6 +42,7 @@ impl Channels {
             made of it, give it the name {SQLITE_FILE} again",
             moved.display()
         );
+        must_not_be_marked(&file)?;
         let stopped = StoppedDatabase::open(&lightning, SQLITE_FILE)?;
         let stopped = stopped.with_context(|| format!("there is no {}", file.display()))?;
         must_be_written_back(&file)?;

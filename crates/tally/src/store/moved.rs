@@ -1,7 +1,7 @@
 //! `tally store copy`: a stopped node moves from the SQLite files of its directory into a PostgreSQL database.
 //!
 //! ```text
-//! the database is not served ──▶ everything copied, verified ──▶ files renamed, on disk ──▶ COMMIT: it is served
+//! the database is not served ──▶ everything copied, verified ──▶ files marked, renamed, on disk ──▶ COMMIT: it is served
 //!    files can be used                                              nothing can be used
 //! ```
 //! Two databases that could both run the node could lose its channels' money. So there is never more than one; between
@@ -16,9 +16,9 @@ use std::{
 use tallystick_app::port::journal::Journal as _;
 use tallystick_lightning::{SQLITE_FILE, StoppedDatabase, prepare_postgres};
 use tallystick_postgres::PostgresOptions;
-use tallystick_store::{Beside, PostgresStore, StoreStatus, copy, prepare_journal};
+use tallystick_store::{Beside, PostgresStore, StoreStatus, copy, moved_to, prepare_journal};
 
-use crate::{cli::StoreCopy, init::lightning_dir, owner::Crash, store::JOURNAL};
+use crate::{cli::StoreCopy, init::lightning_dir, owner::Crash, restore::told, store::JOURNAL};
 
 /// What is added to the names of files whose content is in PostgreSQL now.
 const MOVED: &str = ".moved";
@@ -52,6 +52,11 @@ pub(crate) fn must_be_written_back(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Refuses a file that says of itself that its node went elsewhere, whatever name it was given since.
+pub(crate) fn must_not_be_marked(path: &Path) -> Result<()> {
+    moved_to(path).map_err(told)?.map_or(Ok(()), |moved| Err(told(moved.refusal(path))))
+}
+
 /// Where a file is: under its own name or, if a copy was interrupted late, under the other one.
 fn find(path: &Path) -> Result<PathBuf> {
     let moved = name(path);
@@ -65,6 +70,12 @@ fn find(path: &Path) -> Result<PathBuf> {
         return Ok(path.to_owned());
     }
     must_be_written_back(path)?;
+    ensure!(
+        moved_to(&moved).map_err(told)?.is_some(),
+        "{} does not say where it went: `tally restore` took it, or an older program moved it. Where it went is newer, and it \
+         must not be used again; docs/runbooks/backup-and-restore.md tells the way back from a copy that failed",
+        moved.display()
+    );
     Ok(moved)
 }
 
@@ -96,7 +107,7 @@ pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
         say!("{table}: {done} of {all}");
         crash.pass(&format!("copied {table}"));
     };
-    let copied = copy(&journal, &beside, &options, progress, || retire(&files, &crash)).await?;
+    let copied = copy(&journal, &beside, &options, progress, || retire(&files, &crash)).await.map_err(told)?;
     crash.pass("after commit");
     say!("{} facts are there, and verified on both sides", copied.facts);
     say!("The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money.");

@@ -20,6 +20,8 @@ use crate::{store::nowhere, support::BINARY};
 const FACTS: u64 = 3;
 /// What `abort` ends a process with.
 const SIGABRT: i32 = 6;
+/// How a file is refused whose node went elsewhere.
+const MOVED: &str = "store.moved";
 /// More points than a copy has: the harness must come to an end.
 const POINTS_MAX: u64 = 60;
 
@@ -99,6 +101,39 @@ async fn usable(dir: &Path, url: &str) -> Result<(Option<u64>, Option<u64>)> {
     Ok((files, server))
 }
 
+/// What was marked is not copied into another database.
+fn never_into(dir: &Path, other: &str, point: u64) -> Result<()> {
+    let refused = copy(dir, other, 0)?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success() && said.contains(MOVED), "point {point}: {said}");
+    Ok(())
+}
+
+/// Files whose node has gone are used by nothing, whatever name they are given: they say where it went.
+async fn never_again(dir: &Path, other: &str) -> Result<()> {
+    never_into(dir, other, 0)?;
+    let lightning = lightning_dir(dir);
+    for file in [dir.join("journal.sqlite"), lightning.join(SQLITE_FILE)] {
+        fs::rename(file.with_extension("sqlite.moved"), &file)?;
+        let refused = NodeStore::open(&Config::read(dir)?).await.err().context("files that moved are opened")?;
+        let said = format!("{refused:#}");
+        // The first time the other one has its new name still.
+        ensure!(said.contains(MOVED) || said.contains("sqlite.moved"), "{said}");
+    }
+    never_into(dir, other, 0)?;
+    let refused = NodeStore::open(&Config::read(dir)?).await.err().context("files that moved are opened")?;
+    let said = format!("{refused:#}");
+    ensure!(said.contains(MOVED) && said.contains("PostgreSQL \"test_") && said.contains(" at 20"), "{said}");
+    let mut restore = Command::new(BINARY);
+    restore.args(["restore", "--from", "nothing", "--data-dir"]).arg(dir.join("new")).arg("--lightning").arg(dir);
+    let refused = restore.output()?;
+    ensure!(String::from_utf8_lossy(&refused.stderr).contains(MOVED), "{refused:?}");
+    for file in [dir.join("journal.sqlite"), lightning.join(SQLITE_FILE)] {
+        fs::rename(&file, file.with_extension("sqlite.moved"))?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
     let place = tempfile::tempdir()?;
@@ -111,6 +146,7 @@ async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
         let stopped = copy(&dir, &url, point)?;
         if stopped.status.success() {
             ensure!(usable(&dir, &url).await? == (None, Some(FACTS)), "a whole copy leaves the server's alone");
+            never_again(&dir, &cluster.database()).await?;
             for words in [["store", "status"].as_slice(), &["fsck"]] {
                 let mut looked = Command::new(BINARY);
                 let looked = looked.args(words).arg("--data-dir").arg(&dir).output()?;
@@ -133,6 +169,9 @@ async fn one_database_is_left_wherever_a_copy_stops() -> Result<()> {
             both => anyhow::bail!("point {point}: {both:?} can be used"),
         };
         ends.push(left);
+        if left.0.is_none() {
+            never_into(&dir, &cluster.database(), point)?;
+        }
         let again = copy(&dir, &url, 0)?;
         // What has ended is not done twice, and says so.
         let said = String::from_utf8_lossy(&again.stdout).into_owned();
@@ -195,5 +234,19 @@ fn change_wallet_and_leave_the_log(file: &Path) -> Result<()> {
     let conn = Connection::open(file)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.execute("INSERT INTO wallet (body) VALUES (x'00')", [])?;
+    Ok(())
+}
+
+/// What `tally restore` took away has the same name, and no mark: where it went is newer, and it is not copied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_a_restore_took_are_not_copied() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let dir = node(place.path()).await?;
+    let (file, url) = (lightning_dir(&dir).join(SQLITE_FILE), Cluster::shared().database());
+    fs::rename(&file, file.with_extension("sqlite.moved"))?;
+    let refused = copy(&dir, &url, 0)?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(!refused.status.success() && said.contains("does not say where it went"), "{said}");
+    ensure!(usable(&dir, &url).await?.1.is_none_or(|facts| facts == 0), "nothing was copied");
     Ok(())
 }

@@ -54,7 +54,7 @@ fn said(log: &str, event: &Event, authority: Authority, more: &[&str]) -> Result
 fn asked(mutation: &str, task: &str) -> Authority {
     let query = format!("mutation {{ {mutation}(id: \"{task}\") {{ changed }} }}");
     let body = serde_json::json!({ "query": query }).to_string();
-    Authority::Request(signed_request(1, body.as_bytes()))
+    Authority::Request(signed_request(1, body.as_bytes(), escrow::NOW))
 }
 
 /// A log in which a task is posted by the requester, and its work accepted by somebody: what `tally verify` says of these
@@ -62,7 +62,7 @@ fn asked(mutation: &str, task: &str) -> Authority {
 fn approved_by(user: u8, which: &[usize]) -> Result<(bool, String)> {
     let query = format!("mutation {{ approveWork(id: \"{TASK}\") {{ changed }} }}");
     let body = serde_json::json!({ "query": query }).to_string();
-    let approval = Authority::Request(signed_request(user, body.as_bytes()));
+    let approval = Authority::Request(signed_request(user, body.as_bytes(), escrow::NOW));
     let created = Event::TaskCreated {
         id: TASK.parse()?,
         requester: escrow::requester(),

@@ -9,6 +9,7 @@
 
 mod mixed;
 mod outages;
+mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub use mixed::Dice;
 use mixed::mixed;
 pub use outages::{Outages, folder, outages};
+pub use server::{database, server_outages};
 
 /// How long it may take until the process that writes has synced what the power goes at.
 const GONE_MAX: Duration = Duration::from_secs(120);

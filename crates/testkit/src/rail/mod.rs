@@ -31,11 +31,11 @@ use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash};
 use tokio::sync::Notify;
 
 pub use parties::InvoiceSpec;
-pub use world::Presence;
+pub use world::{Hold, HoldState, Outgoing, Payment, Presence};
 
 use crate::ManualClock;
 use invoice::Invoice;
-use world::{HoldState, Outgoing, World};
+use world::World;
 
 /// The network that everybody here is on.
 pub const NETWORK: &str = "regtest";
@@ -111,6 +111,12 @@ impl SimRail {
         for _ in 0..blocks {
             self.world().mine();
         }
+        self.stir();
+    }
+
+    /// The best chain loses blocks, as in a reorganisation; contracts off the chain stay as they are.
+    pub fn reorganise(&self, blocks: Blocks) {
+        self.world().reorganise(blocks);
         self.stir();
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
 use tokio::task::JoinHandle;
 
-use super::SimRail;
+use super::{SimRail, world::Hold};
 
 /// How long a notice that was not heard waits until it is told again.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
@@ -25,15 +25,33 @@ impl SimRail {
         heard
     }
 
+    /// The last notices that were heard will be told again, before all others: what a node does that went down before it
+    /// had written down that they were.
+    pub fn tell_again(&self, count: usize) {
+        let mut world = self.world();
+        let from = world.heard.len().saturating_sub(count);
+        let again = world.heard.split_off(from);
+        world.notices.splice(0..0, again);
+        self.stir();
+    }
+
     /// Tells one notice, whether it waits or not: out of order, too late, or once more. Answers whether it was heard.
     pub async fn tell(&self, listener: &dyn RailListener, notice: RailNotice) -> bool {
         let Ok(heard) = listener.hear(notice.clone()).await else { return false };
         let mut world = self.world();
         if let Some(position) = world.notices.iter().position(|waiting| *waiting == notice) {
-            world.notices.remove(position);
+            let notice = world.notices.remove(position);
+            // A height is told as it is, and not as it was.
+            if !matches!(notice, RailNotice::Block { .. }) {
+                world.heard.push(notice);
+            }
         }
-        if let (Heard::Unknown, RailNotice::HoldLocked { hash, .. }) = (heard, notice) {
-            world.give_back(hash);
+        if let (Heard::Unknown, RailNotice::HoldLocked { hash, amount, claim_deadline }) = (heard, notice) {
+            // That hold, and no other that was locked on the same hash since.
+            let same = |hold: &&Hold| (hold.amount, hold.claim_deadline) == (amount, claim_deadline);
+            if world.holds.get(&hash).is_some_and(|hold| same(&hold)) {
+                world.give_back(hash);
+            }
         }
         true
     }

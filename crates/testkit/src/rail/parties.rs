@@ -1,13 +1,14 @@
 //! What payers and payees do in the simulated network, and what an observer sees.
 
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_app::{Clock, port::rail::PayFailure};
-use tallystick_core::{BlockHeight, Blocks, Duration, Msat, PaymentHash, canonical};
+use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Msat, PaymentHash, canonical};
 use tallystick_escrow::plan::FAIL_BACK_BLOCKS;
 
 use super::{
     NETWORK, NODE_KEY, PAYER_EXTRA, SimRail,
     invoice::Invoice,
-    world::{Hold, HoldState, Outgoing, Payable, Presence, Wallet},
+    world::{Hold, HoldState, Outgoing, Payable, Payment, Presence, Wallet},
 };
 
 /// A payee's invoice, and how it may be wrong.
@@ -181,5 +182,36 @@ impl SimRail {
         let world = self.world();
         let on_hash = || world.payments.values().filter(|payment| payment.hash == hash);
         (on_hash().count(), on_hash().filter(|payment| payment.state == Outgoing::Paid).count())
+    }
+
+    /// Every hold that there ever was, the last one on each hash.
+    pub fn seen_holds(&self) -> BTreeMap<PaymentHash, Hold> {
+        self.world().holds.clone()
+    }
+
+    /// Every payment that the node was asked for.
+    pub fn seen_payments(&self) -> BTreeMap<Digest32, Payment> {
+        self.world().payments.clone()
+    }
+
+    /// The holds that went back by themselves at their deadline.
+    pub fn failed_back(&self) -> Vec<PaymentHash> {
+        self.world().failed_back.clone()
+    }
+
+    /// The holds that went without having been asked to.
+    pub fn lost_holds(&self) -> BTreeSet<PaymentHash> {
+        self.world().lost.clone()
+    }
+
+    /// What the platform's node would have if everything under way failed, but for what it can claim: its own money, in
+    /// flight or not, and the holds that it is claiming.
+    pub fn node_worth_msat(&self) -> u64 {
+        let world = self.world();
+        let claiming = world.holds.values().filter(|hold| hold.state == HoldState::Claiming);
+        let flying = world.payments.values().filter(|payment| payment.state == Outgoing::InFlight);
+        world.node_msat
+            + claiming.map(|hold| hold.amount.get()).sum::<u64>()
+            + flying.map(|payment| payment.amount + payment.fee).sum::<u64>()
     }
 }

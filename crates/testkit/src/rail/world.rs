@@ -23,35 +23,55 @@ pub(super) struct Wallet {
     pub presence: Presence,
 }
 
-/// A payer's money for a hash.
+/// Where a payer's money for a hash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HoldState {
+pub enum HoldState {
+    /// Locked.
     Held,
+    /// The node is taking it.
     Claiming,
+    /// The node's.
     Claimed,
     /// With the payer again: cancelled, refused or lost.
     Back,
 }
 
-pub(super) struct Hold {
+/// A payer's money for a hash.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// The name of the payer's wallet.
     pub payer: String,
+    /// How much.
     pub amount: Msat,
+    /// The height at which it goes back by itself.
     pub claim_deadline: BlockHeight,
+    /// Where it stands.
     pub state: HoldState,
 }
 
 /// How an outgoing payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outgoing {
+pub enum Outgoing {
+    /// On its way.
     InFlight,
+    /// The payee has it.
     Paid,
+    /// It ended for good, and moved nothing.
     Failed(PayFailure),
 }
 
-pub(super) struct Payment {
+/// A payment of the node.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// The payee's hash.
     pub hash: PaymentHash,
+    /// What the payee gets, in msat.
     pub amount: u64,
+    /// What the route costs, in msat.
     pub fee: u64,
+    /// The height by which it has ended, on the chain if need be.
+    pub over: BlockHeight,
+    /// How it stands.
     pub state: Outgoing,
 }
 
@@ -83,6 +103,12 @@ pub(super) struct World {
     pub forgotten: BTreeSet<PaymentHash>,
     pub payments: BTreeMap<Digest32, Payment>,
     pub notices: Vec<RailNotice>,
+    /// Notices that were heard, the oldest first.
+    pub heard: Vec<RailNotice>,
+    /// Holds that went back by themselves at their deadline.
+    pub failed_back: Vec<PaymentHash>,
+    /// Holds that the payer's side lost, at their deadline or before.
+    pub lost: BTreeSet<PaymentHash>,
     pub route_fee_msat: u64,
     /// Payouts that fail as soon as they begin, the next one first.
     pub failures: Vec<PayFailure>,
@@ -104,6 +130,9 @@ impl World {
             forgotten: BTreeSet::new(),
             payments: BTreeMap::new(),
             notices: Vec::new(),
+            heard: Vec::new(),
+            failed_back: Vec::new(),
+            lost: BTreeSet::new(),
             route_fee_msat: 0,
             failures: Vec::new(),
             violations: Vec::new(),
@@ -151,6 +180,7 @@ impl World {
     pub(super) fn lose(&mut self, hash: PaymentHash) -> bool {
         let lost = self.give_back(hash);
         if lost {
+            self.lost.insert(hash);
             self.notices.push(RailNotice::HoldLost { hash });
         }
         lost
@@ -181,7 +211,8 @@ impl World {
             self.node_msat -= amount + fee;
         }
         let state = failure.map_or(Outgoing::InFlight, Outgoing::Failed);
-        self.payments.insert(request.id, Payment { hash, amount, fee, state });
+        let over = self.height.after(request.cltv_limit).after(ON_CHAIN_BLOCKS);
+        self.payments.insert(request.id, Payment { hash, amount, fee, over, state });
         state
     }
 
@@ -303,7 +334,7 @@ impl World {
         }
         // No journal would ask for an id that is a hash.
         let id = Digest32(hash.0);
-        self.payments.insert(id, Payment { hash, amount, fee: 0, state: Outgoing::Paid });
+        self.payments.insert(id, Payment { hash, amount, fee: 0, over: self.height, state: Outgoing::Paid });
         self.notices.push(RailNotice::PayoutPaid { id, hash, fee: Msat::ZERO });
         true
     }
@@ -325,8 +356,34 @@ impl World {
         let due: Vec<PaymentHash> = self.holds.iter().filter(|(_, hold)| late(hold)).map(|(hash, _)| *hash).collect();
         for hash in due {
             self.lose(hash);
+            self.failed_back.push(hash);
         }
+        self.end_stuck_payments();
+        self.tell_height();
+    }
+
+    /// A payment that its payee sits on ends on the chain.
+    fn end_stuck_payments(&mut self) {
+        let height = self.height;
+        let late = |payment: &&mut Payment| payment.state == Outgoing::InFlight && payment.over <= height;
+        for (id, payment) in self.payments.iter_mut().map(|(id, payment)| (*id, payment)) {
+            if late(&payment) {
+                let (hash, reason) = (payment.hash, PayFailure::AttemptsExhausted);
+                self.node_msat += payment.amount + payment.fee;
+                payment.state = Outgoing::Failed(reason);
+                self.notices.push(RailNotice::PayoutFailed { id, hash, reason });
+            }
+        }
+    }
+
+    /// The best chain loses blocks.
+    pub(super) fn reorganise(&mut self, blocks: Blocks) {
+        self.height = self.height.before(blocks);
+        self.tell_height();
+    }
+
+    fn tell_height(&mut self) {
         self.notices.retain(|notice| !matches!(notice, RailNotice::Block { .. }));
-        self.notices.push(RailNotice::Block { height });
+        self.notices.push(RailNotice::Block { height: self.height });
     }
 }

@@ -196,7 +196,7 @@ async fn assert_untouched<S: Store>(store: &S, refused: &Append, effects: &[&str
     assert_eq!(store.authority(authority_digest(&refused.authority)).await.expect("an answer"), None);
     assert_eq!(store.holder("payment_hash", &[2; 32]).await.expect("an answer"), None);
     assert_eq!(store.task(refused.row.as_ref().expect("a row").id).await.expect("an answer"), None);
-    assert_eq!(store.next_wake_at().await.expect("an answer"), None);
+    assert_eq!(store.next_wake_after(NOW).await.expect("an answer"), None);
     let due = store.due_effects(later(10), 10).await.expect("effects");
     assert_eq!(due.iter().map(|effect| effect.key.as_str()).collect::<Vec<_>>(), effects);
 }

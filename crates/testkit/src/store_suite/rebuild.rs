@@ -30,7 +30,7 @@ pub async fn rows_are_cleared_and_shown_again<S: Store>(store: Arc<S>) {
     store.clear_rows().await.expect("cleared");
     assert_eq!(store.rows_format().await, Ok(0));
     assert_eq!(store.tasks(&all()).await.expect("views"), [""; 0]);
-    assert_eq!((store.task(task_id(1)).await, store.next_wake_at().await), (Ok(None), Ok(None)));
+    assert_eq!((store.task(task_id(1)).await, store.next_wake_after(escrow::NOW).await), (Ok(None), Ok(None)));
     assert_eq!(store.facts(0, 10).await.expect("facts").len(), 3, "facts stay");
 
     // A fact that comes meanwhile is newer than what is shown.

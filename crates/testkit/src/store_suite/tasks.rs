@@ -7,7 +7,7 @@ use tallystick_app::port::tasks::TaskQuery;
 use tallystick_core::{BlockHeight, Timestamp};
 
 use super::Store;
-use super::fixture::{append, key, later, row_mut, task_id};
+use super::fixture::{NOW, append, key, later, row_mut, task_id};
 
 /// Six tasks, each with `view` = its number: requesters 1 and 2 in turn, worker 3 from the fourth on.
 async fn six_tasks<S: Store>(store: &S) {
@@ -141,15 +141,18 @@ pub async fn due_by_time_and_height<S: Store>(store: Arc<S>) {
     assert_eq!(due(10, 700, 10).await, []);
 }
 
-/// The next wake-up time is the earliest of all rows.
+/// The next wake-up time is the earliest of all rows, but for those whose time has come.
 pub async fn the_next_wake_is_the_earliest<S: Store>(store: Arc<S>) {
-    assert_eq!(store.next_wake_at().await.expect("an answer"), None);
+    assert_eq!(store.next_wake_after(NOW).await.expect("an answer"), None);
     for (n, secs) in [(1, 30), (2, 10), (3, 20)] {
         let mut task = append(n, 0);
         row_mut(&mut task).wake_at = Some(later(secs));
         store.append(task).await.expect("a new stream");
     }
-    assert_eq!(store.next_wake_at().await.expect("an answer"), Some(later(10)));
+    assert_eq!(store.next_wake_after(NOW).await.expect("an answer"), Some(later(10)));
     store.append(append(2, 1)).await.expect("a version that wants no waking");
-    assert_eq!(store.next_wake_at().await.expect("an answer"), Some(later(20)));
+    assert_eq!(store.next_wake_after(NOW).await.expect("an answer"), Some(later(20)));
+    assert_eq!(store.next_wake_after(later(19)).await.expect("an answer"), Some(later(20)));
+    assert_eq!(store.next_wake_after(later(20)).await.expect("an answer"), Some(later(30)));
+    assert_eq!(store.next_wake_after(later(30)).await.expect("an answer"), None);
 }

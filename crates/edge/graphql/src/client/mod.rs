@@ -57,17 +57,6 @@ impl ClientError {
         Self { code: code.to_owned(), message: message.to_string() }
     }
 
-    /// The node cannot be reached, or the connection broke: whether the request was heard is unknown.
-    fn unreachable(error: impl ToString) -> Self {
-        Self::new("client.unreachable", error)
-    }
-
-    /// As [`Self::unreachable`], with what lies below: the outer error says little.
-    fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        Self::unreachable(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
-    }
-
     fn is_before_start(&self) -> bool {
         self.code == EdgeError::BeforeStart.code().0
     }
@@ -169,6 +158,23 @@ impl Client {
         }
     }
 
+    /// The node cannot be reached, or the connection broke: whether the request was heard is unknown. Names the address, and
+    /// what lies below: the outer error says little.
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
+        let mut text = format!("{}: {error}", self.address());
+        let causes = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string);
+        // Some quote theirs.
+        causes.for_each(|cause| text += &if text.ends_with(&cause) { String::new() } else { format!(": {cause}") });
+        ClientError::new("client.unreachable", text)
+    }
+
+    /// Where the node is, without what may be secret: a user and a password, or what follows the path.
+    fn address(&self) -> String {
+        let (scheme, host) = (self.uri.scheme_str().unwrap_or_default(), self.uri.host().unwrap_or_default());
+        let port = self.uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{scheme}://{host}{port}{}", self.uri.path())
+    }
+
     async fn post(&self, body: &[u8]) -> Result<Value, ClientError> {
         let authorization = self.authorization("POST", Some(body))?;
         self.post_signed(body, &authorization).await
@@ -191,17 +197,17 @@ impl Client {
         bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let answer = async {
-            let response = self.http.request(request).await.map_err(|error| ClientError::broken(&error))?;
+            let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
             let status = response.status();
             match Limited::new(response.into_body(), bytes_max).collect().await {
                 Ok(body) => Ok((status, body.to_bytes())),
                 // What a failure says at length, nobody reads.
                 Err(error) if error.is::<LengthLimitError>() && !status.is_success() => Ok((status, Bytes::new())),
                 Err(error) if error.is::<LengthLimitError>() => Err(ClientError::answer("the answer is too long")),
-                Err(error) => Err(ClientError::broken(&*error)),
+                Err(error) => Err(self.unreachable(&*error)),
             }
         };
-        timeout(REQUEST_TIMEOUT, answer).await.map_err(ClientError::unreachable)?
+        timeout(REQUEST_TIMEOUT, answer).await.map_err(|late| self.unreachable(&late))?
     }
 
     fn heard(&self, bytes: &[u8]) {

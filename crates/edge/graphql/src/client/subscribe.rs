@@ -35,7 +35,7 @@ impl Client {
             socket => socket?,
         };
         let subscribe = json!({ "type": "subscribe", "id": ID, "payload": { "query": query, "variables": variables } });
-        send(&mut socket, subscribe).await?;
+        self.send(&mut socket, subscribe).await?;
         let client = self.clone();
         let events = stream::unfold(Some((client, socket)), |open| async move {
             let (client, mut socket) = open?;
@@ -52,7 +52,8 @@ impl Client {
     async fn introduce(&self) -> Result<Socket, ClientError> {
         let mut socket = self.open().await?;
         let authorization = self.authorization("GET", None)?;
-        send(&mut socket, json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await?;
+        let introduction = json!({ "type": "connection_init", "payload": { "authorization": authorization } });
+        self.send(&mut socket, introduction).await?;
         match self.receive(&mut socket).await? {
             Some(message) if message["type"] == "connection_ack" => Ok(socket),
             _ => Err(ClientError::answer("the node does not take the connection")),
@@ -65,7 +66,8 @@ impl Client {
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
         let tls = Connector::Rustls(std::sync::Arc::clone(&self.tls));
         let connected = timeout(CONNECT_TIMEOUT, connect_async_tls_with_config(request, None, true, Some(tls))).await;
-        let (socket, _) = connected.map_err(ClientError::unreachable)?.map_err(ClientError::unreachable)?;
+        let (socket, _) =
+            connected.map_err(|late| self.unreachable(&late))?.map_err(|error| self.unreachable(&error))?;
         Ok(socket)
     }
 
@@ -79,7 +81,7 @@ impl Client {
                 }
                 Some("error") => return Err(error_of(&message["payload"][0])),
                 Some("complete") => return Ok(None),
-                Some("ping") => send(socket, json!({ "type": "pong" })).await?,
+                Some("ping") => self.send(socket, json!({ "type": "pong" })).await?,
                 _ => {}
             }
         }
@@ -89,7 +91,7 @@ impl Client {
     /// The next message; nothing when the node closed the connection as it should.
     async fn receive(&self, socket: &mut Socket) -> Result<Option<Value>, ClientError> {
         loop {
-            let frame = timeout(SILENCE_MAX, socket.next()).await.map_err(ClientError::unreachable)?;
+            let frame = timeout(SILENCE_MAX, socket.next()).await.map_err(|late| self.unreachable(&late))?;
             match frame {
                 Some(Ok(Message::Text(text))) => {
                     self.heard(text.as_bytes());
@@ -102,12 +104,12 @@ impl Client {
                 }
                 Some(Ok(Message::Close(_))) | None => return Ok(None),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(ClientError::unreachable(error)),
+                Some(Err(error)) => return Err(self.unreachable(&error)),
             }
         }
     }
-}
 
-async fn send(socket: &mut Socket, message: Value) -> Result<(), ClientError> {
-    socket.send(Message::text(message.to_string())).await.map_err(ClientError::unreachable)
+    async fn send(&self, socket: &mut Socket, message: Value) -> Result<(), ClientError> {
+        socket.send(Message::text(message.to_string())).await.map_err(|error| self.unreachable(&error))
+    }
 }

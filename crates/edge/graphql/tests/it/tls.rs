@@ -76,6 +76,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let error = stranger.query("{ node { height } }", json!({})).await.unwrap_err();
     assert_eq!(error.code, "client.unreachable", "{error}");
     assert!(error.message.contains("certificate"), "{error}");
+    assert!(error.message.starts_with(&format!("{url}: ")), "{error}");
     let error = stranger.subscribe("subscription { taskUpdates { id } }", json!({})).await.err().unwrap();
     assert_eq!(error.code, "client.unreachable", "{error}");
     // Another name than the certificate's.
@@ -83,4 +84,18 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let misled = Client::with_options(renamed, requester(), &options(certificate)).unwrap();
     assert_eq!(misled.query("{ node { height } }", json!({})).await.unwrap_err().code, "client.unreachable");
     proxy.abort();
+}
+
+/// Whoever reads that there is no answer reads where none is, and nothing that is secret.
+#[tokio::test]
+async fn nobody_at_an_address_is_told_with_the_address() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://user:hunter2@{nobody}/graphql?token=hunter2");
+    let client = Client::new(url, requester()).unwrap();
+    let asked = client.query("{ node { height } }", json!({})).await.unwrap_err();
+    let subscribed = client.subscribe("subscription { taskUpdates { id } }", json!({})).await.err().unwrap();
+    for error in [asked, subscribed] {
+        assert!(error.message.starts_with(&format!("http://{nobody}/graphql: ")), "{error}");
+        assert!(error.message.contains("refused") && !error.message.contains("hunter2"), "{error}");
+    }
 }

@@ -13,7 +13,7 @@ use lightning::types::payment::{PaymentHash as LdkHash, PaymentPreimage};
 use lightning_invoice::{Bolt11InvoiceDescription, Description};
 use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::port::rail::{ClaimState, HoldRequest, RailError, RailNotice};
-use tallystick_core::{Blocks, Duration, Msat, PaymentHash};
+use tallystick_core::{BlockHeight, Blocks, Duration, Msat, PaymentHash};
 
 use super::engine::{Engine, unavailable};
 use crate::LightningError;
@@ -63,6 +63,24 @@ impl Engine {
     pub(crate) async fn give_back(&self, hash: PaymentHash) -> Result<(), RailError> {
         // A payout on this hash begins before this, or after.
         let turn = self.turns.take(hash.0).await;
+        self.give_back_now(&hash)?;
+        drop(turn);
+        self.durable().await
+    }
+
+    /// Gives back a hold that nobody wants, by its amount and deadline. Another one that was locked on the same hash since
+    /// stays: a notice that was heard may be told again after a restart, and its payer may have paid anew by then.
+    pub(crate) async fn give_back_unwanted(
+        &self,
+        hash: PaymentHash,
+        (amount, claim_deadline): (Msat, BlockHeight),
+    ) -> Result<(), RailError> {
+        let turn = self.turns.take(hash.0).await;
+        let inbound = self.store.inbound(&hash).map_err(unavailable)?;
+        let is_other = |row: &PaymentRow| (row.amount, row.height) != (amount, Some(claim_deadline));
+        if inbound.is_some_and(|row| row.is_pending() && is_other(&row)) {
+            return Ok(());
+        }
         self.give_back_now(&hash)?;
         drop(turn);
         self.durable().await

@@ -2,7 +2,6 @@
 
 use crate::damaging::{DAMAGE, LOST_END, REFUSED};
 use tallystick_app::port::journal::{AppendError, Journal, StoreError};
-use tallystick_app::port::tasks::TaskReader;
 use tallystick_testkit::store_suite::fixture::append;
 
 use super::{connection, fresh, open};
@@ -107,11 +106,9 @@ async fn an_end_lost_under_way_stops_the_writer() {
 #[tokio::test]
 async fn values_of_a_wrong_shape_are_damage_and_no_panic() {
     let address = ten_facts().await;
-    damage(&address, r"UPDATE facts SET prev = '\x00' WHERE seq = 4; UPDATE tasks SET wake_at = -1, wake_height = 1")
-        .await;
+    damage(&address, r"UPDATE facts SET prev = '\x00' WHERE seq = 4").await;
     let store = open(&address).await.unwrap();
     assert!(matches!(store.facts(0, 10).await, Err(StoreError::Corrupt(_))));
-    assert!(matches!(store.next_wake_at().await, Err(StoreError::Corrupt(_))));
 }
 
 #[tokio::test]

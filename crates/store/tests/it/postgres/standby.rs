@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 use tallystick_app::port::journal::{AppendError, Appended, Journal, StoreError};
-use tallystick_store::PostgresStore;
+use tallystick_store::{PostgresOptions, PostgresStore, SqliteStore, copy, prepare_journal};
 use tallystick_testkit::Cluster;
 use tallystick_testkit::store_suite::fixture::{append, later, request};
 use tokio::task::JoinHandle;
@@ -97,6 +97,70 @@ async fn a_request_that_only_the_primary_knows_is_not_admitted() {
         assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("standby")), "{refused:?}");
         break;
     }
+}
+
+/// The log has no writer in common with the journal, and listens as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_has_on_the_primary_alone_is_not_written() {
+    let cluster = Cluster::start(&[]);
+    let address = cluster.database();
+    let (store, client) = (open(&address).await.unwrap(), connection(&address).await);
+    wait_for(&client, "ghost").await;
+    for n in 0.. {
+        let store = store.clone();
+        let telling = tokio::spawn(async move { store.set_log_damaged(n % 2 == 0).await });
+        let Some(pid) = waiting(&client, &[], &telling).await else {
+            assert_eq!(telling.await.unwrap(), Ok(()));
+            continue;
+        };
+        signal(&client, "pg_cancel_backend", pid).await;
+        let refused = telling.await.unwrap();
+        assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("standby")), "{refused:?}");
+        break;
+    }
+    wait_for(&client, "").await;
+    assert_eq!(store.set_log_damaged(true).await, Ok(()));
+    assert_eq!(store.is_log_damaged().await, Ok(true));
+}
+
+/// A copy has not ended before the standby has it: the only other copy is retired by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_only_the_primary_has_has_not_ended() {
+    let (cluster, dir) = (Cluster::start(&[]), tempfile::tempdir().unwrap());
+    let (address, path) = (cluster.database(), dir.path().join("journal.sqlite"));
+    let source = SqliteStore::open(&path).unwrap();
+    source.append(append(1, 0)).await.unwrap();
+    source.close().await;
+    let (options, client) = (PostgresOptions::try_new(&address).unwrap(), connection(&address).await);
+    prepare_journal(&options).await.unwrap();
+    client.batch_execute("CREATE TABLE probe (n int)").await.unwrap();
+    let (all_is_there, retiring) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let copying = tokio::spawn(async move {
+        let retire = move || {
+            tokio::task::block_in_place(|| {
+                all_is_there.send(()).unwrap();
+                may_go_on.recv().unwrap();
+            });
+            Ok(())
+        };
+        copy(&path, &[], &options, |_, _, _| {}, retire).await
+    });
+    tokio::task::spawn_blocking(move || retiring.recv().unwrap()).await.unwrap();
+    wait_for(&client, "ghost").await;
+    // Once another COMMIT waits, the copy's will.
+    let probe = loop {
+        let other = connection(&address).await;
+        let writing = tokio::spawn(async move { other.execute("INSERT INTO probe VALUES (1)", &[]).await.unwrap() });
+        if let Some(pid) = waiting(&client, &[], &writing).await {
+            break pid;
+        }
+    };
+    go_on.send(()).unwrap();
+    let pid = waiting(&client, &[probe], &copying).await.expect("the copy waits for the standby");
+    signal(&client, "pg_cancel_backend", pid).await;
+    let refused = copying.await.unwrap();
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("standby")), "{refused:?}");
 }
 
 /// A server that answers before the standby has it on its disk is refused.

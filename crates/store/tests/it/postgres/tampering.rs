@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use super::{connection, fresh};
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_log_that_is_gone_is_missed, a_snapshot_stands_still, fsck,
+    FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, fsck,
     kept_checkpoints_are_compared, live, tiles_are_made_again,
 };
 
@@ -145,7 +145,7 @@ async fn a_wiped_log_is_missed() {
     let (store, address) = fresh().await;
     let client = connection(&address).await;
     let sql = async |sql: &'static str| client.batch_execute(sql).await.unwrap();
-    a_log_that_is_gone_is_missed(&store, async || now(&address).await, sql).await;
+    a_log_that_is_behind_is_told(&store, async || now(&address).await, sql).await;
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ async fn damaged_rows_are_made_again() {
     }
     assert_eq!(app.refresh_tasks(&store).await, Ok(true));
     let all = TaskQuery { limit: 100, ..TaskQuery::default() };
-    let (views, woken) = (store.tasks(&all).await.unwrap(), store.next_wake_at().await.unwrap());
+    let (views, woken) = (store.tasks(&all).await.unwrap(), store.next_wake_after(escrow::NOW).await.unwrap());
     assert_eq!((views.len(), woken.is_some()), (4, true));
     drop(app);
     store.close().await;
@@ -166,7 +166,7 @@ async fn damaged_rows_are_made_again() {
     let store = SqliteStore::open(&path).unwrap();
     assert_ne!(store.tasks(&all).await, Ok(views.clone()));
     assert_eq!(self::app(&store).rebuild_tasks(&store).await, Ok(4));
-    assert_eq!((store.tasks(&all).await, store.next_wake_at().await), (Ok(views), Ok(woken)));
+    assert_eq!((store.tasks(&all).await, store.next_wake_after(escrow::NOW).await), (Ok(views), Ok(woken)));
 }
 
 fn app(store: &SqliteStore) -> App {
@@ -192,11 +192,10 @@ async fn values_of_a_wrong_shape_are_damage_and_no_panic() {
     damage(
         &path,
         "UPDATE facts SET prev = x'00' WHERE seq = 4; DELETE FROM tasks WHERE rowid > 1;
-         UPDATE tasks SET wake_at = -1, wake_height = 1, id = x'0102';",
+         UPDATE tasks SET wake_height = 1, id = x'0102';",
     );
     let store = SqliteStore::open(&path).unwrap();
     assert!(matches!(store.facts(0, 10).await, Err(StoreError::Corrupt(_))));
-    assert!(matches!(store.next_wake_at().await, Err(StoreError::Corrupt(_))));
     let due = store.due_tasks(append(1, 0).recorded_at, tallystick_core::BlockHeight(5), 0, 10).await;
     assert!(matches!(due, Err(StoreError::Corrupt(_))), "{due:?}");
 }

@@ -101,6 +101,13 @@ async fn a_damaged_index_is_made_again() {
     drop(conn);
     let found = fsck(Arc::new(SqliteSnapshot::open(&path).unwrap())).await.unwrap_err().to_string();
     assert!(found.starts_with("the database: ") && found.contains("tasks_by_wake_"), "{found}");
+    // A start makes this one again, and all is well.
+    let damaged = std::fs::read(&path).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!((store.mend_wakes().await, store.mend_wakes().await), (Ok(true), Ok(false)));
+    store.close().await;
+    assert!(read(&path).await.is_some_and(|read| read == wanted));
+    std::fs::write(&path, damaged).unwrap();
     let store = SqliteStore::open(&path).unwrap();
     store.reindex().await.unwrap();
     store.close().await;

@@ -7,7 +7,7 @@ use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_log_that_is_gone_is_missed, a_snapshot_stands_still, fsck,
+    FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, fsck,
     kept_checkpoints_are_compared, live, tiles_are_made_again,
 };
 
@@ -90,7 +90,7 @@ async fn a_wiped_log_is_missed() {
     let path = dir.path().join("journal.db");
     let store = SqliteStore::open(&path).unwrap();
     let conn = unguarded(&path);
-    a_log_that_is_gone_is_missed(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
+    a_log_that_is_behind_is_told(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use tallystick_testkit::power::{Disk, folder, outages};
+use tallystick_testkit::power::{Disk, Outages, database, folder, outages, server_outages};
 
 use super::*;
 
@@ -30,9 +30,39 @@ fn run(test: &str, make: impl FnOnce(Disk) -> Disk) {
     if let Some(folder) = folder() {
         return child(Place::sqlite_in(folder));
     }
-    let outages = outages(test, make, &CUTS, |disk, lines| check(disk, &Promised::by(lines)));
+    let outages = outages(test, make, &CUTS, |disk: &Path, lines: &[String]| {
+        let place = Place::sqlite_in(disk.to_owned());
+        let found = check(&place, &Promised::by(lines));
+        assert_eq!(place.integrity(), "ok");
+        found
+    });
+    much(&outages, 2);
+}
+
+#[test]
+fn a_server_that_loses_power_holds_what_was_acknowledged() {
+    run_server("store::tests::power::a_server_that_loses_power_holds_what_was_acknowledged", |disk| disk);
+}
+
+/// The test of the test.
+#[test]
+#[should_panic(expected = "an acknowledged update is gone")]
+fn a_servers_disk_that_drops_what_it_was_told_to_keep_is_found_out() {
+    run_server("store::tests::power::a_servers_disk_that_drops_what_it_was_told_to_keep_is_found_out", Disk::that_lies);
+}
+
+fn run_server(test: &str, make: impl FnOnce(Disk) -> Disk) {
+    if let Some(address) = database() {
+        return child(Place::postgres_at(&address));
+    }
+    much(&server_outages(test, make, |address, lines| check(&Place::postgres_at(address), &Promised::by(lines))), 1);
+}
+
+/// So much was acknowledged, and something else lost so often, that the test means something.
+fn much(outages: &Outages, least: usize) {
     let Promised { updates, event } = Promised::by(&outages.acks);
-    assert!(updates.values().sum::<u64>() > 200 && event > 50 && outages.lossy > 1, "{} lost something", outages.lossy);
+    assert!(updates.values().sum::<u64>() > 200 && event > 50);
+    assert!(outages.lossy >= least, "{} lost something", outages.lossy);
 }
 
 /// What was acknowledged: per channel the newest update, and the newest event.
@@ -107,11 +137,9 @@ fn child(place: Arc<Place>) {
 }
 
 /// Opens a disk that lost power. Answers what it holds.
-fn check(disk: &Path, promised: &Promised) -> (BTreeMap<u8, u64>, u64) {
-    let place = Place::sqlite_in(disk.to_owned());
+fn check(place: &Arc<Place>, promised: &Promised) -> (BTreeMap<u8, u64>, u64) {
     let (store, mut notices) = place.open().expect("a disk that lost power is no damage");
-    assert_eq!(place.integrity(), "ok");
-    let numbers = Numbers::watching(&place);
+    let numbers = Numbers::watching(place);
     numbers.check();
     let OnDisk { manager, handled, monitors, rows } = numbers.on_disk();
     for (of, number) in &promised.updates {

@@ -1,0 +1,335 @@
+//! Does what a plan says, as far as it makes sense when its turn comes.
+
+use std::cell::{Cell, RefCell};
+use tallystick_app::{
+    Answer, AppError, Clock,
+    port::{
+        journal::Journal,
+        rail::{RailListener, RailNotice},
+        request::Action,
+    },
+};
+use tallystick_core::{
+    Authority, Blocks, Coded, Digest32, Duration, Id, Msat, PaymentHash, SignedRequest, Timestamp, canonical,
+    fact::authority_digest,
+};
+use tallystick_escrow::{State, Task, Tranche, TrancheState, UserCommand};
+use tallystick_testkit::{
+    escrow::{NOW, REASONS, WORK},
+    rail::Outgoing,
+    signed_request,
+};
+
+use crate::{
+    books::{Books, tranches},
+    draft::Draft,
+    law::wallets,
+    node::{Life, World},
+    plan::{Act, Ask, Lock, Side, Tell},
+    standby::Both,
+};
+
+/// Users' keys: half of them post tasks, the others take them.
+const PAIRS: usize = 100;
+
+/// What users and network have done that the laws are about, gathered while acts take turns.
+#[derive(Default)]
+pub(crate) struct Deeds {
+    /// Requests whose change was acknowledged, with what they asked for.
+    pub acknowledged: RefCell<Vec<(Digest32, String)>>,
+    /// What changed something the second time.
+    pub twice: RefCell<Vec<String>>,
+    /// How many requests were signed.
+    requests: Cell<u64>,
+    /// All money that was brought in.
+    pub brought_msat: Cell<u64>,
+}
+
+/// What acts have at hand.
+pub(crate) struct Hand<'a> {
+    pub world: &'a World,
+    pub life: &'a Life,
+    pub books: &'a Books,
+    pub drafts: &'a [Draft],
+    pub deeds: &'a Deeds,
+    /// Whether nothing else happens at the same time: only then can it be told what changed something.
+    pub is_alone: bool,
+    /// Whether users ask the second replica.
+    pub asks_standby: bool,
+}
+
+/// The id of the task at this place.
+pub(crate) fn id_of(task: usize) -> Id<Task> {
+    Id::from_parts(NOW.as_millis() + task as u64, [9; 10])
+}
+
+impl Hand<'_> {
+    /// Does it, and tells what came of it.
+    pub(crate) async fn act(&self, act: &Act) -> String {
+        match act {
+            Act::Ask { task, by, what, again } => self.ask(*task, *by, what, *again && self.is_alone).await,
+            Act::Lock { task, tranche, how } => self.lock(*task, *tranche, *how),
+            Act::Tell(which) => self.tell(*which).await,
+            Act::Network => moved(self.world.rail.step()),
+            Act::Outbox => store_word(self.life.outbox.run_once().await),
+            Act::Timers => self.life.timers.run_once().await.map_or_else(|error| error.to_string(), |()| String::new()),
+            Act::Clock { secs } => {
+                self.set_clock(*secs);
+                String::new()
+            }
+            Act::Reorganise { blocks } => {
+                self.world.rail.reorganise(Blocks(*blocks));
+                String::new()
+            }
+            Act::Presence { task, is } => {
+                self.world.rail.set_presence(&wallets(*task).1, *is);
+                String::new()
+            }
+            Act::RouteFee { msat } => {
+                self.world.rail.set_route_fee(Msat::try_new(*msat).unwrap_or(Msat::ZERO));
+                String::new()
+            }
+            Act::LoseHold { task, tranche } => self.lose_hold(*task, *tranche),
+            // The player's own.
+            Act::Pass { .. } | Act::Restart | Act::Rest => String::new(),
+        }
+    }
+
+    fn set_clock(&self, secs: i64) {
+        let millis = self.world.clock.now().as_millis();
+        let by = secs.unsigned_abs() * 1_000;
+        let set = if secs < 0 { millis.saturating_sub(by) } else { millis.saturating_add(by) };
+        self.world.clock.set(Timestamp::from_millis(set));
+    }
+
+    fn part(&self, task: usize, tranche: usize) -> Option<&Tranche> {
+        tranches(self.books.states.get(task)?).get(tranche)
+    }
+
+    fn lock(&self, task: usize, tranche: usize, how: Lock) -> String {
+        let (rail, (payer, _)) = (&self.world.rail, wallets(task));
+        let Some(part) = self.part(task, tranche) else { return "there is no such tranche".into() };
+        let invoice = match how {
+            Lock::Renewal => part.renewal.as_ref().and_then(|next| next.funding_invoice.as_ref()),
+            _ => part.funding_invoice.as_ref(),
+        };
+        let Some(invoice) = invoice else { return "there is no invoice".into() };
+        let amount = part.hold().unwrap_or(Msat::ZERO);
+        let locked = match how {
+            Lock::Asked | Lock::Renewal => rail.pay_hold(&payer, invoice),
+            Lock::TooLittle => {
+                let less = Msat::try_new(amount.get().saturating_sub(1)).unwrap_or(Msat::ZERO);
+                part.state == TrancheState::Unfunded
+                    && rail.lock(&payer, part.hash, less, rail_height(self).after(Blocks(900)))
+            }
+            Lock::TooShort => {
+                part.state == TrancheState::Unfunded
+                    && rail.lock(&payer, part.hash, amount, rail_height(self).after(Blocks(330)))
+            }
+        };
+        if locked { "locked".into() } else { "not taken".into() }
+    }
+
+    /// Under a payout that would be the platform's loss: no rule can help there, and none is to be blamed.
+    fn lose_hold(&self, task: usize, tranche: usize) -> String {
+        let Some(hash) = self.part(task, tranche).map(|part| part.hash) else { return "there is no hold".into() };
+        let flies = self.world.rail.seen_payments().values().any(|payment| {
+            payment.hash == hash && matches!(payment.state, Outgoing::InFlight | Outgoing::Paid)
+        });
+        if flies { "it is being paid out, and stays".into() } else { moved(self.world.rail.lose_hold(hash)) }
+    }
+
+    async fn tell(&self, which: Tell) -> String {
+        let (rail, listener) = (&self.world.rail, Both(&self.life.app, &self.life.standby.app));
+        let (place, twice) = match which {
+            Tell::All => return format!("{} heard", rail.deliver(&listener).await),
+            Tell::One(place) => (place, false),
+            Tell::Twice(place) => (place, true),
+        };
+        let mut lanes: Vec<RailNotice> = Vec::new();
+        for notice in rail.notices() {
+            if !lanes.iter().any(|first| hash_of(first) == hash_of(&notice)) {
+                lanes.push(notice);
+            }
+        }
+        if lanes.is_empty() {
+            return "nothing to tell".into();
+        }
+        let notice = lanes.swap_remove(place % lanes.len());
+        let heard = rail.tell(&listener, notice.clone()).await;
+        if twice && heard && self.is_alone {
+            let before = self.facts().await;
+            // What comes of it, the journal tells.
+            let _ = listener.hear(notice.clone()).await;
+            self.compare(before, &format!("{notice:?}, told again")).await;
+        }
+        format!("{}{}", notice_text(&notice), if heard { "" } else { ", not heard" })
+    }
+
+    async fn facts(&self) -> usize {
+        self.world.store.facts(self.books.chain.len() as u64, 1_000).await.map_or(0, |facts| facts.len())
+    }
+
+    async fn compare(&self, before: usize, what: &str) {
+        if self.facts().await != before {
+            self.deeds.twice.borrow_mut().push(what.to_owned());
+        }
+    }
+
+    async fn ask(&self, task: usize, by: Side, what: &Ask, again: bool) -> String {
+        if task >= self.drafts.len() {
+            return "there is no such task".into();
+        }
+        if *what == Ask::Post {
+            self.fill_wallets(task);
+        }
+        let prepared = self.prepare(task, what);
+        let first = self.give(task, by, prepared.clone()).await;
+        if again && first.is_ok() {
+            let before = self.facts().await;
+            // What comes of it, the journal tells.
+            let _ = self.give(task, by, prepared).await;
+            self.compare(before, &format!("{by} {task} {what}, asked again")).await;
+        }
+        let where_asked = if self.asks_standby { ", by the second replica" } else { "" };
+        let became = match first {
+            Ok(answer) if answer.changed => answer.view.state.clone(),
+            Ok(answer) => format!("{} already", answer.view.state),
+            Err(error) => error.code().to_string(),
+        };
+        became + where_asked
+    }
+
+    fn fill_wallets(&self, task: usize) {
+        if self.books.states.get(task).is_some_and(|state| *state == State::Absent) {
+            let (payer, payee) = wallets(task);
+            let budget = self.drafts[task].budget_sat();
+            if self.world.rail.wallet_msat(&payer) == 0 {
+                self.world.rail.add_wallet(&payer, budget);
+                self.world.rail.add_wallet(&payee, 0);
+                self.deeds.brought_msat.set(self.deeds.brought_msat.get() + budget * 1_000);
+            }
+        }
+    }
+
+    /// What is asked for, with invoices made once: the same again is the very same.
+    fn prepare(&self, task: usize, what: &Ask) -> Action {
+        let payee = wallets(task).1;
+        let invoice = |sat| self.world.rail.invoice(&payee, sat);
+        match what {
+            Ask::Post => Action::Create(self.terms(task)),
+            Ask::Accept => {
+                let payouts = self.drafts[task].milestones.iter().flat_map(|(payouts, _)| payouts);
+                Action::Accept(payouts.map(|sat| invoice(*sat)).collect())
+            }
+            Ask::Fund => Action::Fund,
+            Ask::Submit(milestone) => Action::Submit { milestone: *milestone, work_hash: WORK },
+            Ask::Offer(milestone) => Action::OfferRenewal {
+                milestone: *milestone,
+                invoices: self.undecided(task, *milestone).into_iter().map(invoice).collect(),
+            },
+            Ask::Approve(milestone, tranches) => Action::Approve { milestone: *milestone, tranches: tranches.clone() },
+            Ask::Reject(milestone) => Action::Reject { milestone: *milestone, reason_hash: REASONS },
+            Ask::Cancel => Action::Cancel,
+        }
+    }
+
+    /// The terms as they were posted, or as they would be now.
+    fn terms(&self, task: usize) -> tallystick_escrow::Terms {
+        match &self.books.states[task] {
+            State::Present(posted) => posted.terms.clone(),
+            State::Absent => self.drafts[task].terms(task, self.world.clock.now()),
+        }
+    }
+
+    fn undecided(&self, task: usize, milestone: u32) -> Vec<u64> {
+        let State::Present(posted) = &self.books.states[task] else { return Vec::new() };
+        let own = posted.terms.tranches_of(milestone);
+        let held = (0..).zip(self.books.tranches(task)).filter(|(at, part)| own.contains(at) && part.state.is_held());
+        held.map(|(_, part)| part.payout.get()).collect()
+    }
+
+    /// A request that was signed for this, and its answer.
+    async fn give(&self, task: usize, by: Side, action: Action) -> Result<Answer, AppError> {
+        let id = id_of(task);
+        let app = if self.asks_standby { &self.life.standby.app } else { &self.life.app };
+        let request = self.sign(task, by, &action);
+        let authority = authority_digest(&Authority::Request(request.clone()));
+        let what = format!("{action:?}");
+        let answer = match action {
+            Action::Create(terms) => app.create(id, terms, request).await,
+            Action::Accept(invoices) => app.accept(id, invoices, request).await,
+            Action::OfferRenewal { milestone, invoices } => app.offer_renewal(id, milestone, invoices, request).await,
+            Action::Fund => app.ask(id, UserCommand::RequestFunding, request).await,
+            Action::Submit { milestone, work_hash } => {
+                app.ask(id, UserCommand::SubmitWork { milestone, work_hash }, request).await
+            }
+            Action::Approve { milestone, tranches } => {
+                app.ask(id, UserCommand::ApproveWork { milestone, tranches }, request).await
+            }
+            Action::Reject { milestone, reason_hash } => {
+                app.ask(id, UserCommand::RejectWork { milestone, reason_hash }, request).await
+            }
+            Action::Cancel | Action::Erase => app.ask(id, UserCommand::CancelTask, request).await,
+        };
+        if answer.as_ref().is_ok_and(|answer| answer.changed) {
+            self.deeds.acknowledged.borrow_mut().push((authority, what));
+        }
+        answer
+    }
+
+    fn sign(&self, task: usize, by: Side, action: &Action) -> SignedRequest {
+        let number = self.deeds.requests.get();
+        self.deeds.requests.set(number + 1);
+        let pair = task % PAIRS;
+        let n = match by {
+            Side::Requester => 1 + pair,
+            Side::Worker => 1 + PAIRS + pair,
+        };
+        let n = u8::try_from(n).expect("twice the pairs fit");
+        signed_request(n, &canonical::encode(&(number, id_of(task), action)))
+    }
+}
+
+fn rail_height(hand: &Hand<'_>) -> tallystick_core::BlockHeight {
+    tallystick_app::port::rail::HoldRail::height(&hand.world.rail)
+}
+
+fn moved(it: bool) -> String {
+    if it { String::new() } else { "nothing moves".into() }
+}
+
+fn store_word(result: Result<(), tallystick_app::port::journal::StoreError>) -> String {
+    result.map_or_else(|error| error.to_string(), |()| String::new())
+}
+
+/// The lane of a notice: a hash, or the chain.
+fn hash_of(notice: &RailNotice) -> Option<PaymentHash> {
+    match notice {
+        RailNotice::HoldLocked { hash, .. }
+        | RailNotice::HoldLost { hash }
+        | RailNotice::HoldClaimed { hash, .. }
+        | RailNotice::PayoutPaid { hash, .. }
+        | RailNotice::PayoutFailed { hash, .. } => Some(*hash),
+        RailNotice::Block { .. } => None,
+    }
+}
+
+fn notice_text(notice: &RailNotice) -> String {
+    match notice {
+        RailNotice::HoldLocked { claim_deadline, .. } => format!("a hold is locked, until {}", claim_deadline.0),
+        RailNotice::HoldLost { .. } => "a hold is lost".into(),
+        RailNotice::HoldClaimed { .. } => "a hold was claimed".into(),
+        RailNotice::PayoutPaid { .. } => "a payout arrived".into(),
+        RailNotice::PayoutFailed { reason, .. } => format!("a payout failed: {reason:?}"),
+        RailNotice::Block { height } => format!("a block, {}", height.0),
+    }
+}
+
+/// The longest that the node waits in a step that gives it time.
+pub(crate) const REST_MAX: Duration = Duration::from_secs(3_600);
+
+/// Whether a request's facts are in the journal.
+pub(crate) async fn is_kept(world: &World, authority: Digest32) -> bool {
+    matches!(world.store.authority(authority).await, Ok(Some(_)))
+}

@@ -1,0 +1,206 @@
+//! The journal, read again by somebody who believes nothing: each task as its facts make it, and what they tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use tallystick_app::port::journal::{Journal, StoreError};
+use tallystick_core::{
+    Authority, BlockHeight, Decider, Digest32, Fact, Id, NostrKey, PaymentHash, Timestamp, canonical,
+};
+use tallystick_escrow::{Escrow, Event, Stage, State, Task, Tranche, TrancheState, payout_id, plan};
+use tallystick_testkit::MemoryStore;
+
+/// Facts read at once.
+const PAGE: u32 = 1_000;
+
+/// A fact of a task, as it was told.
+pub struct Told {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// Whose it is: the position among the plan's drafts.
+    pub task: usize,
+    /// What it says.
+    pub event: Event,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// At which height.
+    pub height: BlockHeight,
+    /// Which user asked for it; nobody for the node's own word.
+    pub by: Option<NostrKey>,
+    /// The task before it.
+    pub before: State,
+}
+
+/// A payout that the journal says was begun.
+pub struct Begun {
+    /// Of which task and tranche.
+    pub of: (usize, usize),
+    /// On which hash.
+    pub hash: PaymentHash,
+    /// To which invoice.
+    pub bolt11: String,
+    /// The most that routing may cost, in msat.
+    pub fee_max: u64,
+}
+
+/// Everything that the journal has told so far.
+#[derive(Default)]
+pub struct Books {
+    /// The hash of each fact.
+    pub chain: Vec<Digest32>,
+    /// Each task, as its facts make it.
+    pub states: Vec<State>,
+    /// The tranche of each hash that a worker ever handed in.
+    pub hashes: BTreeMap<PaymentHash, (usize, usize)>,
+    /// Payouts that were begun, by their ids.
+    pub begun: BTreeMap<Digest32, Begun>,
+    /// Hashes whose payee was paid, as the journal says.
+    pub paid: BTreeSet<PaymentHash>,
+    /// Hashes whose hold is gone, as the journal says.
+    pub lost: BTreeSet<PaymentHash>,
+    /// When, and at which height, the work of a milestone was handed in.
+    pub submitted: BTreeMap<(usize, u32), (Timestamp, BlockHeight)>,
+    /// Tasks that changed since they were last looked at.
+    pub changed: BTreeSet<usize>,
+    /// The last fact of each append that was read since this was taken.
+    pub appends: Vec<u64>,
+    /// The stream and authority of the last fact.
+    last: Option<(String, Digest32)>,
+    ids: BTreeMap<String, usize>,
+}
+
+impl Books {
+    /// Books of so many tasks, none of which has begun.
+    pub fn new(ids: &[Id<Task>]) -> Self {
+        let ids = ids.iter().enumerate().map(|(at, id)| (format!("escrow/{id}"), at)).collect::<BTreeMap<_, _>>();
+        Self { states: vec![State::Absent; ids.len()], ids, ..Self::default() }
+    }
+
+    /// Reads on. Answers what was told since, or why the journal is no continuation of what it was.
+    ///
+    /// # Errors
+    /// The reason, if the store fails or is not what it was.
+    pub async fn read(&mut self, store: &MemoryStore) -> Result<Vec<Told>, String> {
+        let text = |error: StoreError| error.to_string();
+        let mut told = Vec::new();
+        self.changed.clear();
+        // The last one that is known must be there still.
+        let known = self.chain.len() as u64;
+        if let (Some(last), true) = (self.chain.last(), known > 0) {
+            let there = store.facts(known - 1, 1).await.map_err(text)?;
+            if there.first().map(|fact| fact.hash) != Some(*last) {
+                return Err(format!("fact {known} is not there any more, or another one is in its place"));
+            }
+        }
+        loop {
+            let page = store.facts(self.chain.len() as u64, PAGE).await.map_err(text)?;
+            if page.is_empty() {
+                return Ok(told);
+            }
+            for fact in page {
+                let by = match store.authority(fact.authority).await.map_err(text)? {
+                    Some(Authority::Request(request)) => Some(request.author),
+                    Some(Authority::Node { .. }) => None,
+                    None => return Err(format!("nobody stands behind fact {}", fact.seq)),
+                };
+                told.extend(self.enter(&fact, by)?);
+            }
+        }
+    }
+
+    fn enter(&mut self, fact: &Fact, by: Option<NostrKey>) -> Result<Option<Told>, String> {
+        self.chain.push(fact.hash);
+        // No two appends have the same authority.
+        let append = (fact.stream.clone(), fact.authority);
+        if self.last.as_ref() == Some(&append) {
+            self.appends.pop();
+        }
+        self.appends.push(fact.seq);
+        self.last = Some(append);
+        let Some(task) = self.ids.get(&fact.stream).copied() else { return Ok(None) };
+        let content = fact.body.content().ok_or_else(|| format!("fact {} has no content", fact.seq))?;
+        let event: Event = canonical::decode("event", content).map_err(|error| error.to_string())?;
+        let before = std::mem::take(&mut self.states[task]);
+        self.states[task] = Escrow::evolve(before.clone(), &event);
+        self.changed.insert(task);
+        let told =
+            Told { seq: fact.seq, task, event, at: fact.recorded_at, height: fact.height, by, before };
+        self.note(&told);
+        Ok(Some(told))
+    }
+
+    fn note(&mut self, told: &Told) {
+        let State::Present(task) = &self.states[told.task] else { return };
+        let parts = task.phase.job().map(|job| job.tranches.as_slice()).unwrap_or_default();
+        for (tranche, part) in parts.iter().enumerate() {
+            let next = part.renewal.as_ref().map(|next| next.hash);
+            for hash in [Some(part.hash), next].into_iter().flatten() {
+                self.hashes.insert(hash, (told.task, tranche));
+            }
+        }
+        let part = |tranche: u32| usize::try_from(tranche).ok().and_then(|at| Some((at, parts.get(at)?)));
+        match &told.event {
+            Event::PayoutBegun { tranche, attempt, .. } => {
+                if let Some((at, part)) = part(*tranche) {
+                    let begun = Begun {
+                        of: (told.task, at),
+                        hash: part.hash,
+                        bolt11: part.payout_invoice.clone(),
+                        fee_max: part.fee.to_msat().get(),
+                    };
+                    self.begun.insert(payout_id(task.id, *tranche, *attempt), begun);
+                }
+            }
+            Event::PayoutPaid { tranche, .. } => drop(part(*tranche).map(|(_, part)| self.paid.insert(part.hash))),
+            Event::HoldLost { tranche } => drop(part(*tranche).map(|(_, part)| self.lost.insert(part.hash))),
+            Event::HoldLocked { tranche, .. } => drop(part(*tranche).map(|(_, part)| self.lost.remove(&part.hash))),
+            Event::WorkSubmitted { milestone, .. } => {
+                self.submitted.insert((told.task, *milestone), (told.at, told.height));
+            }
+            _ => {}
+        }
+    }
+
+    /// The tranches of a task.
+    pub fn tranches(&self, task: usize) -> &[Tranche] {
+        tranches(&self.states[task])
+    }
+
+    /// Every tranche of every task.
+    pub fn all(&self) -> impl Iterator<Item = (usize, usize, &Tranche)> {
+        (0..self.states.len()).flat_map(|task| self.tranches(task).iter().enumerate().map(move |(at, part)| (task, at, part)))
+    }
+
+    /// The hashes that a tranche ever had.
+    pub fn hashes_of(&self, task: usize, tranche: usize) -> impl Iterator<Item = PaymentHash> {
+        self.hashes.iter().filter(move |(_, of)| **of == (task, tranche)).map(|(hash, _)| *hash)
+    }
+}
+
+/// The tranches of a task.
+pub fn tranches(state: &State) -> &[Tranche] {
+    match state {
+        State::Present(task) => task.phase.job().map(|job| job.tranches.as_slice()).unwrap_or_default(),
+        State::Absent => &[],
+    }
+}
+
+/// The last height at which a payout of what is held of a milestone may begin, counted anew: the deadline, less the
+/// blocks that a payout and its margin may take.
+pub fn last_height(task: &Task, milestone: u32) -> Option<BlockHeight> {
+    let job = task.phase.job()?;
+    let own = task.terms.tranches_of(milestone);
+    let deadlines = (0..).zip(&job.tranches).filter(|(at, _)| own.contains(at)).filter_map(|(_, part)| match part.state {
+        TrancheState::Held { claim_deadline } => Some(claim_deadline.0),
+        _ => None,
+    });
+    let reserve = task.policy.payout_cltv_max.0 + task.policy.payout_margin.0;
+    deadlines.min().map(|deadline| BlockHeight(deadline.saturating_sub(reserve)))
+}
+
+/// Whether work of a milestone was handed in.
+pub fn is_submitted(task: &Task, milestone: u32) -> bool {
+    let job = task.phase.job();
+    matches!(job.and_then(|job| task.stage(job, milestone)), Some(Stage::Submitted { .. }))
+}
+
+/// The blocks before the last height at which silence pays.
+pub const SILENCE_LEAD: u32 = plan::SILENCE_LEAD.0;

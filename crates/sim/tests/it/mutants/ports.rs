@@ -1,0 +1,240 @@
+//! Ports with a bug in them, each around the real one.
+
+use async_trait::async_trait;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tallystick_app::port::{
+    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+    rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
+    tasks::{TaskQuery, TaskReader},
+};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
+use tallystick_escrow::Task;
+
+/// What is wrong with a journal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    ForgetsEffects,
+    WritesLate,
+    SwallowsConflicts,
+    ShowsNothing,
+    FinishesNothing,
+}
+
+struct Odd {
+    inner: Arc<dyn Journal>,
+    bug: Bug,
+    /// The effects that were asked for in this life of the node.
+    known: Mutex<BTreeSet<String>>,
+    /// What was acknowledged, and is not written yet.
+    unwritten: Mutex<Option<Append>>,
+}
+
+fn odd(inner: Arc<dyn Journal>, bug: Bug) -> Arc<dyn Journal> {
+    Arc::new(Odd { inner, bug, known: Mutex::default(), unwritten: Mutex::default() })
+}
+
+/// What is left to do after a restart is not known any more.
+pub fn effects_forgotten(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::ForgetsEffects)
+}
+
+/// The answer comes before the fact is on the disk.
+pub fn answered_before_it_is_written(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::WritesLate)
+}
+
+/// Of two commands at once, both are answered well, and one is written.
+pub fn conflict_swallowed(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::SwallowsConflicts)
+}
+
+/// Failed payouts change nothing in the read model.
+pub fn row_forgotten(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::ShowsNothing)
+}
+
+/// Outcomes do not end their effects.
+pub fn effect_never_ends(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::FinishesNothing)
+}
+
+impl Odd {
+    fn take(&self) -> Option<Append> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn write(&self) {
+        if let Some(append) = self.take() {
+            // It was answered already, whatever comes of it.
+            let _ = self.inner.append(append).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Odd {
+    async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
+        self.write().await;
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.extend(append.effects.iter().map(|effect| effect.key.clone()));
+        }
+        match self.bug {
+            Bug::WritesLate => {
+                let there = self.inner.stream(&append.stream, append.expected_version).await?;
+                if let Some(last) = there.last() {
+                    return Err(AppendError::Conflict { expected: append.expected_version, actual: last.version });
+                }
+                let version = append.expected_version + append.facts.len() as u64;
+                *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(append);
+                return Ok(Appended { seq: 0, version });
+            }
+            Bug::ShowsNothing if append.facts.iter().any(|fact| fact.kind == "escrow.payout_failed") => {
+                append.row = None;
+            }
+            Bug::FinishesNothing => append.finishes.clear(),
+            _ => {}
+        }
+        match self.inner.append(append).await {
+            Err(AppendError::Conflict { actual, .. }) if self.bug == Bug::SwallowsConflicts => {
+                Ok(Appended { seq: 0, version: actual })
+            }
+            answer => answer,
+        }
+    }
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.inner.scrub().await
+    }
+    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
+        self.write().await;
+        self.inner.stream(stream, after_version).await
+    }
+    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.inner.facts(after_seq, limit).await
+    }
+    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
+        self.inner.authority(digest).await
+    }
+    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
+        self.write().await;
+        self.inner.holder(space, name).await
+    }
+    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
+        self.inner.due_effects(now, limit).await
+    }
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
+        self.write().await;
+        let mut given = self.inner.claim_effects(now, until, epoch, limit).await?;
+        if self.bug == Bug::ForgetsEffects {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            given.retain(|effect| known.contains(&effect.key));
+        }
+        Ok(given)
+    }
+    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_effect_due().await
+    }
+    async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.defer_effect(key, until).await
+    }
+    async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
+        self.inner.finish_effect(key).await
+    }
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
+        self.inner.admit(request, now, forget_after).await
+    }
+}
+
+struct Asleep(Arc<dyn TaskReader>);
+
+/// Tasks are woken by the clock, and not by blocks.
+pub fn blocks_unseen(inner: Arc<dyn TaskReader>) -> Arc<dyn TaskReader> {
+    Arc::new(Asleep(inner))
+}
+
+#[async_trait]
+impl TaskReader for Asleep {
+    async fn task(&self, id: Id<Task>) -> Result<Option<String>, StoreError> {
+        self.0.task(id).await
+    }
+    async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>, StoreError> {
+        self.0.tasks(query).await
+    }
+    async fn due_tasks(
+        &self,
+        now: Timestamp,
+        _: BlockHeight,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Id<Task>>, StoreError> {
+        self.0.due_tasks(now, BlockHeight(0), skip, limit).await
+    }
+    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.0.next_wake_at().await
+    }
+}
+
+/// What is wrong with a network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    PaysAnew,
+    KeepsHolds,
+}
+
+struct Broken {
+    inner: Arc<dyn HoldRail>,
+    fault: Fault,
+    calls: AtomicU64,
+}
+
+/// Every call pays, also one that was made before.
+pub fn pays_anew(inner: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+    // The count goes on over restarts: no number comes twice.
+    Arc::new(Broken { inner, fault: Fault::PaysAnew, calls: AtomicU64::new(0) })
+}
+
+/// A hold that is to be given back stays, and the answer is that it was.
+pub fn keeps_holds(inner: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+    Arc::new(Broken { inner, fault: Fault::KeepsHolds, calls: AtomicU64::new(0) })
+}
+
+#[async_trait]
+impl HoldRail for Broken {
+    async fn hold_invoice(&self, request: HoldRequest) -> Result<String, RailError> {
+        self.inner.hold_invoice(request).await
+    }
+    async fn cancel_hold(&self, hash: PaymentHash) -> Result<(), RailError> {
+        match self.fault {
+            Fault::KeepsHolds => Ok(()),
+            Fault::PaysAnew => self.inner.cancel_hold(hash).await,
+        }
+    }
+    async fn claim_hold(&self, hash: PaymentHash) -> Result<ClaimState, RailError> {
+        self.inner.claim_hold(hash).await
+    }
+    async fn pay(&self, mut request: PayRequest) -> Result<PayState, RailError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.fault == Fault::PaysAnew && call % 2 == 1 {
+            request.id = canonical::digest("anew", &[&request.id.0, &call.to_le_bytes()]);
+        }
+        self.inner.pay(request).await
+    }
+    async fn holds(&self) -> Result<Vec<(PaymentHash, Msat)>, RailError> {
+        self.inner.holds().await
+    }
+    fn height(&self) -> BlockHeight {
+        self.inner.height()
+    }
+}

@@ -1,0 +1,193 @@
+//! Rules with a bug in them, each around the real ones.
+
+use tallystick_core::{Blocks, Ctx, Decider, Decision, Msat, Timestamp};
+use tallystick_escrow::{
+    Command, Effect, Escrow, Event, NodeCommand, Phase, RefundReason, Rejection, State, Task, Tranche, TrancheState,
+    UserCommand, payout_id,
+};
+
+type Answer = Result<Decision<Event, Effect>, Rejection>;
+
+fn parts(state: &State) -> &[Tranche] {
+    match state {
+        State::Present(task) => task.phase.job().map(|job| job.tranches.as_slice()).unwrap_or_default(),
+        State::Absent => &[],
+    }
+}
+
+fn changed(answer: Answer, change: impl FnOnce(&mut Vec<Event>, &mut Vec<Effect>)) -> Answer {
+    let mut answer = answer?;
+    if let Decision::Accept { events, effects } = &mut answer {
+        change(events, effects);
+    }
+    Ok(answer)
+}
+
+/// An approval looks at the deadline of the hold alone, and not at what a payout may take until then.
+pub fn payout_too_late(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let (Command::User(UserCommand::ApproveWork { .. }), State::Present(task)) = (&command, state) else {
+        return Escrow::decide(state, command, ctx);
+    };
+    let mut other: Box<Task> = task.clone();
+    (other.policy.payout_margin, other.policy.payout_cltv_max) = (Blocks(0), Blocks(1));
+    let limit = task.policy.payout_cltv_max;
+    changed(Escrow::decide(&State::Present(other), command, ctx), |_, effects| {
+        for effect in effects {
+            if let Effect::Pay { cltv_limit, .. } = effect {
+                *cltv_limit = limit;
+            }
+        }
+    })
+}
+
+/// An offer to renew lets the hold go at once, before the next one is locked.
+pub fn hold_let_go_before_its_renewal(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let is_offer = matches!(command, Command::User(UserCommand::OfferRenewal { .. }));
+    changed(Escrow::decide(state, command, ctx), |_, effects| {
+        let held = parts(state).iter().filter(|part| part.state.is_held() && is_offer);
+        effects.extend(held.map(|part| Effect::CancelHold { hash: part.hash }));
+    })
+}
+
+/// A failure is taken for the failure of the attempt that is under way, whichever it was.
+pub fn failure_counted_twice(state: &State, mut command: Command, ctx: &Ctx) -> Answer {
+    if let (Command::Node(NodeCommand::RecordPayoutFailed { hash, id, .. }), State::Present(task)) =
+        (&mut command, state)
+    {
+        for (tranche, part) in (0..).zip(parts(state)) {
+            if let (TrancheState::Paying { attempt, .. }, true) = (part.state, part.hash == *hash) {
+                *id = payout_id(task.id, tranche, attempt);
+            }
+        }
+    }
+    Escrow::decide(state, command, ctx)
+}
+
+/// Whoever cancels gets back what is being paid out, too.
+pub fn refund_under_a_payout(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let paying = |(_, part): &(u32, &Tranche)| matches!(part.state, TrancheState::Paying { covered: true, .. });
+    match (&command, (0..).zip(parts(state)).find(paying)) {
+        (Command::User(UserCommand::CancelTask), Some((tranche, part))) => Ok(Decision::Accept {
+            events: vec![Event::TrancheRefundBegun { tranche }],
+            effects: vec![Effect::CancelHold { hash: part.hash }],
+        }),
+        _ => Escrow::decide(state, command, ctx),
+    }
+}
+
+/// The payer's money is claimed together with the payout, not after it.
+pub fn claim_before_the_payout(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |_, effects| {
+        let pays = effects.iter().filter_map(|effect| match effect {
+            Effect::Pay { hash, fee_limit, .. } => Some(Effect::ClaimHold { hash: *hash, amount: *fee_limit }),
+            _ => None,
+        });
+        let claims: Vec<Effect> = pays.collect();
+        effects.extend(claims);
+    })
+}
+
+/// Nobody looks at the blocks: what runs out of them stays held.
+pub fn hold_kept_at_its_deadline(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let answer = Escrow::decide(state, command, ctx)?;
+    let by_blocks = |event: &Event| {
+        matches!(event, Event::RefundBegun { reason: RefundReason::BlocksRanOut | RefundReason::RenewalMissed, .. })
+    };
+    match &answer {
+        Decision::Accept { events, .. } if events.iter().any(by_blocks) => Ok(Decision::AlreadyApplied),
+        _ => Ok(answer),
+    }
+}
+
+/// Every payout goes to the first tranche's invoice.
+pub fn payout_of_another_tranche(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |_, effects| {
+        for effect in effects {
+            if let (Effect::Pay { bolt11, .. }, Some(first)) = (effect, parts(state).first()) {
+                bolt11.clone_from(&first.payout_invoice);
+            }
+        }
+    })
+}
+
+/// Every hold invoice asks for the first tranche's money.
+pub fn hold_of_another_tranche(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |_, effects| {
+        for effect in effects {
+            if let (Effect::MakeHoldInvoice { amount, .. }, Some(first)) = (effect, parts(state).first()) {
+                *amount = first.hold().unwrap_or(*amount);
+            }
+        }
+    })
+}
+
+/// The review is over after half of its time.
+pub fn silence_before_the_review_is_over(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, _| {
+        for event in events {
+            if let Event::WorkSubmitted { review_until, .. } = event {
+                let half = ctx.now.until(*review_until).as_millis() / 2;
+                *review_until = Timestamp::from_millis(ctx.now.as_millis() + half);
+            }
+        }
+    })
+}
+
+/// What was funded in part waits for the rest for ever.
+pub fn partial_funding_kept(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let in_part = match state {
+        State::Present(task) => {
+            matches!(task.phase, Phase::Funding { .. }) && parts(state).iter().any(|part| part.state.is_held())
+        }
+        State::Absent => false,
+    };
+    match command {
+        Command::Node(NodeCommand::Wake) if in_part => Ok(Decision::AlreadyApplied),
+        command => Escrow::decide(state, command, ctx),
+    }
+}
+
+/// Nobody asks for the return of a hold whose place was taken.
+pub fn replaced_hold_kept(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, effects| {
+        if events.iter().any(|event| matches!(event, Event::HoldRenewed { .. })) {
+            effects.clear();
+        }
+    })
+}
+
+/// A payout may cost whatever its route asks for.
+pub fn fee_without_a_limit(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |_, effects| {
+        for effect in effects {
+            if let Effect::Pay { fee_limit, .. } = effect {
+                *fee_limit = Msat::try_new(1_000_000_000).expect("less than all bitcoin");
+            }
+        }
+    })
+}
+
+/// The requester gets back even what was handed in and waits for a decision.
+pub fn work_taken_back(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    match (&command, state) {
+        (Command::User(UserCommand::CancelTask), State::Present(task))
+            if task.requester == ctx.author && parts(state).iter().any(|part| part.state.is_held()) =>
+        {
+            let held = parts(state).iter().filter(|part| part.state.is_held());
+            Ok(Decision::Accept {
+                events: vec![Event::RefundBegun { milestone: None, reason: RefundReason::CancelledByRequester }],
+                effects: held.map(|part| Effect::CancelHold { hash: part.hash }).collect(),
+            })
+        }
+        _ => Escrow::decide(state, command, ctx),
+    }
+}
+
+/// A hold stays where it is when its payout has failed for good.
+pub fn failed_payout_kept(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, effects| {
+        if events.iter().any(|event| matches!(event, Event::TrancheRefundBegun { .. })) {
+            effects.retain(|effect| !matches!(effect, Effect::CancelHold { .. }));
+        }
+    })
+}
