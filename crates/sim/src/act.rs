@@ -270,7 +270,14 @@ impl Hand<'_> {
             Action::Reject { milestone, reason_hash } => {
                 app.ask(id, UserCommand::RejectWork { milestone, reason_hash }, request).await
             }
-            Action::Cancel | Action::Erase => app.ask(id, UserCommand::CancelTask, request).await,
+            Action::Cancel => app.ask(id, UserCommand::CancelTask, request).await,
+            // Nobody here asks for these.
+            Action::FundWithBond(_)
+            | Action::Concede { .. }
+            | Action::OpenDispute { .. }
+            | Action::Dispute { .. }
+            | Action::CollectReward { .. }
+            | Action::Erase => Err(AppError::Fault),
         };
         if answer.as_ref().is_ok_and(|answer| answer.changed) {
             self.deeds.acknowledged.borrow_mut().push((authority, what));

@@ -115,6 +115,8 @@ impl Draft {
             on_silence: self.on_silence,
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal,
+            panel: None,
+            bonds: tallystick_escrow::Bonds::default(),
         }
     }
 
