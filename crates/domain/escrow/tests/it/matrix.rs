@@ -1,6 +1,7 @@
 //! Every command in every phase, asked by everybody. `=` is success that changes nothing, `+` names the new facts, the
 //! rest is the rejection's code (of `escrow` unless it says otherwise). All tasks have two tranches.
 
+use tallystick_civics::dispute::{Award, UserCommand as Act};
 use tallystick_core::{Coded, Decision, NostrKey};
 use tallystick_escrow::{Command, NodeCommand, PayFailure, UserCommand};
 use tallystick_testkit::{escrow::*, same_table};
@@ -105,6 +106,50 @@ fn wake_ups_in_every_phase() {
     }
     same_table(&rows, WAKE);
 }
+
+fn disputed_phases() -> Vec<(&'static str, Given)> {
+    let rejected = held_with(panel_terms(&TWO)).done(worker(), submit()).done(requester(), reject());
+    let drawn = rejected.clone().disputed_by(worker()).drawn();
+    let ruled = drawn.clone().voted(&[Award::new(0b01); 3]);
+    vec![
+        ("working", held_with(panel_terms(&TWO))),
+        ("rejected", rejected.clone()),
+        ("drawing", rejected.clone().disputed_by(worker())),
+        ("seating", drawn),
+        ("ruled", ruled.clone()),
+        ("decided", ruled.content()),
+        ("withdrawn", rejected.disputed_by(worker()).done(worker(), act(Act::Withdraw))),
+    ]
+}
+
+#[test]
+fn users_in_every_stage_of_a_dispute() {
+    let mut rows = Vec::new();
+    for (phase, given) in disputed_phases() {
+        let commands = |author| {
+            [
+                ("submit", submit()),
+                ("approve", approve()),
+                ("reject", reject()),
+                ("cancel", UserCommand::CancelTask),
+                ("concede", UserCommand::ConcedeWork { milestone: 0 }),
+                ("dispute", open_dispute(author, 0)),
+                ("withdraw", act(Act::Withdraw)),
+                ("appeal", act(Act::Appeal)),
+                ("accept ruling", act(Act::AcceptRuling)),
+            ]
+        };
+        for (at, (name, _)) in commands(requester()).into_iter().enumerate() {
+            let ask = |author| short(&given, author, Command::User(commands(author)[at].1.clone()));
+            rows.push(row(&[phase, name, &ask(requester()), &ask(worker()), &ask(stranger())]));
+        }
+    }
+    same_table(&rows, DISPUTED);
+}
+
+/// Phase, command; then requester, worker, stranger. All have a panel of three.
+const DISPUTED: &str = "
+";
 
 /// Phase, command; then requester, worker, stranger.
 const USERS: &str = "
