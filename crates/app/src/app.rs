@@ -4,7 +4,9 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use tallystick_core::{Authority, BlockHeight, Ctx, Decider, Decision, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp};
+use tallystick_core::{
+    Authority, BlockHeight, Ctx, Decider, Decision, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp,
+};
 use tallystick_escrow::{
     Command, Effect, Escrow, Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand,
 };

@@ -321,10 +321,10 @@ fn can_ask_for(action: &Action, kind: &str) -> bool {
 fn can_report(command: &NodeCommand, kind: &str) -> bool {
     use NodeCommand as N;
     let in_dispute = matches!(command, N::Wake | N::WakeKnowing { .. } | N::RecordDraw { .. });
-    let is_invoice = matches!(command, N::RecordHoldInvoice { .. } | N::RecordHoldLocked { .. });
-    // When all else is over, what was put up goes back.
-    let bond = kind == Event::BOND_RETURN_BEGUN && !is_invoice;
-    bond || kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
+    // The last hold that is gone, a bond's perhaps, ends the task; before that, bonds go back.
+    let is_last = [Event::BOND_RETURN_BEGUN, Event::TASK_SETTLED, Event::TASK_REFUNDED].contains(&kind);
+    let is_end = is_last && !matches!(command, N::RecordHoldInvoice { .. } | N::RecordHoldLocked { .. });
+    is_end || kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
 }
 
 /// The kinds of facts that a node's word can lead to.

@@ -86,7 +86,7 @@ impl App {
                 None => Ok(NodeCommand::Wake),
             }
         });
-        let command = known.await.map_err(|_| AppError::Fault)?;
+        let command: Result<NodeCommand, AppError> = known.await.map_err(|_| AppError::Fault)?;
         self.report(id, command?, None).await
     }
 

@@ -200,7 +200,8 @@ pub fn held(payouts: &[u64]) -> Given {
 /// The money of a task with these terms is locked.
 pub fn held_with(terms: Terms) -> Given {
     let given = funding_with(terms);
-    let payouts: Vec<_> = given.phase().job().map_or(Vec::new(), |job| job.tranches.iter().map(|part| part.payout).collect());
+    let payouts: Vec<_> =
+        given.phase().job().map_or(Vec::new(), |job| job.tranches.iter().map(|part| part.payout).collect());
     let longer = given.task().hold_blocks.0.saturating_sub(HOLD_BLOCKS.0);
     (0..)
         .zip(payouts)

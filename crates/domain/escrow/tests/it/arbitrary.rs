@@ -9,8 +9,8 @@ use tallystick_core::{
     BasisPoints, BlockHeight, Blocks, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp,
 };
 use tallystick_escrow::{
-    Bonds, Effect, Event, MilestoneTerms, NodeCommand, OnSilence, Outage, PayFailure, Policy, RefundReason, ReleaseReason, Task,
-    Terms, TrancheInvoice,
+    Bonds, Effect, Event, MilestoneTerms, NodeCommand, OnSilence, Outage, PayFailure, Policy, RefundReason,
+    ReleaseReason, Task, Terms, TrancheInvoice,
 };
 use tallystick_testkit::escrow::{candidates, dispute_id, key, requester, worker};
 
@@ -65,19 +65,22 @@ fn terms() -> impl Strategy<Value = Terms> {
     let renewal = option::of(silence.clone());
     let panel = option::of(seats());
     let bonds = (option::of(sats()), option::of(sats())).prop_map(|(requester, worker)| Bonds { requester, worker });
-    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), (renewal, panel, bonds)).prop_map(
-        |(title, description_hash, milestones, review_window, on_silence, hold_blocks, (renewal, panel, bonds))| Terms {
-            title,
-            description_hash,
-            milestones,
-            review_window,
-            on_silence,
-            hold_blocks,
-            renewal,
-            panel,
-            bonds,
-        },
-    )
+    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), (renewal, panel, bonds))
+        .prop_map(
+            |(title, description_hash, milestones, review_window, on_silence, hold_blocks, (renewal, panel, bonds))| {
+                Terms {
+                    title,
+                    description_hash,
+                    milestones,
+                    review_window,
+                    on_silence,
+                    hold_blocks,
+                    renewal,
+                    panel,
+                    bonds,
+                }
+            },
+        )
 }
 
 fn seats() -> impl Strategy<Value = Seats> {
@@ -111,7 +114,14 @@ fn policy() -> impl Strategy<Value = Policy> {
     let rates = [rate.clone(), rate];
     let spans = [span(), span(), span()];
     (rates, [sats(), sats(), sats(), sats()], any::<u32>(), limits, spans, plan()).prop_map(
-        |([fee_rate, arbitrator_share], [fee_min, payout_min, payout_max, bond_max], tranches_max, limits, spans, dispute)| {
+        |(
+            [fee_rate, arbitrator_share],
+            [fee_min, payout_min, payout_max, bond_max],
+            tranches_max,
+            limits,
+            spans,
+            dispute,
+        )| {
             let [funding_window, review_window_max, dispute_window] = spans;
             Policy {
                 fee_rate,

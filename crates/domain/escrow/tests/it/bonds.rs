@@ -74,9 +74,9 @@ fn each_bond_is_locked_on_the_other_sides_own_hash() {
     assert_eq!(view.holds().count(), 4);
     // Work begins when everything is locked, bonds too.
     let almost = funding_with(both());
-    let almost = [(0, 20_000), (1, 40_000), (2, 3_000)].into_iter().fold(almost, |given, (tranche, payout)| {
-        given.reported(locked_longer(tranche, payout, Blocks(230)))
-    });
+    let almost = [(0, 20_000), (1, 40_000), (2, 3_000)]
+        .into_iter()
+        .fold(almost, |given, (tranche, payout)| given.reported(locked_longer(tranche, payout, Blocks(230))));
     assert_eq!(almost.phase_name(), "funding");
 }
 

@@ -74,8 +74,13 @@ fn events() -> Vec<Event> {
         R::BondKept,
     ];
     events.extend(reasons.map(refund_of_all));
-    let reasons =
-        [ReleaseReason::Approved, ReleaseReason::HoldSpent, ReleaseReason::RenewalMissed, ReleaseReason::Ruled, ReleaseReason::BrokenPromise];
+    let reasons = [
+        ReleaseReason::Approved,
+        ReleaseReason::HoldSpent,
+        ReleaseReason::RenewalMissed,
+        ReleaseReason::Ruled,
+        ReleaseReason::BrokenPromise,
+    ];
     events.extend(reasons.map(|reason| release_begun(1, reason)));
     events
 }

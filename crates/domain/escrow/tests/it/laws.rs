@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use tallystick_civics::dispute::{Seats, UserCommand as Act};
 use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
 use tallystick_escrow::{
-    Bonds, Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State, Task,
-    Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
+    Bonds, Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State,
+    Task, Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
 };
 use tallystick_testkit::{cases, escrow::*};
 
@@ -198,10 +198,9 @@ pub fn task_terms(tranches: usize, first: usize, silence: bool) -> Terms {
         two => vec![milestone(one, sooner), milestone(two, DEADLINE)],
     };
     let renewal = (tranches + first).is_multiple_of(2).then_some(on_silence);
-    // Every other task has a panel.
-    let panel = first.is_multiple_of(2).then_some(Seats::One);
-    // And every other one bonds, with or without.
-    let worker = tranches.is_multiple_of(2).then(|| sat(700));
+    // Two of three have a panel, and two of three bonds, with or without.
+    let panel = (first != 3).then_some(Seats::One);
+    let worker = (tranches != 3).then(|| sat(700));
     let bonds = Bonds { requester: panel.map(|_| sat(500)).filter(|_| worker.is_some()), worker };
     Terms { on_silence, milestones, renewal, panel, bonds, ..terms(&[]) }
 }

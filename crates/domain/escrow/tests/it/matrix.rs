@@ -149,6 +149,69 @@ fn users_in_every_stage_of_a_dispute() {
 
 /// Phase, command; then requester, worker, stranger. All have a panel of three.
 const DISPUTED: &str = "
+working   | submit        | not_worker                                                 | +work_submitted                    | not_worker
+working   | approve       | not_submitted                                              | not_requester                      | not_requester
+working   | reject        | not_submitted                                              | not_requester                      | not_requester
+working   | cancel        | +refund_begun                                              | +refund_begun                      | not_party
+working   | concede       | not_worker                                                 | +refund_begun                      | not_worker
+working   | dispute       | +dispute_opened                                            | +dispute_opened                    | not_party
+working   | withdraw      | not_disputed                                               | not_disputed                       | not_disputed
+working   | appeal        | not_disputed                                               | not_disputed                       | not_disputed
+working   | accept ruling | not_disputed                                               | not_disputed                       | not_disputed
+rejected  | submit        | not_worker                                                 | =                                  | not_worker
+rejected  | approve       | +release_begun +payout_begun +payout_begun                 | not_requester                      | not_requester
+rejected  | reject        | =                                                          | not_requester                      | not_requester
+rejected  | cancel        | not_cancellable                                            | +refund_begun                      | not_party
+rejected  | concede       | not_worker                                                 | +refund_begun                      | not_worker
+rejected  | dispute       | +dispute_opened                                            | +dispute_opened                    | not_party
+rejected  | withdraw      | not_disputed                                               | not_disputed                       | not_disputed
+rejected  | appeal        | not_disputed                                               | not_disputed                       | not_disputed
+rejected  | accept ruling | not_disputed                                               | not_disputed                       | not_disputed
+drawing   | submit        | not_worker                                                 | =                                  | not_worker
+drawing   | approve       | +release_begun +payout_begun +payout_begun +dispute.closed | not_requester                      | not_requester
+drawing   | reject        | =                                                          | not_requester                      | not_requester
+drawing   | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+drawing   | concede       | not_worker                                                 | +refund_begun +dispute.closed      | not_worker
+drawing   | dispute       | disputed                                                   | =                                  | not_party
+drawing   | withdraw      | dispute.not_opener                                         | +dispute.withdrawn +refund_planned | dispute.not_opener
+drawing   | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+drawing   | accept ruling | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+seating   | submit        | not_worker                                                 | =                                  | not_worker
+seating   | approve       | +release_begun +payout_begun +payout_begun +dispute.closed | not_requester                      | not_requester
+seating   | reject        | =                                                          | not_requester                      | not_requester
+seating   | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+seating   | concede       | not_worker                                                 | +refund_begun +dispute.closed      | not_worker
+seating   | dispute       | disputed                                                   | =                                  | not_party
+seating   | withdraw      | dispute.not_opener                                         | +dispute.withdrawn +refund_planned | dispute.not_opener
+seating   | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+seating   | accept ruling | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+ruled     | submit        | not_worker                                                 | =                                  | not_worker
+ruled     | approve       | disputed                                                   | not_requester                      | not_requester
+ruled     | reject        | =                                                          | not_requester                      | not_requester
+ruled     | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+ruled     | concede       | not_worker                                                 | disputed                           | not_worker
+ruled     | dispute       | disputed                                                   | =                                  | not_party
+ruled     | withdraw      | dispute.not_opener                                         | dispute.not_withdrawable           | dispute.not_opener
+ruled     | appeal        | +dispute.round_begun                                       | +dispute.round_begun               | dispute.not_party
+ruled     | accept ruling | +dispute.ruling_accepted                                   | +dispute.ruling_accepted           | dispute.not_party
+decided   | submit        | not_worker                                                 | =                                  | not_worker
+decided   | approve       | =                                                          | not_requester                      | not_requester
+decided   | reject        | =                                                          | not_requester                      | not_requester
+decided   | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+decided   | concede       | not_worker                                                 | not_held                           | not_worker
+decided   | dispute       | not_held                                                   | disputed_before                    | not_party
+decided   | withdraw      | dispute.not_opener                                         | dispute.not_withdrawable           | dispute.not_opener
+decided   | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+decided   | accept ruling | =                                                          | =                                  | dispute.not_party
+withdrawn | submit        | not_worker                                                 | =                                  | not_worker
+withdrawn | approve       | +release_begun +payout_begun +payout_begun                 | not_requester                      | not_requester
+withdrawn | reject        | =                                                          | not_requester                      | not_requester
+withdrawn | cancel        | not_cancellable                                            | +refund_begun                      | not_party
+withdrawn | concede       | not_worker                                                 | +refund_begun                      | not_worker
+withdrawn | dispute       | +dispute_opened                                            | disputed_before                    | not_party
+withdrawn | withdraw      | dispute.not_opener                                         | =                                  | dispute.not_opener
+withdrawn | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+withdrawn | accept ruling | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
 ";
 
 /// Phase, command; then requester, worker, stranger.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use tallystick_civics::dispute::Side;
 use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
 use tallystick_escrow::{
-    Case, Command, Effect, Event, NodeCommand, PayFailure, Outage, Phase, Purpose, RefundReason, Rejection, ReleaseReason, RewardState, Terms, Tranche,
-    TrancheState, UserCommand, Verdict,
+    Case, Command, Effect, Event, NodeCommand, Outage, PayFailure, Phase, Purpose, RefundReason, Rejection,
+    ReleaseReason, RewardState, Terms, Tranche, TrancheState, UserCommand, Verdict,
 };
 use tallystick_testkit::{cases, escrow::*, rail::Presence};
 
