@@ -322,8 +322,13 @@ fn can_report(command: &NodeCommand, kind: &str) -> bool {
     use NodeCommand as N;
     let in_dispute = matches!(command, N::Wake | N::WakeKnowing { .. } | N::RecordDraw { .. });
     // The last hold that is gone, a bond's perhaps, ends the task; before that, bonds go back.
-    let is_last = [Event::BOND_RETURN_BEGUN, Event::TASK_SETTLED, Event::TASK_REFUNDED].contains(&kind);
-    let is_end = is_last && !matches!(command, N::RecordHoldInvoice { .. } | N::RecordHoldLocked { .. });
+    let is_beginning =
+        matches!(command, N::RecordHoldInvoice { .. } | N::RecordHoldLocked { .. } | N::RecordHoldRefused { .. });
+    let is_end = match kind {
+        Event::BOND_RETURN_BEGUN => !is_beginning,
+        Event::TASK_SETTLED | Event::TASK_REFUNDED => !is_beginning && !in_dispute,
+        _ => false,
+    };
     is_end || kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
-use tallystick_core::{BlockHeight, Msat, PaymentHash};
+use tallystick_core::{BlockHeight, PaymentHash};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -72,11 +72,24 @@ impl Courier {
                 next
             };
             let Some((number, notice)) = next else { return };
+            if self.is_stale(&notice) {
+                self.engine.store.write_lazily(Write::Heard(number));
+                continue;
+            }
             let heard = self.until_heard(&notice).await;
-            if let (Heard::Unknown, RailNotice::HoldLocked { amount, claim_deadline, .. }) = (heard, notice) {
-                self.give_back(hash, (amount, claim_deadline)).await;
+            if heard == Heard::Unknown && matches!(notice, RailNotice::HoldLocked { .. }) {
+                self.give_back(hash).await;
             }
             self.engine.store.write_lazily(Write::Heard(number));
+        }
+    }
+
+    /// Whether a notice is of a hold that is gone, or has another one in its place. It was heard once, and that was lost
+    /// with the last flush: whoever refused that hold then might want it now, and the other one not.
+    fn is_stale(&self, notice: &RailNotice) -> bool {
+        match notice {
+            RailNotice::HoldLocked { hash, amount, claim_deadline } => self.engine.is_gone(hash, (*amount, *claim_deadline)),
+            _ => false,
         }
     }
 
@@ -92,9 +105,9 @@ impl Courier {
         }
     }
 
-    /// Nobody wants a hold: its payer gets the money back.
-    async fn give_back(&self, hash: PaymentHash, hold: (Msat, BlockHeight)) {
-        if let Err(error) = self.engine.give_back_unwanted(hash, hold).await {
+    /// Nobody knows the hash of a hold: its payer gets the money back.
+    async fn give_back(&self, hash: PaymentHash) {
+        if let Err(error) = self.engine.give_back(hash).await {
             tracing::warn!(%hash, %error, "a hold that nobody knows cannot be given back");
         }
     }

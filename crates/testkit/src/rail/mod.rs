@@ -115,7 +115,7 @@ impl SimRail {
     }
 
     /// The best chain loses blocks, as in a reorganisation; contracts off the chain stay as they are.
-    pub fn reorganise(&self, blocks: Blocks) {
+    pub fn reorganise(&self, blocks: tallystick_core::Blocks) {
         self.world().reorganise(blocks);
         self.stir();
     }

@@ -4,15 +4,17 @@ use std::{sync::Arc, time::Duration};
 use tallystick_app::port::rail::{Heard, RailListener, RailNotice};
 use tokio::task::JoinHandle;
 
-use super::{SimRail, world::Hold};
+use super::SimRail;
 
 /// How long a notice that was not heard waits until it is told again.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 impl SimRail {
-    /// Notices that were not heard yet, the oldest first.
+    /// Notices that were not heard yet, the oldest first. A hold that is gone again is not told of.
     pub fn notices(&self) -> Vec<RailNotice> {
-        self.world().notices.clone()
+        let mut world = self.world();
+        world.drop_stale_notices();
+        world.notices.clone()
     }
 
     /// Tells every waiting notice once, the oldest first; those that are not heard wait on. Answers how many were
@@ -46,12 +48,8 @@ impl SimRail {
                 world.heard.push(notice);
             }
         }
-        if let (Heard::Unknown, RailNotice::HoldLocked { hash, amount, claim_deadline }) = (heard, notice) {
-            // That hold, and no other that was locked on the same hash since.
-            let same = |hold: &&Hold| (hold.amount, hold.claim_deadline) == (amount, claim_deadline);
-            if world.holds.get(&hash).is_some_and(|hold| same(&hold)) {
-                world.give_back(hash);
-            }
+        if let (Heard::Unknown, RailNotice::HoldLocked { hash, .. }) = (heard, notice) {
+            world.give_back(hash);
         }
         true
     }

@@ -382,6 +382,18 @@ impl World {
         self.tell_height();
     }
 
+    /// A hold that is gone, or has another one in its place on its hash, is not told of any more: whoever heard of it now
+    /// might want it.
+    pub(super) fn drop_stale_notices(&mut self) {
+        let holds = &self.holds;
+        self.notices.retain(|notice| match notice {
+            RailNotice::HoldLocked { hash, amount, claim_deadline } => holds.get(hash).is_some_and(|hold| {
+                hold.state != HoldState::Back && (hold.amount, hold.claim_deadline) == (*amount, *claim_deadline)
+            }),
+            _ => true,
+        });
+    }
+
     fn tell_height(&mut self) {
         self.notices.retain(|notice| !matches!(notice, RailNotice::Block { .. }));
         self.notices.push(RailNotice::Block { height: self.height });

@@ -68,22 +68,11 @@ impl Engine {
         self.durable().await
     }
 
-    /// Gives back a hold that nobody wants, by its amount and deadline. Another one that was locked on the same hash since
-    /// stays: a notice that was heard may be told again after a restart, and its payer may have paid anew by then.
-    pub(crate) async fn give_back_unwanted(
-        &self,
-        hash: PaymentHash,
-        (amount, claim_deadline): (Msat, BlockHeight),
-    ) -> Result<(), RailError> {
-        let turn = self.turns.take(hash.0).await;
-        let inbound = self.store.inbound(&hash).map_err(unavailable)?;
-        let is_other = |row: &PaymentRow| (row.amount, row.height) != (amount, Some(claim_deadline));
-        if inbound.is_some_and(|row| row.is_pending() && is_other(&row)) {
-            return Ok(());
-        }
-        self.give_back_now(&hash)?;
-        drop(turn);
-        self.durable().await
+    /// Whether a hold is known to be gone, by its amount and deadline: another one may be locked on its hash by now.
+    pub(crate) fn is_gone(&self, hash: &PaymentHash, (amount, claim_deadline): (Msat, BlockHeight)) -> bool {
+        // What cannot be read may be there.
+        let Ok(Some(row)) = self.store.inbound(hash) else { return false };
+        row.status == PaymentStatus::Failed || (row.amount, row.height) != (amount, Some(claim_deadline))
     }
 
     fn give_back_now(&self, hash: &PaymentHash) -> Result<(), RailError> {
