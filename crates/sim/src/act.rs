@@ -6,7 +6,7 @@ use tallystick_app::{
     port::{
         journal::Journal,
         rail::{RailListener, RailNotice},
-        request::Action,
+        request::{Action, Asked},
     },
 };
 use tallystick_core::{
@@ -133,12 +133,9 @@ impl Hand<'_> {
     /// Under a payout that would be the platform's loss: no rule can help there, and none is to be blamed.
     fn lose_hold(&self, task: usize, tranche: usize) -> String {
         let Some(hash) = self.part(task, tranche).map(|part| part.hash) else { return "there is no hold".into() };
-        let flies = self
-            .world
-            .rail
-            .seen_payments()
-            .values()
-            .any(|payment| payment.hash == hash && matches!(payment.state, Outgoing::InFlight | Outgoing::Paid));
+        let flies = self.world.rail.seen_payments().values().any(|payment| {
+            payment.hash == hash && matches!(payment.state, Outgoing::InFlight | Outgoing::Paid)
+        });
         if flies { "it is being paid out, and stays".into() } else { moved(self.world.rail.lose_hold(hash)) }
     }
 
@@ -297,7 +294,8 @@ impl Hand<'_> {
             Side::Worker => 1 + PAIRS + pair,
         };
         let n = u8::try_from(n).expect("twice the pairs fit");
-        signed_request(n, &canonical::encode(&(number, id_of(task), action)))
+        let asked = Asked::Task { task: id_of(task), action: action.clone() };
+        signed_request(n, &canonical::encode(&(number, asked)))
     }
 }
 

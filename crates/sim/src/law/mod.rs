@@ -69,12 +69,7 @@ pub const LAWS: &[Law] = &[
     Law { name: "truth", says: "facts tell what happened", when: When::Always, check: journal::truth },
     Law { name: "reason", says: "nothing is decided without a reason", when: When::Always, check: decision::reasons },
     Law { name: "view", says: "read models are what the facts make", when: When::Always, check: journal::views },
-    Law {
-        name: "told",
-        says: "a replica tells of each append, in order, once",
-        when: When::Always,
-        check: journal::told,
-    },
+    Law { name: "told", says: "a replica tells of each append, in order, once", when: When::Always, check: journal::told },
     Law { name: "books", says: "journal and network agree on what is held", when: When::AtRest, check: rest::holds },
     Law { name: "due", says: "nobody waits for what is due", when: When::AtRest, check: rest::due },
     Law { name: "outbox", says: "nothing is left to do", when: When::AtRest, check: rest::outbox },

@@ -22,12 +22,12 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_app::{
     Clock,
-    port::blocks::{self, BlocksError},
+    port::blocks::{Blocks, BlocksError},
     port::rail::{
         ClaimState, HoldRail, HoldRequest, InvoiceError, InvoiceFacts, InvoiceReader, PayRequest, PayState, RailError,
     },
 };
-use tallystick_core::{BlockHeight, Blocks, Digest32, Msat, PaymentHash};
+use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash};
 use tokio::sync::Notify;
 
 pub use parties::InvoiceSpec;
@@ -217,7 +217,7 @@ impl HoldRail for SimRail {
 }
 
 #[async_trait]
-impl blocks::Blocks for SimRail {
+impl Blocks for SimRail {
     /// The block's height, eight times: each block has a hash of its own.
     async fn hash_at(&self, height: BlockHeight) -> Result<Digest32, BlocksError> {
         if *self.shared.unavailable.lock().unwrap_or_else(PoisonError::into_inner) || height > self.height() {
@@ -236,4 +236,4 @@ impl InvoiceReader for SimRail {
 }
 
 /// What a payer's node adds to the final delta before it sends: BOLT 4 lets it, and stock payers do.
-const PAYER_EXTRA: Blocks = Blocks(1);
+const PAYER_EXTRA: tallystick_core::Blocks = tallystick_core::Blocks(1);
