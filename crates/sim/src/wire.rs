@@ -148,6 +148,9 @@ impl Journal for WiredJournal {
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
         self.0.facts(after_seq, limit).await
     }
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.0.facts_below(prefix, after_seq, limit).await
+    }
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         self.0.authority(digest).await
     }
