@@ -176,7 +176,7 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing changed then.
     pub async fn create(&self, id: Id<Task>, terms: Terms, request: SignedRequest) -> Result<Answer, AppError> {
-        let command = UserCommand::CreateTask { id, terms, policy: self.policy().clone() };
+        let command = UserCommand::CreateTask { id, terms, policy: Box::new(self.policy().clone()) };
         self.give(id, command, request).await
     }
 

@@ -1,6 +1,10 @@
 //! Does what a plan says, as far as it makes sense when its turn comes.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+    sync::OnceLock,
+};
 use tallystick_app::{
     Answer, AppError, Clock,
     port::{
@@ -8,15 +12,20 @@ use tallystick_app::{
         rail::{RailListener, RailNotice},
         request::{Action, Asked},
     },
+    timers::Timers,
+};
+use tallystick_civics::{
+    dispute::{Dispute, UserCommand as InDispute, commitment},
+    registry::{Command as OfRegistry, OperatorCommand, UserCommand as Own},
 };
 use tallystick_core::{
-    Authority, Blocks, Coded, Digest32, Duration, Id, Msat, PaymentHash, SignedRequest, Timestamp, canonical,
+    Authority, Blocks, Coded, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, SignedRequest, Timestamp, canonical,
     fact::authority_digest,
 };
-use tallystick_escrow::{State, Task, Tranche, TrancheState, UserCommand};
+use tallystick_escrow::{Case, State, Task, Tranche, TrancheState, UserCommand};
 use tallystick_testkit::{
-    escrow::{NOW, REASONS, WORK},
-    rail::Outgoing,
+    escrow::{NOW, REASONS, WORK, key, salt},
+    rail::{InvoiceSpec, Outgoing},
     signed_request,
 };
 
@@ -25,12 +34,18 @@ use crate::{
     draft::Draft,
     law::wallets,
     node::{Life, World},
-    plan::{Act, Ask, Lock, Side, Tell},
+    plan::{Act, Ask, Lock, Say, Side, Tell},
     standby::Both,
 };
 
 /// Users' keys: half of them post tasks, the others take them.
 const PAIRS: usize = 100;
+/// The numbers of arbitrators' keys: more than a panel and its replacement have seats.
+const ARBITRATORS: Range<u8> = 201..221;
+/// The number of the operator's key.
+const OPERATOR: u8 = 250;
+/// All arbitrators' wallet.
+pub(crate) const ARBITRATOR: &str = "arbitrators";
 
 /// What users and network have done that the laws are about, gathered while acts take turns.
 #[derive(Default)]
@@ -72,7 +87,7 @@ impl Hand<'_> {
             Act::Tell(which) => self.tell(*which).await,
             Act::Network => moved(self.world.rail.step()),
             Act::Outbox => store_word(self.life.outbox.run_once().await),
-            Act::Timers => self.life.timers.run_once().await.map_or_else(|error| error.to_string(), |()| String::new()),
+            Act::Timers => timers(self.life).await,
             Act::Clock { secs } => {
                 self.set_clock(*secs);
                 String::new()
@@ -183,12 +198,12 @@ impl Hand<'_> {
         if *what == Ask::Post {
             self.fill_wallets(task);
         }
-        let prepared = self.prepare(task, what);
-        let first = self.give(task, by, prepared.clone()).await;
+        let Some((n, prepared)) = self.prepare(task, by, what) else { return "there is nothing to say".into() };
+        let first = self.give(task, n, prepared.clone()).await;
         if again && first.is_ok() {
             let before = self.facts().await;
             // What comes of it, the journal tells.
-            let _ = self.give(task, by, prepared).await;
+            let _ = self.give(task, n, prepared).await;
             self.compare(before, &format!("{by} {task} {what}, asked again")).await;
         }
         let where_asked = if self.asks_standby { ", by the second replica" } else { "" };
@@ -213,10 +228,15 @@ impl Hand<'_> {
     }
 
     /// What is asked for, with invoices made once: the same again is the very same.
-    fn prepare(&self, task: usize, what: &Ask) -> Action {
+    fn prepare(&self, task: usize, by: Side, what: &Ask) -> Option<(u8, Action)> {
         let payee = wallets(task).1;
         let invoice = |sat| self.world.rail.invoice(&payee, sat);
-        match what {
+        let n = match by {
+            Side::Requester => u8::try_from(1 + task % PAIRS).ok()?,
+            Side::Worker => u8::try_from(1 + PAIRS + task % PAIRS).ok()?,
+            Side::Seat(seat) => number_of(self.who_sits(task, seat, what)?)?,
+        };
+        let action = match what {
             Ask::Post => Action::Create(self.terms(task)),
             Ask::Accept => {
                 let payouts = self.drafts[task].milestones.iter().flat_map(|(payouts, _)| payouts);
@@ -231,7 +251,61 @@ impl Hand<'_> {
             Ask::Approve(milestone, tranches) => Action::Approve { milestone: *milestone, tranches: tranches.clone() },
             Ask::Reject(milestone) => Action::Reject { milestone: *milestone, reason_hash: REASONS },
             Ask::Cancel => Action::Cancel,
+            Ask::Concede(milestone) => Action::Concede { milestone: *milestone },
+            Ask::Dispute(milestone) => Action::OpenDispute { milestone: *milestone },
+            Ask::Say(milestone, say) => {
+                Action::Dispute { milestone: *milestone, command: self.say(task, by, *milestone, *say)? }
+            }
+            Ask::Collect(milestone) => {
+                let spec = InvoiceSpec { amount: Some(self.case(task, *milestone)?.reward), ..InvoiceSpec::good(0) };
+                let invoice = self.world.rail.invoice_with(ARBITRATOR, &spec);
+                Action::CollectReward { milestone: *milestone, invoice }
+            }
+        };
+        Some((n, action))
+    }
+
+    fn case(&self, task: usize, milestone: u32) -> Option<&Case> {
+        let State::Present(posted) = &self.books.states[task] else { return None };
+        posted.phase.job()?.milestones.get(usize::try_from(milestone).ok()?)?.cases.last()
+    }
+
+    /// Who has a seat: on the panel that sits, or, to be paid, among those who voted.
+    fn who_sits(&self, task: usize, seat: usize, what: &Ask) -> Option<NostrKey> {
+        match what {
+            Ask::Collect(milestone) => self.case(task, *milestone)?.dispute.served().get(seat).copied(),
+            Ask::Say(milestone, _) => {
+                let bench = &self.case(task, *milestone)?.dispute.panel.bench;
+                bench.get(seat).map(|seat| seat.arbitrator)
+            }
+            _ => None,
         }
+    }
+
+    fn say(&self, task: usize, by: Side, milestone: u32, say: Say) -> Option<InDispute> {
+        let dispute: &Dispute = &self.case(task, milestone)?.dispute;
+        let vote = |seat: usize| {
+            let award = self.drafts[task].panel?.vote(seat, dispute.round(), dispute.opening.parts.len());
+            Some((dispute.panel.bench.get(seat)?.arbitrator, award))
+        };
+        Some(match (say, by) {
+            (Say::Commit, Side::Seat(seat)) => {
+                let (who, award) = vote(seat)?;
+                let (id, round) = (dispute.opening.id, dispute.round());
+                InDispute::CommitVote { commitment: commitment(id, round, who, award, &salt(who)) }
+            }
+            (Say::Reveal, Side::Seat(seat)) => {
+                let (who, award) = vote(seat)?;
+                InDispute::RevealVote { award, salt: salt(who) }
+            }
+            (Say::Accept, _) => InDispute::AcceptSeat,
+            (Say::Refuse, _) => InDispute::RefuseSeat,
+            (Say::File, _) => InDispute::FileEvidence { hash: WORK, bytes: 1_000 },
+            (Say::Appeal, _) => InDispute::Appeal,
+            (Say::Content, _) => InDispute::AcceptRuling,
+            (Say::Withdraw, _) => InDispute::Withdraw,
+            (Say::Commit | Say::Reveal, _) => return None,
+        })
     }
 
     /// The terms as they were posted, or as they would be now.
@@ -250,10 +324,11 @@ impl Hand<'_> {
     }
 
     /// A request that was signed for this, and its answer.
-    async fn give(&self, task: usize, by: Side, action: Action) -> Result<Answer, AppError> {
+    async fn give(&self, task: usize, n: u8, action: Action) -> Result<Answer, AppError> {
         let id = id_of(task);
         let app = if self.asks_standby { &self.life.standby.app } else { &self.life.app };
-        let request = self.sign(task, by, &action);
+        let asked = Asked::Task { task: id, action: action.clone() };
+        let request = self.deeds.sign(n, &asked, self.world.clock.now());
         let authority = authority_digest(&Authority::Request(request.clone()));
         let what = format!("{action:?}");
         let answer = match action {
@@ -270,33 +345,62 @@ impl Hand<'_> {
             Action::Reject { milestone, reason_hash } => {
                 app.ask(id, UserCommand::RejectWork { milestone, reason_hash }, request).await
             }
+            Action::Concede { milestone } => app.ask(id, UserCommand::ConcedeWork { milestone }, request).await,
+            Action::OpenDispute { milestone } => app.open_dispute(id, milestone, request).await,
+            Action::Dispute { milestone, command } => {
+                app.ask(id, UserCommand::Dispute { milestone, command }, request).await
+            }
+            Action::CollectReward { milestone, invoice } => app.collect_reward(id, milestone, invoice, request).await,
+            // Nobody here puts up a bond, or erases.
+            Action::FundWithBond(_) | Action::Erase => Err(AppError::Fault),
             Action::Cancel => app.ask(id, UserCommand::CancelTask, request).await,
-            // Nobody here asks for these.
-            Action::FundWithBond(_)
-            | Action::Concede { .. }
-            | Action::OpenDispute { .. }
-            | Action::Dispute { .. }
-            | Action::CollectReward { .. }
-            | Action::Erase => Err(AppError::Fault),
         };
         if answer.as_ref().is_ok_and(|answer| answer.changed) {
             self.deeds.acknowledged.borrow_mut().push((authority, what));
         }
         answer
     }
+}
 
-    fn sign(&self, task: usize, by: Side, action: &Action) -> SignedRequest {
-        let number = self.deeds.requests.get();
-        self.deeds.requests.set(number + 1);
-        let pair = task % PAIRS;
-        let n = match by {
-            Side::Requester => 1 + pair,
-            Side::Worker => 1 + PAIRS + pair,
-        };
-        let n = u8::try_from(n).expect("twice the pairs fit");
-        let asked = Asked::Task { task: id_of(task), action: action.clone() };
-        signed_request(n, &canonical::encode(&(number, asked)))
+impl Deeds {
+    /// A request that user `n` signed, and nobody has seen before.
+    fn sign(&self, n: u8, asked: &Asked, now: Timestamp) -> SignedRequest {
+        let number = self.requests.get();
+        self.requests.set(number + 1);
+        signed_request(n, &canonical::encode(&(number, asked)), now)
     }
+}
+
+/// Arbitrators register, and an operator admits them.
+pub(crate) async fn enrol(world: &World, life: &Life, deeds: &Deeds) {
+    world.rail.add_wallet(ARBITRATOR, 0);
+    let now = world.clock.now();
+    for n in ARBITRATORS {
+        let register = OfRegistry::User(Own::Register { statement_hash: WORK, pay: "a@b.example".into() });
+        let arbitrator = arbitrators()[usize::from(n - ARBITRATORS.start)];
+        let admit = OfRegistry::Operator(OperatorCommand::Admit { arbitrator, statement_hash: WORK });
+        for (who, command) in [(n, register), (OPERATOR, admit)] {
+            let request = deeds.sign(who, &Asked::Registry(command.clone()), now);
+            // A store in memory does not fail, and nothing is wrong with either command.
+            let _ = life.app.ask_registry(command, request).await;
+        }
+    }
+}
+
+/// The keys of all arbitrators, made once: each is a multiplication on the curve.
+fn arbitrators() -> &'static [NostrKey] {
+    static KEYS: OnceLock<Vec<NostrKey>> = OnceLock::new();
+    KEYS.get_or_init(|| ARBITRATORS.map(key).collect())
+}
+
+fn number_of(arbitrator: NostrKey) -> Option<u8> {
+    let at = arbitrators().iter().position(|key| *key == arbitrator)?;
+    u8::try_from(at).ok().map(|at| ARBITRATORS.start + at)
+}
+
+/// New ones each time: timers leave a task alone for a while that could not be woken, and that while is real time.
+pub(crate) async fn timers(life: &Life) -> String {
+    Timers::new(life.app.clone()).run_once().await.map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 fn rail_height(hand: &Hand<'_>) -> tallystick_core::BlockHeight {

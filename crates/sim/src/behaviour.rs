@@ -1,12 +1,13 @@
 //! What parties do, and what happens around them: two lists, to which a product adds its own.
 
+use tallystick_civics::dispute::{Phase as DisputePhase, SeatState, Side as Of};
 use tallystick_core::{BlockHeight, Timestamp};
-use tallystick_escrow::{Job, Phase, Stage, State, Task, TrancheState};
+use tallystick_escrow::{Case, Job, Phase, RewardState, Stage, State, Task, TrancheState};
 use tallystick_testkit::rail::Presence;
 
 use crate::{
     draft::{Decides, Draft, Funds},
-    plan::{Act, Ask, Lock, Side},
+    plan::{Act, Ask, Lock, Say, Side},
     rng::Rng,
 };
 
@@ -36,13 +37,16 @@ pub struct Behaviour {
     pub wishes: fn(Sight<'_>, &mut Rng) -> Vec<Wish>,
 }
 
-/// All ways to behave. One that a product adds, such as opening a dispute or voting in one, is a line here.
+/// All ways to behave. One that a product adds is a line here.
 pub const BEHAVIOURS: &[Behaviour] = &[
     Behaviour { name: "begins", wishes: begins },
     Behaviour { name: "locks", wishes: locks },
     Behaviour { name: "works", wishes: works },
     Behaviour { name: "renews", wishes: renews },
     Behaviour { name: "decides", wishes: decides },
+    Behaviour { name: "disputes", wishes: disputes },
+    Behaviour { name: "judges", wishes: judges },
+    Behaviour { name: "collects", wishes: collects },
     Behaviour { name: "walks out", wishes: walks_out },
     Behaviour { name: "asks for nonsense", wishes: asks_for_nonsense },
 ];
@@ -145,7 +149,7 @@ fn decides(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
     let Some((task, Some(job))) = task(&sight) else { return Vec::new() };
     let mut wishes = Vec::new();
     for (at, stage) in open_milestones(task, job) {
-        if stage == Stage::Working {
+        if stage == Stage::Working && task.running(job, at).is_none() {
             continue;
         }
         let how = match sight.draft.nature.decides {
@@ -171,7 +175,81 @@ fn walks_out(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
         return Vec::new();
     }
     let by = rng.pick(&[Side::Requester, Side::Worker]);
-    vec![(1, ask(sight, by, Ask::Cancel, rng))]
+    let concede = ask(sight, Side::Worker, Ask::Concede(0), rng);
+    vec![(2, ask(sight, by, Ask::Cancel, rng)), (1, concede)]
+}
+
+/// The milestones with the disputes that they had.
+fn cases<'a>(sight: &Sight<'a>) -> Vec<(u32, &'a Case)> {
+    let Some((_, Some(job))) = task(sight) else { return Vec::new() };
+    (0..).zip(&job.milestones).filter_map(|(at, part)| Some((at, part.cases.last()?))).collect()
+}
+
+/// Parties call panels, and have their say.
+fn disputes(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
+    let (Some((task, Some(job))), Some(bench)) = (task(&sight), sight.draft.panel) else { return Vec::new() };
+    let mut wishes = Vec::new();
+    for (at, stage) in open_milestones(task, job).filter(|_| bench.is_called) {
+        if task.running(job, at).is_none() {
+            let (by_worker, by_requester) = match stage {
+                Stage::Working => (1, 1),
+                Stage::Submitted { .. } => (1, 2),
+                Stage::Rejected { .. } => (8, 0),
+            };
+            wishes.push((by_worker, ask(sight, Side::Worker, Ask::Dispute(at), rng)));
+            wishes.push((by_requester, ask(sight, Side::Requester, Ask::Dispute(at), rng)));
+        }
+    }
+    for (at, case) in cases(&sight) {
+        let dispute = &case.dispute;
+        let opener = if dispute.opened_by == Of::Payer { Side::Requester } else { Side::Worker };
+        let either = rng.pick(&[Side::Requester, Side::Worker]);
+        match dispute.phase {
+            DisputePhase::Ruled { .. } => {
+                wishes.push((3, ask(sight, either, Ask::Say(at, Say::Content), rng)));
+                let appeals = if bench.is_appealed { 4 } else { 0 };
+                wishes.push((appeals, ask(sight, either, Ask::Say(at, Say::Appeal), rng)));
+            }
+            DisputePhase::Drawing | DisputePhase::Seating { .. } | DisputePhase::Committing { .. } => {
+                wishes.push((1, ask(sight, either, Ask::Say(at, Say::File), rng)));
+                let gives_up = u64::from(rng.percent(20));
+                wishes.push((gives_up, ask(sight, opener, Ask::Say(at, Say::Withdraw), rng)));
+            }
+            _ => {}
+        }
+    }
+    wishes
+}
+
+/// Arbitrators do what they are asked for, or say nothing.
+fn judges(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
+    let Some(bench) = sight.draft.panel else { return Vec::new() };
+    let mut wishes = Vec::new();
+    for (at, case) in cases(&sight) {
+        for (seat, sits) in case.dispute.panel.bench.iter().enumerate().filter(|(seat, _)| bench.is_diligent(*seat)) {
+            let say = match (&case.dispute.phase, sits.state) {
+                (DisputePhase::Seating { .. }, SeatState::Asked) if rng.percent(10) => Say::Refuse,
+                (DisputePhase::Seating { .. }, SeatState::Asked) => Say::Accept,
+                (DisputePhase::Committing { .. }, SeatState::Accepted) => Say::Commit,
+                (DisputePhase::Revealing { .. }, SeatState::Committed { .. }) => Say::Reveal,
+                _ => continue,
+            };
+            wishes.push((5, ask(sight, Side::Seat(seat), Ask::Say(at, say), rng)));
+        }
+    }
+    wishes
+}
+
+/// Who voted asks to be paid.
+fn collects(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    for (at, case) in cases(&sight).into_iter().filter(|(_, case)| case.dispute.phase.is_final()) {
+        for (seat, who) in case.dispute.served().into_iter().enumerate() {
+            let is_done = case.reward_of(who).is_some_and(|reward| reward.state != RewardState::Failed);
+            wishes.push((if is_done { 0 } else { 3 }, ask(sight, Side::Seat(seat), Ask::Collect(at), rng)));
+        }
+    }
+    wishes
 }
 
 /// Anything by anybody: to be refused, or to be fine.

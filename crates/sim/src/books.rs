@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use tallystick_app::port::journal::{Journal, StoreError};
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{
-    Authority, BlockHeight, Decider, Digest32, Fact, Id, NostrKey, PaymentHash, Timestamp, canonical,
+    Authority, BlockHeight, Decider, Digest32, Fact, Id, Msat, NostrKey, PaymentHash, Timestamp, canonical,
 };
-use tallystick_escrow::{Escrow, Event, Stage, State, Task, Tranche, TrancheState, payout_id, plan};
-use tallystick_testkit::MemoryStore;
+use tallystick_escrow::{Escrow, Event, Stage, State, Task, Tranche, TrancheState, payout_id, plan, reward_id};
+use tallystick_testkit::{
+    MemoryStore,
+    rail::{Outgoing, Payment},
+};
 
 /// Facts read at once.
 const PAGE: u32 = 1_000;
@@ -52,6 +56,8 @@ pub struct Books {
     pub hashes: BTreeMap<PaymentHash, (usize, usize)>,
     /// Payouts that were begun, by their ids.
     pub begun: BTreeMap<Digest32, Begun>,
+    /// Arbitrators' pay, by the hashes of their invoices: in which dispute, whose, and how much.
+    pub rewards: BTreeMap<PaymentHash, (Id<Dispute>, NostrKey, Msat)>,
     /// Hashes whose payee was paid, as the journal says.
     pub paid: BTreeSet<PaymentHash>,
     /// Hashes whose hold is gone, as the journal says.
@@ -108,6 +114,7 @@ impl Books {
 
     fn enter(&mut self, fact: &Fact, by: Option<NostrKey>) -> Result<Option<Told>, String> {
         self.chain.push(fact.hash);
+        let Some(task) = self.ids.get(&fact.stream).copied() else { return Ok(None) };
         // No two appends have the same authority.
         let append = (fact.stream.clone(), fact.authority);
         if self.last.as_ref() == Some(&append) {
@@ -115,7 +122,6 @@ impl Books {
         }
         self.appends.push(fact.seq);
         self.last = Some(append);
-        let Some(task) = self.ids.get(&fact.stream).copied() else { return Ok(None) };
         let content = fact.body.content().ok_or_else(|| format!("fact {} has no content", fact.seq))?;
         let event: Event = canonical::decode("event", content).map_err(|error| error.to_string())?;
         let before = std::mem::take(&mut self.states[task]);
@@ -152,11 +158,30 @@ impl Books {
             Event::PayoutPaid { tranche, .. } => drop(part(*tranche).map(|(_, part)| self.paid.insert(part.hash))),
             Event::HoldLost { tranche } => drop(part(*tranche).map(|(_, part)| self.lost.insert(part.hash))),
             Event::HoldLocked { tranche, .. } => drop(part(*tranche).map(|(_, part)| self.lost.remove(&part.hash))),
-            Event::WorkSubmitted { milestone, .. } => {
+            Event::RewardBegun { dispute, arbitrator, invoice, attempt, .. } => {
+                let case = task.cases().find(|case| case.dispute.opening.id == *dispute);
+                let reward = case.map_or(Msat::ZERO, |case| case.reward);
+                self.rewards.insert(invoice.hash, (*dispute, *arbitrator, reward));
+                let begun = Begun {
+                    of: (told.task, usize::MAX),
+                    hash: invoice.hash,
+                    bolt11: invoice.bolt11.clone(),
+                    fee_max: (reward.get() / 10).max(1_000),
+                };
+                self.begun.insert(reward_id(*dispute, *arbitrator, *attempt), begun);
+            }
+            // The review begins anew.
+            Event::WorkSubmitted { milestone, .. } | Event::ReviewResumed { milestone, .. } => {
                 self.submitted.insert((told.task, *milestone), (told.at, told.height));
             }
             _ => {}
         }
+    }
+
+    /// What arbitrators were paid, and what that cost, in msat.
+    pub fn spent_on_rewards(&self, payments: &BTreeMap<Digest32, Payment>) -> u64 {
+        let paid = payments.values().filter(|payment| payment.state == Outgoing::Paid);
+        paid.filter(|payment| self.rewards.contains_key(&payment.hash)).map(|payment| payment.amount + payment.fee).sum()
     }
 
     /// The tranches of a task.
@@ -197,9 +222,9 @@ pub fn last_height(task: &Task, milestone: u32) -> Option<BlockHeight> {
 }
 
 /// Whether work of a milestone was handed in.
-pub fn is_submitted(task: &Task, milestone: u32) -> bool {
-    let job = task.phase.job();
-    matches!(job.and_then(|job| task.stage(job, milestone)), Some(Stage::Submitted { .. }))
+pub fn is_handed_in(task: &Task, milestone: u32) -> bool {
+    let stage = task.phase.job().and_then(|job| task.stage(job, milestone));
+    stage.is_some_and(|stage| stage != Stage::Working)
 }
 
 /// The blocks before the last height at which silence pays.

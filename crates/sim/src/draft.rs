@@ -1,6 +1,7 @@
 //! Tasks as they are drawn: terms, and what their parties are like.
 
 use std::fmt;
+use tallystick_civics::dispute::{Award, Seats};
 use tallystick_core::{Blocks, Digest32, Duration, Timestamp};
 use tallystick_escrow::{MilestoneTerms, OnSilence, Terms};
 use tallystick_testkit::escrow::sat;
@@ -20,8 +21,49 @@ pub struct Draft {
     pub hold_blocks: Option<u32>,
     /// What a missed renewal leads to, if holds can be renewed.
     pub renewal: Option<OnSilence>,
+    /// The panel for what they do not agree on, if the terms name one.
+    pub panel: Option<Bench>,
     /// What its parties are like.
     pub nature: Nature,
+}
+
+/// A panel, and what those who sit on it, and who call it, are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bench {
+    /// The fewest who sit.
+    pub seats: Seats,
+    /// Which seats do what is asked of them: bit n is seat n.
+    pub diligent: u64,
+    /// What they vote is made of this.
+    pub votes: u64,
+    /// Whether the parties call it.
+    pub is_called: bool,
+    /// Whether the parties appeal.
+    pub is_appealed: bool,
+}
+
+impl Bench {
+    fn draw(rng: &mut Rng) -> Self {
+        let diligent = rng.weighed(vec![(6, u64::MAX), (2, rng.clone().next()), (2, 0)]).unwrap_or(u64::MAX);
+        Self {
+            seats: rng.pick(&[Seats::One, Seats::Three, Seats::Three, Seats::Five]),
+            diligent,
+            votes: rng.next(),
+            is_called: rng.percent(80),
+            is_appealed: rng.percent(35),
+        }
+    }
+
+    /// Whether who sits there does anything.
+    pub fn is_diligent(&self, seat: usize) -> bool {
+        self.diligent >> (seat % 64) & 1 == 1
+    }
+
+    /// What who sits there votes, in this round, on so many parts.
+    pub fn vote(&self, seat: usize, round: u32, parts: usize) -> Award {
+        let mut rng = Rng::new(self.votes ^ (seat as u64 + 1) ^ (u64::from(round) << 32));
+        Award::new(rng.below(1 << parts.min(63)))
+    }
 }
 
 /// What the parties of a task are like.
@@ -75,7 +117,13 @@ impl Draft {
     /// Draws a task.
     pub fn draw(rng: &mut Rng) -> Self {
         let renewal = rng.percent(40).then(|| silence(rng));
-        let days = if renewal.is_some() { 4 } else { 2 };
+        let panel = rng.percent(40).then(|| Bench::draw(rng));
+        // What is left of the longest hold for work, if holds cannot be renewed.
+        let hours = match (renewal, panel) {
+            (Some(_), _) => 96,
+            (None, Some(_)) => 36,
+            (None, None) => 48,
+        };
         let count = rng.weighed(vec![(5, 1), (3, 2), (1, 3)]).unwrap_or(1);
         let mut due = rng.between(2 * HOUR, 20 * HOUR);
         let mut milestones = Vec::new();
@@ -83,19 +131,22 @@ impl Draft {
             let tranches = rng.weighed(vec![(5, 1), (3, 2), (1, 3)]).unwrap_or(1);
             // Amounts differ, so that one taken for another shows.
             let payouts = (0..tranches).map(|_| rng.between(1_000, 300_000)).collect();
-            milestones.push((payouts, due.min(days * 24 * HOUR)));
+            milestones.push((payouts, due.min(hours * HOUR)));
             due += rng.between(0, 30 * HOUR);
         }
+        let (least, most) = if panel.is_some() { (374, 560) } else { (144, 260) };
         let hold_blocks = match renewal {
-            Some(_) if rng.percent(70) => Some(u32::try_from(rng.between(144, 260)).expect("a small number")),
+            Some(_) if rng.percent(70) => Some(u32::try_from(rng.between(least, most)).expect("a small number")),
             _ => None,
         };
+        let review_hours = if panel.is_some() { 6 } else { 12 };
         Self {
             milestones,
-            review_secs: rng.between(600, 12 * HOUR),
+            review_secs: rng.between(600, review_hours * HOUR),
             on_silence: silence(rng),
             hold_blocks,
             renewal,
+            panel,
             nature: Nature::draw(rng),
         }
     }
@@ -115,7 +166,7 @@ impl Draft {
             on_silence: self.on_silence,
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal,
-            panel: None,
+            panel: self.panel.map(|bench| bench.seats),
             bonds: tallystick_escrow::Bonds::default(),
         }
     }
@@ -162,6 +213,9 @@ impl fmt::Display for Draft {
         }
         if let Some(renewal) = self.renewal {
             write!(f, ", renewable: a missed renewal {}", lead(renewal))?;
+        }
+        if let Some(bench) = self.panel {
+            write!(f, ", a panel of {} at least", bench.seats.count())?;
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use tallystick_app::{
     App, Parts, Rules,
     outbox::Outbox,
     port::{journal::Journal, rail::HoldRail, tasks::TaskReader},
-    timers::Timers,
 };
 use tallystick_core::{Decider, NodeKey};
 use tallystick_escrow::{Escrow, Policy};
@@ -50,7 +49,6 @@ pub(crate) struct World {
 pub(crate) struct Life {
     pub app: App,
     pub outbox: Outbox,
-    pub timers: Timers,
     pub wire: Arc<Wire>,
     pub standby: Standby,
 }
@@ -76,8 +74,9 @@ impl World {
         let app = App::ruled_by(parts(), setup.rules);
         let standby = Standby::start(parts(), setup.rules, &self.rail, &self.store, &wire).await;
         let rail = (setup.rail)(Arc::new(self.rail.clone()));
+        app.read_blocks_with(Arc::new(self.rail.clone()));
         app.connect(Arc::new(WiredRail(rail, Arc::clone(&wire))), Arc::new(self.rail.clone()));
-        Life { outbox: Outbox::new(app.clone()), timers: Timers::new(app.clone()), app, wire, standby }
+        Life { outbox: Outbox::new(app.clone()), app, wire, standby }
     }
 }
 

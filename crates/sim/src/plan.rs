@@ -107,6 +107,8 @@ pub enum Side {
     Requester,
     /// Who works.
     Worker,
+    /// Who has this seat on the panel that sits, or was paid for one.
+    Seat(usize),
 }
 
 /// What a party asks for.
@@ -128,6 +130,35 @@ pub enum Ask {
     Reject(u32),
     /// To step back.
     Cancel,
+    /// To give up a milestone.
+    Concede(u32),
+    /// To have a panel decide about a milestone.
+    Dispute(u32),
+    /// Something in a milestone's dispute.
+    Say(u32, Say),
+    /// To be paid for a vote about a milestone.
+    Collect(u32),
+}
+
+/// What is said in a dispute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// A party files evidence.
+    File,
+    /// An arbitrator will sit.
+    Accept,
+    /// An arbitrator will not.
+    Refuse,
+    /// An arbitrator votes, without showing how.
+    Commit,
+    /// An arbitrator shows the vote.
+    Reveal,
+    /// A party appeals.
+    Appeal,
+    /// A party is content.
+    Content,
+    /// Who opened it gives it up.
+    Withdraw,
 }
 
 /// How a hold is paid.
@@ -179,6 +210,7 @@ impl fmt::Display for Side {
         f.write_str(match self {
             Self::Requester => "requester",
             Self::Worker => "worker",
+            Self::Seat(seat) => return write!(f, "seat {seat} of"),
         })
     }
 }
@@ -195,6 +227,10 @@ impl fmt::Display for Ask {
             Self::Approve(at, Some(some)) => write!(f, "approves tranches {some:?} of milestone {at}"),
             Self::Reject(at) => write!(f, "rejects milestone {at}"),
             Self::Cancel => write!(f, "cancels"),
+            Self::Concede(at) => write!(f, "gives up milestone {at}"),
+            Self::Dispute(at) => write!(f, "disputes milestone {at}"),
+            Self::Say(at, say) => write!(f, "in the dispute of milestone {at}: {say:?}"),
+            Self::Collect(at) => write!(f, "collects the pay for milestone {at}"),
         }
     }
 }

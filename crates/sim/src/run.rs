@@ -23,7 +23,7 @@ use tallystick_testkit::{
 };
 
 use crate::{
-    act::{Deeds, Hand, REST_MAX, id_of, is_kept},
+    act::{Deeds, Hand, REST_MAX, enrol, id_of, is_kept, timers},
     books::Books,
     draft::Draft,
     draw::{self, Stand},
@@ -51,7 +51,7 @@ const TOLD_AGAIN_MAX: u64 = 5;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
-const ROWS_FORMAT: u32 = 2;
+const ROWS_FORMAT: u32 = 3;
 
 /// What a run is to do.
 #[derive(Clone, Copy)]
@@ -99,6 +99,9 @@ pub fn run(source: Source<'_>, setup: &Setup, is_told: bool) -> Ran {
             Source::Plan(plan) => (None, plan.drafts.clone()),
         };
         let mut player = Player::new(drafts, setup, is_told).await;
+        if player.drafts.iter().any(|draft| draft.panel.is_some()) {
+            enrol(&player.world, &player.life, &player.deeds).await;
+        }
         let mut steps = match source {
             Source::Seed { .. } => Vec::new(),
             Source::Plan(plan) => plan.steps.clone(),
@@ -200,6 +203,12 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// What the platform is worth, with what it has paid to arbitrators.
+    fn worth(&self) -> u64 {
+        let payments = self.world.rail.seen_payments();
+        self.world.rail.node_worth_msat() + self.books.spent_on_rewards(&payments)
+    }
+
     fn at(&self) -> At {
         let millis = |time: Timestamp| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let secs = (millis(self.world.clock.now()) - millis(NOW)) / 1_000;
@@ -210,7 +219,7 @@ impl<'a> Player<'a> {
     async fn take(&mut self, step: &Step) -> Judged {
         self.step += 1;
         self.clock_went_back |= step.acts.iter().any(|act| matches!(act, Act::Clock { secs } if *secs < 0));
-        let (at, worth) = (self.at(), self.world.rail.node_worth_msat());
+        let (at, worth) = (self.at(), self.worth());
         let lost = self.books.lost.clone();
         self.life.wire.begin(step.trouble, step.salt);
         let (mut reached, mut outcomes) = (When::Always, Vec::new());
@@ -294,11 +303,12 @@ impl<'a> Player<'a> {
         for _ in 0..ROUNDS_MAX {
             let heard = self.world.rail.deliver(&Both(&self.life.app, &self.life.standby.app)).await;
             // A store in memory does not fail.
-            let _ = self.life.timers.run_once().await;
+            let _ = timers(&self.life).await;
             let _ = self.life.outbox.run_once().await;
             let moved = self.world.rail.step();
             let pending = self.pending().await;
-            let waits = pending.iter().filter(|(effect, _)| !matches!(effect, Effect::Pay { .. }));
+            let is_paid = |effect: &Effect| matches!(effect, Effect::Pay { .. } | Effect::PayReward { .. });
+            let waits = pending.iter().filter(|(effect, _)| !is_paid(effect));
             match waits.map(|(_, due)| *due).min() {
                 Some(due) if due > self.world.clock.now() && due <= until => self.world.clock.set(due),
                 // Due, and claimed by a try that was cut short: it is given again once that claim is over.
@@ -322,7 +332,7 @@ impl<'a> Player<'a> {
     async fn end(&mut self) -> Judged {
         self.step += 1;
         for round in 0..END_ROUNDS_MAX {
-            let (at, worth, lost) = (self.at(), self.world.rail.node_worth_msat(), self.books.lost.clone());
+            let (at, worth, lost) = (self.at(), self.worth(), self.books.lost.clone());
             self.rest().await;
             self.story.note(at, if round == 0 { "nobody does anything any more" } else { "time goes by" });
             self.judge(When::AtRest, worth, &lost).await?;
@@ -333,11 +343,11 @@ impl<'a> Player<'a> {
             if self.books.states.iter().all(is_over) && self.pending().await.is_empty() {
                 break;
             }
-            let worth = self.world.rail.node_worth_msat();
+            let worth = self.worth();
             self.pass(30, 30 * 600).await;
             self.judge(When::Always, worth, &self.books.lost.clone()).await?;
         }
-        let (worth, lost) = (self.world.rail.node_worth_msat(), self.books.lost.clone());
+        let (worth, lost) = (self.worth(), self.books.lost.clone());
         self.judge(When::AtTheEnd, worth, &lost).await?;
         if self.setup.fsck { self.fsck().await } else { Ok(()) }
     }

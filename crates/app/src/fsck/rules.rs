@@ -70,7 +70,7 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
     }
     let command = match (action, events) {
         (Action::Create(terms), [Event::TaskCreated { policy, .. }]) => {
-            UserCommand::CreateTask { id, terms, policy: policy.clone() }
+            UserCommand::CreateTask { id, terms, policy: Box::new(policy.clone()) }
         }
         (Action::Accept(texts), _) => UserCommand::AcceptTask { invoices: read_all(fsck, texts)? },
         (Action::OfferRenewal { milestone, invoices }, _) => {

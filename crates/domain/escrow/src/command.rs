@@ -28,7 +28,7 @@ pub enum UserCommand {
         /// Its terms.
         terms: Terms,
         /// The node's policy at this time, which becomes part of the task.
-        policy: Policy,
+        policy: Box<Policy>,
     },
     /// Take the task; the author becomes its worker.
     AcceptTask {

@@ -1,7 +1,7 @@
 //! Laws about the journal: that it keeps what was answered, and that it tells the truth.
 
 use tallystick_core::PaymentHash;
-use tallystick_escrow::{Event, State, TaskView, payout_id};
+use tallystick_escrow::{Event, State, TaskView, payout_id, reward_id};
 use tallystick_testkit::rail::{HoldState, Outgoing};
 
 use super::{Evidence, short};
@@ -59,6 +59,15 @@ fn true_fact(seen: &Evidence<'_>, told: &Told) -> Result<(), String> {
         Event::PayoutFailed { tranche, attempt, .. } => {
             let State::Present(task) = &told.before else { return Ok(()) };
             let payment = seen.payments.get(&payout_id(task.id, *tranche, *attempt));
+            payment.is_some_and(|payment| matches!(payment.state, Outgoing::Failed(_)))
+        }
+        Event::RewardPaid { dispute, arbitrator, fee } => seen.payments.values().any(|payment| {
+            let of = seen.books.rewards.get(&payment.hash);
+            let is_it = of.is_some_and(|(of, who, _)| (of, who) == (dispute, arbitrator));
+            is_it && payment.state == Outgoing::Paid && payment.fee == fee.get()
+        }),
+        Event::RewardFailed { dispute, arbitrator, attempt, .. } => {
+            let payment = seen.payments.get(&reward_id(*dispute, *arbitrator, *attempt));
             payment.is_some_and(|payment| matches!(payment.state, Outgoing::Failed(_)))
         }
         Event::HoldClaimed { tranche, .. } => hold(&hash_of(tranche)) == Some(HoldState::Claimed),

@@ -63,6 +63,7 @@ pub const LAWS: &[Law] = &[
     Law { name: "once", says: "a tranche is paid once, or given back", when: When::Always, check: money::once },
     Law { name: "claim", says: "no hold is taken before its payee was paid", when: When::Always, check: money::claim },
     Law { name: "covered", says: "no payout without a hold that covers it", when: When::Always, check: money::covered },
+    Law { name: "rewards", says: "an arbitrator is paid once, what was said", when: When::Always, check: money::rewards },
     Law { name: "deadline", says: "every hold ends by our doing", when: When::Always, check: money::deadline },
     Law { name: "asked", says: "the network is asked for what the facts say", when: When::Always, check: asked::asked },
     Law { name: "rail", says: "nothing is asked that no node may ask", when: When::Always, check: asked::violations },

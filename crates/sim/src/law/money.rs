@@ -1,5 +1,6 @@
 //! Laws about who has what, as the network knows it.
 
+use std::collections::BTreeSet;
 use tallystick_escrow::TrancheState;
 use tallystick_testkit::rail::{HoldState, Outgoing};
 
@@ -11,9 +12,10 @@ pub(super) fn conserved(seen: &Evidence<'_>) -> Result<(), String> {
     if there == should { Ok(()) } else { Err(format!("{there} msat are there, and {should} should be")) }
 }
 
-/// The rules promise that a payout never costs more than its hold brings.
+/// The rules promise that a payout never costs more than its hold brings. What arbitrators are paid comes out of the
+/// platform's own money: `rewards` looks at that.
 pub(super) fn platform(seen: &Evidence<'_>) -> Result<(), String> {
-    let (before, now) = (seen.worth_before, seen.rail.node_worth_msat());
+    let (before, now) = (seen.worth_before, seen.rail.node_worth_msat() + seen.books.spent_on_rewards(seen.payments));
     if now >= before {
         return Ok(());
     }
@@ -54,7 +56,8 @@ pub(super) fn claim(seen: &Evidence<'_>) -> Result<(), String> {
 }
 
 pub(super) fn covered(seen: &Evidence<'_>) -> Result<(), String> {
-    for payment in seen.payments.values().filter(|payment| !matches!(payment.state, Outgoing::Failed(_))) {
+    let live = seen.payments.values().filter(|payment| !matches!(payment.state, Outgoing::Failed(_)));
+    for payment in live.filter(|payment| !seen.books.rewards.contains_key(&payment.hash)) {
         let hold = seen.holds.get(&payment.hash).filter(|hold| hold.state != HoldState::Back);
         if hold.is_none_or(|hold| hold.amount.get() < payment.amount + payment.fee) {
             return Err(format!("the payout on {} is covered by nothing, or by too little", short(&payment.hash)));
@@ -68,4 +71,19 @@ pub(super) fn deadline(seen: &Evidence<'_>) -> Result<(), String> {
         Some(hash) => Err(format!("the hold on {} went back by itself, at its deadline", short(hash))),
         None => Ok(()),
     }
+}
+
+/// An arbitrator is paid once for a dispute, and as much as was said when it was opened.
+pub(super) fn rewards(seen: &Evidence<'_>) -> Result<(), String> {
+    let mut paid = BTreeSet::new();
+    for payment in seen.payments.values().filter(|payment| !matches!(payment.state, Outgoing::Failed(_))) {
+        let Some((dispute, arbitrator, reward)) = seen.books.rewards.get(&payment.hash) else { continue };
+        if payment.amount != reward.get() {
+            return Err(format!("an arbitrator is paid {} msat, and not {reward}", payment.amount));
+        }
+        if !paid.insert((dispute, arbitrator)) {
+            return Err(format!("an arbitrator is paid twice for {dispute}"));
+        }
+    }
+    Ok(())
 }

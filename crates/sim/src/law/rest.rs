@@ -38,7 +38,7 @@ pub(super) fn due(seen: &Evidence<'_>) -> Result<(), String> {
 }
 
 pub(super) fn outbox(seen: &Evidence<'_>) -> Result<(), String> {
-    match seen.pending.iter().find(|effect| !matches!(effect, Effect::Pay { .. })) {
+    match seen.pending.iter().find(|effect| !matches!(effect, Effect::Pay { .. } | Effect::PayReward { .. })) {
         Some(effect) => Err(format!("{} is never done", effect.key())),
         None => Ok(()),
     }
@@ -88,6 +88,7 @@ pub(super) fn accounts(seen: &Evidence<'_>) -> Result<(), String> {
             return Err(format!("task {at} cost {paid} and paid {got} msat; by its facts, {spent} and {earned}"));
         }
     }
+    platform -= i128::from(seen.books.spent_on_rewards(seen.payments));
     let gained = i128::from(seen.rail.node_msat()) - i128::from(NODE_MSAT_START);
     if gained == platform { Ok(()) } else { Err(format!("the platform has {gained} msat; by the facts, {platform}")) }
 }

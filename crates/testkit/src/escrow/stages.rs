@@ -22,7 +22,7 @@ pub fn decide_by() -> BlockHeight {
 
 /// Post a task with these terms.
 pub fn create(terms: Terms) -> UserCommand {
-    UserCommand::CreateTask { id: task_id(), terms, policy: policy() }
+    UserCommand::CreateTask { id: task_id(), terms, policy: Box::new(policy()) }
 }
 
 /// Take the task with good invoices for these payouts.

@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
     let task = match (state, command) {
-        (State::Absent, UserCommand::CreateTask { id, terms, policy }) => return create(id, terms, policy, ctx),
+        (State::Absent, UserCommand::CreateTask { id, terms, policy }) => return create(id, terms, *policy, ctx),
         (State::Absent, _) => return Err(Rejection::NotFound),
         (State::Present(task), UserCommand::CreateTask { terms, .. }) => {
             let same = task.requester == ctx.author && task.terms == terms;

@@ -118,6 +118,9 @@ impl Journal for Odd {
     async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
         self.inner.facts(after_seq, limit).await
     }
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.inner.facts_below(prefix, after_seq, limit).await
+    }
     async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
         self.inner.authority(digest).await
     }
@@ -181,8 +184,8 @@ impl TaskReader for Asleep {
     ) -> Result<Vec<Id<Task>>, StoreError> {
         self.0.due_tasks(now, BlockHeight(0), skip, limit).await
     }
-    async fn next_wake_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.0.next_wake_at().await
+    async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.0.next_wake_after(time).await
     }
 }
 
