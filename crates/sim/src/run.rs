@@ -240,7 +240,7 @@ impl<'a> Player<'a> {
             acts => {
                 let is_alone = acts.len() == 1;
                 let (world, life, books, drafts) = (&self.world, &self.life, &self.books, self.drafts.as_slice());
-                let asks_standby = step.salt % STANDBY_ONE_IN == 0;
+                let asks_standby = step.salt.is_multiple_of(STANDBY_ONE_IN);
                 let hand = Hand { world, life, books, drafts, deeds: &self.deeds, is_alone, asks_standby };
                 let done = join_all(acts.iter().map(|act| hand.act(act)));
                 let died = tokio::select! {
