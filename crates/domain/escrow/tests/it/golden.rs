@@ -57,8 +57,13 @@ fn events() -> Vec<Event> {
     use PayFailure as F;
     let failures = [F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
     events.extend(failures.map(|reason| Event::PayoutFailed { tranche: 0, attempt: 1, reason }));
+    events.extend(reasons());
+    events
+}
+
+fn reasons() -> Vec<Event> {
     use RefundReason as R;
-    let reasons = [
+    let refunds = [
         R::CancelledByRequester,
         R::CancelledByWorker,
         R::WorkDeadline,
@@ -73,7 +78,7 @@ fn events() -> Vec<Event> {
         R::Conceded,
         R::BondKept,
     ];
-    events.extend(reasons.map(refund_of_all));
+    let mut events: Vec<Event> = refunds.map(refund_of_all).into();
     let reasons = [
         ReleaseReason::Approved,
         ReleaseReason::HoldSpent,

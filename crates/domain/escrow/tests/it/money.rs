@@ -306,7 +306,8 @@ impl World {
 
     fn collect(&mut self) {
         let due = |case: &Case| {
-            let served = case.dispute.phase.is_final().then(|| case.dispute.served()).unwrap_or_default();
+            let is_over = case.dispute.phase.is_final();
+            let served = if is_over { case.dispute.served() } else { Vec::new() };
             served.into_iter().find(|who| case.reward_of(*who).is_none_or(|own| own.state == RewardState::Failed))
         };
         let found = self.given.task().cases().find_map(|case| Some((due(case)?, case.reward)));
