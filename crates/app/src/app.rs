@@ -24,6 +24,7 @@ use crate::{
         tasks::{TaskQuery, TaskReader},
     },
     road::{Cache, Errand, Order},
+    roles::KnownRoles,
 };
 
 /// Updates kept for a subscriber that falls behind, before it is told to read again.
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     /// Whether the log is whole.
     sound: AtomicBool,
     pub cache: Cache,
+    pub roles: KnownRoles,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
     pub wakes_changed: Notify,
@@ -119,6 +121,7 @@ impl App {
             room: AtomicBool::new(true),
             sound: AtomicBool::new(true),
             cache: Cache::new(),
+            roles: KnownRoles::default(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),
             wakes_changed: Notify::new(),

@@ -17,6 +17,7 @@ use crate::{
     erase::{ERASED, Erased, STREAM as JOURNAL},
     port::request::{Action, Asked, RequestReader},
     registry::{self, is_arbitrator},
+    roles::{STREAM as ROLES, cause as roles},
 };
 
 /// Who may say what.
@@ -98,6 +99,9 @@ fn asked(
     trusted: &Trusted,
 ) -> Result<(), CauseError> {
     let by = request.author;
+    if fact.stream == ROLES {
+        return roles::asked(fact, by, requests.read_admin(request));
+    }
     let (task, action) = match requests.read(request).ok_or(CauseError::OtherRequest)? {
         Asked::Task { task, action } => (task, action),
         Asked::Registry(command) => return registered(fact, by, &command, trusted),
@@ -126,6 +130,7 @@ fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
     let fits = match fact.stream.as_str() {
         JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
+        ROLES => return roles::reported(fact, command),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
         AWAY => fact.kind == away::AWAY && fact.body.content() == Some(command),
         stream if is_arbitrator(stream) => served(fact, command)?,

@@ -88,12 +88,17 @@ pub(crate) fn event_of(fact: &Fact) -> Result<Event, AppError> {
 
 /// What parties agree on is theirs: every body is private.
 fn new_fact(event: &Event) -> Result<NewFact, AppError> {
+    Ok(NewFact { kind: event.kind(), body: private(canonical::encode(event))? })
+}
+
+/// A private body, with a salt of its own.
+pub(crate) fn private(content: Vec<u8>) -> Result<Body, AppError> {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map_err(|error| {
         tracing::error!("the system has no randomness: {error}");
         AppError::Fault
     })?;
-    Ok(NewFact { kind: event.kind(), body: Body::private(salt, canonical::encode(event)) })
+    Ok(Body::private(salt, content))
 }
 
 fn new_effect(effect: &Effect) -> NewEffect {

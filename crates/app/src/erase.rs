@@ -1,14 +1,18 @@
 //! Erasing what a task's facts say, while what they prove stays.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{Authority, Body, Fact, Id, SignedRequest, canonical};
+use tallystick_civics::roles::{self, Operation};
+use tallystick_core::{Authority, Body, Ctx, Fact, Id, SignedRequest, canonical};
 use tallystick_escrow::{Phase, State, Task};
 
 use crate::{
     app::App,
     change::stream_of,
     error::AppError,
-    port::journal::{Append, AppendError, Erasure, NewFact},
+    port::{
+        journal::{Append, AppendError, Erasure, NewFact},
+        request::FactorSaid,
+    },
 };
 
 /// The journal's own stream: what is told of the journal itself.
@@ -41,14 +45,47 @@ impl App {
     /// more, and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
     /// been erased before. In either case the store has been scrubbed then ([`Journal::scrub`]).
     ///
+    /// This is for a node without roles, whose host says who may. Where there are roles it is an admin's, with a second
+    /// factor: [`App::erase_as_admin`].
+    ///
     /// # Errors
     /// [`AppError::NotEnded`] while the task goes on; [`AppError::Rejected`] if there is none; nothing is erased then.
     /// [`AppError::Store`] also if it was erased, but could not be scrubbed: ask again.
     ///
     /// [`Journal::scrub`]: crate::port::journal::Journal::scrub
     pub async fn erase(&self, id: Id<Task>, request: SignedRequest) -> Result<Option<u64>, AppError> {
+        if self.roles().await?.is_founded() {
+            return Err(roles::Rejection::SecondFactor.into());
+        }
         let ctx = self.ctx(request.author)?;
         self.remember(&request, ctx.now).await?;
+        self.erase_now(id, request, ctx).await
+    }
+
+    /// [`App::erase`], by an admin with a second factor. Two facts stand on the request: what was authorised, and that it
+    /// was erased.
+    ///
+    /// # Errors
+    /// As [`App::erase`], and those of [`App::authorise`]. A code is not used up by a task that has not ended.
+    pub async fn erase_as_admin(
+        &self,
+        id: Id<Task>,
+        said: &FactorSaid,
+        request: SignedRequest,
+    ) -> Result<Option<u64>, AppError> {
+        self.may(request.author, Operation::EraseTask).await?;
+        match self.load(id).await {
+            Ok((State::Present(task), _)) if has_ended(&task.phase) => {}
+            Ok((State::Present(_), _)) => return Err(AppError::NotEnded),
+            Ok((State::Absent, _)) => return Err(tallystick_escrow::Rejection::NotFound.into()),
+            Err(AppError::Erased) => {}
+            Err(error) => return Err(error),
+        }
+        let ctx = self.authorise(erasure_of(id), said, &request).await?;
+        self.erase_now(id, request, ctx).await
+    }
+
+    async fn erase_now(&self, id: Id<Task>, request: SignedRequest, ctx: Ctx) -> Result<Option<u64>, AppError> {
         for _ in 0..CONFLICTS_MAX {
             let (state, version) = match self.load(id).await {
                 Err(AppError::Erased) => {
@@ -94,6 +131,11 @@ impl App {
         }
         Err(AppError::Busy)
     }
+}
+
+/// What an admin does who erases a task.
+pub fn erasure_of(id: Id<Task>) -> roles::Action {
+    roles::Action::Erase { stream: stream_of(id) }
 }
 
 /// Whether nothing can happen to a task any more.

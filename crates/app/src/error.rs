@@ -1,6 +1,9 @@
 //! What can go wrong in a use case.
 
-use tallystick_civics::registry::{self, RollError};
+use tallystick_civics::{
+    registry::{self, RollError},
+    roles,
+};
 use tallystick_core::{Code, Coded};
 use tallystick_escrow::Rejection;
 
@@ -26,6 +29,12 @@ pub enum AppError {
     /// The chain does not tell.
     #[error(transparent)]
     Blocks(#[from] BlocksError),
+    /// Who asks has not the role for it, or showed no second factor that counts.
+    #[error(transparent)]
+    Roles(#[from] roles::Rejection),
+    /// An admin's second factor is wrong; that is recorded.
+    #[error("this code is wrong, or its time is over: look at your authenticator again, and at the time of its device")]
+    WrongCode,
     /// An invoice cannot be read.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
@@ -71,6 +80,8 @@ impl Coded for AppError {
             Self::Registry(rejection) => rejection.code(),
             Self::Roll(error) => error.code(),
             Self::Blocks(error) => error.code(),
+            Self::Roles(rejection) => rejection.code(),
+            Self::WrongCode => Code("roles.wrong_code"),
             Self::Invoice(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rail(error) => error.code(),

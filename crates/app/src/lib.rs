@@ -12,6 +12,7 @@
 //! | [`app`] | the use cases: commands, queries, updates |
 //! | [`cause`] | whether what stands behind a fact asks for it |
 //! | [`party`] | whether whoever asked is the party that may, by other facts of the task |
+//! | [`roles`] | who may do what with the node itself |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | [`registry`] | the registry of arbitrators |
 //! | [`away`] | when this node was away |
@@ -54,6 +55,7 @@ pub mod prove;
 pub mod rebuild;
 pub mod registry;
 mod road;
+pub mod roles;
 pub mod timers;
 mod worker;
 

@@ -33,10 +33,13 @@ pub fn check_party(
     known: &[&Fact],
 ) -> Result<Standing, CauseError> {
     let Authority::Request(request) = authority else { return Ok(Standing::Itself) };
+    // An arbitrator's own stream names it, and who operates the facts of a task do not tell.
+    if !is_task(&fact.stream) {
+        return Ok(Standing::Itself);
+    }
     let action = match requests.read(request) {
-        Some(Asked::Task { action, .. }) if is_task(&fact.stream) => action,
-        // The fact's own stream names the arbitrator, and who operates other facts do not tell.
-        Some(_) => return Ok(Standing::Itself),
+        Some(Asked::Task { action, .. }) => action,
+        Some(Asked::Registry(_)) => return Err(CauseError::OtherRequest),
         None => return Err(CauseError::OtherRequest),
     };
     let before = known.iter().filter(|other| other.stream == fact.stream && other.version < fact.version);

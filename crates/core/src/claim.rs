@@ -78,6 +78,15 @@ impl NodeKey {
         self.0.x_only_public_key().0.into()
     }
 
+    /// 32 secret bytes of one purpose: SHA-256 over the framed secret key and these fields, under the purpose's tag. They come
+    /// again wherever the key is, and tell nothing of it, or of those of another purpose. The caller wipes them.
+    pub fn secret_for(&self, purpose: &str, fields: &[&[u8]]) -> [u8; 32] {
+        let mut key = self.0.secret_key();
+        let secret = canonical::digest(purpose, &[&[key.secret_bytes().as_slice()], fields].concat()).0;
+        key.non_secure_erase();
+        secret
+    }
+
     /// Signs a command that the node itself gives.
     pub fn authorise(&self, word: &NodeWord<'_>) -> Authority {
         let signature = SECP256K1.sign_schnorr_no_aux_rand(&Message::from_digest(word.digest().0), &self.0);
@@ -171,6 +180,18 @@ mod tests {
     #[test]
     fn the_nodes_word_never_changes() {
         assert_eq!(word().digest().to_string(), "d85663a1ebfd31ccba2a232e8c68ba110c3a6af0740e4a944d56358e5eb20a02");
+    }
+
+    #[test]
+    fn each_purpose_has_a_secret_of_its_own() {
+        let key = |n| NodeKey::try_new(&[n; 32]).unwrap();
+        let secret = key(7).secret_for("test/a", &[b"one"]);
+        assert_eq!(secret, key(7).secret_for("test/a", &[b"one"]));
+        let others: [(u8, &str, &[&[u8]]); 4] =
+            [(8, "test/a", &[b"one"]), (7, "test/b", &[b"one"]), (7, "test/a", &[b"on", b"e"]), (7, "test/a", &[])];
+        for (n, purpose, fields) in others {
+            assert_ne!(secret, key(n).secret_for(purpose, fields), "{n} {purpose} {fields:?}");
+        }
     }
 
     #[test]

@@ -148,9 +148,12 @@ impl Hand<'_> {
     /// Under a payout that would be the platform's loss: no rule can help there, and none is to be blamed.
     fn lose_hold(&self, task: usize, tranche: usize) -> String {
         let Some(hash) = self.part(task, tranche).map(|part| part.hash) else { return "there is no hold".into() };
-        let flies = self.world.rail.seen_payments().values().any(|payment| {
-            payment.hash == hash && matches!(payment.state, Outgoing::InFlight | Outgoing::Paid)
-        });
+        let flies = self
+            .world
+            .rail
+            .seen_payments()
+            .values()
+            .any(|payment| payment.hash == hash && matches!(payment.state, Outgoing::InFlight | Outgoing::Paid));
         if flies { "it is being paid out, and stays".into() } else { moved(self.world.rail.lose_hold(hash)) }
     }
 

@@ -127,8 +127,7 @@ impl Books {
         let before = std::mem::take(&mut self.states[task]);
         self.states[task] = Escrow::evolve(before.clone(), &event);
         self.changed.insert(task);
-        let told =
-            Told { seq: fact.seq, task, event, at: fact.recorded_at, height: fact.height, by, before };
+        let told = Told { seq: fact.seq, task, event, at: fact.recorded_at, height: fact.height, by, before };
         self.note(&told);
         Ok(Some(told))
     }
@@ -181,7 +180,9 @@ impl Books {
     /// What arbitrators were paid, and what that cost, in msat.
     pub fn spent_on_rewards(&self, payments: &BTreeMap<Digest32, Payment>) -> u64 {
         let paid = payments.values().filter(|payment| payment.state == Outgoing::Paid);
-        paid.filter(|payment| self.rewards.contains_key(&payment.hash)).map(|payment| payment.amount + payment.fee).sum()
+        paid.filter(|payment| self.rewards.contains_key(&payment.hash))
+            .map(|payment| payment.amount + payment.fee)
+            .sum()
     }
 
     /// The tranches of a task.
@@ -191,7 +192,8 @@ impl Books {
 
     /// Every tranche of every task.
     pub fn all(&self) -> impl Iterator<Item = (usize, usize, &Tranche)> {
-        (0..self.states.len()).flat_map(|task| self.tranches(task).iter().enumerate().map(move |(at, part)| (task, at, part)))
+        (0..self.states.len())
+            .flat_map(|task| self.tranches(task).iter().enumerate().map(move |(at, part)| (task, at, part)))
     }
 
     /// The hashes that a tranche ever had.
@@ -213,10 +215,11 @@ pub fn tranches(state: &State) -> &[Tranche] {
 pub fn last_height(task: &Task, milestone: u32) -> Option<BlockHeight> {
     let job = task.phase.job()?;
     let own = task.terms.tranches_of(milestone);
-    let deadlines = (0..).zip(&job.tranches).filter(|(at, _)| own.contains(at)).filter_map(|(_, part)| match part.state {
-        TrancheState::Held { claim_deadline } => Some(claim_deadline.0),
-        _ => None,
-    });
+    let deadlines =
+        (0..).zip(&job.tranches).filter(|(at, _)| own.contains(at)).filter_map(|(_, part)| match part.state {
+            TrancheState::Held { claim_deadline } => Some(claim_deadline.0),
+            _ => None,
+        });
     let reserve = task.policy.payout_cltv_max.0 + task.policy.payout_margin.0;
     deadlines.min().map(|deadline| BlockHeight(deadline.saturating_sub(reserve)))
 }

@@ -64,10 +64,7 @@ pub(crate) fn step(rng: &mut Rng, stand: &Stand<'_>) -> Step {
 
 /// Whether an act may happen at the same time as others.
 pub(crate) const fn may_meet(act: &Act) -> bool {
-    matches!(
-        act,
-        Act::Ask { .. } | Act::Lock { .. } | Act::Tell(_) | Act::Network | Act::Outbox | Act::Timers
-    )
+    matches!(act, Act::Ask { .. } | Act::Lock { .. } | Act::Tell(_) | Act::Network | Act::Outbox | Act::Timers)
 }
 
 fn act(rng: &mut Rng, stand: &Stand<'_>) -> Act {

@@ -259,13 +259,19 @@ impl fmt::Display for Act {
             Self::Pass { blocks, secs } => write!(f, "{blocks} blocks, {secs} s go by"),
             Self::Clock { secs } => write!(f, "clock jumps by {secs} s"),
             Self::Reorganise { blocks } => write!(f, "chain loses {blocks} blocks"),
-            Self::Presence { task, is } => write!(f, "worker {task}'s node is {}", match is {
-                Presence::Online => "online",
-                Presence::Offline => "offline",
-                Presence::Stalling => "silent: payments to it hang",
-            }),
+            Self::Presence { task, is } => write!(
+                f,
+                "worker {task}'s node is {}",
+                match is {
+                    Presence::Online => "online",
+                    Presence::Offline => "offline",
+                    Presence::Stalling => "silent: payments to it hang",
+                }
+            ),
             Self::RouteFee { msat } => write!(f, "routes cost {msat} msat from now on"),
-            Self::LoseHold { task, tranche } => write!(f, "requester {task} loses the channel of tranche {tranche}'s hold"),
+            Self::LoseHold { task, tranche } => {
+                write!(f, "requester {task} loses the channel of tranche {tranche}'s hold")
+            }
             Self::Restart => write!(f, "node is killed and started again"),
             Self::Rest => write!(f, "node has time for all that it can do"),
         }

@@ -352,12 +352,7 @@ impl<'a> Player<'a> {
         if self.setup.fsck { self.fsck().await } else { Ok(()) }
     }
 
-    async fn judge(
-        &mut self,
-        reached: When,
-        worth_before: u64,
-        lost_before: &BTreeSet<PaymentHash>,
-    ) -> Judged {
+    async fn judge(&mut self, reached: When, worth_before: u64, lost_before: &BTreeSet<PaymentHash>) -> Judged {
         let told = self.books.read(&self.world.store).await.map_err(|what| ("kept", what))?;
         self.story.facts(&told);
         let asked = [std::mem::take(&mut self.asked), self.life.wire.asked()].concat();

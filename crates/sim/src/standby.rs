@@ -30,16 +30,19 @@ pub(crate) struct Standby {
 
 impl Standby {
     /// Starts it on what there is.
-    pub(crate) async fn start(parts: Parts, rules: Rules, rail: &SimRail, store: &Arc<MemoryStore>, wire: &Arc<Wire>) -> Self {
+    pub(crate) async fn start(
+        parts: Parts,
+        rules: Rules,
+        rail: &SimRail,
+        store: &Arc<MemoryStore>,
+        wire: &Arc<Wire>,
+    ) -> Self {
         let app = App::ruled_by(parts, rules);
         app.read_invoices_with(Arc::new(rail.clone()));
         let height = tallystick_app::port::rail::HoldRail::height(rail);
         hear_block(&app, height).await;
-        let heads = Arc::new(JournalHead {
-            store: Arc::clone(store),
-            wire: Arc::clone(wire),
-            last: Mutex::new(Head::START),
-        });
+        let heads =
+            Arc::new(JournalHead { store: Arc::clone(store), wire: Arc::clone(wire), last: Mutex::new(Head::START) });
         let updates = app.updates();
         let follower = Workers::follow(&app, Arc::clone(&heads) as _).await;
         Self { app, updates, heads, _follower: follower.expect("a store in memory that nobody follows yet") }

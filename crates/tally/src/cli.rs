@@ -1,5 +1,6 @@
 //! The command line.
 
+mod admin;
 mod anchor;
 mod backup;
 mod check;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 use tallystick_core::NostrKey;
 
+pub use admin::{AdminAction, AdminCommand, RecoverArgs, RoleName, SecondFactorArgs};
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
@@ -73,7 +75,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TaskCommand,
     },
-    /// See and move a node's money; its operators only
+    /// See a node and run it; its operators only. To pay and to close channels is its admins'
     Node {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -82,6 +84,18 @@ pub enum Command {
         #[command(subcommand)]
         command: NodeCommand,
     },
+    /// Say who has which role, and do what takes a second factor; the node's admins only
+    Admin {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
+    /// Make somebody an admin of the node in this directory: for when keys or authenticators are lost. On SQLite the node must
+    /// not run
+    RecoverAdmin(RecoverArgs),
     /// Cosign checkpoints of logs, as a witness that no log can show two histories
     #[command(subcommand)]
     Witness(WitnessCommand),
@@ -128,7 +142,7 @@ pub struct Init {
     /// Where Lightning peers may connect
     #[arg(long, default_value = "0.0.0.0:9735")]
     pub peer_listen: SocketAddr,
-    /// The key of an operator: 64 hexadecimal digits; may be given more than once
+    /// The key of one of the first admins, who are operators as well: 64 hexadecimal digits; may be given more than once
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,
     /// Keep everything in this PostgreSQL database (15 or later) instead of in SQLite files; the same for all replicas

@@ -15,6 +15,8 @@ use tallystick_escrow::Policy;
 
 use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
+use crate::rates::RatesConfig;
+use ipnet::IpNet;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
 
@@ -165,14 +167,26 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// The addresses that clients use and sign, such as `https://tally.example/graphql`, besides those of this machine.
     pub public_urls: Vec<String>,
-    /// Who may see the node's money and move it.
+    /// Who is admin and operator of the node from its first start on. Afterwards admins grant and withdraw roles, and this is
+    /// not looked at any more.
     pub operators: BTreeSet<NostrKey>,
+    /// Proxies before the API, as addresses (`127.0.0.1/32`) or networks (`10.0.0.0/8`): what they say in `X-Forwarded-For`
+    /// is where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How often one key, and one address, may ask.
+    pub rates: RatesConfig,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { listen, public_urls: Vec::new(), operators: BTreeSet::new() }
+        Self {
+            listen,
+            public_urls: Vec::new(),
+            operators: BTreeSet::new(),
+            trusted_proxies: Vec::new(),
+            rates: RatesConfig::default(),
+        }
     }
 }
 
@@ -184,10 +198,16 @@ impl ApiConfig {
             let host = host.with_context(|| format!("[api] public_urls: {url} must end with /graphql"))?;
             ensure!(!host.is_empty() && !host.contains('/'), "[api] public_urls: {url} must have the path /graphql");
         }
+        self.rates.limits()?;
         let nowhere = self.listen.ip().is_unspecified() && self.public_urls.is_empty();
         let listen = self.listen;
         ensure!(!nowhere, "[api] listens on {listen}: public_urls must name the addresses that clients use and sign");
         Ok(())
+    }
+
+    /// Whether a proxy on this machine stands before the API that is not named: then nobody is counted who comes through it.
+    pub fn hides_addresses(&self) -> bool {
+        self.listen.ip().is_loopback() && !self.public_urls.is_empty() && self.trusted_proxies.is_empty()
     }
 
     /// Every address that a client may sign, for an API that really listens at `bound`: the configured ones, and those
@@ -370,6 +390,24 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_is_not_named_is_told() {
+        let hides = |listen: &str, urls: &[&str], proxies: &[&str]| {
+            let trusted_proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+            ApiConfig { trusted_proxies, ..api(listen, urls) }.hides_addresses()
+        };
+        let url = ["https://tally.example/graphql"];
+        assert!(hides("127.0.0.1:8080", &url, &[]));
+        assert!(!hides("127.0.0.1:8080", &url, &["127.0.0.1/32"]));
+        assert!(!hides("127.0.0.1:8080", &[], &[]) && !hides("192.0.2.1:8080", &url, &[]));
+        let text = format!("{LEAST}[api]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[api.rates]\nkey_per_minute = 7\n");
+        let config = Config::parse(&text, Path::new("/x")).unwrap();
+        assert_eq!(config.api.rates.limits().unwrap().key.per_minute.get(), 7);
+        for wrong in ["trusted_proxies = [\"here\"]", "[api.rates]\nkey_burst = 0", "[api.rates]\nper_key = 1"] {
+            assert!(Config::parse(&format!("{LEAST}[api]\n{wrong}\n"), Path::new("/x")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_store_is_sqlite_unless_told_otherwise_and_passwords_stay_secret() {
         let config: Config = toml::from_str(LEAST).unwrap();
         assert!(config.store.postgres(Path::new("/x")).unwrap().is_none());
@@ -393,7 +431,7 @@ mod tests {
 
     fn api(listen: &str, public_urls: &[&str]) -> ApiConfig {
         let public_urls = public_urls.iter().map(ToString::to_string).collect();
-        ApiConfig { listen: listen.parse().unwrap(), public_urls, operators: BTreeSet::new() }
+        ApiConfig { listen: listen.parse().unwrap(), public_urls, ..ApiConfig::default() }
     }
 
     #[test]

@@ -19,7 +19,9 @@
 //! | [`log`] | the journal as a log: its configuration and its worker |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
-//! | [`ask`] | `tally task` and `tally node`: a client that signs |
+//! | [`rates`] | how often one key and one address may ask |
+//! | [`recover`] | `tally admin recover`: an admin by whoever has the machine |
+//! | [`ask`] | `tally task`, `tally node`, `tally admin`: a client that signs |
 //! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`hammer`] | `tally hammer`: a load generator that checks what it is answered |
 //! | [`sim`] | `tally sim`: plays tasks by the thousand, and checks every law after every step |
@@ -48,6 +50,8 @@ pub mod log;
 pub mod mark;
 pub mod newest;
 pub mod owner;
+pub mod rates;
+pub mod recover;
 pub mod replica;
 pub mod restore;
 pub mod secret;

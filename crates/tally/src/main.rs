@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => block_on(tally::serve::run(args)),
         Command::Task { access, command } => block_on(tally::ask::task(access, command)),
         Command::Node { access, command } => block_on(tally::ask::node(access, command)),
+        Command::Admin { access, command } => block_on(tally::ask::admin(access, command)),
+        Command::RecoverAdmin(args) => block_on(tally::recover::run(args)),
         Command::Witness(command) => tally::witness::run(command),
         Command::Hammer(args) => block_on(tally::hammer::run(&args)),
         Command::Sim(args) => tally::sim::run(&args),

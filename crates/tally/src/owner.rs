@@ -1,6 +1,7 @@
 //! The one process that has the Lightning node: the node, the outbox and the timers.
 
 use anyhow::{Error, Result, anyhow, ensure};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tallystick_app::{
@@ -14,7 +15,7 @@ use tallystick_app::{
     },
 };
 use tallystick_bitcoin::RpcClient;
-use tallystick_core::Coded;
+use tallystick_core::{Coded, NostrKey};
 use tallystick_lightning::{Database, LightningNode, OpenedNode};
 use tallystick_postgres::PostgresOptions;
 use tallystick_store::PostgresStore;
@@ -49,6 +50,7 @@ pub struct Owner {
     log: tokio::sync::Mutex<LogWorker>,
     patience: Patience,
     anchors: Option<Anchoring>,
+    founders: BTreeSet<NostrKey>,
     mark: Arc<Mark>,
     alive: Alive,
     keeper: Mutex<Option<Keeper>>,
@@ -98,19 +100,20 @@ impl Replica {
 
 impl Owner {
     /// Without a node yet; `known` is what is told of it meanwhile. `log` runs where the node does, and so does
-    /// anchoring, if it is wanted.
+    /// anchoring, if it is wanted. The first start makes the configuration's operators the node's first admins.
     pub fn new(
         app: App,
         crash: Crash,
         known: NodeInfo,
         (log, patience): (LogWorker, Patience),
-        anchors: Option<Anchoring>,
+        config: &Config,
         mark: Arc<Mark>,
     ) -> Self {
         let door = Arc::new(Door::new(app.clone(), known));
         let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
+        let (anchors, founders) = (config.anchoring(), config.api.operators.clone());
         let alive = Alive::new(mark.dir(), app.clone());
-        Self { app, crash, door, running, log, patience, anchors, mark, alive, keeper }
+        Self { app, crash, door, running, log, patience, anchors, founders, mark, alive, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -130,6 +133,7 @@ impl Owner {
         if let Some(from) = self.alive.last(self.mark.newest_at().await?) {
             self.app.note_outage(from).await?;
         }
+        self.app.found_roles(&self.founders).await?;
         let workers = match epoch {
             None => Workers::start(&self.app),
             Some(epoch) => Workers::start_in_epoch(&self.app, epoch),

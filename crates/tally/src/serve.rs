@@ -47,7 +47,14 @@ pub async fn run(args: Serve) -> Result<()> {
         TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
     let address = listener.local_addr()?;
     let mut edge = EdgeConfig::new(config.api.signed_urls(address));
-    edge.operators.clone_from(&config.api.operators);
+    edge.rates = config.api.rates.limits()?;
+    edge.trusted_proxies.clone_from(&config.api.trusted_proxies);
+    if config.api.hides_addresses() {
+        tracing::warn!(
+            "[api] listens on this machine alone and has public_urls: name the proxy before it in trusted_proxies, or no \
+             client is held to the rates"
+        );
+    }
     descriptors::make_room(connections_max(&config, &edge))?;
     let store = NodeStore::open(&config).await?;
     let outcome = Box::pin(run_on(&store, (&config, args.until_stdin_closes), passphrase, listener, edge)).await;
@@ -86,14 +93,7 @@ async fn run_on(
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
     let log = config.log.worker(log_key, store.journal(), store.log())?;
-    let owner = Owner::new(
-        app.clone(),
-        crash,
-        sealed.info(),
-        (log, config.log.patience()),
-        config.anchoring(),
-        Arc::clone(&mark),
-    );
+    let owner = Owner::new(app.clone(), crash, sealed.info(), (log, config.log.patience()), config, Arc::clone(&mark));
     let replica = match store {
         NodeStore::Sqlite(_) => {
             owner.start(sealed, None).await?;
@@ -143,7 +143,8 @@ async fn failed(workers: Option<&WorkerHandle>) {
     }
 }
 
-fn lightning_config(config: &Config) -> Result<LightningConfig> {
+/// What the Lightning node is started with.
+pub(crate) fn lightning_config(config: &Config) -> Result<LightningConfig> {
     let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
     let mut lightning = LightningConfig::new(lightning_dir(&config.data_dir), config.network, rpc);
     lightning.listen.clone_from(&config.lightning.listen);

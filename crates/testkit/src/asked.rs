@@ -1,7 +1,11 @@
 //! Signed requests in a language of our own, for tests that stand below every edge.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use std::sync::atomic::{AtomicU64, Ordering};
-use tallystick_app::port::request::{Action, Asked, RequestReader};
+use tallystick_app::{
+    erase::erasure_of,
+    port::request::{Action, AdminAsked, Asked, FactorSaid, RequestReader},
+};
 use tallystick_civics::registry;
 use tallystick_core::{Id, NostrKey, SignedRequest, Timestamp, canonical};
 use tallystick_escrow::{Task, UserCommand};
@@ -24,7 +28,7 @@ pub fn asking(author: NostrKey, task: Id<Task>, action: &Action) -> SignedReques
 /// # Panics
 /// As [`asking`].
 pub fn asking_at(at: Timestamp, author: NostrKey, task: Id<Task>, action: &Action) -> SignedRequest {
-    signed(at, author, &Asked::Task { task, action: action.clone() })
+    signed(at, author, &Said::Asked(next(), Asked::Task { task, action: action.clone() }))
 }
 
 /// The same for a command to the registry.
@@ -32,14 +36,41 @@ pub fn asking_at(at: Timestamp, author: NostrKey, task: Id<Task>, action: &Actio
 /// # Panics
 /// For another author.
 pub fn asking_registry(author: NostrKey, command: &registry::Command) -> SignedRequest {
-    signed(NOW, author, &Asked::Registry(command.clone()))
+    signed(NOW, author, &Said::Asked(next(), Asked::Registry(command.clone())))
 }
 
-fn signed(at: Timestamp, author: NostrKey, asked: &Asked) -> SignedRequest {
+/// As [`asking`], of the node's roles.
+///
+/// # Panics
+/// For another author.
+pub fn asking_roles(author: NostrKey, asked: &AdminAsked) -> SignedRequest {
+    signed(NOW, author, &Said::Roles(next(), asked.clone()))
+}
+
+/// As [`asking`], to erase a task as an admin.
+///
+/// # Panics
+/// For another author.
+pub fn asking_to_erase(author: NostrKey, task: Id<Task>, said: &FactorSaid) -> SignedRequest {
+    signed(NOW, author, &Said::Erase(next(), task, said.clone()))
+}
+
+/// What such a request says, with a number that makes it another one than those before.
+#[derive(BorshSerialize, BorshDeserialize)]
+enum Said {
+    Asked(u64, Asked),
+    Roles(u64, AdminAsked),
+    Erase(u64, Id<Task>, FactorSaid),
+}
+
+fn next() -> u64 {
     static ASKED: AtomicU64 = AtomicU64::new(0);
+    ASKED.fetch_add(1, Ordering::Relaxed)
+}
+
+fn signed(at: Timestamp, author: NostrKey, said: &Said) -> SignedRequest {
     let n = (1..=u8::MAX).find(|n| key(*n) == author).expect("a key of these tests");
-    let number = ASKED.fetch_add(1, Ordering::Relaxed);
-    signed_request(n, &canonical::encode(&(number, asked)), at)
+    signed_request(n, &canonical::encode(said), at)
 }
 
 /// What asks for this command.
@@ -80,7 +111,18 @@ pub struct Requests;
 
 impl RequestReader for Requests {
     fn read(&self, request: &SignedRequest) -> Option<Asked> {
-        let (_, asked) = canonical::decode::<(u64, Asked)>("request", &request.body).ok()?;
-        Some(asked)
+        match canonical::decode("request", &request.body).ok()? {
+            Said::Asked(_, asked) => Some(asked),
+            Said::Erase(_, task, _) => Some(Asked::Task { task, action: Action::Erase }),
+            Said::Roles(..) => None,
+        }
+    }
+
+    fn read_admin(&self, request: &SignedRequest) -> Option<AdminAsked> {
+        match canonical::decode("request", &request.body).ok()? {
+            Said::Asked(..) => None,
+            Said::Erase(_, task, said) => Some(AdminAsked::Act(erasure_of(task), said)),
+            Said::Roles(_, asked) => Some(asked),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 23] = [
     "amount",
     "anchor",
     "app",
@@ -23,6 +23,7 @@ const ROOMS: [&str; 22] = [
     "reputation",
     "request",
     "restore",
+    "roles",
     "store",
     "terms",
     "witness",

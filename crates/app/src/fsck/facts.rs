@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
-use tallystick_core::{Authority, Body, Digest32, Fact, fact::CHAIN_START};
+use tallystick_civics::roles::{Roles, State};
+use tallystick_core::{Authority, Body, Decider, Digest32, Fact, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
 use super::{Damage, Fsck, Sound, away::Away, registry::Registry, remembered::Remembered};
 use crate::{
+    away::STREAM as AWAY,
     cause::{Trusted, check_cause},
     erase::{ERASED, Erased, STREAM},
     port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    registry::is_arbitrator,
+    roles::{self, AUTHORISED, STREAM as ROLES},
 };
 
 const NOBODY: &str = "has nobody behind it";
@@ -36,6 +40,17 @@ impl Seen {
     }
 }
 
+/// An erasure that an admin must have been let make.
+#[derive(Debug)]
+pub(super) struct Erasing {
+    /// What was erased.
+    pub(super) stream: String,
+    /// What stands behind it.
+    pub(super) authority: Digest32,
+    /// The fact that tells.
+    pub(super) seq: u64,
+}
+
 /// Facts that were checked.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -51,20 +66,38 @@ pub(super) struct Facts {
     authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
+    /// What stands behind the erasures that were told since there are roles, and behind which fact.
+    pub(super) by_admins: Vec<Erasing>,
+    /// The facts in which admins were let do something outside of the roles, by what stands behind them.
+    let_do: BTreeMap<Digest32, u64>,
     /// What is remembered of requests.
     pub(super) remembered: Remembered,
     /// The registry of arbitrators.
     pub(super) registry: Registry,
     /// When the node was away.
     pub(super) away: Away,
+    /// Who has which role.
+    roles: State,
 }
 
 impl Facts {
     pub(super) fn new(trusted: Trusted, remembered: Remembered) -> Self {
-        let (streams, authorities, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (registry, away) = (Registry::default(), Away::default());
-        let (seq, head, erased, signatures) = (0, CHAIN_START, 0, 0);
-        Self { trusted, seq, head, erased, signatures, streams, authorities, told, remembered, registry, away }
+        Self {
+            trusted,
+            seq: 0,
+            head: CHAIN_START,
+            erased: 0,
+            signatures: 0,
+            streams: BTreeMap::new(),
+            authorities: BTreeMap::new(),
+            told: BTreeMap::new(),
+            by_admins: Vec::new(),
+            let_do: BTreeMap::new(),
+            remembered,
+            registry: Registry::default(),
+            roles: State::default(),
+            away: Away::default(),
+        }
     }
 
     /// Checks facts that follow those before.
@@ -80,12 +113,28 @@ impl Facts {
                 Some(Authority::Request(request)) => self.remembered.caused(request.id, fact),
                 None => {}
             }
-            self.registry.add(fsck, fact, authority.as_ref())?;
-            self.away.add(fact)?;
+            self.know(fsck, fact, authority.as_ref())?;
             signed.push((fact.clone(), authority));
         }
         self.signatures += verify(signed, &fsck.requests, &self.trusted).await?;
         Ok(())
+    }
+
+    /// Whether a fact that tells who may do what was asked for by somebody who might. From the roles' first fact on they
+    /// say who operates; what they decide is checked by themselves.
+    fn know(&mut self, fsck: &Fsck, fact: &Fact, authority: Option<&Authority>) -> Result<(), Damage> {
+        match fact.stream.as_str() {
+            ROLES => {
+                let event =
+                    roles::event_of(fact).map_err(|error| Damage::fact(fact.seq, format!("is none: {error}")))?;
+                self.roles = Roles::evolve(std::mem::take(&mut self.roles), &event);
+                self.trusted.operators.clear();
+                Ok(())
+            }
+            AWAY => self.away.add(fact),
+            stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
+            _ => Ok(()),
+        }
     }
 
     /// The last fact is the one that was written last.
@@ -111,9 +160,16 @@ impl Facts {
         if !fact.body.is_sound() {
             return bad("has a body that does not open its commitment");
         }
-        // One request or word causes the facts of one decision: it cannot stand behind others as well.
-        if self.authorities.insert(fact.authority, fact.seq).is_some_and(|last| last + 1 != fact.seq) {
+        // One request or word causes the facts of one decision: it cannot stand behind others as well. But an admin's stands
+        // behind what it was let do, and then behind what was done.
+        let is_let = fact.stream == STREAM && fact.kind == ERASED;
+        let before = self.authorities.insert(fact.authority, fact.seq);
+        let follows = |last| last + 1 == fact.seq || (is_let && self.let_do.get(&fact.authority) == Some(&last));
+        if before.is_some_and(|last| !follows(last)) {
             return bad("has a request behind it that caused other facts");
+        }
+        if fact.stream == ROLES && fact.kind == AUTHORISED {
+            self.let_do.insert(fact.authority, fact.seq);
         }
         let seen = self.streams.entry(fact.stream.clone()).or_default();
         if fact.version != seen.version + 1 {
@@ -133,6 +189,10 @@ impl Facts {
         (self.seq, self.head) = (fact.seq, fact.hash);
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
+            if self.streams.contains_key(ROLES) {
+                let (stream, authority, seq) = (erased.stream.clone(), fact.authority, fact.seq);
+                self.by_admins.push(Erasing { stream, authority, seq });
+            }
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {
                 *told = (erased.version, fact.seq);

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `facts` | the chain, versions, bodies, who signed and asked for what, what was erased |
 //! | `tree` | every tile of the log, the published checkpoint, and checkpoints that others kept |
+//! | `roles` | who has which role, and that whoever erased was let |
 //! | `tasks` | each task by `rules`, `outbox`, `names` and `rows` |
 //! | `rules` | each decision: what the rules make of the command behind it |
 //! | `outbox` | the effects, against those that the facts ask for |
@@ -21,6 +22,7 @@ mod names;
 mod outbox;
 mod registry;
 mod remembered;
+mod roles;
 mod rows;
 mod rules;
 mod tasks;
@@ -204,6 +206,7 @@ impl Fsck {
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
         let (logged, published, behind) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;
+        roles::check(self, &facts).await?;
         let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
         Ok(Sound { logged, published, behind, tasks, effects, ..facts.sound() })
     }

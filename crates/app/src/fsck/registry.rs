@@ -1,14 +1,17 @@
 //! The registry of arbitrators: its facts decided again, and the lists that panels were drawn from.
 
 use std::collections::BTreeMap;
-use tallystick_civics::registry::{Command, Event, NodeCommand, Registry as Rules, Roll, State};
+use tallystick_civics::{
+    registry::{Command, Event, NodeCommand, Registry as Rules, Roll, State},
+    roles,
+};
 use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, NostrKey, canonical};
 use tallystick_escrow::{Command as TaskCommand, NodeCommand as TaskReport, UserCommand};
 
 use super::{Damage, Fsck};
 use crate::{
     port::request::Asked,
-    registry::{arbitrator_of, event_of, is_arbitrator},
+    registry::{arbitrator_of, event_of},
 };
 
 /// The registry's facts, as they were decided.
@@ -19,11 +22,15 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// Decides a fact again, if it is the registry's. Facts come in the order of the journal. A decision has one fact.
-    pub(super) fn add(&mut self, fsck: &Fsck, fact: &Fact, authority: Option<&Authority>) -> Result<(), Damage> {
-        if !is_arbitrator(&fact.stream) {
-            return Ok(());
-        }
+    /// Decides a fact of the registry again, with the roles as they were then. Facts come in the order of the journal. A
+    /// decision has one fact.
+    pub(super) fn add(
+        &mut self,
+        fsck: &Fsck,
+        fact: &Fact,
+        authority: Option<&Authority>,
+        roles: &roles::State,
+    ) -> Result<(), Damage> {
         let bad = |why: &str| Damage::fact(fact.seq, why);
         let arbitrator = arbitrator_of(&fact.stream)?;
         let event: Event = event_of(fact)?;
@@ -38,6 +45,10 @@ impl Registry {
                 Err(_) => return Err(bad("has a word behind it that is none")),
             },
         };
+        let is_operators = matches!(command, Command::Operator(_));
+        if is_operators && roles.is_founded() && !roles.operators.contains(&authority.author()) {
+            return Err(bad("was asked for by nobody who was an operator then"));
+        }
         let ctx = Ctx { now: fact.recorded_at, height: fact.height, author: authority.author() };
         let state = self.states.entry(arbitrator).or_default();
         match Rules::decide(state, command, &ctx) {

@@ -1,7 +1,8 @@
 //! What signed requests ask for: an edge's to know, since it knows their language.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_civics::{dispute, registry};
+use std::fmt;
+use tallystick_civics::{dispute, registry, roles};
 use tallystick_core::{Digest32, Id, SignedRequest};
 use tallystick_escrow::{Task, Terms};
 
@@ -88,9 +89,45 @@ pub enum Action {
     Erase,
 }
 
+/// What admins ask of the node's roles, in their own words.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum AdminAsked {
+    /// Wait for another admin to do this.
+    Propose(roles::Action),
+    /// Do this.
+    Act(roles::Action, FactorSaid),
+    /// Here is my authenticator's first code.
+    CompleteEnrolment(Code),
+}
+
+/// What an admin says besides signing.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum FactorSaid {
+    /// Nothing.
+    Nothing,
+    /// The authenticator's code.
+    Code(Code),
+    /// That it is another admin's proposal, with this number.
+    Confirms(u64),
+}
+
+/// What somebody typed from an authenticator. It does not print: while it counts it is half of an admin's word.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Code(pub String);
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(…)")
+    }
+}
+
 /// Reads signed requests.
 pub trait RequestReader: Send + Sync {
     /// What a request asks for; nothing if it asks for nothing that leads to a fact. Who signed it, and whether anybody
     /// did, is not looked at.
     fn read(&self, request: &SignedRequest) -> Option<Asked>;
+
+    /// What a request asks of the node's roles; nothing if it asks nothing of them. A task's erasure is both: what is
+    /// [read](Self::read) of it, and an admin's action.
+    fn read_admin(&self, request: &SignedRequest) -> Option<AdminAsked>;
 }

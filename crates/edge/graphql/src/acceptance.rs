@@ -12,6 +12,8 @@ use crate::{
 
 /// The mutation with which a worker takes a task.
 pub(crate) const FIELD: &str = "acceptTask";
+/// The mutation with which a requester asks for its funding.
+const FUNDING: &str = "fundingInvoice";
 
 /// What a worker signed: that they take this task, and are paid with these invoices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +73,11 @@ impl RenewalOffer {
         let (task, milestone, invoices) = found.ok_or_else(refused)?;
         Ok(Self { worker: evidence.author, task, milestone, invoices })
     }
+}
+
+/// Whether a request makes the Lightning node read or make invoices: whatever it is wrapped in, and whether it is run or not.
+pub(crate) fn has_invoices(request: &mut Request) -> bool {
+    Arguments::of_the_one(request).is_some_and(|arguments| [FIELD, RENEWAL, FUNDING].contains(&arguments.field()))
 }
 
 /// Whether this checked request takes a task or renews its holds: its body may be larger than others.

@@ -1,15 +1,22 @@
 //! Signed requests that facts name, read for whoever checks a journal.
 
-use async_graphql::{InputType, Value as ConstValue, parser::types::OperationType};
+use async_graphql::{InputType, Request, Value as ConstValue, parser::types::OperationType};
 use nostr::event::Event;
-use tallystick_app::port::request::{Action, Asked, RequestReader};
+use tallystick_app::{
+    erase::erasure_of,
+    port::request::{Action, AdminAsked, Asked, Code, RequestReader},
+};
+use tallystick_civics::roles;
 use tallystick_core::{SignedRequest, Timestamp};
 
 use crate::{
     document::{self, Transport},
     evidence::{Arguments, LIMITS},
     http, posting,
-    schema::{CreateTaskInput, Hex32, Uuid},
+    schema::{
+        AdminActionInput, CreateTaskInput, Hex32, Msat, NodeRole, NostrKeyScalar, SecondFactor, Uuid, close_channel,
+        pay,
+    },
 };
 
 /// Reads what a signed GraphQL request asks for, as the node that ran it did.
@@ -18,10 +25,7 @@ pub struct Requests;
 
 impl RequestReader for Requests {
     fn read(&self, request: &SignedRequest) -> Option<Asked> {
-        let mut body = http::read(&request.body).ok()?;
-        if document::check(&mut body, Transport::Post, LIMITS).ok()? != OperationType::Mutation {
-            return None;
-        }
+        let mut body = mutation(request)?;
         let arguments = Arguments::of_the_one(&mut body).filter(Arguments::is_run)?;
         let id = || value::<Uuid>(&arguments, "id").map(|id| id.0);
         let milestone = || value::<Option<u32>>(&arguments, "milestone").map(Option::unwrap_or_default);
@@ -52,6 +56,38 @@ impl RequestReader for Requests {
         };
         Some(Asked::Task { task: id()?, action })
     }
+
+    fn read_admin(&self, request: &SignedRequest) -> Option<AdminAsked> {
+        let mut body = mutation(request)?;
+        let arguments = Arguments::of_the_one(&mut body).filter(Arguments::is_run)?;
+        let role = || {
+            let (role, key) = (value::<NodeRole>(&arguments, "role")?, value::<NostrKeyScalar>(&arguments, "key")?);
+            Some((role.into(), key.0))
+        };
+        let action = match arguments.field() {
+            "propose" => return Some(AdminAsked::Propose(value::<AdminActionInput>(&arguments, "action")?.into())),
+            "completeEnrolment" => return Some(AdminAsked::CompleteEnrolment(Code(value(&arguments, "code")?))),
+            "enrol" => roles::Action::Enrol { admin: request.author },
+            "grantRole" => role().map(|(role, key)| roles::Action::GrantRole { role, key })?,
+            "withdrawRole" => role().map(|(role, key)| roles::Action::WithdrawRole { role, key })?,
+            "nodePay" => pay(&value::<String>(&arguments, "invoice")?, value::<Msat>(&arguments, "feeLimitMsat")?),
+            "nodeCloseChannel" => {
+                let force = value::<Option<bool>>(&arguments, "force")?.unwrap_or_default();
+                close_channel(&value::<String>(&arguments, "channelId")?, force)
+            }
+            "eraseTask" => erasure_of(value::<Uuid>(&arguments, "id")?.0),
+            _ => return None,
+        };
+        let factor = value::<Option<SecondFactor>>(&arguments, "secondFactor")?;
+        Some(AdminAsked::Act(action, SecondFactor::said(factor)))
+    }
+}
+
+/// The mutation in a request.
+fn mutation(request: &SignedRequest) -> Option<Request> {
+    let mut body = http::read(&request.body).ok()?;
+    let kind = document::check(&mut body, Transport::Post, LIMITS).ok()?;
+    (kind == OperationType::Mutation).then_some(body)
 }
 
 fn value<T: InputType>(arguments: &Arguments<'_>, name: &str) -> Option<T> {

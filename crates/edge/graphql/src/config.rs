@@ -1,16 +1,16 @@
 //! What an operator may set.
 
 use axum::http::HeaderValue;
-use std::{collections::BTreeSet, time::Duration};
-use tallystick_core::NostrKey;
+use ipnet::IpNet;
+use std::time::Duration;
 
-/// Addresses, operators and limits of the edge.
+use crate::rate::RateLimits;
+
+/// Addresses and limits of the edge.
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
     /// The absolute URLs of `/graphql` that a signed request may name (NIP-98, tag `u`), compared byte by byte.
     pub public_urls: Vec<String>,
-    /// Who may see and use the Lightning node itself.
-    pub operators: BTreeSet<NostrKey>,
     /// Web origins whose pages may call the edge; none by default.
     pub cors_origins: Vec<HeaderValue>,
     /// Bytes of a request's body. A command's is kept in the journal for good.
@@ -28,6 +28,10 @@ pub struct EdgeConfig {
     pub requests_max: usize,
     /// Requests of one key at once that are always worked on, if there is room.
     pub requests_per_key_max: usize,
+    /// How often one key, and one address, may ask.
+    pub rates: RateLimits,
+    /// Proxies whose `X-Forwarded-For` tells where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
     /// How long a request may take, its arrival included.
     pub request_timeout: Duration,
     /// How old a signature may be.
@@ -60,11 +64,10 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Sane limits, no operators, for an edge that is reached under these URLs.
+    /// Sane limits, for an edge that is reached under these URLs.
     pub fn new(public_urls: impl IntoIterator<Item = String>) -> Self {
         Self {
             public_urls: public_urls.into_iter().collect(),
-            operators: BTreeSet::new(),
             cors_origins: Vec::new(),
             body_bytes_max: 8 * 1024,
             acceptance_bytes_max: 64 * 1024,
@@ -73,6 +76,8 @@ impl EdgeConfig {
             complexity_max: 12_000,
             requests_max: 512,
             requests_per_key_max: 32,
+            rates: RateLimits::default(),
+            trusted_proxies: Vec::new(),
             request_timeout: Duration::from_secs(30),
             signature_age_max: tallystick_core::Duration::from_secs(60),
             signature_ahead_max: tallystick_core::Duration::from_secs(10),

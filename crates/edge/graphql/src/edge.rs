@@ -11,6 +11,7 @@ use crate::{
     document::{Limits, Transport},
     error::EdgeError,
     quota::{Seats, Shares, Standing},
+    rate::Rates,
     schema::{self, EdgeSchema, Request, Services, Session},
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Edge {
     /// WebSockets that have said who they are, and those that have not.
     pub websockets: Seats,
     pub unnamed: Arc<Lobby>,
+    pub rates: Rates,
 }
 
 impl Edge {
@@ -46,6 +48,7 @@ impl Edge {
                 free_divisor: 0,
             }),
             unnamed: Lobby::new(config.websockets_unnamed_max),
+            rates: Rates::new(&config.rates),
             app,
             config,
         }
@@ -60,7 +63,7 @@ impl Edge {
     }
 
     pub fn session(&self, viewer: NostrKey, request: Option<Request>) -> Session {
-        Session { viewer, is_operator: self.config.operators.contains(&viewer), request }
+        Session { viewer, request }
     }
 
     /// Takes something limited for a key: as a stranger, while strangers have room. Only when they have none is looked
@@ -73,13 +76,20 @@ impl Edge {
         key: NostrKey,
         take: impl Fn(Standing) -> Result<T, EdgeError>,
     ) -> Result<T, EdgeError> {
-        if self.config.operators.contains(&key) {
-            return take(Standing::Known);
-        }
         match take(Standing::Stranger) {
-            Err(EdgeError::Busy) if self.has_money_held(key).await => take(Standing::Known),
+            Err(EdgeError::Busy) if self.is_known(key).await => take(Standing::Known),
             result => result,
         }
+    }
+
+    /// Whether a key is one that nobody makes up at will.
+    async fn is_known(&self, key: NostrKey) -> bool {
+        match self.app.roles().await {
+            Ok(roles) if roles.operators.contains(&key) || roles.admins.contains_key(&key) => return true,
+            Ok(_) => {}
+            Err(error) => tracing::warn!("who has which role cannot be read: {error}"),
+        }
+        self.has_money_held(key).await
     }
 
     /// Whether a key is the requester or the worker of a task that holds money.

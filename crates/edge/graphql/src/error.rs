@@ -45,9 +45,6 @@ pub enum EdgeError {
     /// A read that was signed before this process began.
     #[error("the node started after this was signed; sign again")]
     BeforeStart,
-    /// For operators only.
-    #[error("only the node's operators may do this")]
-    NotOperator,
     /// The body is too long.
     #[error("the request's body is larger than {limit} bytes")]
     TooLarge {
@@ -105,6 +102,14 @@ pub enum EdgeError {
         /// How many it has.
         limit: usize,
     },
+    /// One key, or one address, asks too often.
+    #[error("too many requests from {whom}; ask again in {retry_secs} s")]
+    TooOften {
+        /// A key, or an address.
+        whom: &'static str,
+        /// When there is room for one more, in seconds.
+        retry_secs: u64,
+    },
     /// It took too long.
     #[error("no answer in time; what was asked may still happen: read the task before you ask again")]
     Timeout,
@@ -155,7 +160,6 @@ impl Coded for EdgeError {
             Self::Expired => "auth.expired",
             Self::Replayed => "auth.replayed",
             Self::BeforeStart => "auth.before_start",
-            Self::NotOperator => "auth.not_operator",
             Self::TooLarge { .. } => "request.too_large",
             Self::BadJson(_) => "request.bad_json",
             Self::Extensions => "request.extensions",
@@ -170,6 +174,7 @@ impl Coded for EdgeError {
             Self::Lagged => "request.lagged",
             Self::Busy => "request.busy",
             Self::TooMany { .. } => "request.too_many",
+            Self::TooOften { .. } => "request.too_often",
             Self::Timeout => "request.timeout",
             Self::NoSuchPage => "request.no_such_page",
             Self::BadCursor => "request.bad_cursor",
@@ -190,11 +195,20 @@ impl EdgeError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } | Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             other if other.code().0.starts_with("auth.") => StatusCode::UNAUTHORIZED,
             _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// In how many seconds it is worth asking again (RFC 9110, section 10.2.3), if that is known.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooOften { retry_secs, .. } => Some(*retry_secs),
+            Self::TooMany { .. } | Self::Busy => Some(1),
+            _ => None,
         }
     }
 
@@ -309,7 +323,6 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Expired,
         E::Replayed,
         E::BeforeStart,
-        E::NotOperator,
         E::TooLarge { limit: 8_192 },
         E::BadJson("…".into()),
         E::Extensions,
@@ -324,6 +337,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Lagged,
         E::Busy,
         E::TooMany { limit: 256 },
+        E::TooOften { whom: "this key", retry_secs: 1 },
         E::Timeout,
         E::NoSuchPage,
         E::BadCursor,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::sync::{Arc, LazyLock};
 use tallystick_app::{App, port::operator::NodeOperator};
 use tallystick_core::BlockHeight;
-use tallystick_http::Guest;
+use tallystick_http::{Guest, Peer};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     edge::Edge,
     error::{self, EdgeError},
     schema::{self, Services},
+    source::Source,
     ws,
 };
 
@@ -68,22 +69,34 @@ async fn no_such_page() -> HttpResponse {
 
 async fn upgrade(
     State(edge): State<Arc<Edge>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> HttpResponse {
-    match upgrade {
-        Ok(upgrade) => ws::accept(edge, upgrade),
-        Err(_) => EdgeError::NeedsWebsocket.into_response(),
+    let source = source(&edge, peer, &headers);
+    match (edge.rates.request_from(source), upgrade) {
+        (Err(error), _) => error.into_response(),
+        (Ok(()), Ok(upgrade)) => ws::accept(edge, upgrade, source),
+        (Ok(()), Err(_)) => EdgeError::NeedsWebsocket.into_response(),
     }
+}
+
+fn source(edge: &Edge, peer: Option<Extension<Peer>>, headers: &HeaderMap) -> Source {
+    let address = peer.map(|Extension(Peer(address))| address.ip());
+    Source::read(address, headers, &edge.config.trusted_proxies)
 }
 
 async fn graphql(
     State(edge): State<Arc<Edge>>,
     guest: Option<Extension<Guest>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> HttpResponse {
     let guest = guest.map(|Extension(guest)| guest);
-    match tokio::time::timeout(edge.config.request_timeout, answer(&edge, guest.as_ref(), &headers, body)).await {
+    let source = source(&edge, peer, &headers);
+    let answer = answer(&edge, (guest.as_ref(), source), &headers, body);
+    match tokio::time::timeout(edge.config.request_timeout, answer).await {
         Ok(Ok(response)) => to_http(response),
         Ok(Err(error)) => error.into_response(),
         Err(_) => EdgeError::Timeout.into_response(),
@@ -92,11 +105,13 @@ async fn graphql(
 
 async fn answer(
     edge: &Arc<Edge>,
-    guest: Option<&Guest>,
+    (guest, source): (Option<&Guest>, Source),
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, EdgeError> {
+    edge.rates.request_from(source)?;
     let signed = edge.authenticator.check(authorization(headers)?, "POST", edge.app.clock().now())?;
+    edge.rates.request_by(signed.author, source)?;
     // Not before: who does not sign takes no memory. And not after the seat: who sends slowly takes no room from others.
     let limit = edge.config.acceptance_bytes_max;
     let body = to_bytes(body, limit).await.map_err(|_| EdgeError::TooLarge { limit })?;
@@ -107,6 +122,9 @@ async fn answer(
     let _kept = guest.and_then(Guest::keep);
     let mut request = read(&body)?;
     let kind = document::check(&mut request, Transport::Post, edge.limits(Transport::Post))?;
+    if kind == OperationType::Mutation && acceptance::has_invoices(&mut request) {
+        edge.rates.invoices(signed.author, source)?;
+    }
     let limit = edge.config.body_bytes_max;
     if body.len() > limit && !acceptance::is_acceptance(&mut request) {
         return Err(EdgeError::TooLarge { limit });
@@ -184,6 +202,7 @@ fn to_http(response: Response) -> HttpResponse {
 impl IntoResponse for EdgeError {
     fn into_response(self) -> HttpResponse {
         let body = serde_json::json!({ "errors": [self.to_server_error()] });
-        (self.status(), Json(body)).into_response()
+        let retry_after = self.retry_after().map(|secs| [(header::RETRY_AFTER, secs.to_string())]);
+        (self.status(), retry_after, Json(body)).into_response()
     }
 }

@@ -1,7 +1,7 @@
 //! The GraphQL edge: every request signed with NIP-98.
 //!
 //! ```text
-//! POST /graphql ─▶ auth (who, this URL, now) ─▶ size ─▶ this body ─▶ quota ─▶ document (one command) ─▶ schema ─▶ App
+//! POST /graphql ─▶ rate ─▶ auth (who, this URL, now) ─▶ size ─▶ this body ─▶ quota ─▶ document (one command) ─▶ schema ─▶ App
 //! GET  /graphql ─▶ WebSocket ─▶ auth in connection_init ─▶ quota ─▶ document (one subscription) ─▶ schema ─▶ updates
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! | `ws` | subscriptions over graphql-transport-ws |
 //! | `auth`, `replay` | NIP-98: who signed what; each event once |
 //! | `edge`, `quota` | who gets room when there is little |
+//! | `rate`, `source` | how often one key and one address may ask, and where a request comes from |
 //! | `tokens`, `document`, `introspection` | the size and kind of a query, before parser and executor |
 //! | `schema` | what can be asked, and by whom |
 //! | `error` | stable codes, sentences, HTTP status |
@@ -41,9 +42,11 @@ mod http;
 mod introspection;
 mod posting;
 mod quota;
+mod rate;
 mod replay;
 mod schema;
 pub mod sign;
+mod source;
 mod tokens;
 mod ws;
 
@@ -53,6 +56,7 @@ pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};
 pub use http::router;
 pub use posting::Posting;
+pub use rate::{Rate, RateLimits};
 pub use schema::sdl;
 /// How connections are served.
 pub use tallystick_http::{ServeLimits, serve};

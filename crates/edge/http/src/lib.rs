@@ -15,4 +15,4 @@ mod lobby;
 mod serve;
 
 pub use lobby::{Guest, Kept, Lobby};
-pub use serve::{ServeLimits, serve};
+pub use serve::{Peer, ServeLimits, serve};

@@ -11,7 +11,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{pin::pin, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -24,6 +24,10 @@ use crate::lobby::{Guest, Lobby};
 /// How long nothing is accepted after the system refused to: it has too many files open, and needs a moment, and the log
 /// its peace.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The other end of the connection that a request came over: a client, or a proxy. An extension of each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +107,13 @@ async fn converse(
         tracing::debug!("small messages of a connection may come late: {error}");
     }
     let dismissal = guest.dismissal();
+    let peer = stream.peer_addr().ok().map(Peer);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(guest.clone());
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         router.call(request)
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();

@@ -88,7 +88,9 @@ impl Courier {
     /// with the last flush: whoever refused that hold then might want it now, and the other one not.
     fn is_stale(&self, notice: &RailNotice) -> bool {
         match notice {
-            RailNotice::HoldLocked { hash, amount, claim_deadline } => self.engine.is_gone(hash, (*amount, *claim_deadline)),
+            RailNotice::HoldLocked { hash, amount, claim_deadline } => {
+                self.engine.is_gone(hash, (*amount, *claim_deadline))
+            }
             _ => false,
         }
     }

@@ -81,8 +81,8 @@ fn may_release(
             let Some((at, height)) = seen.books.submitted.get(&(told.task, milestone)) else { return false };
             let by_time = told.at >= at.after(task.terms.review_window);
             let review = plan::review_blocks(task.terms.review_window);
-            let by_blocks = last.is_some_and(|last| told.height.0 + SILENCE_LEAD >= last.0)
-                && told.height >= height.after(review);
+            let by_blocks =
+                last.is_some_and(|last| told.height.0 + SILENCE_LEAD >= last.0) && told.height >= height.after(review);
             let is_undisputed = is_handed_in(task, milestone) && !is_disputed(task, milestone);
             task.terms.on_silence == OnSilence::Release && is_undisputed && (by_time || by_blocks)
         }
@@ -141,12 +141,7 @@ fn reached(last: Option<BlockHeight>, told: &Told) -> bool {
     last.is_some_and(|last| told.height >= last)
 }
 
-fn may_refund(
-    seen: &Evidence<'_>,
-    (task, told): (&Task, &Told),
-    milestone: Option<u32>,
-    reason: RefundReason,
-) -> bool {
+fn may_refund(seen: &Evidence<'_>, (task, told): (&Task, &Told), milestone: Option<u32>, reason: RefundReason) -> bool {
     let all = 0..u32::try_from(task.terms.milestones.len()).unwrap_or_default();
     let own: Vec<u32> = milestone.map_or_else(|| all.collect(), |milestone| vec![milestone]);
     let lasts = || own.iter().filter_map(|milestone| last_height(task, *milestone));

@@ -13,9 +13,8 @@ pub(crate) fn wallets(task: usize) -> (String, String) {
 }
 
 pub(super) fn holds(seen: &Evidence<'_>) -> Result<(), String> {
-    let held = |state: TrancheState| {
-        matches!(state, TrancheState::Held { .. } | TrancheState::Paying { covered: true, .. })
-    };
+    let held =
+        |state: TrancheState| matches!(state, TrancheState::Held { .. } | TrancheState::Paying { covered: true, .. });
     let in_journal: BTreeSet<PaymentHash> =
         seen.books.all().filter(|(_, _, part)| held(part.state)).map(|(_, _, part)| part.hash).collect();
     let locked = seen.holds.iter().filter(|(_, hold)| matches!(hold.state, HoldState::Held | HoldState::Claiming));

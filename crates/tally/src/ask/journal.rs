@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{connect, print};
-use crate::cli::{Access, JournalCommand};
+use super::{admin, connect, print};
+use crate::cli::{Access, AdminAction, JournalCommand};
 
 /// `tally journal`.
 ///
@@ -12,8 +12,7 @@ use crate::cli::{Access, JournalCommand};
 /// If the node refuses, with its code, or cannot be reached.
 pub async fn run(access: Access, command: JournalCommand) -> Result<()> {
     let api = connect(&access)?;
-    let JournalCommand::Erase { id } = command;
-    let document = "mutation($id: UUID!) { eraseTask(id: $id) }";
-    let seq = api.ask("eraseTask", document, json!({ "id": id })).await?;
+    let JournalCommand::Erase { id, factor } = command;
+    let seq = admin::act(&api, &AdminAction::Erase { id }, factor.value()).await?;
     print::until_closed(print::pretty(&json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })))
 }

@@ -1,5 +1,6 @@
-//! `tally task`, `tally node` and `tally key`: a client that signs every request.
+//! `tally task`, `tally node`, `tally admin` and `tally key`: a client that signs every request.
 
+mod admin;
 mod api;
 pub mod documents;
 mod funding;
@@ -15,6 +16,7 @@ mod terms;
 use anyhow::{Context, Result};
 use tallystick_graphql::client::Options;
 
+pub use admin::run as admin;
 pub use api::Api;
 pub use funding::{Known, check as check_funding, check_worker};
 pub use journal::run as journal;

@@ -1,10 +1,10 @@
-//! `tally node`: what operators see and do.
+//! `tally node`: what operators see and do, and what admins do with the node's money.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{connect, print};
-use crate::cli::{Access, NodeCommand};
+use super::{admin, connect, print};
+use crate::cli::{Access, AdminAction, NodeCommand};
 
 const INFO: &str = "{ node { key height lightning { nodeId alias network height blockHash listen peers usableChannels } \
     policy { feeBasisPoints feeMinSat payoutMinSat payoutMaxSat tranchesMax finalCltvMax payoutCltvMax \
@@ -21,8 +21,19 @@ const PAYMENT: &str = "id direction paymentHash amountMsat feeMsat status update
 /// If the node refuses, with its code, or cannot be reached.
 pub async fn run(access: Access, command: NodeCommand) -> Result<()> {
     let api = connect(&access)?;
-    let (name, document, variables) = request(command)?;
-    print::until_closed(print::pretty(&api.ask(name, &document, variables).await?))
+    let shown = match command {
+        NodeCommand::Close { channel_id, force, factor } => {
+            admin::act(&api, &AdminAction::Close { channel_id, force }, factor.value()).await?
+        }
+        NodeCommand::Pay { bolt11, fee_limit_sat, factor } => {
+            admin::act(&api, &AdminAction::Pay { bolt11, fee_limit_sat }, factor.value()).await?
+        }
+        command => {
+            let (name, document, variables) = request(command)?;
+            api.ask(name, &document, variables).await?
+        }
+    };
+    print::until_closed(print::pretty(&shown))
 }
 
 /// The field that is asked for, the document and its variables.
@@ -50,22 +61,12 @@ fn request(command: NodeCommand) -> Result<(&'static str, String, Value)> {
                 "pushMsat": msat(push_sat)?, "announce": announce });
             ("nodeOpenChannel", document.to_owned(), json!({ "input": input }))
         }
-        NodeCommand::Close { channel_id, force } => {
-            let document =
-                "mutation($id: String!, $force: Boolean!) { nodeCloseChannel(channelId: $id, force: $force) }";
-            ("nodeCloseChannel", document.to_owned(), json!({ "id": channel_id, "force": force }))
-        }
-        NodeCommand::Pay { bolt11, fee_limit_sat } => {
-            let document = format!(
-                "mutation($invoice: String!, $fee: Msat!) {{ nodePay(invoice: $invoice, feeLimitMsat: $fee) {{ {PAYMENT} }} }}"
-            );
-            ("nodePay", document, json!({ "invoice": bolt11, "fee": msat(fee_limit_sat)? }))
-        }
         NodeCommand::Invoice { amount_sat, description, expiry_secs } => {
             let document = "mutation($amount: Msat!, $description: String!, $expiry: Int!) { \
                 nodeInvoice(amountMsat: $amount, description: $description, expirySecs: $expiry) }";
             let variables = json!({ "amount": msat(amount_sat)?, "description": description, "expiry": expiry_secs });
             ("nodeInvoice", document.to_owned(), variables)
         }
+        NodeCommand::Close { .. } | NodeCommand::Pay { .. } => bail!("an admin's action is asked with a second factor"),
     })
 }

@@ -9,6 +9,8 @@ use tallystick_log::{
     anchor::{BlockHash, OutPoint},
 };
 
+use super::SecondFactorArgs;
+
 /// Keys that are trusted.
 #[derive(Clone, Debug, Args)]
 pub struct Trust {
@@ -104,10 +106,13 @@ pub struct VerifyArgs {
 /// Commands to the journal of a running node.
 #[derive(Debug, Subcommand)]
 pub enum JournalCommand {
-    /// Erase the contents of a task that has ended; its proofs stay. Operators only
+    /// Erase the contents of a task that has ended; its proofs stay. Admins with a second factor only
     Erase {
         /// The task
         id: Id<Task>,
+        /// What an admin shows besides the key.
+        #[command(flatten)]
+        factor: SecondFactorArgs,
     },
 }
 

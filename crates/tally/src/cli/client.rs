@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use tallystick_core::{Digest32, Id, NostrKey};
 use tallystick_escrow::Task;
 
+use super::SecondFactorArgs;
+
 /// Where the help of a command lists what is the same for all of them.
 const ACCESS: &str = "The node and your key";
 
@@ -246,21 +248,27 @@ pub enum NodeCommand {
         #[arg(long)]
         announce: bool,
     },
-    /// Close a channel
+    /// Close a channel; admins with a second factor only
     Close {
         /// The channel's id
         channel_id: String,
         /// Alone, if the peer does not answer
         #[arg(long)]
         force: bool,
+        /// What an admin shows besides the key.
+        #[command(flatten)]
+        factor: SecondFactorArgs,
     },
-    /// Pay a BOLT 11 invoice
+    /// Pay a BOLT 11 invoice; admins with a second factor only
     Pay {
         /// The invoice
         bolt11: String,
         /// The most that routing may cost
         #[arg(long, default_value_t = 10)]
         fee_limit_sat: u64,
+        /// What an admin shows besides the key.
+        #[command(flatten)]
+        factor: SecondFactorArgs,
     },
     /// Make an invoice that the node settles by itself
     Invoice {

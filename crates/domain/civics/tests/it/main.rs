@@ -15,6 +15,7 @@ mod life;
 mod matrix;
 mod registry;
 mod rejections;
+mod roles;
 mod standing_laws;
 mod standings;
 mod support;

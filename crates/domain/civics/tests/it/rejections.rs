@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use tallystick_civics::{
     dispute::{PlanError, Rejection},
     draw::CandidatesError,
-    registry,
+    registry, roles,
 };
 use tallystick_core::{AmountError, Blocks, Coded};
 
-use crate::given::{HEIGHT, key};
+use crate::given::{HEIGHT, NOW, key};
 
 /// One of each: what clients branch on.
 fn all() -> Vec<(Rejection, &'static str)> {
@@ -63,18 +63,42 @@ fn registry_all() -> [(registry::Rejection, &'static str); 5] {
     ]
 }
 
+fn roles_all() -> [(roles::Rejection, &'static str); 17] {
+    use roles::Rejection as R;
+    [
+        (R::NotOperator, "auth.not_operator"),
+        (R::NotAdmin, "auth.not_admin"),
+        (R::SecondFactor, "roles.second_factor"),
+        (R::NotEnrolled, "roles.not_enrolled"),
+        (R::SecondAdmin, "roles.second_admin"),
+        (R::CodeUsed, "roles.code_used"),
+        (R::Paused { until: NOW }, "roles.paused"),
+        (R::NoProposal, "roles.no_proposal"),
+        (R::OwnProposal, "roles.own_proposal"),
+        (R::OtherAction, "roles.other_action"),
+        (R::TooManyProposals, "roles.too_many_proposals"),
+        (R::NotSelf, "roles.not_self"),
+        (R::NoSuchAdmin, "roles.no_such_admin"),
+        (R::NotEnrolling, "roles.not_enrolling"),
+        (R::LastAdmin, "roles.last_admin"),
+        (R::TooManyHolders, "roles.too_many_holders"),
+        (R::Founders, "roles.founders"),
+    ]
+}
+
 #[test]
 fn codes_are_part_of_the_public_interface() {
     let dispute = all().into_iter().map(|(rejection, code)| (rejection.code().0, rejection.to_string(), code));
     let registry =
         registry_all().into_iter().map(|(rejection, code)| (rejection.code().0, rejection.to_string(), code));
+    let roles = roles_all().into_iter().map(|(rejection, code)| (rejection.code().0, rejection.to_string(), code));
     let candidates = CandidatesError::Unsorted(key(1));
     let candidates = [(candidates.code().0, candidates.to_string(), "dispute.candidates")];
     let mut codes = BTreeSet::new();
-    for (actual, sentence, code) in dispute.chain(registry).chain(candidates) {
+    for (actual, sentence, code) in dispute.chain(registry).chain(roles).chain(candidates) {
         assert_eq!(actual, code);
         assert!(codes.insert(code), "{code} is used twice");
         assert!(sentence.len() > 10 && !sentence.ends_with('.') && !sentence.contains('{'), "{sentence}");
     }
-    assert_eq!(codes.len(), 40);
+    assert_eq!(codes.len(), 57);
 }

@@ -6,6 +6,7 @@ mod node;
 mod operator;
 mod page;
 mod query;
+mod roles;
 mod scalar;
 mod subscription;
 mod task;
@@ -13,19 +14,21 @@ mod task;
 use async_graphql::{Context, Error, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use std::sync::Arc;
 use tallystick_app::{App, port::operator::NodeOperator};
+use tallystick_civics::roles::Operation;
 use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 
 use crate::error::{EdgeError, Failure};
 
 pub(crate) use mutation::CreateTaskInput;
-pub(crate) use scalar::{Hex32, Uuid};
+pub(crate) use roles::{AdminActionInput, NodeRole, SecondFactor, close_channel, pay};
+pub(crate) use scalar::{Hex32, Msat, NostrKey as NostrKeyScalar, Uuid};
 
 /// What fields answer with.
 type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that changes something.
 #[derive(Default, MergedObject)]
-pub(crate) struct Mutation(mutation::TaskMutation, operator::NodeMutation);
+pub(crate) struct Mutation(mutation::TaskMutation, operator::NodeMutation, roles::RolesMutation);
 
 pub(crate) type EdgeSchema = Schema<query::Query, Mutation, subscription::Subscription>;
 
@@ -40,8 +43,6 @@ pub(crate) struct Services {
 pub(crate) struct Session {
     /// Who signed.
     pub viewer: NostrKey,
-    /// Whether that is one of the node's operators.
-    pub is_operator: bool,
     /// The signed request itself; none on a WebSocket, whose signature covers no command.
     pub request: Option<Request>,
 }
@@ -90,13 +91,15 @@ fn request<'a>(ctx: &Context<'a>) -> Result<&'a Request> {
     Ok(session(ctx).request.as_ref().ok_or_else(|| Failure::from(EdgeError::OnlySubscriptions))?)
 }
 
-/// The operator's side of the node, for operators.
-fn operator<'a>(ctx: &Context<'a>) -> Result<&'a dyn NodeOperator> {
-    if session(ctx).is_operator {
-        Ok(&*services(ctx).operator)
-    } else {
-        Err(Failure::from(EdgeError::NotOperator).into())
-    }
+/// Whether whoever asks has the role for an operation, by what the journal says now.
+async fn may(ctx: &Context<'_>, operation: Operation) -> Result<()> {
+    Ok(app(ctx).may(session(ctx).viewer, operation).await.map_err(Failure::from)?)
+}
+
+/// The operator's side of the node, for who may do this.
+async fn operator<'a>(ctx: &Context<'a>, operation: Operation) -> Result<&'a dyn NodeOperator> {
+    may(ctx, operation).await?;
+    Ok(&*services(ctx).operator)
 }
 
 /// Something inside does not fit together: logged, and told in general words.

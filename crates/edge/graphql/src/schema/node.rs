@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 use tallystick_app::port::operator as port;
+use tallystick_civics::roles::Operation;
 use tallystick_core::Digest32;
 use tallystick_escrow::Policy;
 
@@ -46,13 +47,13 @@ impl Node {
 
     /// The node's money; operators only.
     async fn balances(&self, ctx: &Context<'_>) -> Result<Balances> {
-        Ok(operator(ctx)?.balances().await.map_err(Failure::from)?.into())
+        Ok(operator(ctx, Operation::Balances).await?.balances().await.map_err(Failure::from)?.into())
     }
 
     /// The node's channels; operators only.
     #[graphql(complexity = "child_complexity.saturating_mul(10)")]
     async fn channels(&self, ctx: &Context<'_>) -> Result<Vec<Channel>> {
-        Ok(operator(ctx)?.channels().await.into_iter().map(Channel::from).collect())
+        Ok(operator(ctx, Operation::Channels).await?.channels().await.into_iter().map(Channel::from).collect())
     }
 
     /// The node's payments, the newest first; operators only.
@@ -63,7 +64,8 @@ impl Node {
         #[graphql(desc = "How many, 1 to 100.", default_with = "Some(FIRST)", validator(minimum = 1, maximum = 100))]
         first: Option<u32>,
     ) -> Result<Vec<Payment>> {
-        let payments = operator(ctx)?.payments(first.unwrap_or(FIRST)).await.map_err(Failure::from)?;
+        let payments =
+            operator(ctx, Operation::Payments).await?.payments(first.unwrap_or(FIRST)).await.map_err(Failure::from)?;
         Ok(payments.into_iter().map(Payment::from).collect())
     }
 }

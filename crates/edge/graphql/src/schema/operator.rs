@@ -1,15 +1,17 @@
-//! What operators can do with the Lightning node itself.
+//! What operators and admins can do with the Lightning node itself.
 
 use async_graphql::{Context, InputObject, Object};
 use tallystick_app::port::operator::{NodeOperator, OpenChannel};
+use tallystick_civics::roles::{Action, Operation};
 use tallystick_core::{self as core, Duration};
 
 use super::{
     Result, app,
     node::Payment,
     operator,
+    roles::{SecondFactor, close_channel, pay},
     scalar::{Msat, Sat, Uuid},
-    signed,
+    services, signed,
 };
 use crate::error::Failure;
 
@@ -39,7 +41,7 @@ pub(crate) struct NodeMutation;
 impl NodeMutation {
     /// A fresh address of the node's on-chain wallet (BIP 86); operators only.
     async fn node_new_address(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(commanded(ctx).await?.new_address().await.map_err(Failure::from)?)
+        Ok(commanded(ctx, Operation::NewAddress).await?.new_address().await.map_err(Failure::from)?)
     }
 
     /// Connects to a peer and keeps the connection; operators only. True once the handshake is done.
@@ -49,7 +51,7 @@ impl NodeMutation {
         #[graphql(desc = "The peer's public key, 66 hexadecimal digits.")] peer: String,
         #[graphql(desc = "`host:port`.")] address: String,
     ) -> Result<bool> {
-        commanded(ctx).await?.connect(&peer, &address).await.map_err(Failure::from)?;
+        commanded(ctx, Operation::Connect).await?.connect(&peer, &address).await.map_err(Failure::from)?;
         Ok(true)
     }
 
@@ -62,22 +64,26 @@ impl NodeMutation {
             push: input.push_msat.map_or(core::Msat::ZERO, |push| push.0),
             announce: input.announce,
         };
-        Ok(commanded(ctx).await?.open_channel(request).await.map_err(Failure::from)?)
+        Ok(commanded(ctx, Operation::OpenChannel).await?.open_channel(request).await.map_err(Failure::from)?)
     }
 
-    /// Begins to close a channel; operators only. True once it has begun.
+    /// Begins to close a channel; admins with a second factor only. True once it has begun.
     async fn node_close_channel(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The channel's id, 64 hexadecimal digits.")] channel_id: String,
         #[graphql(desc = "Alone, without the peer: takes days and costs more.", default_with = "Some(false)")]
         force: Option<bool>,
+        second_factor: Option<SecondFactor>,
     ) -> Result<bool> {
-        commanded(ctx).await?.close_channel(&channel_id, force.unwrap_or(false)).await.map_err(Failure::from)?;
+        let force = force.unwrap_or(false);
+        authorised(ctx, close_channel(&channel_id, force), second_factor).await?;
+        services(ctx).operator.close_channel(&channel_id, force).await.map_err(Failure::from)?;
         Ok(true)
     }
 
-    /// Pays an invoice (BOLT 11) and waits for the result; operators only.
+    /// Pays an invoice (BOLT 11) and waits for the result; admins with a second factor only. It is tried once: if no answer
+    /// comes, look at the payments.
     async fn node_pay(
         &self,
         ctx: &Context<'_>,
@@ -89,20 +95,27 @@ impl NodeMutation {
             validator(minimum = 1, maximum = 25)
         )]
         timeout_secs: Option<u32>,
+        second_factor: Option<SecondFactor>,
     ) -> Result<Payment> {
         let timeout = Duration::from_secs(u64::from(timeout_secs.unwrap_or(PAY_TIMEOUT_SECS)));
-        let operator = commanded(ctx).await?;
+        let operator = operator(ctx, Operation::Pay).await?;
         app(ctx).refuse_tasks_invoice(&invoice).await.map_err(Failure::from)?;
+        authorised(ctx, pay(&invoice, fee_limit_msat), second_factor).await?;
         let payment = operator.pay_invoice(&invoice, fee_limit_msat.0, timeout).await;
         Ok(payment.map_err(Failure::from)?.into())
     }
 
     /// Erases the contents of a task that has ended: what its parties wrote and signed. What proves that it happened
-    /// stays, and so does the fact that you erased it; operators only. Answers that fact's number, null if it had been
-    /// erased before.
-    async fn erase_task(&self, ctx: &Context<'_>, id: Uuid) -> Result<Option<u64>> {
-        operator(ctx)?;
-        Ok(app(ctx).erase(id.0, signed(ctx)?).await.map_err(Failure::from)?)
+    /// stays, and so does the fact that you erased it; admins with a second factor only. Answers that fact's number, null if
+    /// it had been erased before.
+    async fn erase_task(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        second_factor: Option<SecondFactor>,
+    ) -> Result<Option<u64>> {
+        let said = SecondFactor::said(second_factor);
+        Ok(app(ctx).erase_as_admin(id.0, &said, signed(ctx)?).await.map_err(Failure::from)?)
     }
 
     /// Makes an invoice (BOLT 11) that the node settles by itself; operators only.
@@ -119,13 +132,23 @@ impl NodeMutation {
         expiry_secs: Option<u32>,
     ) -> Result<String> {
         let expiry = Duration::from_secs(u64::from(expiry_secs.unwrap_or(EXPIRY_SECS)));
-        Ok(commanded(ctx).await?.invoice(amount_msat.0, &description, expiry).await.map_err(Failure::from)?)
+        Ok(commanded(ctx, Operation::Invoice)
+            .await?
+            .invoice(amount_msat.0, &description, expiry)
+            .await
+            .map_err(Failure::from)?)
     }
 }
 
 /// The node, for an operator's signed request that was not used before, not even before a restart.
-async fn commanded<'a>(ctx: &Context<'a>) -> Result<&'a dyn NodeOperator> {
-    let node = operator(ctx)?;
+async fn commanded<'a>(ctx: &Context<'a>, operation: Operation) -> Result<&'a dyn NodeOperator> {
+    let node = operator(ctx, operation).await?;
     app(ctx).admit(&signed(ctx)?).await.map_err(Failure::from)?;
     Ok(node)
+}
+
+/// Lets an admin do this once.
+async fn authorised(ctx: &Context<'_>, action: Action, factor: Option<SecondFactor>) -> Result<()> {
+    app(ctx).authorise(action, &SecondFactor::said(factor), &signed(ctx)?).await.map_err(Failure::from)?;
+    Ok(())
 }

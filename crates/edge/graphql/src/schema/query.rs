@@ -7,6 +7,7 @@ use super::{
     Result, app,
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
+    roles::{self, NodeRoles, Proposal},
     scalar::Uuid,
     session,
     task::Task,
@@ -35,6 +36,16 @@ impl Query {
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Result<Connection<TaskCursor, Task>> {
         page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first.unwrap_or(FIRST), after).await
+    }
+
+    /// Who has which role; admins only.
+    async fn roles(&self, ctx: &Context<'_>) -> Result<NodeRoles> {
+        roles::view(ctx).await
+    }
+
+    /// What waits for a second admin; admins only.
+    async fn proposals(&self, ctx: &Context<'_>) -> Result<Vec<Proposal>> {
+        roles::waiting(ctx).await
     }
 
     /// The node: who it is, what it takes, and for its operators what it has.

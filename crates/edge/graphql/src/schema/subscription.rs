@@ -190,7 +190,7 @@ mod tests {
         }
 
         fn watch(&self, task: Option<Id<escrow::Task>>) -> Watch {
-            let session = Session { viewer: self.author(), is_operator: false, request: None };
+            let session = Session { viewer: self.author(), request: None };
             Watch::new(self.app.clone(), session, task)
         }
     }

@@ -3,7 +3,8 @@
 use async_graphql::{Context, Enum, Object, SimpleObject};
 use serde::{Deserialize, Serialize, de::IntoDeserializer};
 use std::sync::Arc;
-use tallystick_app::{App, prove::ProvenFact};
+use tallystick_app::{App, AppError, prove::ProvenFact};
+use tallystick_civics::roles::Operation;
 use tallystick_core::{self as core, BlockHeight, Duration};
 use tallystick_escrow::{self as escrow, TaskView};
 
@@ -247,8 +248,11 @@ impl Task {
     /// only, null to others. 256 facts at most.
     #[graphql(complexity = "PROOFS_COST")]
     async fn proofs(&self, ctx: &Context<'_>) -> Result<Option<Vec<FactProof>>> {
-        if !self.is_party && !session(ctx).is_operator {
-            return Ok(None);
+        if !self.is_party {
+            match app(ctx).may(session(ctx).viewer, Operation::Proofs).await {
+                Err(AppError::Roles(_)) => return Ok(None),
+                may => may.map_err(Failure::from)?,
+            }
         }
         let proven = app(ctx).prove(self.view.id).await.map_err(Failure::from)?;
         Ok(Some(proven.into_iter().map(FactProof::from).collect()))

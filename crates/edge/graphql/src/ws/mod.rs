@@ -28,7 +28,7 @@ use tallystick_core::Coded;
 use tallystick_http::Guest;
 use tokio::time::timeout;
 
-use crate::{edge::Edge, error::EdgeError};
+use crate::{edge::Edge, error::EdgeError, source::Source};
 use subscriber::Subscriber;
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -43,17 +43,17 @@ const REFUSED_BY_LIBRARY: u16 = 1002;
 const REASON_BYTES_MAX: usize = 123;
 
 /// Takes a WebSocket. When there is no room for one more that has not said yet who it is, the oldest of them goes.
-pub(crate) fn accept(edge: Arc<Edge>, upgrade: WebSocketUpgrade) -> HttpResponse {
+pub(crate) fn accept(edge: Arc<Edge>, upgrade: WebSocketUpgrade, source: Source) -> HttpResponse {
     let Some(unnamed) = edge.unnamed.try_enter() else { return EdgeError::Busy.into_response() };
     let limit = edge.config.message_bytes_max;
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(limit)
         .max_frame_size(limit)
-        .on_upgrade(move |socket| serve(edge, socket, unnamed))
+        .on_upgrade(move |socket| serve(edge, socket, (unnamed, source)))
 }
 
-async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: Guest) {
+async fn serve(edge: Arc<Edge>, socket: WebSocket, (unnamed, source): (Guest, Source)) {
     let (mut sink, incoming) = socket.split();
     let idle = edge.config.idle_timeout;
     let subscriber = Subscriber::new(Arc::clone(&edge));
@@ -61,7 +61,9 @@ async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: Guest) {
     let messages = incoming::messages(incoming, subscriber.desk(), &edge.config);
     let outgoing = GraphqlSocket::from_message_stream(subscriber, messages, WebSocketProtocols::GraphQLWS)
         .on_connection_init(move |payload| async move {
-            authorise(&edge, &payload, unnamed).await.map_err(|error| async_graphql::Error::new(reason(&error)))
+            authorise(&edge, &payload, (unnamed, source))
+                .await
+                .map_err(|error| async_graphql::Error::new(reason(&error)))
         });
     tokio::pin!(outgoing);
     let mut pings = tokio::time::interval((idle / 3).max(Duration::from_millis(1)));
@@ -86,13 +88,18 @@ async fn serve(edge: Arc<Edge>, socket: WebSocket, unnamed: Guest) {
 
 /// Who opens the WebSocket: the payload of `connection_init` carries what a header cannot in a browser. From then on it
 /// takes its key's room, and no longer that of those who have not said who they are.
-async fn authorise(edge: &Edge, payload: &serde_json::Value, unnamed: Guest) -> Result<Data, EdgeError> {
+async fn authorise(
+    edge: &Edge,
+    payload: &serde_json::Value,
+    (unnamed, source): (Guest, Source),
+) -> Result<Data, EdgeError> {
     let header = payload.get("authorization").ok_or(EdgeError::AuthMissing)?;
     let header = header.as_str().ok_or(EdgeError::AuthMalformed("expected a string"))?;
     let now = edge.app.clock().now();
     let signed = edge.authenticator.check(header, "GET", now)?;
     signed.without_body()?;
     let (author, ticket) = (signed.author, signed.ticket());
+    edge.rates.request_by(author, source)?;
     edge.admit(author, |standing| edge.authenticator.admit_read(ticket, standing, now)).await?;
     let seat = edge.admit(author, |standing| edge.websockets.take(author, standing)).await?;
     drop(unnamed);

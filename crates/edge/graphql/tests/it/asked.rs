@@ -122,7 +122,8 @@ async fn what_the_api_writes_is_sound() {
     assert_eq!(world.signed(&requester, &body.to_string()).await.1["data"]["createTask"]["changed"], true);
     world.until(paid, "SETTLED").await;
     world.until(rejected, "REFUNDED").await;
-    let erase = format!("mutation {{ eraseTask(id: \"{cancelled}\") }}");
+    let proposal = world.proposed(&format!("eraseTask: \"{cancelled}\"")).await;
+    let erase = format!("mutation {{ eraseTask(id: \"{cancelled}\", secondFactor: {{ confirms: {proposal} }}) }}");
     assert!(world.ask(&operator, &erase).await.1["data"]["eraseTask"].is_u64());
 
     tallystick_testkit::publish(&world.store).await;

@@ -4,10 +4,13 @@
 mod asked;
 mod auth;
 mod connections;
+mod matrix;
 mod milestones;
 mod operator;
 mod pages;
+mod rates;
 mod refusals;
+mod roles;
 mod schema;
 mod story;
 mod subscriptions;

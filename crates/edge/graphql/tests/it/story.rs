@@ -194,7 +194,7 @@ async fn the_request_is_kept_with_the_fact() {
     .to_string();
     let (status, answer) = world.signed(&requester(), &body).await;
     assert_eq!((status, &answer["data"]["createTask"]["changed"]), (200, &json!(true)), "{answer}");
-    let fact = world.store.facts(0, 1).await.unwrap().remove(0);
+    let fact = world.store.facts(0, 10).await.unwrap().pop().unwrap();
     let Some(Authority::Request(request)) = world.store.authority(fact.authority).await.unwrap() else {
         panic!("a user caused this fact")
     };

@@ -46,6 +46,11 @@ pub fn operator() -> Keys {
     keys(4)
 }
 
+/// With [`operator`], who the node begins with: both are admins and operators.
+pub fn chief() -> Keys {
+    keys(5)
+}
+
 pub fn keys(n: u8) -> Keys {
     Keys::parse(&hex::encode([n; 32])).unwrap()
 }
@@ -82,6 +87,7 @@ impl World {
     pub async fn with(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut world = Self::starting(change).await;
         world.app.connect(Arc::new(world.rail.clone()), Arc::new(world.rail.clone()));
+        world.app.found_roles(&[operator(), chief()].iter().map(public).collect()).await.unwrap();
         world.jobs.push(world.rail.run(Arc::new(world.app.clone())));
         world
     }
@@ -106,7 +112,6 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/graphql", listener.local_addr().unwrap());
         let mut config = EdgeConfig::new([url.clone()]);
-        config.operators.insert(public(&operator()));
         // Clients sign with the machine's time, which goes on while a slow test's own clock stands still.
         config.signature_ahead_max = tallystick_core::Duration::from_secs(60);
         change(&mut config);
@@ -120,9 +125,28 @@ impl World {
         Client::new(&self.url, keys).unwrap()
     }
 
-    /// How many facts the journal holds.
+    /// How many facts the journal holds, those of the node's roles aside.
     pub async fn facts(&self) -> usize {
-        self.store.facts(0, 1_000).await.unwrap().len()
+        let facts = self.store.facts(0, 1_000).await.unwrap();
+        facts.iter().filter(|fact| fact.stream != "roles").count()
+    }
+
+    /// The chief proposes an action: the number by which another admin does it.
+    pub async fn proposed(&self, action: &str) -> u64 {
+        let (_, answer) = self.ask(&chief(), &format!("mutation {{ propose(action: {{ {action} }}) }}")).await;
+        answer["data"]["propose"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    /// Lets time go on.
+    pub fn wait(&self, secs: u64) {
+        self.clock.set(self.clock.now().after(tallystick_core::Duration::from_secs(secs)));
+    }
+
+    /// What an authenticator shows now that has read this address.
+    pub fn code(&self, uri: &str) -> String {
+        let secret = uri.split("secret=").nth(1).and_then(|rest| rest.split('&').next()).unwrap();
+        let secret = totp_rs::Secret::try_from_base32(secret).ok().unwrap();
+        totp_rs::Builder::new().with_secret(secret).build().unwrap().generate(self.clock.now().as_secs()).to_string()
     }
 
     /// A good signature over a POST request.

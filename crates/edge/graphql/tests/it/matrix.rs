@@ -1,0 +1,327 @@
+//! Every operation, tried as every role. The rows come from the schema itself: one without a case here fails the test.
+
+use nostr::key::Keys;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, num::NonZeroU32};
+use tallystick_civics::roles::{Needs, Operation};
+use tallystick_core::Id;
+use tallystick_escrow::Task;
+use tallystick_graphql::Rate;
+use tallystick_testkit::same_table;
+
+use crate::world::{World, code, keys, operator, public, requester, stranger, worker};
+
+/// Who tries. The panel's arbitrators have no operation of their own before a dispute.
+const ROLES: [&str; 10] = [
+    "nobody",
+    "stranger",
+    "requester",
+    "worker",
+    "other party",
+    "arbitrator here",
+    "arbitrator elsewhere",
+    "operator",
+    "admin",
+    "admin without second factor",
+];
+
+/// What becomes of it: done, hidden, or refused with this code.
+const TABLE: &str = "
+acceptTask        | auth.missing | ok                   | escrow.own_task   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+approveWork       | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
+cancelTask        | auth.missing | escrow.not_party     | ok                | ok                   | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party
+completeEnrolment | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolling
+createTask        | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+enrol             | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.second_admin
+eraseTask         | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+fundingInvoice    | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
+grantRole         | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+node              | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+node.balances     | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+node.channels     | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+node.payments     | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeCloseChannel  | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+nodeConnect       | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeInvoice       | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeNewAddress    | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodeOpenChannel   | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+nodePay           | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+offerRenewal      | auth.missing | escrow.not_worker    | escrow.not_worker | escrow.not_renewable | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
+proposals         | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+propose           | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+rejectWork        | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
+roles             | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+submitWork        | auth.missing | escrow.not_worker    | escrow.not_worker | ok                   | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
+task              | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+task.acceptance   | auth.missing | hidden               | ok                | ok                   | hidden               | hidden               | hidden               | hidden               | hidden               | hidden
+task.proofs       | auth.missing | hidden               | ok                | ok                   | hidden               | hidden               | hidden               | ok                   | hidden               | hidden
+taskUpdates       | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+tasks             | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+withdrawRole      | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
+";
+
+fn key_of(role: &str) -> Option<Keys> {
+    Some(match role {
+        "nobody" => return None,
+        "stranger" => stranger(),
+        "requester" => requester(),
+        "worker" => worker(),
+        "other party" => keys(7),
+        "arbitrator here" => keys(8),
+        "arbitrator elsewhere" => keys(9),
+        "operator" => operator(),
+        "admin" => admin(),
+        "admin without second factor" => bare_admin(),
+        other => panic!("{other}"),
+    })
+}
+
+fn admin() -> Keys {
+    keys(10)
+}
+
+fn bare_admin() -> Keys {
+    keys(11)
+}
+
+/// A node with an operator who is no admin, and two admins who are no operators, of whom one has an authenticator.
+struct Stage {
+    world: World,
+    uri: String,
+}
+
+impl Stage {
+    async fn open() -> Self {
+        let world = World::with(|config| {
+            // Between two codes of an authenticator clients' clocks fall behind the node's.
+            config.signature_age_max = tallystick_core::Duration::from_secs(7_200);
+            let plenty = NonZeroU32::new(100_000).unwrap();
+            (config.rates.key, config.rates.address) = (Rate::new(plenty, plenty), Rate::new(plenty, plenty));
+        })
+        .await;
+        let mut stage = Self { world, uri: String::new() };
+        for (role, n) in [("ADMIN", 10), ("ADMIN", 11)] {
+            stage.together("grantRole", role, n).await;
+        }
+        let proposal = stage.world.proposed(&format!("enrol: \"{}\"", public(&admin()))).await;
+        let enrol = format!("mutation {{ enrol(secondFactor: {{ confirms: {proposal} }}) {{ uri }} }}");
+        stage.uri = stage.data(&admin(), &enrol).await["enrol"]["uri"].as_str().unwrap().to_owned();
+        let complete = format!("mutation {{ completeEnrolment(code: \"{}\") }}", stage.world.code(&stage.uri));
+        stage.data(&admin(), &complete).await;
+        // The founders were there to begin with.
+        stage.together("withdrawRole", "OPERATOR", 5).await;
+        stage.together("withdrawRole", "ADMIN", 4).await;
+        stage
+    }
+
+    /// Both founders.
+    async fn together(&self, field: &str, role: &str, n: u8) {
+        let arguments = format!("role: {role}, key: \"{}\"", public(&keys(n)));
+        let proposal = self.world.proposed(&format!("{field}: {{ {arguments} }}")).await;
+        let confirm = format!("mutation {{ {field}({arguments}, secondFactor: {{ confirms: {proposal} }}) }}");
+        self.data(&operator(), &confirm).await;
+    }
+
+    async fn data(&self, by: &Keys, query: &str) -> Value {
+        let (_, mut answer) = self.world.ask(by, query).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].take()
+    }
+
+    /// A code that counts.
+    fn code(&self) -> String {
+        self.world.wait(30);
+        self.world.code(&self.uri)
+    }
+
+    /// A task of requester and worker in this state.
+    async fn task(&self, state: &str) -> Id<Task> {
+        let world = &self.world;
+        let id = world.create().await;
+        if state == "cancelled" {
+            world.act(&requester(), id, "cancelTask(id: $id)", "", json!({})).await.unwrap();
+        }
+        if ["assigned", "held", "submitted"].contains(&state) {
+            world.accept(id).await;
+        }
+        if ["held", "submitted"].contains(&state) {
+            world.fund(id).await;
+        }
+        if state == "submitted" {
+            let hash = json!({ "hash": "cd".repeat(32) });
+            world.act(&worker(), id, "submitWork(id: $id, workHash: $hash)", ", $hash: Hex32!", hash).await.unwrap();
+        }
+        id
+    }
+
+    /// What the operation asks for, of a task that is ready for it.
+    async fn query(&self, operation: &str, role: &str) -> String {
+        let hash = "ab".repeat(32);
+        let factor = |stage: &Self| match role {
+            "admin" => format!("secondFactor: {{ code: \"{}\" }}", stage.code()),
+            _ => "secondFactor: { code: \"000000\" }".to_owned(),
+        };
+        let of = async |state: &str, field: &str| {
+            format!("mutation {{ {operation}(id: \"{}\"{field}) {{ changed }} }}", self.task(state).await)
+        };
+        match operation {
+            "task" => format!("{{ task(id: \"{}\") {{ id }} }}", self.task("open").await),
+            "tasks" => "{ tasks { nodes { id } } }".into(),
+            "node" => "{ node { key height policy { feeMinSat } lightning { nodeId } } }".into(),
+            "roles" => "{ roles { operators } }".into(),
+            "proposals" => "{ proposals { number } }".into(),
+            "task.proofs" => format!("{{ task(id: \"{}\") {{ proofs {{ seq }} }} }}", self.proven().await),
+            "task.acceptance" => {
+                format!("{{ task(id: \"{}\") {{ acceptance {{ event }} }} }}", self.task("held").await)
+            }
+            "node.balances" => "{ node { balances { channelsMsat } } }".into(),
+            "node.channels" => "{ node { channels { id } } }".into(),
+            "node.payments" => "{ node { payments { id } } }".into(),
+            "taskUpdates" => format!("subscription {{ taskUpdates(id: \"{}\") {{ id }} }}", self.task("open").await),
+            "createTask" => return String::new(),
+            "acceptTask" => {
+                let invoice = self.world.rail.invoice("payee", 1_000);
+                of("open", &format!(", invoices: [\"{invoice}\"]")).await
+            }
+            "fundingInvoice" => of("assigned", "").await,
+            "submitWork" => of("held", &format!(", workHash: \"{hash}\"")).await,
+            "offerRenewal" => of("held", ", invoices: []").await,
+            "approveWork" => of("submitted", "").await,
+            "rejectWork" => of("submitted", &format!(", reasonHash: \"{hash}\"")).await,
+            "cancelTask" => of("assigned", "").await,
+            "nodeNewAddress" => "mutation { nodeNewAddress }".into(),
+            "nodeConnect" => "mutation { nodeConnect(peer: \"02ab\", address: \"127.0.0.1:9735\") }".into(),
+            "nodeOpenChannel" => "mutation { nodeOpenChannel(input: { peer: \"02ab\", capacitySat: 100000 }) }".into(),
+            "nodeInvoice" => "mutation { nodeInvoice(amountMsat: \"1000\", description: \"tea\") }".into(),
+            "nodeCloseChannel" => format!("mutation {{ nodeCloseChannel(channelId: \"aa\", {}) }}", factor(self)),
+            "nodePay" => {
+                let invoice = self.world.rail.invoice("payee", 1_000);
+                let factor = factor(self);
+                format!("mutation {{ nodePay(invoice: \"{invoice}\", feeLimitMsat: \"1\", {factor}) {{ status }} }}")
+            }
+            "eraseTask" => {
+                let id = self.task("cancelled").await;
+                format!("mutation {{ eraseTask(id: \"{id}\", {}) }}", factor(self))
+            }
+            "grantRole" | "withdrawRole" => {
+                // What is so already takes no second factor: each tries something of his own.
+                let (given, n) = match (operation, role) {
+                    ("grantRole", "admin") => ("ADMIN", 50),
+                    ("grantRole", _) => ("ADMIN", 51),
+                    (_, "admin") => ("OPERATOR", 4),
+                    _ => ("ADMIN", 10),
+                };
+                let key = public(&keys(n));
+                format!("mutation {{ {operation}(role: {given}, key: \"{key}\", {}) }}", factor(self))
+            }
+            "enrol" if role == "admin" => self.enrol().await,
+            "enrol" => format!("mutation {{ enrol({}) {{ uri }} }}", factor(self)),
+            "completeEnrolment" if role == "admin" => {
+                let begun = self.data(&admin(), &self.enrol().await).await;
+                let code = self.world.code(begun["enrol"]["uri"].as_str().unwrap());
+                format!("mutation {{ completeEnrolment(code: \"{code}\") }}")
+            }
+            "completeEnrolment" => "mutation { completeEnrolment(code: \"000000\") }".into(),
+            "propose" => "mutation { propose(action: { nodeCloseChannel: { channelId: \"aa\" } }) }".into(),
+            other => panic!("{other} has no case: who may do it?"),
+        }
+    }
+
+    /// The admin's new enrolment, which the other one proposed.
+    async fn enrol(&self) -> String {
+        let propose = format!("mutation {{ propose(action: {{ enrol: \"{}\" }}) }}", public(&admin()));
+        let proposal = self.data(&bare_admin(), &propose).await["propose"].clone();
+        format!("mutation {{ enrol(secondFactor: {{ confirms: {proposal} }}) {{ uri }} }}")
+    }
+
+    /// A task whose facts are in a published log.
+    async fn proven(&self) -> Id<Task> {
+        let id = self.task("held").await;
+        tallystick_testkit::publish(&self.world.store).await;
+        id
+    }
+
+    /// `ok`, `hidden` for what is not told, or the refusal's code.
+    async fn cell(&self, operation: &str, role: &str) -> String {
+        let mut query = self.query(operation, role).await;
+        let mut variables = json!({});
+        if operation == "createTask" {
+            query = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }".into();
+            variables = json!({ "input": self.world.input(self.world.new_id()) });
+        }
+        let key = key_of(role);
+        if let (Some(key), "taskUpdates") = (&key, operation) {
+            let updates = self.world.client(key.clone()).subscribe(&query, json!({})).await;
+            return updates.map_or_else(|error| error.code, |_| "ok".into());
+        }
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let (_, answer) = match key {
+            None => self.world.post(None, body).await,
+            Some(key) => self.world.signed(&key, &body).await,
+        };
+        if answer.get("errors").is_some() {
+            return code(&answer).to_owned();
+        }
+        let name = operation.rsplit('.').next().unwrap_or(operation);
+        let told = [&answer["data"][name], &answer["data"]["task"][name], &answer["data"]["node"][name]];
+        if told.iter().any(|value| !value.is_null()) { "ok".into() } else { "hidden".into() }
+    }
+}
+
+/// The operations of the schema: the fields of its three roots, and those inside that the table of roles names.
+fn operations() -> BTreeSet<String> {
+    let sdl = tallystick_graphql::sdl();
+    let mut found: BTreeSet<String> = Operation::ALL.iter().map(|operation| operation.name().to_owned()).collect();
+    let before = found.clone();
+    found.insert("task.acceptance".into());
+    for root in ["Query", "Mutation", "Subscription"] {
+        let body = sdl.split(&format!("\ntype {root} {{\n")).nth(1).unwrap().split("\n}").next().unwrap();
+        let mut quoted = false;
+        for line in body.lines() {
+            let line = line.strip_prefix('\t').unwrap_or(line);
+            quoted ^= line.matches("\"\"\"").count() % 2 == 1;
+            let name: String = line.chars().take_while(char::is_ascii_alphanumeric).collect();
+            if !quoted && !name.is_empty() && line[name.len()..].starts_with(['(', ':']) {
+                found.insert(name);
+            }
+        }
+    }
+    // What the table of roles names is in the schema.
+    for name in before.iter().filter(|name| !name.contains('.')) {
+        assert!(sdl.contains(&format!("\t{name}(")) || sdl.contains(&format!("\t{name}:")), "{name} is no field");
+    }
+    assert!(found.len() > 25, "only {found:?}: the test looks in the wrong place");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_as_every_role() {
+    let mut rows = Vec::new();
+    for operation in operations() {
+        let stage = Stage::open().await;
+        let mut cells = Vec::new();
+        for role in ROLES {
+            cells.push(stage.cell(&operation, role).await);
+        }
+        agrees_with_the_table_of_roles(&operation, &cells);
+        rows.push(format!("{operation} | {}", cells.join(" | ")));
+    }
+    same_table(&rows, TABLE);
+}
+
+/// What the one table says is what happens.
+#[track_caller]
+fn agrees_with_the_table_of_roles(operation: &str, cells: &[String]) {
+    let Some(row) = Operation::ALL.iter().find(|row| row.name() == operation) else { return };
+    let may = |role: &str| cells[ROLES.iter().position(|name| *name == role).unwrap()] == "ok";
+    match row.needs() {
+        // Parties see their own task's proofs as well.
+        Needs::Operator => assert!(may("operator") && !may("admin") && !may("stranger"), "{operation}: {cells:?}"),
+        Needs::Admin | Needs::SecondFactor => {
+            assert!(!may("operator") && !may("stranger") && !may("requester"), "{operation}: {cells:?}");
+        }
+    }
+    if row.needs() == Needs::SecondFactor {
+        assert!(!may("admin without second factor"), "{operation}: {cells:?}");
+    }
+}
