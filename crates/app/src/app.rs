@@ -25,6 +25,7 @@ use crate::{
     },
     road::{Cache, Errand, Order},
     roles::KnownRoles,
+    standing::Standings,
 };
 
 /// Updates kept for a subscriber that falls behind, before it is told to read again.
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     sound: AtomicBool,
     pub cache: Cache,
     pub roles: KnownRoles,
+    pub standing: Standings,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
     pub wakes_changed: Notify,
@@ -122,6 +124,7 @@ impl App {
             sound: AtomicBool::new(true),
             cache: Cache::new(),
             roles: KnownRoles::default(),
+            standing: Standings::default(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),
             wakes_changed: Notify::new(),
@@ -205,7 +208,7 @@ impl App {
         self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
     }
 
-    fn may_begin(&self) -> Result<(), AppError> {
+    pub(crate) fn may_begin(&self) -> Result<(), AppError> {
         match (self.is_sound(), self.0.room.load(Ordering::Acquire)) {
             (true, true) => Ok(()),
             (true, false) => Err(AppError::Full),

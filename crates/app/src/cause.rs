@@ -18,6 +18,8 @@ use crate::{
     port::request::{Action, Asked, RequestReader},
     registry::{self, is_arbitrator},
     roles::{STREAM as ROLES, cause as roles},
+    standing::{KEPT, Kept},
+    vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
 /// Who may say what.
@@ -25,7 +27,7 @@ use crate::{
 pub struct Trusted {
     /// The node's own key. Nobody's word counts as the node's but this one's, if it is named.
     pub node: Option<NostrKey>,
-    /// Who may have a task's contents erased. Anybody's request counts if nobody is named.
+    /// Who may have a task's contents, or evidence, erased. Anybody's request counts if nobody is named.
     pub operators: BTreeSet<NostrKey>,
 }
 
@@ -108,14 +110,17 @@ fn asked(
     };
     let fits = match fact.stream.as_str() {
         JOURNAL => {
-            let erased = Erased::of(fact).ok_or(CauseError::Unknown)?;
-            if !trusted.operators.is_empty() && !trusted.operators.contains(&by) {
-                return Err(CauseError::NotOperator(by));
-            }
-            action == Action::Erase && erased.stream == stream_of(task)
+            let stream = erasing(fact).ok_or(CauseError::Unknown)?;
+            operator(by, trusted)?;
+            action == Action::Erase && stream == stream_of(task)
         }
         ANCHORS => false,
         AWAY => false,
+        stream if stream.starts_with(EVIDENCE) => {
+            let EvidenceErased { matter, .. } = EvidenceErased::of(fact).ok_or(CauseError::Unknown)?;
+            operator(by, trusted)?;
+            (task, action) == (matter.task, Action::EraseEvidence { dispute: matter.dispute })
+        }
         stream if is_arbitrator(stream) => false,
         stream if task_of(stream).map_err(|_| CauseError::Unknown)? != task => false,
         _ => match told(fact)? {
@@ -126,13 +131,28 @@ fn asked(
     if fits { Ok(()) } else { Err(CauseError::OtherRequest) }
 }
 
+/// The stream whose erasure a fact of the journal's own belongs to.
+fn erasing(fact: &Fact) -> Option<String> {
+    let kept = || Kept::of(fact).ok().flatten().map(|kept| stream_of(kept.deal.task.same()));
+    Erased::of(fact).map(|erased| erased.stream).or_else(kept)
+}
+
+/// Whoever asked may erase.
+fn operator(by: NostrKey, trusted: &Trusted) -> Result<(), CauseError> {
+    let named = trusted.operators.is_empty() || trusted.operators.contains(&by);
+    if named { Ok(()) } else { Err(CauseError::NotOperator(by)) }
+}
+
 fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
     let fits = match fact.stream.as_str() {
-        JOURNAL if fact.kind == ERASED => return Err(CauseError::OtherRequest),
+        JOURNAL if fact.kind == ERASED || fact.kind == KEPT => return Err(CauseError::OtherRequest),
         JOURNAL => return Err(CauseError::Unknown),
         ROLES => return roles::reported(fact, command),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
         AWAY => fact.kind == away::AWAY && fact.body.content() == Some(command),
+        stream if stream.starts_with(EVIDENCE) => {
+            canonical::encode(&EvidenceErased::of(fact).ok_or(CauseError::Unknown)?) == command
+        }
         stream if is_arbitrator(stream) => served(fact, command)?,
         stream => {
             task_of(stream).map_err(|_| CauseError::Unknown)?;
@@ -200,7 +220,7 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::OpenDispute { .. } => &[Event::DISPUTE_OPENED],
         Action::CollectReward { .. } => &[Event::REWARD_BEGUN],
         // What goes on in a dispute: see `can_ask_for`.
-        Action::Dispute { .. } | Action::Erase => &[],
+        Action::Dispute { .. } | Action::Erase | Action::EraseEvidence { .. } => &[],
     }
 }
 

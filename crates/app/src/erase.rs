@@ -13,6 +13,7 @@ use crate::{
         journal::{Append, AppendError, Erasure, NewFact},
         request::FactorSaid,
     },
+    standing,
 };
 
 /// The journal's own stream: what is told of the journal itself.
@@ -42,7 +43,7 @@ impl Erased {
 impl App {
     /// Erases the contents of a task that has ended: the bodies of its facts and the signed requests behind them, its
     /// row, and the bodies of its effects. What stays is every fact's entry, with a commitment that nothing opens any
-    /// more, and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
+    /// more, the deal that people's standing is made of ([`standing::Kept`]), and the fact that it was erased, by whom and when. Answers that fact's sequence number; nothing if it had
     /// been erased before. In either case the store has been scrubbed then ([`Journal::scrub`]).
     ///
     /// This is for a node without roles, whose host says who may. Where there are roles it is an admin's, with a second
@@ -99,12 +100,18 @@ impl App {
                 return Err(AppError::NotEnded);
             }
             let stream = stream_of(id);
+            let mut facts = match standing::to_keep(&self.0.parts.journal.stream(&stream, 0).await?) {
+                // By another replica, just now.
+                Err(AppError::Erased) => continue,
+                kept => Vec::from_iter(kept?),
+            };
             let erased = Erased { stream: stream.clone(), version };
+            facts.push(NewFact { kind: ERASED, body: Body::Public(canonical::encode(&erased)) });
             let own = self.0.parts.journal.stream(STREAM, 0).await?;
             let append = Append {
                 stream: STREAM.to_owned(),
                 expected_version: own.last().map_or(0, |fact| fact.version),
-                facts: vec![NewFact { kind: ERASED, body: Body::Public(canonical::encode(&erased)) }],
+                facts,
                 authority: Authority::Request(request.clone()),
                 recorded_at: ctx.now,
                 height: ctx.height,

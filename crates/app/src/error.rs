@@ -2,15 +2,19 @@
 
 use tallystick_civics::{
     registry::{self, RollError},
+    reputation::ReputationError,
     roles,
 };
 use tallystick_core::{Code, Coded};
 use tallystick_escrow::Rejection;
 
-use crate::port::{
-    blocks::BlocksError,
-    journal::StoreError,
-    rail::{InvoiceError, RailError},
+use crate::{
+    port::{
+        blocks::BlocksError,
+        journal::StoreError,
+        rail::{InvoiceError, RailError},
+    },
+    standing::LimitError,
 };
 
 /// Why a use case did not do what it was asked.
@@ -44,6 +48,12 @@ pub enum AppError {
     /// The Lightning node failed.
     #[error(transparent)]
     Rail(#[from] RailError),
+    /// More than this key may have open at once.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The journal's facts make no standing.
+    #[error(transparent)]
+    Reputation(#[from] ReputationError),
     /// The signed request was used before.
     #[error("this signed request was used before; sign a new one")]
     Replayed,
@@ -85,6 +95,8 @@ impl Coded for AppError {
             Self::Invoice(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rail(error) => error.code(),
+            Self::Limit(error) => error.code(),
+            Self::Reputation(error) => error.code(),
             Self::Replayed => Code("auth.replayed"),
             Self::Busy => Code("app.busy"),
             Self::Starting => Code("app.starting"),

@@ -21,7 +21,9 @@
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
+//! | [`standing`] | people's standing, and how much they may have open |
 //! | [`erase`] | erases what a task's facts say, while what they prove stays |
+//! | [`vault`] | evidence of disputes, which only parties and panel can read |
 //! | [`fsck`] | recomputes everything from the first fact |
 //! | [`log`] | the journal as a log: tree, checkpoints, witnesses, proofs |
 //! | [`anchor`] | the log's checkpoints in Bitcoin |
@@ -56,7 +58,9 @@ pub mod rebuild;
 pub mod registry;
 mod road;
 pub mod roles;
+pub mod standing;
 pub mod timers;
+pub mod vault;
 mod worker;
 
 pub use app::{Answer, App, Parts, Rules, TaskUpdate};

@@ -54,7 +54,9 @@ pub fn check_party(
     }
     let by = request.author;
     let may: [Option<NostrKey>; 2] = match action {
-        Action::Create(_) | Action::Accept(_) | Action::Erase => return Ok(Standing::Itself),
+        Action::Create(_) | Action::Accept(_) | Action::Erase | Action::EraseEvidence { .. } => {
+            return Ok(Standing::Itself);
+        }
         Action::Fund | Action::FundWithBond(_) | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
         Action::Submit { .. } | Action::OfferRenewal { .. } | Action::Concede { .. } => [worker; 2],
         Action::Cancel | Action::OpenDispute { .. } => [requester, worker],

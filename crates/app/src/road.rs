@@ -152,6 +152,8 @@ impl App {
                 return Ok(Some(Answer { changed: false, view: Arc::new(view_of(&state)?) }));
             }
         };
+        // Until the facts are in the journal.
+        let _room = self.room_for(errand, &state).await?;
         let after = events.iter().fold(state, Escrow::evolve);
         let view = view_of(&after)?;
         let change = Change { id: *id, version, events: &events, effects: &effects, after: &after };

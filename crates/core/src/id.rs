@@ -33,6 +33,11 @@ impl<T> Id<T> {
         Self { uuid: uuid::Builder::from_unix_timestamp_millis(unix_millis, &random).into_uuid(), of: PhantomData }
     }
 
+    /// The same id of another view of the same thing.
+    pub fn same<U>(self) -> Id<U> {
+        Id { uuid: self.uuid, of: PhantomData }
+    }
+
     /// The UUID's 16 bytes, big-endian.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.uuid.as_bytes()

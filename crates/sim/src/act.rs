@@ -8,6 +8,7 @@ use std::{
 use tallystick_app::{
     Answer, AppError, Clock,
     port::{
+        evidence::{EvidenceStore, Matter, Room},
         journal::Journal,
         rail::{RailListener, RailNotice},
         request::{Action, Asked},
@@ -257,7 +258,7 @@ impl Hand<'_> {
             Ask::Concede(milestone) => Action::Concede { milestone: *milestone },
             Ask::Dispute(milestone) => Action::OpenDispute { milestone: *milestone },
             Ask::Say(milestone, say) => {
-                Action::Dispute { milestone: *milestone, command: self.say(task, by, *milestone, *say)? }
+                Action::Dispute { milestone: *milestone, command: self.say(task, (by, n), *milestone, *say)? }
             }
             Ask::Collect(milestone) => {
                 let spec = InvoiceSpec { amount: Some(self.case(task, *milestone)?.reward), ..InvoiceSpec::good(0) };
@@ -285,7 +286,7 @@ impl Hand<'_> {
         }
     }
 
-    fn say(&self, task: usize, by: Side, milestone: u32, say: Say) -> Option<InDispute> {
+    fn say(&self, task: usize, (by, n): (Side, u8), milestone: u32, say: Say) -> Option<InDispute> {
         let dispute: &Dispute = &self.case(task, milestone)?.dispute;
         let vote = |seat: usize| {
             let award = self.drafts[task].panel?.vote(seat, dispute.round(), dispute.opening.parts.len());
@@ -303,7 +304,7 @@ impl Hand<'_> {
             }
             (Say::Accept, _) => InDispute::AcceptSeat,
             (Say::Refuse, _) => InDispute::RefuseSeat,
-            (Say::File, _) => InDispute::FileEvidence { hash: WORK, bytes: 1_000 },
+            (Say::File, _) => InDispute::FileEvidence { hash: canonical::sha256(&piece(n)), bytes: 1_000 },
             (Say::Appeal, _) => InDispute::Appeal,
             (Say::Content, _) => InDispute::AcceptRuling,
             (Say::Withdraw, _) => InDispute::Withdraw,
@@ -326,6 +327,15 @@ impl Hand<'_> {
         held.map(|(_, part)| part.payout.get()).collect()
     }
 
+    /// What is to be filed is kept before, as the API sees to it.
+    async fn upload(&self, task: usize, milestone: u32, n: u8) {
+        if let Some(case) = self.case(task, milestone) {
+            let matter = Matter { task: id_of(task), dispute: case.dispute.opening.id };
+            let (store, now) = (&self.world.store, self.world.clock.now());
+            store.keep(matter, key(n), piece(n), now, Room::SIDE).await.expect("memory has room");
+        }
+    }
+
     /// A request that was signed for this, and its answer.
     async fn give(&self, task: usize, n: u8, action: Action) -> Result<Answer, AppError> {
         let id = id_of(task);
@@ -334,6 +344,9 @@ impl Hand<'_> {
         let request = self.deeds.sign(n, &asked, self.world.clock.now());
         let authority = authority_digest(&Authority::Request(request.clone()));
         let what = format!("{action:?}");
+        if let Action::Dispute { milestone, command: InDispute::FileEvidence { .. } } = &action {
+            self.upload(task, *milestone, n).await;
+        }
         let answer = match action {
             Action::Create(terms) => app.create(id, terms, request).await,
             Action::Accept(invoices) => app.accept(id, invoices, request).await,
@@ -355,7 +368,7 @@ impl Hand<'_> {
             }
             Action::CollectReward { milestone, invoice } => app.collect_reward(id, milestone, invoice, request).await,
             // Nobody here puts up a bond, or erases.
-            Action::FundWithBond(_) | Action::Erase => Err(AppError::Fault),
+            Action::FundWithBond(_) | Action::Erase | Action::EraseEvidence { .. } => Err(AppError::Fault),
             Action::Cancel => app.ask(id, UserCommand::CancelTask, request).await,
         };
         if answer.as_ref().is_ok_and(|answer| answer.changed) {
@@ -363,6 +376,11 @@ impl Hand<'_> {
         }
         answer
     }
+}
+
+/// What user `n` files.
+fn piece(n: u8) -> Vec<u8> {
+    vec![n; 1_000]
 }
 
 impl Deeds {

@@ -1,7 +1,7 @@
 //! Draws what happens next, from a seed and from how things stand.
 
 use tallystick_core::{BlockHeight, Timestamp};
-use tallystick_escrow::State;
+use tallystick_escrow::{Phase, State};
 use tallystick_testkit::rail::Presence;
 
 use crate::{
@@ -111,12 +111,24 @@ fn disturbance(rng: &mut Rng, stand: &Stand<'_>) -> Act {
 
 /// Time: little, some, or as much as it takes to come close to what a task waits for.
 fn pass(rng: &mut Rng, stand: &Stand<'_>) -> Act {
+    // Who has not begun yet has little time for it: most tasks should come to the point where money is locked.
+    if stand.states.iter().any(is_young) && rng.percent(93) {
+        return Act::Pass { blocks: u32::from(rng.percent(20)), secs: rng.between(1, 300) };
+    }
     let blocks = match rng.below(10) {
         0..4 => rng.between(0, 2),
         4..7 => rng.between(1, 24),
         _ => return near(rng, stand),
     };
     passing(rng, blocks)
+}
+
+/// Whether no money is locked for a task yet, and some may be.
+fn is_young(state: &State) -> bool {
+    match state {
+        State::Absent => true,
+        State::Present(task) => matches!(task.phase, Phase::Open | Phase::Assigned { .. } | Phase::Funding { .. }),
+    }
 }
 
 /// So many blocks, faster or slower than on average.

@@ -12,6 +12,7 @@
 //! | `prepared` | an append whose turn has not come yet |
 //! | `alarm` | tells of a writer that ended by itself |
 //! | `error` | what both answer alike |
+//! | `evidence` | what both keep of evidence alike |
 //! | `backup` | backups of SQLite, in one file each, and back |
 //! | `copy` | copies SQLite into PostgreSQL |
 //! | `status` | a store at a glance |
@@ -29,6 +30,7 @@
 //! | `append`, `outbox`, `requests` | what is done inside a transaction |
 //! | `readers` | the pool of read-only connections |
 //! | `facts`, `tasks`, `log` | queries; the tree |
+//! | `evidence` | the vault's tables |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `snapshot` | [`SqliteSnapshot`]: everything at one moment, for reading alone |
 //! | `error` | SQLite's errors in the port's words |
@@ -50,6 +52,7 @@
 //! | `heads` | hears of what other processes write |
 //! | `facts`, `outbox`, `tasks`, `log` | queries; the tree |
 //! | `scrub` | makes what was erased unreadable in the tables |
+//! | `evidence` | the vault's tables |
 //! | `verify` | recomputes the chain and names the first bad fact |
 //! | `snapshot` | [`PostgresSnapshot`]: everything at one moment, for reading alone |
 //! | `error` | PostgreSQL's errors in the port's words |
@@ -93,6 +96,7 @@ mod chain;
 mod columns;
 mod copy;
 mod error;
+mod evidence;
 mod postgres;
 mod prepared;
 mod sqlite;

@@ -5,8 +5,10 @@ mod anchor;
 mod backup;
 mod check;
 mod client;
+mod dispute;
 mod hammer;
 mod sim;
+mod standing;
 mod witness;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,9 +19,11 @@ pub use admin::{AdminAction, AdminCommand, RecoverArgs, RoleName, SecondFactorAr
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
-pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, Payee, TaskCommand};
+pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, PanelSize, Payee, TaskCommand};
+pub use dispute::{ArbitratorCommand, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
 pub use hammer::HammerArgs;
 pub use sim::SimArgs;
+pub use standing::{AnomaliesArgs, Side, StandingArgs};
 pub use witness::{AddLog, WitnessCommand, WitnessDir, WitnessInit, WitnessServe};
 
 /// Bitcoin-native escrow: signed claims, attested by the parties, settled over Lightning, checkable by anyone.
@@ -51,7 +55,7 @@ pub enum Command {
     Fsck(FsckArgs),
     /// Check a bundle, as `tally task prove` writes it: needs no node and no network
     Verify(VerifyArgs),
-    /// Erase what a journal says, while what it proves stays
+    /// Erase what a journal says, while what it proves stays; write its facts into a file
     Journal {
         /// Which node, and who asks.
         #[command(flatten)]
@@ -74,6 +78,28 @@ pub enum Command {
         /// What to ask.
         #[command(subcommand)]
         command: TaskCommand,
+    },
+    /// Tell somebody's standing as requester and as worker, and what it is made of
+    Standing(StandingArgs),
+    /// Tell what looks odd in all that ended on a node, for people to look at; its operators only
+    Anomalies(AnomaliesArgs),
+    /// Have a panel of arbitrators decide, show it evidence, sit on it
+    Dispute {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: DisputeCommand,
+    },
+    /// Offer to sit on panels; operators admit and suspend
+    Arbitrator {
+        /// Which node, and who asks.
+        #[command(flatten)]
+        access: Access,
+        /// What to ask.
+        #[command(subcommand)]
+        command: ArbitratorCommand,
     },
     /// See a node and run it; its operators only. To pay and to close channels is its admins'
     Node {

@@ -16,6 +16,8 @@ use tallystick_escrow::Policy;
 use crate::anchor::{AnchorSection, Anchoring};
 use crate::log::LogSection;
 use crate::rates::RatesConfig;
+use crate::standing::StandingSection;
+use crate::vault::EvidenceSection;
 use ipnet::IpNet;
 use tallystick_store::PostgresOptions;
 use zeroize::Zeroizing;
@@ -52,9 +54,15 @@ pub struct Config {
     pub log: LogSection,
     /// The log's checkpoints in Bitcoin. Absent: none.
     pub anchor: Option<AnchorSection>,
+    /// How long evidence is kept.
+    #[serde(default)]
+    pub evidence: EvidenceSection,
     /// What is asked of new tasks.
     #[serde(default)]
     pub policy: PolicyConfig,
+    /// How much each key may have open at once.
+    #[serde(default)]
+    pub standing: StandingSection,
     /// Where everything is kept; the file's own directory.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -368,6 +376,8 @@ impl Config {
         config.log.check()?;
         config.anchor.iter().try_for_each(AnchorSection::check)?;
         config.store.check()?;
+        config.standing.limits()?;
+        config.evidence.check()?;
         Ok(config)
     }
 }

@@ -37,7 +37,9 @@ pub fn run(args: &Init) -> Result<()> {
     // Last: a directory with a configuration is a whole one.
     write_config(&args.data_dir, &text)?;
     if args.operators.is_empty() {
-        tell("no --operator: nobody can see or move the node's money until [api] operators in tally.toml names one");
+        tell(
+            "no --operator: nobody can see or move the node's money until [api] operators in tally.toml names its first admin",
+        );
     }
     Ok(())
 }
@@ -220,10 +222,38 @@ listen = {api_listen}
 # The addresses under which clients reach it, such as "https://tally.example/graphql": they sign them. Clients on this
 # machine may always sign http://localhost:<port>/graphql. Required when the API listens on 0.0.0.0 or [::].
 public_urls = {public_urls}
-# Who may see the node's money and move it: Nostr public keys, 64 hexadecimal digits.
+# The node's first admins, who are operators as well: Nostr public keys, 64 hexadecimal digits. From the first start on admins
+# say who has which role (`tally admin`), and this is not looked at any more.
 operators = {operators}
+# Proxies before the API, such as ["127.0.0.1/32"]: their X-Forwarded-For tells where a request comes from.
+# trusted_proxies = []
 
-{LOG}{ANCHOR}[policy]
+# How often one key, and one address (an IPv6 address by its /64), may ask: in a minute, and at once after a pause. Commands with
+# invoices are taking a task, asking for its funding and offering a renewal. This machine itself is not counted.
+# [api.rates]
+# key_per_minute = 1200
+# key_burst = 400
+# address_per_minute = 3000
+# address_burst = 1000
+# key_invoices_per_minute = 30
+# key_invoices_burst = 60
+# address_invoices_per_minute = 120
+# address_invoices_burst = 240
+
+{LOG}{ANCHOR}[standing]
+# How much each key may have open at once, as requester and as worker, by its tier: novice, intermediate, advanced, expert.
+# Private nodes, where everybody knows everybody, may turn it off.
+# enforce = true
+# open_sat = [200000, 1000000, 5000000, 20000000]
+# open_tasks = [10, 30, 100, 300]
+# Nor more than so many times what ended well in the last 180 days.
+# factor = 3
+
+[evidence]
+# How many days after the end of its dispute what was filed is kept. The node cannot read it.
+# retention_days = 90
+
+[policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100

@@ -16,7 +16,10 @@
 //! | [`owner`] | what runs where the Lightning node is |
 //! | [`replica`] | one of several: waits for the lease of the Lightning node, and keeps it |
 //! | [`standby`] | what a replica without the node can do |
+//! | [`standing`] | how much each key may have open; `tally standing`, `tally anomalies`, `tally journal export` |
 //! | [`log`] | the journal as a log: its configuration and its worker |
+//! | [`sealed`] | evidence as clients make it: encrypted for its readers |
+//! | [`vault`] | how long evidence is kept, and what tidies it up |
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`rates`] | how often one key and one address may ask |
@@ -54,10 +57,13 @@ pub mod rates;
 pub mod recover;
 pub mod replica;
 pub mod restore;
+pub mod sealed;
 pub mod secret;
 pub mod serve;
 pub mod signal;
 pub mod sim;
 pub mod standby;
+pub mod standing;
 pub mod store;
+pub mod vault;
 pub mod witness;

@@ -13,6 +13,7 @@ use tallystick_app::{
         operator::{NodeInfo, NodeOperator},
         rail::HoldRail,
     },
+    vault::VaultKeeper,
 };
 use tallystick_bitcoin::RpcClient;
 use tallystick_core::{Coded, NostrKey};
@@ -194,8 +195,9 @@ impl Owner {
         Ok(())
     }
 
-    /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails.
-    pub async fn work(&self, turn: Option<Turn>) -> Error {
+    /// Waits for the lease and starts the node, if it does not run yet; then waits until something fails. Meanwhile the vault
+    /// is tidied up.
+    pub async fn work(&self, turn: Option<Turn>, vault: VaultKeeper) -> Error {
         if let Some(turn) = turn
             && let Err(error) = self.take_over(turn).await
         {
@@ -208,6 +210,7 @@ impl Owner {
             error = self.publish() => error,
             never = anchor(&self.app, node, self.anchors) => match never {},
             never = self.alive.keep() => match never {},
+            never = vault.run() => match never {},
         }
     }
 

@@ -105,13 +105,13 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
 /// Who has a say in the restored node.
 fn introduce(config: &Config) {
     for operator in &config.api.operators {
-        say!("operator  {operator}");
+        say!("operator  {operator} (at the first start; `tally admin roles` tells who is one now)");
     }
     for witness in &config.log.witnesses {
         say!("witness   {} {}", witness.url, witness.vkey);
     }
     if config.api.operators.is_empty() {
-        say!("It has no operators.");
+        say!("Its configuration names no operators.");
     }
     if config.log.witnesses.is_empty() {
         say!("It has no witnesses.");

@@ -6,7 +6,7 @@ use std::{
     io::{IsTerminal, Read},
     sync::Arc,
 };
-use tallystick_app::{App, Parts, SystemClock, WorkerHandle};
+use tallystick_app::{App, Parts, SystemClock, WorkerHandle, vault::Vault};
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{BlockHashes, INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
@@ -24,6 +24,7 @@ use crate::{
     secret,
     signal::StopSignals,
     store::NodeStore,
+    vault::keeper,
 };
 
 /// How many of the newest facts are checked before the node starts.
@@ -86,9 +87,13 @@ async fn run_on(
     });
     let rpc = RpcClient::try_new(config.bitcoin.rpc(&config.data_dir)?)?;
     app.read_blocks_with(Arc::new(BlockHashes::new(rpc)));
+    if let Some(limits) = config.standing.enforced()? {
+        app.limit_open(limits);
+    }
     // Before anything is written.
     let mark = Arc::new(Mark::open(&config.data_dir, store.clone(), app.clone()).await?);
     store.refresh(&app).await?;
+    let vault = Vault::new(app.clone(), store.evidence(), Arc::new(app.clone()), config.evidence.retention());
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
@@ -104,19 +109,20 @@ async fn run_on(
         }
     };
     tracing::info!(%address, height = app.height().0, "the node is up");
+    tokio::spawn(crate::standing::read(app.clone()));
     // Until here a signal simply ends the process, as any crash would.
     let mut signals = StopSignals::listen()?;
     let (api_running, api_stopping) = oneshot::channel::<()>();
     let api_stopping = async move { drop(api_stopping.await) };
     let log = tallystick_log_edge::router(store.public_log()?, log_vkey);
-    let router = router(edge, app.clone(), owner.operator()).merge(log);
+    let router = router(edge, app.clone(), vault.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
     let (follower, waiting) = replica.map(Replica::split).unzip();
     let outcome = tokio::select! {
         ended = &mut api => Err(anyhow!("the API stopped: {ended:?}")),
         never = disk::watch(&app, config.data_dir.clone()) => match never {},
         () = told_to_stop(&mut signals, until_stdin_closes) => Ok(()),
-        error = Box::pin(owner.work(waiting)) => Err(error),
+        error = Box::pin(owner.work(waiting, keeper(&vault))) => Err(error),
         error = mark.watch() => Err(error),
         () = store.failed() => Err(anyhow!("the journal takes no more writes")),
         () = failed(follower.as_ref()) => Err(anyhow!("the journal is not followed any more: subscribers would hear nothing")),

@@ -8,6 +8,7 @@ use tallystick_app::{
     App,
     log::LogReader,
     port::{
+        evidence::EvidenceStore,
         journal::{Head, Journal},
         log::LogStore,
         snapshot::Snapshot,
@@ -92,6 +93,14 @@ impl NodeStore {
 
     /// The read model.
     pub fn tasks(&self) -> Arc<dyn TaskReader> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store, _) => Arc::new(store.clone()),
+        }
+    }
+
+    /// The vault's tables.
+    pub fn evidence(&self) -> Arc<dyn EvidenceStore> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store, _) => Arc::new(store.clone()),

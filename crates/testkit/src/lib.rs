@@ -6,6 +6,7 @@
 //! | [`cases()`] | how many cases a property test tries |
 //! | [`mod@chain_suite`] | the contract of Bitcoin Core's JSON-RPC |
 //! | [`clock`] | a clock set by hand |
+//! | [`FixedDisputes`] | disputes that a test says how they stand |
 //! | [`escrow`] | given/when/then for the rules of escrow |
 //! | [`mod@machine`] | what the machine itself can do, for benches |
 //! | [`memory_store`] | the journal and the read model in memory |
@@ -21,6 +22,7 @@ mod asked;
 mod cases;
 pub mod chain_suite;
 pub mod clock;
+mod disputes;
 pub mod escrow;
 pub mod machine;
 pub mod memory_store;
@@ -37,6 +39,7 @@ pub use again::again;
 pub use asked::{Requests, action_of, asking, asking_at, asking_registry, asking_roles, asking_to_erase};
 pub use cases::cases;
 pub use clock::ManualClock;
+pub use disputes::FixedDisputes;
 pub use memory_store::MemoryStore;
 pub use postgres::Cluster;
 pub use published::publish;

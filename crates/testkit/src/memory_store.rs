@@ -1,5 +1,6 @@
 //! The journal and the read model in memory: for tests of what stands on the ports.
 
+mod evidence;
 mod snapshot;
 
 use async_trait::async_trait;
@@ -33,6 +34,7 @@ struct State {
     rows_format: u32,
     log: LogState,
     tiles: BTreeMap<(u8, u64), Vec<u8>>,
+    evidence: evidence::Evidence,
 }
 
 struct Effect {

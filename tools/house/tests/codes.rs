@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 25] = [
     "amount",
     "anchor",
     "app",
@@ -14,6 +14,8 @@ const ROOMS: [&str; 23] = [
     "config",
     "dispute",
     "escrow",
+    "evidence",
+    "export",
     "fsck",
     "graphql",
     "hammer",

@@ -3,17 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
 use tallystick_civics::roles::{Roles, State};
-use tallystick_core::{Authority, Body, Decider, Digest32, Fact, fact::CHAIN_START};
+use tallystick_core::{Authority, Body, Decider, Digest32, Fact, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
 use super::{Damage, Fsck, Sound, away::Away, registry::Registry, remembered::Remembered};
 use crate::{
     away::STREAM as AWAY,
     cause::{Trusted, check_cause},
+    change::stream_of,
     erase::{ERASED, Erased, STREAM},
-    port::{limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
+    port::{evidence::Matter, limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
     registry::is_arbitrator,
     roles::{self, AUTHORISED, STREAM as ROLES},
+    standing::{KEPT, Kept},
+    vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
 
 const NOBODY: &str = "has nobody behind it";
@@ -31,6 +34,8 @@ pub(super) struct Seen {
     last_erased: u64,
     /// Whether a fact of it took payment hashes for it: that is told by its kind, also once it is erased.
     pub(super) took_names: bool,
+    /// The fact that ended its task, and when: that is told by its kind as well.
+    ended: Option<(u64, Timestamp)>,
 }
 
 impl Seen {
@@ -66,6 +71,8 @@ pub(super) struct Facts {
     authorities: BTreeMap<Digest32, u64>,
     /// Erasures that were told: the stream's last version then, and the fact that tells.
     told: BTreeMap<String, (u64, u64)>,
+    /// Evidence that was told to be erased: the fact that tells, and the hashes.
+    pub(super) evidence_erased: BTreeMap<Matter, (u64, Vec<Digest32>)>,
     /// What stands behind the erasures that were told since there are roles, and behind which fact.
     pub(super) by_admins: Vec<Erasing>,
     /// The facts in which admins were let do something outside of the roles, by what stands behind them.
@@ -93,6 +100,7 @@ impl Facts {
             told: BTreeMap::new(),
             by_admins: Vec::new(),
             let_do: BTreeMap::new(),
+            evidence_erased: BTreeMap::new(),
             remembered,
             registry: Registry::default(),
             roles: State::default(),
@@ -133,6 +141,22 @@ impl Facts {
             }
             AWAY => self.away.add(fact),
             stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
+            stream if stream.starts_with(EVIDENCE) && self.roles.is_founded() => match authority {
+                Some(Authority::Request(by)) if !self.roles.operators.contains(&by.author) => {
+                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+                }
+                _ => Ok(()),
+            },
+            stream if stream.starts_with(EVIDENCE) => {
+                let by =
+                    authority.filter(|authority| matches!(authority, Authority::Request(_))).map(Authority::author);
+                let may = by.is_none_or(|by| !self.roles.is_founded() || self.roles.operators.contains(&by));
+                if may {
+                    Ok(())
+                } else {
+                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -162,7 +186,7 @@ impl Facts {
         }
         // One request or word causes the facts of one decision: it cannot stand behind others as well. But an admin's stands
         // behind what it was let do, and then behind what was done.
-        let is_let = fact.stream == STREAM && fact.kind == ERASED;
+        let is_let = fact.stream == STREAM && [ERASED, KEPT].contains(&fact.kind.as_str());
         let before = self.authorities.insert(fact.authority, fact.seq);
         let follows = |last| last + 1 == fact.seq || (is_let && self.let_do.get(&fact.authority) == Some(&last));
         if before.is_some_and(|last| !follows(last)) {
@@ -177,6 +201,9 @@ impl Facts {
         }
         seen.version = fact.version;
         seen.took_names |= fact.kind == Event::ACCEPTED;
+        if [Event::TASK_SETTLED, Event::TASK_REFUNDED].contains(&fact.kind.as_str()) {
+            seen.ended.get_or_insert((fact.seq, fact.recorded_at));
+        }
         match &fact.body {
             Body::Private { opening: None, .. } => {
                 seen.first_erased.get_or_insert(fact.seq);
@@ -187,6 +214,9 @@ impl Facts {
             Body::Public(_) => {}
         }
         (self.seq, self.head) = (fact.seq, fact.hash);
+        if let Some(EvidenceErased { matter, hashes }) = EvidenceErased::of(fact) {
+            self.evidence_erased.insert(matter, (fact.seq, hashes));
+        }
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
             if self.streams.contains_key(ROLES) {
@@ -196,6 +226,15 @@ impl Facts {
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {
                 *told = (erased.version, fact.seq);
+            }
+        }
+        if fact.stream == STREAM && fact.kind == KEPT {
+            let Ok(Some(Kept { deal, .. })) = Kept::of(fact) else {
+                return bad("keeps a deal in no words that it may have");
+            };
+            let seen = self.streams.get(&stream_of(deal.task.same())).copied().unwrap_or_default();
+            if seen.ended != Some((deal.seq, deal.ended_at)) {
+                return bad("keeps a deal that its task did not end with");
             }
         }
         Ok(())

@@ -13,10 +13,12 @@
 //! | `registry` | the registry of arbitrators, and the lists that panels were drawn from |
 //! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
+//! | `evidence` | the evidence that is kept, against its hashes and the facts |
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
 mod away;
+mod evidence;
 mod facts;
 mod names;
 mod outbox;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use tallystick_core::{Code, Coded, Timestamp};
 use tallystick_log::{Checkpoint, VerifierKey, WitnessPolicy};
 
-use self::remembered::Remembered;
+use self::{evidence::Evidence, remembered::Remembered};
 use crate::{
     cause::Trusted,
     port::{journal::StoreError, rail::InvoiceReader, request::RequestReader, snapshot::Snapshot},
@@ -77,6 +79,8 @@ pub struct Sound {
     pub tasks: u64,
     /// Effects in the outbox.
     pub effects: u64,
+    /// Pieces of evidence that are kept.
+    pub evidence: u64,
 }
 
 /// How the log is behind the facts, by more than ten minutes as they tell the time.
@@ -131,6 +135,9 @@ pub enum Damage {
     /// What is remembered of requests is not what those behind the facts leave.
     #[error("the remembered requests: {0}")]
     Requests(String),
+    /// Evidence is not what its hash names.
+    #[error("the evidence: {0}")]
+    Evidence(String),
     /// The read model is not what the facts make. Nothing else is wrong then.
     #[error("the read model: {0}")]
     Rows(String),
@@ -165,6 +172,7 @@ impl Coded for Damage {
             Self::Names(_) => Code("fsck.names"),
             Self::Authorities(_) => Code("fsck.authorities"),
             Self::Requests(_) => Code("fsck.requests"),
+            Self::Evidence(_) => Code("fsck.evidence"),
             Self::Rows(_) => Code("fsck.rows"),
             Self::Rollback { .. } => Code("fsck.rollback"),
             Self::Fork { .. } => Code("fsck.fork"),
@@ -207,7 +215,9 @@ impl Fsck {
         let (logged, published, behind) = tree.finish(self.key.as_ref(), &self.policy)?;
         tree.no_more(&*self.store).await?;
         roles::check(self, &facts).await?;
-        let (tasks, effects) = tasks::check(self, &facts, &mut progress).await?;
-        Ok(Sound { logged, published, behind, tasks, effects, ..facts.sound() })
+        let evidence = Evidence::read(self).await?;
+        let (tasks, effects) = tasks::check(self, &facts, &evidence, &mut progress).await?;
+        let evidence = evidence.count();
+        Ok(Sound { logged, published, behind, tasks, effects, evidence, ..facts.sound() })
     }
 }

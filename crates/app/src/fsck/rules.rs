@@ -94,7 +94,9 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
         (Action::CollectReward { milestone, invoice }, _) => {
             UserCommand::CollectReward { milestone, invoice: Box::new(read_one(fsck, invoice)?) }
         }
-        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase, _) => return Err(ANOTHER.into()),
+        (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase | Action::EraseEvidence { .. }, _) => {
+            return Err(ANOTHER.into());
+        }
     };
     Ok(Command::User(command))
 }

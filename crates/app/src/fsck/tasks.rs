@@ -1,6 +1,8 @@
 //! Every task: its facts decided again, the names that it holds, its effects and its row.
 
-use super::{Damage, Fsck, Progress, facts::Facts, names::Names, outbox::Outbox, rows::Rows, rules};
+use super::{
+    Damage, Fsck, Progress, evidence::Evidence, facts::Facts, names::Names, outbox::Outbox, rows::Rows, rules,
+};
 use crate::{
     change::{is_task, row, task_of},
     port::journal::StoreError,
@@ -13,6 +15,7 @@ const STEP: u64 = 1_000;
 pub(super) async fn check(
     fsck: &Fsck,
     facts: &Facts,
+    evidence: &Evidence,
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(u64, u64), Damage> {
     let mut tasks = Vec::new();
@@ -31,6 +34,7 @@ pub(super) async fn check(
         if again.version != version {
             return Err(StoreError::Corrupt(format!("{stream} has other facts than the journal has of it")).into());
         }
+        evidence.check_filed(facts, id, &again.state)?;
         names.add(id, &found)?;
         outbox.add(id, &again.effects, &again.state);
         let made = row(id, version, &again.state);

@@ -2,6 +2,7 @@
 
 pub mod anchor;
 pub mod blocks;
+pub mod evidence;
 pub mod journal;
 pub mod limits;
 pub mod log;

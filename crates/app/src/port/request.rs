@@ -2,7 +2,10 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::fmt;
-use tallystick_civics::{dispute, registry, roles};
+use tallystick_civics::{
+    dispute::{self, Dispute},
+    registry, roles,
+};
 use tallystick_core::{Digest32, Id, SignedRequest};
 use tallystick_escrow::{Task, Terms};
 
@@ -87,6 +90,11 @@ pub enum Action {
     },
     /// Erase its contents; an operator's to ask.
     Erase,
+    /// Erase the evidence of one of its disputes; an operator's to ask.
+    EraseEvidence {
+        /// The dispute.
+        dispute: Id<Dispute>,
+    },
 }
 
 /// What admins ask of the node's roles, in their own words.

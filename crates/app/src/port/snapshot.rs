@@ -5,7 +5,12 @@ use async_trait::async_trait;
 use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
-use super::{journal::StoreError, log::LogState, tasks::TaskRow};
+use super::{
+    evidence::{Matter, Piece},
+    journal::StoreError,
+    log::LogState,
+    tasks::TaskRow,
+};
 
 /// An effect as the outbox keeps it, finished or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,4 +131,16 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+
+    /// The pieces of evidence that are kept, by matter and hash: those after this one, or from the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn evidence(&self, after: Option<(Matter, Digest32)>, limit: u32) -> Result<Vec<Piece>, StoreError>;
+
+    /// A piece's bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if they do not have this hash.
+    async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>, StoreError>;
 }

@@ -5,11 +5,13 @@ use tallystick_app::{
     erase::{ERASED, Erased},
     fsck::Damage,
     port::{
+        evidence::Matter,
         journal::{Append, Journal, NewFact},
         request::Action,
     },
+    vault::{ERASED as EVIDENCE_ERASED, EvidenceErased},
 };
-use tallystick_core::{Authority, BlockHeight, Body, Digest32, Msat, NodeKey, NodeWord, Timestamp, canonical};
+use tallystick_core::{Authority, BlockHeight, Body, Digest32, Id, Msat, NodeKey, NodeWord, Timestamp, canonical};
 use tallystick_escrow::{Event, NodeCommand, ReleaseReason};
 use tallystick_log::Checkpoint;
 use tallystick_testkit::{
@@ -204,6 +206,29 @@ async fn an_anchors_fact_is_the_nodes_word_for_it() {
     assert_eq!(found("anchor", fact, asked).await, OTHER_REQUEST);
     let unknown = vec![NewFact { kind: "else.noted", body: Body::Public(Vec::new()) }];
     let what = found("else", unknown, |version| word(NODE, "else", version, b"")).await;
+    assert_eq!(what, "is not proven: this program knows no such fact");
+}
+
+#[tokio::test]
+async fn an_erasure_of_evidence_is_asked_for_or_the_nodes_word_for_it() {
+    let dispute = Id::from_parts(1, [1; 10]);
+    let stream = format!("evidence/{dispute}");
+    let erased = |n: u8| {
+        let matter = Matter { task: task(0), dispute };
+        canonical::encode(&EvidenceErased { matter, hashes: vec![Digest32([n; 32])] })
+    };
+    let fact = || vec![NewFact { kind: EVIDENCE_ERASED, body: Body::Public(erased(1)) }];
+    let request = |action, n| move |_| Authority::Request(asking(stranger(), task(n), &action));
+    for (n, action) in [
+        (0, Action::Erase),
+        (1, Action::EraseEvidence { dispute }),
+        (0, Action::EraseEvidence { dispute: Id::from_parts(2, [1; 10]) }),
+    ] {
+        assert_eq!(found(&stream, fact(), request(action, n)).await, OTHER_REQUEST);
+    }
+    assert_eq!(found(&stream, fact(), |version| word(NODE, &stream, version, &erased(2))).await, OTHER_WORD);
+    let elsewhere = "evidence/0193b1f4-7c3e-7000-8000-0123456789ab";
+    let what = found(elsewhere, fact(), |version| word(NODE, elsewhere, version, &erased(1))).await;
     assert_eq!(what, "is not proven: this program knows no such fact");
 }
 

@@ -15,13 +15,13 @@ use tallystick_testkit::{
 
 use crate::node::{Node, PAYEE, World, task};
 
-const FIVE: [u64; 5] = [20_000; 5];
+pub const FIVE: [u64; 5] = [20_000; 5];
 const STATEMENT: Digest32 = Digest32([0x57; 32]);
 const ARBITRATOR: &str = "arbitrator";
 /// A fifth of the fees of 1,000 sat, for three, in whole msat.
 const REWARD_MSAT: u64 = 66_666;
 
-async fn admit(node: &Node, arbitrators: std::ops::Range<u8>) {
+pub async fn admit(node: &Node, arbitrators: std::ops::Range<u8>) {
     for who in arbitrators.map(key) {
         let register = Command::User(Own::Register { statement_hash: STATEMENT, pay: "a@b.example".into() });
         let request = asking_registry(who, &register);
@@ -33,7 +33,7 @@ async fn admit(node: &Node, arbitrators: std::ops::Range<u8>) {
 }
 
 /// A task with a panel whose work was handed in and refused.
-async fn refused(node: &Node, id: Id<Task>, payouts: &[u64]) {
+pub async fn refused(node: &Node, id: Id<Task>, payouts: &[u64]) {
     node.create(id, panel_terms(payouts)).await.unwrap();
     node.accept(id, worker(), node.invoices(payouts)).await.unwrap();
     node.ask(id, requester(), UserCommand::RequestFunding).await.unwrap();
@@ -44,14 +44,14 @@ async fn refused(node: &Node, id: Id<Task>, payouts: &[u64]) {
     assert_eq!(node.state_name(id).await, "rejected");
 }
 
-async fn dispute(node: &Node, id: Id<Task>, by: NostrKey) {
+pub async fn dispute(node: &Node, id: Id<Task>, by: NostrKey) {
     use tallystick_app::port::request::Action;
     let request = asking(by, id, &Action::OpenDispute { milestone: 0 });
     node.app.open_dispute(id, 0, request).await.unwrap();
     assert_eq!(node.state_name(id).await, "disputed");
 }
 
-async fn mined(node: &Node, blocks: u32) {
+pub async fn mined(node: &Node, blocks: u32) {
     node.world.rail.mine(blocks);
     node.deliver().await;
     node.timers.run_once().await.unwrap();
@@ -71,12 +71,12 @@ async fn case(node: &Node, id: Id<Task>) -> Case {
     task.cases().last().unwrap().clone()
 }
 
-async fn bench(node: &Node, id: Id<Task>) -> Vec<NostrKey> {
+pub async fn bench(node: &Node, id: Id<Task>) -> Vec<NostrKey> {
     view(node, id).await.panel.iter().map(|seat| seat.arbitrator).collect()
 }
 
 /// All who were asked vote like this, and both sides are content.
-async fn rule(node: &Node, id: Id<Task>, votes: &[Award]) {
+pub async fn rule(node: &Node, id: Id<Task>, votes: &[Award]) {
     let bench = bench(node, id).await;
     for who in &bench {
         act(node, id, *who, Act::AcceptSeat).await.unwrap();

@@ -40,12 +40,13 @@ async fn an_ended_task_is_erased_and_its_hashes_stay() {
     let before = world.facts().await;
     let seq = node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().expect("erased");
     let after = world.facts().await;
-    assert_eq!((after.len(), seq), (before.len() + 1, before.len() as u64 + 1));
+    assert_eq!((after.len(), seq), (before.len() + 2, before.len() as u64 + 2));
     for (old, new) in before.iter().zip(&after) {
         assert_eq!((new.entry(), new.body.content()), (old.entry(), None));
         assert_eq!(world.store.authority(new.authority).await.unwrap(), None);
     }
-    let told = &after[before.len()];
+    // The deal is kept, in front of it.
+    let told = &after[before.len() + 1];
     let erased = Erased { stream: format!("escrow/{id}"), version: before.len() as u64 };
     assert_eq!((told.stream.as_str(), told.kind.as_str()), (STREAM, ERASED));
     assert_eq!(told.body, Body::Public(canonical::encode(&erased)));

@@ -50,6 +50,8 @@ pub struct SeatView {
     pub round: u32,
     /// The state's name, such as `accepted`.
     pub state: String,
+    /// What hides the vote, once it was committed to.
+    pub commitment: Option<Digest32>,
     /// The vote as a mask, once it was revealed.
     pub vote: Option<u64>,
     /// How its pay stands, once it asked for it: `paying`, `paid` or `failed`.
@@ -88,6 +90,10 @@ fn seats(case: &Case, round: u32, panel: &Panel) -> Vec<SeatView> {
         arbitrator: seat.arbitrator,
         round,
         state: state(seat.state).to_owned(),
+        commitment: match seat.state {
+            SeatState::Committed { commitment } | SeatState::Revealed { commitment, .. } => Some(commitment),
+            _ => None,
+        },
         vote: match seat.state {
             SeatState::Revealed { award, .. } => Some(award.mask()),
             _ => None,

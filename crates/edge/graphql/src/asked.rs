@@ -6,7 +6,11 @@ use tallystick_app::{
     erase::erasure_of,
     port::request::{Action, AdminAsked, Asked, Code, RequestReader},
 };
-use tallystick_civics::roles;
+use tallystick_civics::{
+    dispute::UserCommand,
+    registry::{self, Command, OperatorCommand},
+    roles,
+};
 use tallystick_core::{SignedRequest, Timestamp};
 
 use crate::{
@@ -14,8 +18,8 @@ use crate::{
     evidence::{Arguments, LIMITS},
     http, posting,
     schema::{
-        AdminActionInput, CreateTaskInput, Hex32, Msat, NodeRole, NostrKeyScalar, SecondFactor, Uuid, close_channel,
-        pay,
+        AdminActionInput, CreateTaskInput, Hex32, Msat, NodeRole, NostrKeyScalar, SecondFactor, Uuid, award_of,
+        close_channel, pay,
     },
 };
 
@@ -51,8 +55,17 @@ impl RequestReader for Requests {
             "approveWork" => Action::Approve { milestone: milestone()?, tranches: value(&arguments, "tranches")? },
             "rejectWork" => Action::Reject { milestone: milestone()?, reason_hash: hash("reasonHash")? },
             "cancelTask" => Action::Cancel,
+            "concedeWork" => Action::Concede { milestone: milestone()? },
+            "openDispute" => Action::OpenDispute { milestone: milestone()? },
+            "collectReward" => {
+                Action::CollectReward { milestone: milestone()?, invoice: value(&arguments, "invoice")? }
+            }
             "eraseTask" => Action::Erase,
-            _ => return None,
+            "eraseEvidence" => Action::EraseEvidence { dispute: value::<Uuid>(&arguments, "dispute")?.of() },
+            field => match in_dispute(field, &arguments) {
+                Some(command) => Action::Dispute { milestone: milestone()?, command },
+                None => return in_registry(field, &arguments).map(Asked::Registry),
+            },
         };
         Some(Asked::Task { task: id()?, action })
     }
@@ -88,6 +101,46 @@ fn mutation(request: &SignedRequest) -> Option<Request> {
     let mut body = http::read(&request.body).ok()?;
     let kind = document::check(&mut body, Transport::Post, LIMITS).ok()?;
     (kind == OperationType::Mutation).then_some(body)
+}
+
+/// What is asked of a dispute.
+fn in_dispute(field: &str, arguments: &Arguments<'_>) -> Option<UserCommand> {
+    let hash = |name| value::<Hex32>(arguments, name).map(|hash| hash.0);
+    Some(match field {
+        "withdrawDispute" => UserCommand::Withdraw,
+        "submitEvidence" => UserCommand::FileEvidence { hash: hash("hash")?, bytes: value(arguments, "bytes")? },
+        "acceptSeat" => UserCommand::AcceptSeat,
+        "refuseSeat" => UserCommand::RefuseSeat,
+        "commitVote" => UserCommand::CommitVote { commitment: hash("commitment")? },
+        "revealVote" => UserCommand::RevealVote {
+            award: award_of(&value::<Vec<u32>>(arguments, "toWorker")?)?,
+            salt: hash("salt")?.0,
+        },
+        "appeal" => UserCommand::Appeal,
+        "acceptRuling" => UserCommand::AcceptRuling,
+        _ => return None,
+    })
+}
+
+/// What is asked of the registry of arbitrators.
+fn in_registry(field: &str, arguments: &Arguments<'_>) -> Option<Command> {
+    let statement_hash = || value::<Hex32>(arguments, "statementHash").map(|hash| hash.0);
+    let arbitrator = || value::<NostrKeyScalar>(arguments, "arbitrator").map(|key| key.0);
+    Some(match field {
+        "registerArbitrator" => Command::User(registry::UserCommand::Register {
+            statement_hash: statement_hash()?,
+            pay: value(arguments, "pay")?,
+        }),
+        "pauseArbitrator" => Command::User(registry::UserCommand::Pause),
+        "resumeArbitrator" => Command::User(registry::UserCommand::Resume),
+        "withdrawArbitrator" => Command::User(registry::UserCommand::Withdraw),
+        "admitArbitrator" => {
+            let (arbitrator, statement_hash) = (arbitrator()?, statement_hash()?);
+            Command::Operator(OperatorCommand::Admit { arbitrator, statement_hash })
+        }
+        "suspendArbitrator" => Command::Operator(OperatorCommand::Suspend { arbitrator: arbitrator()? }),
+        _ => return None,
+    })
 }
 
 fn value<T: InputType>(arguments: &Arguments<'_>, name: &str) -> Option<T> {

@@ -17,6 +17,8 @@ use crate::{
 };
 
 const SCHEME: &str = "Nostr";
+/// The path of the addresses that the node is configured with.
+pub(crate) const ENDPOINT: &str = "/graphql";
 /// A NIP-98 event has some 600 bytes, and base64 makes four bytes of three. What is signed is kept for good.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
 const TAGS_MAX: usize = 16;
@@ -55,6 +57,14 @@ impl Signed {
         Ok(SignedRequest { author: self.author, id: self.id, event: self.event, body: body.to_vec() })
     }
 
+    /// That the body was signed that has this hash.
+    ///
+    /// # Errors
+    /// [`EdgeError::WrongPayload`].
+    pub fn has_payload(&self, hash: Digest32) -> Result<(), EdgeError> {
+        if self.payload == Some(hash) { Ok(()) } else { Err(EdgeError::WrongPayload) }
+    }
+
     /// That no other body than an empty one was signed.
     ///
     /// # Errors
@@ -87,8 +97,13 @@ impl Authenticator {
         }
     }
 
-    /// Checks an `Authorization` header for a request with this method, in capitals.
+    /// Checks an `Authorization` header for a request of `/graphql` with this method, in capitals.
     pub fn check(&self, header: &str, method: &str, now: Timestamp) -> Result<Signed, EdgeError> {
+        self.check_at(ENDPOINT, header, method, now)
+    }
+
+    /// The same for another path of this node.
+    pub fn check_at(&self, path: &str, header: &str, method: &str, now: Timestamp) -> Result<Signed, EdgeError> {
         let json = decode(header)?;
         let event = Event::from_json(&json).map_err(|_| EdgeError::AuthMalformed("this is no Nostr event"))?;
         if event.kind != Kind::HttpAuth {
@@ -97,7 +112,7 @@ impl Authenticator {
         if event.tags.len() > TAGS_MAX {
             return Err(EdgeError::AuthMalformed("it has too many tags"));
         }
-        self.check_claims(&event, method)?;
+        self.check_claims(&event, path, method)?;
         let at = Timestamp::from_secs(event.created_at.as_secs());
         let until = at.after(self.age_max);
         if until < now || at > now.after(self.ahead_max) {
@@ -119,9 +134,13 @@ impl Authenticator {
     }
 
     /// What the event says about address and method.
-    fn check_claims(&self, event: &Event, expected: &str) -> Result<(), EdgeError> {
+    fn check_claims(&self, event: &Event, path: &str, expected: &str) -> Result<(), EdgeError> {
         let url = single(event, "u")?.ok_or(EdgeError::AuthMalformed("it needs a tag `u`"))?;
-        if !self.urls.iter().any(|own| own == url) {
+        let fits = |own: &String| match path {
+            ENDPOINT => own == url,
+            _ => own.strip_suffix(ENDPOINT).and_then(|base| url.strip_prefix(base)) == Some(path),
+        };
+        if !self.urls.iter().any(fits) {
             return Err(EdgeError::WrongUrl);
         }
         let method = single(event, "method")?.ok_or(EdgeError::AuthMalformed("it needs a tag `method`"))?;

@@ -34,6 +34,12 @@ pub struct EdgeConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a request may take, its arrival included.
     pub request_timeout: Duration,
+    /// Uploads and downloads of evidence at once: each may hold as many bytes in memory as a piece has.
+    pub transfers_max: usize,
+    /// The same of one key.
+    pub transfers_per_key_max: usize,
+    /// How long one may take.
+    pub transfer_timeout: Duration,
     /// How old a signature may be.
     pub signature_age_max: tallystick_core::Duration,
     /// How far a signature's time may be ahead of the node's own.
@@ -79,6 +85,9 @@ impl EdgeConfig {
             rates: RateLimits::default(),
             trusted_proxies: Vec::new(),
             request_timeout: Duration::from_secs(30),
+            transfers_max: 8,
+            transfers_per_key_max: 2,
+            transfer_timeout: Duration::from_secs(300),
             signature_age_max: tallystick_core::Duration::from_secs(60),
             signature_ahead_max: tallystick_core::Duration::from_secs(10),
             replay_memory_max: 200_000,

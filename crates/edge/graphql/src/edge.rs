@@ -1,7 +1,7 @@
 //! What all handlers share, and who gets room when there is little.
 
 use std::sync::Arc;
-use tallystick_app::{App, port::tasks::TaskQuery};
+use tallystick_app::{App, port::tasks::TaskQuery, vault::Vault};
 use tallystick_core::NostrKey;
 use tallystick_http::Lobby;
 
@@ -16,15 +16,18 @@ use crate::{
 };
 
 /// States in which a task holds money. To be a party of such a task costs something; keys and open tasks are free.
-const WITH_MONEY: [&str; 4] = ["held", "submitted", "releasing", "refunding"];
+const WITH_MONEY: [&str; 6] = ["held", "submitted", "rejected", "disputed", "releasing", "refunding"];
 
 /// Everything that handlers share.
 pub(crate) struct Edge {
     pub config: EdgeConfig,
     pub app: App,
+    pub vault: Vault,
     pub schema: EdgeSchema,
     pub authenticator: Authenticator,
     pub requests: Seats,
+    /// Uploads and downloads of evidence.
+    pub transfers: Seats,
     /// WebSockets that have said who they are, and those that have not.
     pub websockets: Seats,
     pub unnamed: Arc<Lobby>,
@@ -33,7 +36,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub fn new(config: EdgeConfig, services: Services) -> Self {
-        let app = services.app.clone();
+        let (app, vault) = (services.app.clone(), services.vault.clone());
         Self {
             schema: schema::build(services, config.complexity_max),
             authenticator: Authenticator::new(&config, app.clock().now()),
@@ -41,6 +44,11 @@ impl Edge {
                 total: config.requests_max,
                 per_key: config.requests_per_key_max,
                 free_divisor: 4,
+            }),
+            transfers: Seats::new(Shares {
+                total: config.transfers_max,
+                per_key: config.transfers_per_key_max,
+                free_divisor: 0,
             }),
             websockets: Seats::new(Shares {
                 total: config.websockets_max,
@@ -50,6 +58,7 @@ impl Edge {
             unnamed: Lobby::new(config.websockets_unnamed_max),
             rates: Rates::new(&config.rates),
             app,
+            vault,
             config,
         }
     }

@@ -6,6 +6,7 @@ use tallystick_app::{
     AppError,
     log::TreeError,
     port::{journal::StoreError, rail::RailError},
+    vault::VaultError,
 };
 use tallystick_core::{Code, Coded};
 
@@ -51,6 +52,9 @@ pub enum EdgeError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// An upload that does not tell its length.
+    #[error("tell the length of what you upload: header `Content-Length`")]
+    LengthRequired,
     /// The body is no GraphQL request.
     #[error("the body must be one JSON object with `query`, and if wanted `variables` and `operationName`: {0}")]
     BadJson(String),
@@ -116,6 +120,9 @@ pub enum EdgeError {
     /// Nothing there.
     #[error("there is nothing at this address; the API is at /graphql")]
     NoSuchPage,
+    /// Parts of an award that are none.
+    #[error("`toWorker` names positions of disputed tranches, from 0 to 63, each once")]
+    BadAward,
     /// A cursor that is none of ours.
     #[error("`after` must be an `endCursor` of an earlier page")]
     BadCursor,
@@ -161,6 +168,7 @@ impl Coded for EdgeError {
             Self::Replayed => "auth.replayed",
             Self::BeforeStart => "auth.before_start",
             Self::TooLarge { .. } => "request.too_large",
+            Self::LengthRequired => "request.length_required",
             Self::BadJson(_) => "request.bad_json",
             Self::Extensions => "request.extensions",
             Self::Batch => "request.batch",
@@ -177,6 +185,7 @@ impl Coded for EdgeError {
             Self::TooOften { .. } => "request.too_often",
             Self::Timeout => "request.timeout",
             Self::NoSuchPage => "request.no_such_page",
+            Self::BadAward => "request.bad_award",
             Self::BadCursor => "request.bad_cursor",
             Self::IdFromFuture => "request.id_from_future",
             Self::IdTooOld => "request.id_too_old",
@@ -193,6 +202,7 @@ impl EdgeError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany { .. } | Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -244,11 +254,20 @@ fn shortened(message: String) -> String {
     }
 }
 
-/// An error inside a GraphQL answer.
+/// An error inside a GraphQL answer, or of an upload or download.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     code: Code,
     sentence: String,
+}
+
+impl Failure {
+    /// The error as it stands in an answer.
+    pub(crate) fn to_server_error(&self) -> ServerError {
+        let mut error = ServerError::new(shortened(self.sentence.clone()), None);
+        set_code(&mut error, self.code);
+        error
+    }
 }
 
 impl From<Failure> for async_graphql::Error {
@@ -290,6 +309,15 @@ impl From<AppError> for Failure {
     }
 }
 
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::App(error) => error.into(),
+            told => Self { code: told.code(), sentence: told.to_string() },
+        }
+    }
+}
+
 impl From<TreeError> for Failure {
     fn from(error: TreeError) -> Self {
         match error {
@@ -324,6 +352,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Replayed,
         E::BeforeStart,
         E::TooLarge { limit: 8_192 },
+        E::LengthRequired,
         E::BadJson("…".into()),
         E::Extensions,
         E::Batch,
@@ -340,6 +369,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::TooOften { whom: "this key", retry_secs: 1 },
         E::Timeout,
         E::NoSuchPage,
+        E::BadAward,
         E::BadCursor,
         E::IdFromFuture,
         E::IdTooOld,

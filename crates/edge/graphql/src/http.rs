@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 use std::sync::{Arc, LazyLock};
-use tallystick_app::{App, port::operator::NodeOperator};
+use tallystick_app::{App, port::operator::NodeOperator, vault::Vault};
 use tallystick_core::BlockHeight;
 use tallystick_http::{Guest, Peer};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -24,22 +24,23 @@ use crate::{
     error::{self, EdgeError},
     schema::{self, Services},
     source::Source,
-    ws,
+    transfer, ws,
 };
 
 /// The schema does not change while the process runs.
 static SDL: LazyLock<String> = LazyLock::new(schema::sdl);
 
 /// The edge as a service: `POST /graphql` for signed queries and mutations, `GET /graphql` for WebSockets with
-/// subscriptions, `GET /schema.graphql`, and `GET /health`.
-pub fn router(config: EdgeConfig, app: App, operator: Arc<dyn NodeOperator>) -> Router {
+/// subscriptions, `PUT` and `GET` of `/evidence/<task>/<dispute>/<hash>`, `GET /schema.graphql`, and `GET /health`.
+pub fn router(config: EdgeConfig, app: App, vault: Vault, operator: Arc<dyn NodeOperator>) -> Router {
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.cors_origins.clone()))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
-    let edge = Edge::new(config, Services { app, operator });
+    let edge = Edge::new(config, Services { app, vault, operator });
     Router::new()
         .route("/graphql", get(upgrade).post(graphql))
+        .route("/evidence/{task}/{dispute}/{hash}", get(transfer::get).put(transfer::put))
         .route("/health", get(health))
         .route("/schema.graphql", get(sdl))
         .fallback(no_such_page)
@@ -81,7 +82,7 @@ async fn upgrade(
     }
 }
 
-fn source(edge: &Edge, peer: Option<Extension<Peer>>, headers: &HeaderMap) -> Source {
+pub(crate) fn source(edge: &Edge, peer: Option<Extension<Peer>>, headers: &HeaderMap) -> Source {
     let address = peer.map(|Extension(Peer(address))| address.ip());
     Source::read(address, headers, &edge.config.trusted_proxies)
 }
@@ -151,7 +152,7 @@ async fn answer(
 }
 
 /// The one `Authorization` header.
-fn authorization(headers: &HeaderMap) -> Result<&str, EdgeError> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<&str, EdgeError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(EdgeError::AuthMissing)?;
     if values.next().is_some() {

@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `http` | routes, from bytes to a checked request and back |
+//! | `transfer` | evidence, up and down |
 //! | `ws` | subscriptions over graphql-transport-ws |
 //! | `auth`, `replay` | NIP-98: who signed what; each event once |
 //! | `edge`, `quota` | who gets room when there is little |
@@ -48,6 +49,7 @@ mod schema;
 pub mod sign;
 mod source;
 mod tokens;
+mod transfer;
 mod ws;
 
 pub use acceptance::{Acceptance, RenewalOffer};

@@ -133,7 +133,7 @@ impl LogWriter {
 
     /// One transaction: committed if `work` did something. If anything goes wrong, or this is dropped halfway, the connection
     /// goes with it.
-    async fn write(&self, work: impl AsyncFnOnce(&Connection) -> Result<bool>) -> Result<bool> {
+    pub(crate) async fn write(&self, work: impl AsyncFnOnce(&Connection) -> Result<bool>) -> Result<bool> {
         let mut kept = self.kept.lock().await;
         if kept.closed {
             return Err(closed());

@@ -2,6 +2,7 @@
 
 mod batch;
 mod error;
+mod evidence;
 mod facts;
 mod heads;
 mod indexes;

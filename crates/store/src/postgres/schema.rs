@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0004_copying.sql"),
     include_str!("../../migrations/postgres/0005_log_damaged.sql"),
     include_str!("../../migrations/postgres/0006_copy.sql"),
+    include_str!("../../migrations/postgres/0007_evidence.sql"),
 ];
 
 /// How many there are.

@@ -6,7 +6,7 @@
 //!
 //! What an old snapshot may still read stays (a transaction that was begun before, a standby's feedback, a replication
 //! slot). Other roles' snapshots are hidden from this one, so the outcome is looked at instead: erasing is all that ever
-//! changes a row of `facts` or `authorities`, and VACUUM counts the dead rows that it had to leave there.
+//! changes a row of `facts` or `authorities`, or deletes one of `evidence_parts` that was filed, and VACUUM counts the dead rows that it had to leave there.
 
 use std::time::Duration;
 use tallystick_app::port::journal::StoreError;
@@ -18,11 +18,12 @@ use crate::postgres::error::{OrStore, Result, column};
 /// Vacuuming reads the pages that have changed since it was done last: not many, but on a busy server it takes its time.
 const SETTINGS: &str = "-c statement_timeout=600s -c lock_timeout=60s";
 /// All tables that an erasure changes, with their indexes.
-const VACUUM: &str = "VACUUM (INDEX_CLEANUP ON) facts, authorities, outbox, tasks";
+const VACUUM: &str = "VACUUM (INDEX_CLEANUP ON) facts, authorities, outbox, tasks,
+    evidence, evidence_parts, evidence_keys";
 
 /// Whether dead rows are left. An erasure that is counted late, after they were taken away, is one more reason to try again.
 const LEFT: &str = "SELECT EXISTS (SELECT FROM pg_stat_user_tables
-    WHERE relid IN ('facts'::regclass, 'authorities'::regclass) AND n_dead_tup > 0)";
+    WHERE relid IN ('facts'::regclass, 'authorities'::regclass, 'evidence_parts'::regclass) AND n_dead_tup > 0)";
 /// What takes its time and passes, such as a query of somebody else, is waited for: so often, so long each time.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);

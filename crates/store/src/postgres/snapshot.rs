@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use deadpool_postgres::Object;
+use tallystick_app::port::evidence::{Matter, Piece};
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::log::LogState;
 use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
@@ -14,7 +15,7 @@ use crate::chain::Kept;
 use crate::columns::names_from;
 use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
 use crate::postgres::readers::Readers;
-use crate::postgres::{facts, indexes, log, schema, tasks};
+use crate::postgres::{evidence, facts, indexes, log, schema, tasks};
 
 const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
 const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= ($1, $2)
@@ -123,5 +124,13 @@ impl Snapshot for PostgresSnapshot {
 
     async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
         tasks::rows(&self.conn, after, limit).await
+    }
+
+    async fn evidence(&self, after: Option<(Matter, Digest32)>, limit: u32) -> Result<Vec<Piece>> {
+        evidence::all(&self.conn, after, limit).await
+    }
+
+    async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
+        evidence::content(&self.conn, matter, hash).await
     }
 }

@@ -2,6 +2,9 @@
 
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
+use tallystick_app::port::evidence::{
+    EvidenceStore, Kept as KeptPiece, Matter, Piece, Room, WrappedKey, check_wrapped,
+};
 use tallystick_app::port::journal::{Append, AppendError, Appended, Head, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
 use tallystick_app::port::log::{LogState, LogStore, Published};
@@ -12,9 +15,10 @@ use tallystick_log::Tile;
 use tallystick_postgres::PostgresOptions;
 
 use crate::chain::Kept;
+use crate::evidence::NewPiece;
 use crate::postgres::error::{Result, closed};
 use crate::postgres::{
-    facts,
+    evidence, facts,
     heads::{self, PostgresHeads, Turn},
     indexes, log, outbox,
     plan::{Answer, Work},
@@ -43,6 +47,7 @@ struct Inner {
     options: PostgresOptions,
     writer: Writer,
     log: log::LogWriter,
+    evidence: log::LogWriter,
     claimers: Readers,
 }
 
@@ -56,8 +61,8 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         let (readers, claimers) = (Readers::new(&options)?, Readers::claimers(&options)?);
         let writer = Writer::start(Session::open(options.clone()).await?);
-        let log = log::LogWriter::new(options.clone());
-        Ok(Self { inner: Arc::new(Inner { options, writer, log, claimers }), readers })
+        let (log, evidence) = (log::LogWriter::new(options.clone()), log::LogWriter::new(options.clone()));
+        Ok(Self { inner: Arc::new(Inner { options, writer, log, evidence, claimers }), readers })
     }
 
     /// The same store with a few connections of its own to read on, so that however much is read there, the others wait
@@ -109,6 +114,7 @@ impl PostgresStore {
         self.readers.close();
         self.inner.claimers.close();
         self.inner.log.close().await;
+        self.inner.evidence.close().await;
         self.inner.writer.close().await;
     }
 
@@ -330,5 +336,64 @@ impl TaskRebuild for PostgresStore {
 
     async fn set_rows_format(&self, format: u32) -> Result<()> {
         self.write(Work::SetFormat(format)).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl EvidenceStore for PostgresStore {
+    async fn keep(
+        &self,
+        matter: Matter,
+        uploader: NostrKey,
+        content: Vec<u8>,
+        now: Timestamp,
+        room: Room,
+    ) -> Result<KeptPiece> {
+        let hashed = move || NewPiece::try_new(matter, uploader, content, now, room);
+        let new = tokio::task::spawn_blocking(hashed).await.map_err(|_| closed())??;
+        evidence::keep(&self.inner.evidence, &new).await
+    }
+
+    async fn pieces(&self, matter: Matter) -> Result<Vec<Piece>> {
+        evidence::pieces(&self.readers.get().await?, matter).await
+    }
+
+    async fn content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
+        evidence::content(&self.readers.get().await?, matter, hash).await
+    }
+
+    async fn touch(&self, matter: Matter, hash: Digest32, now: Timestamp) -> Result<bool> {
+        check_time(now)?;
+        evidence::touch(&self.inner.evidence, matter, hash, now).await
+    }
+
+    async fn set_filed(&self, matter: Matter, hash: Digest32) -> Result<()> {
+        evidence::set_filed(&self.inner.evidence, matter, hash).await
+    }
+
+    async fn drop_unfiled(&self, piece: &Piece) -> Result<bool> {
+        evidence::drop_unfiled(&self.inner.evidence, piece).await
+    }
+
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool> {
+        check_wrapped(&keys)?;
+        evidence::wrap(&self.inner.evidence, matter, hash, &keys).await
+    }
+
+    async fn wrapped(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+        evidence::wrapped(&self.readers.get().await?, matter, hash).await
+    }
+
+    async fn matters(&self, after: Option<Matter>, limit: u32) -> Result<Vec<Matter>> {
+        evidence::matters(&self.readers.get().await?, after, limit).await
+    }
+
+    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp> {
+        check_time(now)?;
+        evidence::over_since(&self.inner.evidence, matter, now).await
+    }
+
+    async fn erase(&self, matter: Matter) -> Result<()> {
+        evidence::erase(&self.inner.evidence, matter).await
     }
 }

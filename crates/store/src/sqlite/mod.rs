@@ -3,6 +3,7 @@
 mod append;
 mod erase;
 mod error;
+mod evidence;
 pub(crate) mod facts;
 mod file;
 mod ledger;

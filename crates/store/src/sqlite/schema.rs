@@ -10,6 +10,7 @@ use crate::sqlite::error::{OrStore, Result};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_journal.sql"),
     include_str!("../../migrations/sqlite/0002_claims.sql"),
+    include_str!("../../migrations/sqlite/0003_evidence.sql"),
 ];
 
 /// How many there are.
@@ -24,7 +25,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x544c_5953;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection: more than there are in this crate.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 96;
 
 /// Opens the connection that writes, and brings the schema up to date.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection> {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use tallystick_app::port::evidence::{Matter, Piece};
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_app::port::log::LogState;
@@ -15,7 +16,7 @@ use tallystick_escrow::Task;
 use crate::chain::Kept;
 use crate::columns::names_from;
 use crate::sqlite::error::{OrStore, Result};
-use crate::sqlite::{facts, log, requests, schema, tasks};
+use crate::sqlite::{evidence, facts, log, requests, schema, tasks};
 
 const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2";
 const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= (?1, ?2)
@@ -125,6 +126,14 @@ impl Snapshot for SqliteSnapshot {
 
     async fn rows(&self, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
         self.read(move |conn| tasks::rows(conn, after, limit)).await
+    }
+
+    async fn evidence(&self, after: Option<(Matter, Digest32)>, limit: u32) -> Result<Vec<Piece>> {
+        self.read(move |conn| evidence::all(conn, after, limit)).await
+    }
+
+    async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
+        self.read(move |conn| evidence::content(conn, matter, hash)).await
     }
 }
 

@@ -2,19 +2,23 @@
 
 use async_trait::async_trait;
 use std::{fmt, path::Path, path::PathBuf, sync::Arc};
+use tallystick_app::port::evidence::{
+    EvidenceStore, Kept as KeptPiece, Matter, Piece, Room, WrappedKey, check_wrapped,
+};
 use tallystick_app::port::journal::{Append, AppendError, Appended, Head, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
 use tallystick_app::port::log::{LogState, LogStore, Published};
 use tallystick_app::port::tasks::{TaskQuery, TaskReader, TaskRebuild, TaskRow};
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, Timestamp};
+use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, NostrKey, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_log::Tile;
 
 use crate::chain::Kept;
+use crate::evidence::NewPiece;
 use crate::sqlite::error::{OrStore, Result, closed};
 use crate::sqlite::{
-    append::Prepared, facts, file, ledger::Ledger, lock::LockFile, log, outbox, readers::Readers, requests, schema,
-    tasks, verify, writer::Writer,
+    append::Prepared, evidence, facts, file, ledger::Ledger, lock::LockFile, log, outbox, readers::Readers, requests,
+    schema, tasks, verify, writer::Writer,
 };
 
 /// The store on one SQLite file. A clone is the same store.
@@ -276,5 +280,65 @@ impl TaskRebuild for SqliteStore {
 
     async fn set_rows_format(&self, format: u32) -> Result<()> {
         self.inner.writer.write(move |ledger| ledger.note(tasks::set_format(&ledger.conn, format))).await
+    }
+}
+
+#[async_trait]
+impl EvidenceStore for SqliteStore {
+    async fn keep(
+        &self,
+        matter: Matter,
+        uploader: NostrKey,
+        content: Vec<u8>,
+        now: Timestamp,
+        room: Room,
+    ) -> Result<KeptPiece> {
+        let hashed = move || NewPiece::try_new(matter, uploader, content, now, room);
+        let new = tokio::task::spawn_blocking(hashed).await.map_err(|_| closed())??;
+        self.inner.writer.write(move |ledger| ledger.note(evidence::keep(&ledger.conn, &new))).await
+    }
+
+    async fn pieces(&self, matter: Matter) -> Result<Vec<Piece>> {
+        self.inner.readers.read(move |conn| evidence::pieces(conn, matter)).await
+    }
+
+    async fn content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
+        self.inner.readers.read(move |conn| evidence::content(conn, matter, hash)).await
+    }
+
+    async fn touch(&self, matter: Matter, hash: Digest32, now: Timestamp) -> Result<bool> {
+        check_time(now)?;
+        self.inner.writer.write(move |ledger| ledger.note(evidence::touch(&ledger.conn, matter, hash, now))).await
+    }
+
+    async fn set_filed(&self, matter: Matter, hash: Digest32) -> Result<()> {
+        self.inner.writer.write(move |ledger| ledger.note(evidence::set_filed(&ledger.conn, matter, hash))).await
+    }
+
+    async fn drop_unfiled(&self, piece: &Piece) -> Result<bool> {
+        let piece = *piece;
+        self.inner.writer.write(move |ledger| ledger.note(evidence::drop_unfiled(&ledger.conn, &piece))).await
+    }
+
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool> {
+        check_wrapped(&keys)?;
+        self.inner.writer.write(move |ledger| ledger.note(evidence::wrap(&ledger.conn, matter, hash, &keys))).await
+    }
+
+    async fn wrapped(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+        self.inner.readers.read(move |conn| evidence::wrapped(conn, matter, hash)).await
+    }
+
+    async fn matters(&self, after: Option<Matter>, limit: u32) -> Result<Vec<Matter>> {
+        self.inner.readers.read(move |conn| evidence::matters(conn, after, limit)).await
+    }
+
+    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp> {
+        check_time(now)?;
+        self.inner.writer.write(move |ledger| ledger.note(evidence::over_since(&ledger.conn, matter, now))).await
+    }
+
+    async fn erase(&self, matter: Matter) -> Result<()> {
+        self.inner.writer.write(move |ledger| ledger.note(evidence::erase(&ledger.conn, matter))).await
     }
 }

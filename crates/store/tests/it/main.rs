@@ -8,6 +8,7 @@ mod powerless;
 mod reading;
 mod sqlite;
 mod tampering;
+mod vault;
 mod writing;
 
 use tallystick_app::port::journal::StoreError;

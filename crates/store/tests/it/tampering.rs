@@ -195,8 +195,17 @@ pub async fn tiles_are_made_again<S: Whole>(
 }
 
 /// What is found in [`live`].
-pub const SOUND: Sound =
-    Sound { facts: 14, erased: 2, signatures: 12, logged: 14, published: 14, behind: None, tasks: 4, effects: 2 };
+pub const SOUND: Sound = Sound {
+    facts: 14,
+    erased: 2,
+    signatures: 12,
+    logged: 14,
+    published: 14,
+    behind: None,
+    tasks: 4,
+    effects: 2,
+    evidence: 0,
+};
 
 /// Tables and what tells their rows apart.
 pub const TABLES: [(&str, &str); 10] = [

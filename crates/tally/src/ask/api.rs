@@ -150,7 +150,16 @@ impl Api {
         data.get_mut(name).map(Value::take).with_context(|| format!("the node's answer has no {name}"))
     }
 
-    async fn of_milestone(&self, name: &str, (variable, argument): (&str, &str), variables: Value) -> Result<Value> {
+    /// A mutation of a milestone, with what it takes besides: variables and arguments. Answers the task.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn of_milestone(
+        &self,
+        name: &str,
+        (variable, argument): (&str, &str),
+        variables: Value,
+    ) -> Result<Value> {
         let declared = format!("$id: UUID!, $milestone: Int!, {variable}");
         let document =
             documents::task_mutation(name, &declared, &format!("id: $id, milestone: $milestone, {argument}"));

@@ -2,11 +2,11 @@
 
 /// What is shown of a task.
 pub const TASK: &str = "fragment T on Task {
-  id state reason title descriptionHash requester worker createdAt reviewWindowSecs onSilence renewal
+  id state reason title descriptionHash requester worker createdAt reviewWindowSecs onSilence renewal panel
   invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil height
   milestones {
     title state workDeadline workHash reasonHash reviewUntil submitBy renewBy decideBy blocksToDecide secondsToDecide
-    atDeadline
+    atDeadline refundAt disputeBy dispute { id state openedBy then until blocksLeft secondsLeft round ruling { toWorker workerSat requesterSat } }
     tranches {
       payoutSat feeSat holdSat state reason paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat
       renewals renewal { paymentHash payoutInvoice fundingInvoice fundUntil }
@@ -32,6 +32,38 @@ pub const RENEWALS: &str = "query($id: UUID!) { task(id: $id) { milestones { ren
 
 /// What proves a task's facts.
 pub const PROOFS: &str = "query($id: UUID!) { task(id: $id) { proofs { seq kind bundle } } }";
+
+/// What is shown of a dispute.
+const DISPUTE: &str = "fragment D on Dispute {
+  id state openedBy tranches partsSat ruleBy until blocksLeft secondsLeft then round seats drawBlock rewardMsat
+  ruling { toWorker workerSat requesterSat } readers
+  panel { arbitrator round state commitment vote { toWorker workerSat requesterSat } reward }
+  evidence { hash bytes by kept key withoutKey }
+}";
+
+/// The disputes of a task.
+pub fn dispute() -> String {
+    format!("query($id: UUID!) {{ task(id: $id) {{ id milestones {{ dispute {{ ...D }} }} }} }}\n{DISPUTE}")
+}
+
+/// The same as they change.
+pub fn dispute_updates() -> String {
+    format!(
+        "subscription($id: UUID!) {{ taskUpdates(id: $id) {{ id milestones {{ dispute {{ ...D }} }} }} }}\n{DISPUTE}"
+    )
+}
+
+/// A page of tasks with disputes that go on.
+pub fn disputes() -> String {
+    "query($after: String) { tasks(filter: { states: [DISPUTED] }, first: 50, after: $after) { nodes { id milestones { \
+        dispute { id state until secondsLeft round rewardMsat panel { arbitrator round state } } } } \
+        pageInfo { hasNextPage endCursor } } }"
+        .to_owned()
+}
+
+/// The draws of a task's disputes.
+pub const DRAWS: &str = "query($id: UUID!) { task(id: $id) { milestones { dispute { draws { dispute round block blockHash \
+    registrySeq candidatesDigest candidates { arbitrator weight } excluded seats order } } } } }";
 
 /// A page of tasks.
 pub fn tasks() -> String {

@@ -4,15 +4,29 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{admin, connect, print};
-use crate::cli::{Access, AdminAction, JournalCommand};
+use crate::{
+    cli::{Access, AdminAction, JournalCommand},
+    standing,
+};
 
 /// `tally journal`.
 ///
 /// # Errors
-/// If the node refuses, with its code, or cannot be reached.
+/// If the node refuses, with its code, or cannot be reached; if the journal cannot be read, or the file not be written.
 pub async fn run(access: Access, command: JournalCommand) -> Result<()> {
-    let api = connect(&access)?;
-    let JournalCommand::Erase { id, factor } = command;
-    let seq = admin::act(&api, &AdminAction::Erase { id }, factor.value()).await?;
-    print::until_closed(print::pretty(&json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })))
+    let answer = match command {
+        JournalCommand::Export { data_dir, out } => return standing::export(&data_dir, &out).await,
+        JournalCommand::Erase { id, factor } => {
+            let api = connect(&access)?;
+            let seq = admin::act(&api, &AdminAction::Erase { id }, factor.value()).await?;
+            json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })
+        }
+        JournalCommand::EraseEvidence { id, dispute } => {
+            let document = "mutation($id: UUID!, $dispute: UUID!) { eraseEvidence(id: $id, dispute: $dispute) }";
+            let variables = json!({ "id": id, "dispute": dispute });
+            let pieces = connect(&access)?.ask("eraseEvidence", document, variables).await?;
+            json!({ "id": id, "dispute": dispute, "piecesErased": pieces })
+        }
+    };
+    print::until_closed(print::pretty(&answer))
 }

@@ -1,7 +1,10 @@
-//! `tally task`, `tally node`, `tally admin` and `tally key`: a client that signs every request.
+//! `tally task`, `tally dispute`, `tally arbitrator`, `tally node`, `tally admin` and `tally key`: a client that signs every
+//! request.
 
 mod admin;
 mod api;
+pub mod arbitrator;
+pub mod dispute;
 pub mod documents;
 mod funding;
 mod journal;
@@ -14,6 +17,7 @@ mod task;
 mod terms;
 
 use anyhow::{Context, Result};
+use nostr::key::Keys;
 use tallystick_graphql::client::Options;
 
 pub use admin::run as admin;
@@ -32,7 +36,15 @@ use crate::{cli::Access, secret};
 ///
 /// # Errors
 /// If there is no key, or the passphrase is wrong.
-fn connect(access: &Access) -> Result<Api> {
+pub(crate) fn connect(access: &Access) -> Result<Api> {
+    connect_with_keys(access).map(|(api, _)| api)
+}
+
+/// The same with the user's key itself, for what is encrypted.
+///
+/// # Errors
+/// As [`connect`].
+fn connect_with_keys(access: &Access) -> Result<(Api, Keys)> {
     let path = access.key.clone().map_or_else(secret::default_key_path, Ok)?;
     // Before the passphrase: nobody should type it for nothing.
     std::fs::metadata(&path).with_context(|| match path.try_exists() {
@@ -40,8 +52,10 @@ fn connect(access: &Access) -> Result<Api> {
         _ => format!("cannot read {}", path.display()),
     })?;
     let keys = secret::open_key(&path, &key::passphrase(access.passphrase_file.as_deref(), false)?)?;
-    Api::with_options(&access.url, keys, &Options { insecure: access.insecure, ..Options::default() })
-        .with_context(|| format!("cannot use the node's address {:?} (--url or TALLY_URL)", access.url))
+    let options = Options { insecure: access.insecure, ..Options::default() };
+    let api = Api::with_options(&access.url, keys.clone(), &options)
+        .with_context(|| format!("cannot use the node's address {:?} (--url or TALLY_URL)", access.url))?;
+    Ok((api, keys))
 }
 
 /// The tranches of all of a task's milestones, in order, as the node shows them.

@@ -10,7 +10,7 @@ use tallystick_escrow::Task;
 use super::{
     Api, Known, check_funding, check_renewal, check_terms, check_worker, connect, documents, print, prove::prove,
 };
-use crate::cli::{Access, Milestone, OnSilence, Payee, TaskCommand};
+use crate::cli::{Access, Milestone, OnSilence, PanelSize, Payee, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
 const ENDS: [&str; 4] = ["SETTLED", "REFUNDED", "CANCELLED", "EXPIRED"];
@@ -78,6 +78,7 @@ fn create_input(command: TaskCommand) -> Result<Value> {
         on_silence,
         hold_blocks,
         renewal,
+        panel,
         id,
     } = command
     else {
@@ -114,6 +115,13 @@ fn create_input(command: TaskCommand) -> Result<Value> {
     }
     if let Some(missed) = renewal {
         input["renewal"] = json!(name(missed));
+    }
+    if let Some(size) = panel {
+        input["panel"] = json!(match size {
+            PanelSize::One => "ONE",
+            PanelSize::Three => "THREE",
+            PanelSize::Five => "FIVE",
+        });
     }
     Ok(input)
 }

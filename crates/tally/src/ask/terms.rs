@@ -30,6 +30,7 @@ pub fn check(task: &Value, id: Id<Task>) -> Result<Posting> {
         ("reviewWindowSecs", terms.review_window.as_secs().into()),
         ("onSilence", on_silence.into()),
         ("renewal", renewal),
+        ("panel", terms.panel.map_or(Value::Null, |seats| seats.count().into())),
     ] {
         ensure!(task[name] == posted, "{name} is {}, but {posted} was posted", task[name]);
     }
@@ -104,6 +105,7 @@ pub mod tests {
             ("title", json!("Other work")),
             ("descriptionHash", json!("08".repeat(32))),
             ("renewal", json!("RELEASE")),
+            ("panel", json!(3)),
             ("reviewWindowSecs", json!(40_001)),
             ("onSilence", json!("RELEASE")),
         ] {

@@ -51,8 +51,7 @@ pub async fn fsck(mut args: FsckArgs) -> Result<()> {
         args.parties.node_key.get_or_insert(node);
         args.log = args.log.or(Some(log).filter(|_| published || !args.checkpoints.is_empty()));
     }
-    let mut trusted = args.parties.trusted(args.log.as_ref());
-    trusted.operators.extend(&config.api.operators);
+    let trusted = args.parties.trusted(args.log.as_ref());
     let fsck = Fsck {
         store,
         requests: Arc::new(Requests),
@@ -92,9 +91,6 @@ fn tell_unchecked(fsck: &Fsck, published: bool) {
     if fsck.trusted.node.is_none() {
         say!("not checked: whether the node's words are by its own key, but they are all by one (--node-key)");
     }
-    if fsck.trusted.operators.is_empty() {
-        say!("not checked: whether operators asked to erase (--operator)");
-    }
     if fsck.checkpoints.is_empty() {
         say!("not checked: whether somebody has seen more, or something else (--checkpoint)");
     }
@@ -130,11 +126,14 @@ async fn run(fsck: &Fsck) -> Result<()> {
             }
         })
         .await;
-    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects } =
+    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects, evidence } =
         outcome.map_err(|damage| anyhow!("{damage} ({}); {RUNBOOK} tells what to do", damage.code()))?;
     say!(
         "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
     );
+    if evidence > 0 {
+        say!("the vault: {evidence} pieces of evidence with the bytes that their hashes name");
+    }
     say!("the log: {logged} of {facts} facts in its tree, {published} under its published checkpoint");
     if let Some(behind) = behind {
         tell_behind(behind);

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 use tallystick_log::{
@@ -29,7 +30,8 @@ pub struct Parties {
     /// one in the log's name, if that is a node's
     #[arg(long)]
     pub node_key: Option<NostrKey>,
-    /// The key of who is or was an operator, and may have had a task's contents erased; may be given more than once
+    /// The key of who may have had a task's contents erased; may be given more than once. A whole journal tells by itself who
+    /// was an admin then
     #[arg(long = "operator")]
     pub operators: Vec<NostrKey>,
 }
@@ -37,7 +39,7 @@ pub struct Parties {
 /// Arguments of `tally fsck`.
 #[derive(Debug, Args)]
 pub struct FsckArgs {
-    /// The node's directory: its configuration tells where the journal is, and who its operators are. The node may run; on
+    /// The node's directory: its configuration tells where the journal is. The node may run; on
     /// SQLite, what it is asked to erase meanwhile leaves the disk only afterwards, and it says so. The newest fact that was
     /// known there must be in the journal. Facts that are not in the log yet are told, and so is a log that is more
     /// than ten minutes behind, or has no checkpoint: that is damage if the log's key is named, or a fact anchors one
@@ -103,9 +105,19 @@ pub struct VerifyArgs {
     pub network: bitcoin::Network,
 }
 
-/// Commands to the journal of a running node.
+/// Commands about a journal.
 #[derive(Debug, Subcommand)]
 pub enum JournalCommand {
+    /// Write all facts with their contents into a file, from which anyone computes everybody's standing; also while the node
+    /// runs. The file says what all parties agreed on: give it only to an auditor whom you and the law trust with that
+    Export {
+        /// The node's directory: its configuration tells where the journal is
+        #[arg(long, default_value = "tally-data")]
+        data_dir: PathBuf,
+        /// The file; it must not be there
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Erase the contents of a task that has ended; its proofs stay. Admins with a second factor only
     Erase {
         /// The task
@@ -113,6 +125,13 @@ pub enum JournalCommand {
         /// What an admin shows besides the key.
         #[command(flatten)]
         factor: SecondFactorArgs,
+    },
+    /// Erase what was filed in a dispute that is over, before the node does so by itself; an operator's to do
+    EraseEvidence {
+        /// The task
+        id: Id<Task>,
+        /// Its dispute
+        dispute: Id<Dispute>,
     },
 }
 

@@ -56,6 +56,17 @@ pub enum OnSilence {
     Refund,
 }
 
+/// How many arbitrators sit on a first panel at least.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PanelSize {
+    /// A single one
+    One,
+    /// Three
+    Three,
+    /// Five
+    Five,
+}
+
 /// Commands to tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
@@ -89,6 +100,9 @@ pub enum TaskCommand {
         /// when you do not lock the next ones in time
         #[arg(long, value_enum)]
         renewal: Option<OnSilence>,
+        /// Let a panel of arbitrators decide what you and the worker do not agree on: so many at least
+        #[arg(long, value_enum)]
+        panel: Option<PanelSize>,
         /// The task's id, a UUIDv7 of your own: a repeated call then makes no second task. A fresh one if absent
         #[arg(long)]
         id: Option<Id<Task>>,

@@ -1,7 +1,8 @@
-//! `tally demo`: six stories of escrow, on real Lightning nodes and a private chain; then a proof of what happened.
+//! `tally demo`: seven stories of escrow, on real Lightning nodes and a private chain; then a proof of what happened.
 //!
 //! The node is a process of its own, so that it can be killed like one; chain, requester and worker live in this one.
 
+mod disputed;
 mod kept;
 mod platform;
 mod proven;

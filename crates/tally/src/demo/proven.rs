@@ -18,7 +18,7 @@ impl Teller<'_> {
     /// # Errors
     /// If the proof is refused, or the changed one is not.
     pub async fn proven(&mut self) -> Result<()> {
-        self.report.title("7. Anyone can check it: a proof in one file, without the node");
+        self.report.title("8. Anyone can check it: a proof in one file, without the node");
         let id = self.first.clone().context("a task was told of")?;
         let bundle = self.approval(&id).await?;
         let folder = self.stage.dir().join("proof");

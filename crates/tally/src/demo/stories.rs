@@ -54,7 +54,7 @@ impl<'a> Teller<'a> {
     pub async fn all(&mut self) -> Result<Moved> {
         let mut moved = self.paid_out().await?.and(self.cancelled().await?);
         moved = moved.and(self.killed().await?).and(self.worker_offline().await?).and(self.deadline().await?);
-        moved = moved.and(self.renewed().await?);
+        moved = moved.and(self.renewed().await?).and(self.disputed().await?);
         self.proven().await?;
         Ok(moved)
     }

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tally::ask::documents;
 
-use crate::{driver::code_of, support::Theatre};
+use crate::{
+    driver::code_of,
+    support::{Authenticator, Theatre},
+};
 
 const PAYOUT_SAT: u64 = 10_000;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -100,9 +103,13 @@ async fn hostile_invoices_have_their_codes_and_change_nothing() -> Result<()> {
 async fn a_bill_of_the_operators_and_a_task_never_share_a_hash() -> Result<()> {
     let theatre = Theatre::open(&[]).await?;
     let stage = &theatre.stage;
-    let pay = "mutation($invoice: String!) { nodePay(invoice: $invoice, feeLimitMsat: \"1000\") { status } }";
-    let by_hand =
-        async |invoice: &str| stage.platform.operator().ask("nodePay", pay, json!({ "invoice": invoice })).await;
+    let pay = "mutation($invoice: String!, $code: String!) { nodePay(invoice: $invoice, feeLimitMsat: \"1000\", \
+               secondFactor: { code: $code }) { status } }";
+    let admin = stage.platform.operator();
+    let authenticator = Authenticator::enrol(admin).await?;
+    let by_hand = async |invoice: &str| {
+        admin.ask("nodePay", pay, json!({ "invoice": invoice, "code": authenticator.next() })).await
+    };
     let before = stage.purses().await?;
 
     // A task's invoice is handed to the operator as an ordinary bill.

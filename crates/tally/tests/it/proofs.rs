@@ -17,7 +17,7 @@ use tallystick_store::StoreStatus;
 use crate::{
     driver::{Driver, End},
     mark::refuses,
-    support::{BINARY, Theatre},
+    support::{Authenticator, BINARY, Theatre},
     witness::{Home, Running},
 };
 
@@ -224,10 +224,13 @@ async fn an_erased_task_leaves_its_proofs_and_fsck_finds_what_was_not_told() -> 
     let task = Driver::new(&scene.theatre.stage).run(End::Cancelled, &[10_000]).await?;
     let id = task["id"].as_str().context("a task has an id")?.to_owned();
     let before = scene.proofs(&id).await?;
-    let erase = "mutation($id: UUID!) { eraseTask(id: $id) }";
-    let refused = scene.theatre.stage.requester.api.ask("eraseTask", erase, json!({ "id": id })).await;
-    assert!(format!("{:#}", refused.unwrap_err()).contains("auth.not_operator"));
-    let seq = scene.theatre.stage.platform.operator().ask("eraseTask", erase, json!({ "id": id })).await?;
+    let erase = "mutation($id: UUID!, $code: String!) { eraseTask(id: $id, secondFactor: { code: $code }) }";
+    let refused =
+        scene.theatre.stage.requester.api.ask("eraseTask", erase, json!({ "id": id, "code": "000000" })).await;
+    assert!(format!("{:#}", refused.unwrap_err()).contains("auth.not_admin"));
+    let admin = scene.theatre.stage.platform.operator();
+    let authenticator = Authenticator::enrol(admin).await?;
+    let seq = admin.ask("eraseTask", erase, json!({ "id": id, "code": authenticator.next() })).await?;
     let seq = seq.as_u64().context("the fact that tells of it")?;
     assert!(scene.theatre.stage.requester.api.task(&id).await?.is_null());
     scene.checkpoint(seq).await?;

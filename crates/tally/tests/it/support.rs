@@ -1,8 +1,13 @@
 //! A stage for one test.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::json;
 use std::path::Path;
-use tally::demo::{Platform, Purses, Report, Stage, Teller};
+use tally::{
+    ask::Api,
+    demo::{Platform, Purses, Report, Stage, Teller},
+};
+use tallystick_app::{Clock, SystemClock};
 use tallystick_devnet::RegtestChain;
 use tempfile::TempDir;
 
@@ -74,6 +79,32 @@ impl Theatre {
         self.stage.stop().await?;
         self.folder.closed = true;
         Ok(())
+    }
+}
+
+/// The authenticator of a node's only admin.
+pub struct Authenticator(totp_rs::Totp);
+
+impl Authenticator {
+    /// Enrols, and shows the first code.
+    pub async fn enrol(api: &Api) -> Result<Self> {
+        let begun = api.ask("enrol", "mutation { enrol { uri } }", json!({})).await?;
+        let uri = begun["uri"].as_str().context("an address that an authenticator reads")?;
+        let secret = uri.split("secret=").nth(1).and_then(|rest| rest.split('&').next()).context("a secret")?;
+        let secret = totp_rs::Secret::try_from_base32(secret).ok().context("a secret in base 32")?;
+        let authenticator = Self(totp_rs::Builder::new().with_secret(secret).build().ok().context("an authenticator")?);
+        let complete = "mutation($code: String!) { completeEnrolment(code: $code) }";
+        api.ask("completeEnrolment", complete, json!({ "code": authenticator.at(0) })).await?;
+        Ok(authenticator)
+    }
+
+    /// The next step's code: it is taken already, and is none that was used for the enrolment.
+    pub fn next(&self) -> String {
+        self.at(30)
+    }
+
+    fn at(&self, later_secs: u64) -> String {
+        self.0.generate(SystemClock.now().as_secs() + later_secs).to_string()
     }
 }
 

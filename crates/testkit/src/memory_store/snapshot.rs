@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeSet;
+use tallystick_app::port::evidence::{EvidenceStore, Matter, Piece};
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::log::{LogState, LogStore};
 use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
@@ -92,5 +93,15 @@ impl Snapshot for MemoryStore {
         let state = self.state();
         let rows = state.rows.values().filter(|row| after.is_none_or(|after| row.id > after));
         Ok(rows.take(page(limit)).cloned().collect())
+    }
+
+    async fn evidence(&self, after: Option<(Matter, Digest32)>, limit: u32) -> Result<Vec<Piece>, StoreError> {
+        let state = self.state();
+        let pieces = state.evidence.pieces.iter().filter(|(name, _)| after.is_none_or(|after| **name > after));
+        Ok(pieces.map(|(_, (piece, _))| *piece).take(page(limit)).collect())
+    }
+
+    async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.content(matter, hash).await
     }
 }

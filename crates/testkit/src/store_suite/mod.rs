@@ -1,4 +1,4 @@
-//! The contract of [`Journal`], [`LogStore`], [`TaskReader`] and [`TaskRebuild`], as tests that every implementation runs.
+//! The contract of [`Journal`], [`LogStore`], [`TaskReader`], [`TaskRebuild`] and [`EvidenceStore`], as tests that every implementation runs.
 //!
 //! ```text
 //! // `make` is an `async fn` that answers an empty store and whatever must live as long as it.
@@ -9,6 +9,7 @@
 
 pub mod appends;
 pub mod erasing;
+pub mod evidence;
 pub mod fixture;
 pub mod log;
 pub mod outbox;
@@ -18,15 +19,16 @@ pub mod requests;
 pub mod tasks;
 
 use tallystick_app::port::{
+    evidence::EvidenceStore,
     journal::Journal,
     log::LogStore,
     tasks::{TaskReader, TaskRebuild},
 };
 
 /// All ports together: what the suite runs on.
-pub trait Store: Journal + LogStore + TaskReader + TaskRebuild + 'static {}
+pub trait Store: Journal + LogStore + TaskReader + TaskRebuild + EvidenceStore + 'static {}
 
-impl<S> Store for S where S: Journal + LogStore + TaskReader + TaskRebuild + 'static {}
+impl<S> Store for S where S: Journal + LogStore + TaskReader + TaskRebuild + EvidenceStore + 'static {}
 
 /// Makes one test of each case of the suite. `$make` is the path of an `async fn() -> (Store, guard)`.
 #[macro_export]
@@ -41,6 +43,10 @@ macro_rules! store_suite {
             erasing {
                 what_is_private_goes_and_every_hash_stays, a_stream_that_goes_on_is_not_erased,
                 what_was_erased_stays_as_it_is,
+            }
+            evidence {
+                a_piece_reads_back, room_is_counted_for_each_uploader, two_at_once_share_the_room,
+                only_what_nobody_files_is_dropped, keys_are_wrapped_to_readers, matters_are_listed_and_erased,
             }
             log {
                 tiles_grow_and_read_back, one_of_two_integrators_wins, tiles_are_mended,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use tallystick_core::{Code, Coded, Decider, NostrKey, Sat, Timestamp};
 
-use super::{Did, Event, Registry, State};
+use super::{Arbitrator, Did, Event, Registry, State};
 use crate::{
     draw::{Candidate, Candidates, CandidatesError, WEIGHT_MAX},
     reputation::{self, ReputationError, Service, draw_weight},
@@ -64,6 +64,14 @@ impl Roll {
     /// What is known of an arbitrator.
     pub fn state(&self, arbitrator: NostrKey) -> &State {
         self.states.get(&arbitrator).unwrap_or(&State::Absent)
+    }
+
+    /// Everybody who registered, sorted by key.
+    pub fn arbitrators(&self) -> impl Iterator<Item = &Arbitrator> {
+        self.states.values().filter_map(|state| match state {
+            State::Present(arbitrator) => Some(arbitrator),
+            State::Absent => None,
+        })
     }
 
     /// Who can be drawn, sorted by key.

@@ -1,12 +1,14 @@
 //! What a host makes of the journal's facts.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::fmt;
 use tallystick_core::{Id, NostrKey, Sat, Timestamp};
 
 use super::ReputationError;
 use crate::dispute::Dispute;
 
 /// A party's side of a deal. Each has a score of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum Role {
     /// Who posted the task and pays.
     Requester,
@@ -14,8 +16,17 @@ pub enum Role {
     Worker,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requester => "requester",
+            Self::Worker => "worker",
+        })
+    }
+}
+
 /// How a deal came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum End {
     /// The worker was paid, by the requester's word or silence.
     Settled,
@@ -33,8 +44,9 @@ pub enum End {
     },
 }
 
-/// A task that came to its end with money locked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A task that came to its end with money locked. A host keeps it when the task's own facts are erased: its bytes are
+/// stored for ever, and golden.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Deal {
     /// The number of the fact that ended it: the evidence.
     pub seq: u64,
@@ -116,7 +128,7 @@ impl Deal {
 }
 
 /// What an arbitrator did when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Did {
     /// Refused the seat in time.
     Refused,
@@ -133,8 +145,8 @@ pub enum Did {
     },
 }
 
-/// An arbitrator that was asked to serve on a panel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An arbitrator that was asked to serve on a panel. Kept as a [`Deal`] is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Service {
     /// The number of the fact that ended the service: the evidence.
     pub seq: u64,

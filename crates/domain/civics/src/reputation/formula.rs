@@ -89,15 +89,21 @@ impl fmt::Display for Tier {
 pub struct Limits {
     /// The most sat that may be open in all, by tier, the lowest first.
     pub open: [Sat; 4],
+    /// The most tasks that may be open, by tier, the lowest first.
+    pub tasks: [u32; 4],
     /// Nor more than so many times what ended well lately. A Novice's limit is everybody's floor.
     pub factor: u32,
 }
 
 impl Default for Limits {
-    /// 200,000, 1,000,000, 5,000,000 and 20,000,000 sat, and three times what ended well.
+    /// 200,000, 1,000,000, 5,000,000 and 20,000,000 sat in 10, 30, 100 and 300 tasks, and three times what ended well.
     fn default() -> Self {
         let sat = |amount| Sat::try_new(amount).expect("far below the supply");
-        Self { open: [sat(200_000), sat(1_000_000), sat(5_000_000), sat(20_000_000)], factor: 3 }
+        Self {
+            open: [sat(200_000), sat(1_000_000), sat(5_000_000), sat(20_000_000)],
+            tasks: [10, 30, 100, 300],
+            factor: 3,
+        }
     }
 }
 
@@ -107,8 +113,11 @@ impl Limits {
     /// # Errors
     /// [`ReputationError::Limits`].
     pub fn check(&self) -> Result<(), ReputationError> {
-        if !self.open.is_sorted() {
+        if !self.open.is_sorted() || !self.tasks.is_sorted() {
             return Err(ReputationError::Limits("a higher tier has a lower limit than the one below it"));
+        }
+        if self.tasks[0] == 0 || self.open[0] == Sat::ZERO {
+            return Err(ReputationError::Limits("a Novice must be allowed something to begin with"));
         }
         if self.factor == 0 {
             return Err(ReputationError::Limits("the limit's factor must be at least 1"));
@@ -158,6 +167,11 @@ mod tests {
         let mut upside_down = Limits::default();
         upside_down.open.reverse();
         assert!(upside_down.check().is_err());
+        let mut fewer = Limits::default();
+        fewer.tasks.reverse();
+        assert!(fewer.check().is_err());
+        assert!(Limits { tasks: [0, 1, 1, 1], ..Limits::default() }.check().is_err());
+        assert!(Limits { open: [Sat::ZERO; 4], ..Limits::default() }.check().is_err());
         assert!(Limits { factor: 0, ..Limits::default() }.check().is_err());
     }
 }

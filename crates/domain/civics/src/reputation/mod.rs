@@ -12,6 +12,7 @@
 
 mod arbitrator;
 mod badge;
+mod deals;
 mod error;
 mod facts;
 mod fade;
@@ -23,6 +24,7 @@ mod term;
 
 pub use arbitrator::draw_weight;
 pub use badge::Badge;
+pub use deals::Deals;
 pub use error::ReputationError;
 pub use facts::{Deal, Did, End, Role, Service};
 pub use formula::{FEE_PER_POINT, Limits, Tier};

@@ -27,6 +27,8 @@ pub struct Standing {
     pub ended_well: Sat,
     /// The most that may be open at once in this role, in sat.
     pub open_limit: Sat,
+    /// The most tasks that may be open at once in this role.
+    pub tasks_limit: u32,
     /// What else the facts tell.
     pub badges: Vec<Badge>,
 }
@@ -67,6 +69,7 @@ impl Market<'_> {
             cut_by,
             ended_well: u64::try_from(ended_well).ok().and_then(|sat| Sat::try_new(sat).ok()).unwrap_or(Sat::MAX),
             open_limit: self.limits.of(tier, ended_well),
+            tasks_limit: self.limits.tasks[tier as usize],
             badges: badge::of(self, &own, role),
             score,
         }

@@ -33,6 +33,8 @@ pub enum Operation {
     Payments,
     /// See what proves a task, for who is no party of it.
     Proofs,
+    /// See what looks odd.
+    Anomalies,
     /// Make an address of the node's wallet.
     NewAddress,
     /// Connect to a peer.
@@ -41,6 +43,12 @@ pub enum Operation {
     OpenChannel,
     /// Make an invoice.
     Invoice,
+    /// Let an arbitrator be drawn.
+    AdmitArbitrator,
+    /// Let an arbitrator not be drawn any more.
+    SuspendArbitrator,
+    /// Erase what was filed in a dispute that is over.
+    EraseEvidence,
     /// See who has which role.
     Roles,
     /// See what waits for a second admin.
@@ -65,15 +73,19 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Balances,
         Self::Channels,
         Self::Payments,
         Self::Proofs,
+        Self::Anomalies,
         Self::NewAddress,
         Self::Connect,
         Self::OpenChannel,
         Self::Invoice,
+        Self::AdmitArbitrator,
+        Self::SuspendArbitrator,
+        Self::EraseEvidence,
         Self::Roles,
         Self::Proposals,
         Self::Propose,
@@ -102,10 +114,14 @@ impl Operation {
             Self::Channels => ("node.channels", Needs::Operator),
             Self::Payments => ("node.payments", Needs::Operator),
             Self::Proofs => ("task.proofs", Needs::Operator),
+            Self::Anomalies => ("anomalies", Needs::Operator),
             Self::NewAddress => ("nodeNewAddress", Needs::Operator),
             Self::Connect => ("nodeConnect", Needs::Operator),
             Self::OpenChannel => ("nodeOpenChannel", Needs::Operator),
             Self::Invoice => ("nodeInvoice", Needs::Operator),
+            Self::AdmitArbitrator => ("admitArbitrator", Needs::Operator),
+            Self::SuspendArbitrator => ("suspendArbitrator", Needs::Operator),
+            Self::EraseEvidence => ("eraseEvidence", Needs::Operator),
             Self::Roles => ("roles", Needs::Admin),
             Self::Proposals => ("proposals", Needs::Admin),
             Self::Propose => ("propose", Needs::Admin),

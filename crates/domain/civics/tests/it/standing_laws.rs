@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use tallystick_civics::{
     anomaly::{Thresholds, find},
-    reputation::{Deal, FEE_PER_POINT, Limits, Market, Role, Standing},
+    reputation::{Deal, Deals, FEE_PER_POINT, Limits, Market, Role, Standing},
 };
 
 use crate::support::*;
@@ -56,6 +56,15 @@ proptest! {
             let fact = deals.iter().find(|deal| deal.seq == *seq);
             prop_assert_eq!(fact.map(|deal| deal.key(role)), Some(key(who)));
         }
+    }
+
+    /// The deals that a standing is made of are a part of all of them, and enough.
+    #[test]
+    fn the_deals_around_a_key_make_the_same_standing(deals in market(), who in 0..KEYS, role in any_role()) {
+        let mut kept = Deals::default();
+        deals.iter().rev().chain(&deals).cloned().for_each(|deal| kept.add(deal));
+        prop_assert_eq!(kept.all(), deals.clone());
+        prop_assert_eq!(standing(&kept.around(key(who)), who, role), standing(&deals, who, role));
     }
 
     #[test]

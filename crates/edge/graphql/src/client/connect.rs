@@ -1,7 +1,5 @@
 //! How the client reaches a node: TLS, and where it may be left out.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -11,13 +9,13 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{CONNECT_TIMEOUT, ClientError, Options};
+use super::{CONNECT_TIMEOUT, ClientError, Options, body::Outgoing};
 
 /// Shorter than the time after which an edge closes a connection that is idle.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// A plain HTTP client: it follows no redirect and uses no proxy, so that nobody else sees what is signed.
-pub(super) type Http = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(super) type Http = HyperClient<HttpsConnector<HttpConnector>, Outgoing>;
 
 /// Reads a node's URL: `https`, or `http` if the node is on this machine or the options allow it.
 ///

@@ -1,10 +1,12 @@
 //! A client that signs: for the command line, demos and tests.
 
+mod body;
 mod connect;
+mod evidence;
 mod subscribe;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -20,7 +22,10 @@ use tallystick_app::{Clock, SystemClock};
 use tallystick_core::{Coded, NostrKey};
 use tokio::time::timeout;
 
+use self::body::Outgoing;
 use crate::{error::EdgeError, sign};
+
+pub use self::body::Progress;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the edge itself takes to give up.
@@ -149,7 +154,7 @@ impl Client {
         let mut parts = self.uri.clone().into_parts();
         parts.path_and_query = Some(path.parse().map_err(|error| ClientError::new("client.url", error))?);
         let uri = Uri::from_parts(parts).map_err(|error| ClientError::new("client.url", error))?;
-        let request = Request::get(uri).body(Full::default());
+        let request = Request::get(uri).body(Outgoing::default());
         let request = request.map_err(|error| ClientError::new("client.url", error))?;
         match self.exchange(request, bytes_max).await? {
             (StatusCode::OK, bytes) => Ok(Some(bytes.to_vec())),
@@ -184,16 +189,21 @@ impl Client {
         let request = Request::post(self.uri.clone())
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(body.to_vec()))
+            .body(Outgoing::from(body.to_vec()))
             .map_err(|error| ClientError::new("client.url", error))?;
         let (_, answer) = self.exchange(request, ANSWER_BYTES_MAX).await?;
         self.heard(&answer);
         data_of(serde_json::from_slice(&answer).map_err(ClientError::answer)?)
     }
 
-    async fn exchange(
+    async fn exchange(&self, request: Request<Outgoing>, bytes_max: usize) -> Result<(StatusCode, Bytes), ClientError> {
+        self.exchange_in(REQUEST_TIMEOUT, request, bytes_max).await
+    }
+
+    async fn exchange_in(
         &self,
-        request: Request<Full<Bytes>>,
+        limit: Duration,
+        request: Request<Outgoing>,
         bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let answer = async {
@@ -207,7 +217,7 @@ impl Client {
                 Err(error) => Err(self.unreachable(&*error)),
             }
         };
-        timeout(REQUEST_TIMEOUT, answer).await.map_err(|late| self.unreachable(&late))?
+        timeout(limit, answer).await.map_err(|late| self.unreachable(&late))?
     }
 
     fn heard(&self, bytes: &[u8]) {
@@ -217,7 +227,11 @@ impl Client {
     }
 
     fn authorization(&self, method: &str, body: Option<&[u8]>) -> Result<String, ClientError> {
-        sign::authorization(&self.keys, &self.url, method, body, SystemClock.now())
+        self.authorization_for(&self.url, method, body)
+    }
+
+    fn authorization_for(&self, url: &str, method: &str, body: Option<&[u8]>) -> Result<String, ClientError> {
+        sign::authorization(&self.keys, url, method, body, SystemClock.now())
             .map_err(|error| ClientError::new("client.sign", error))
     }
 }

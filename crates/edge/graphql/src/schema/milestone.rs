@@ -6,7 +6,9 @@ use tallystick_core::{self as core, BlockHeight, Blocks};
 use tallystick_escrow::{self as escrow, MilestoneView, RenewalView, TrancheView, plan};
 
 use super::{
-    Result, app, internal,
+    Result, app,
+    dispute::Dispute,
+    internal,
     scalar::{Hex32, Msat, Sat, Timestamp},
     task::{EVIDENCE_COST, OnSilence, SignedRequest, TaskReason, named},
 };
@@ -25,6 +27,10 @@ pub(crate) enum MilestoneState {
     Held,
     /// The requester looks at what is undecided of it.
     Submitted,
+    /// Work was refused, and the worker may open a dispute.
+    Rejected,
+    /// A panel decides about what is undecided of it.
+    Disputed,
     /// The worker is being paid.
     Releasing,
     /// The money is being given back.
@@ -140,6 +146,22 @@ impl Milestone<'_> {
     /// not work. Null once all is decided and some of it paid.
     async fn at_deadline(&self) -> Option<OnSilence> {
         self.view.at_deadline.map(Into::into)
+    }
+
+    /// When the money goes back, once work is refused and the worker does not open a dispute.
+    async fn refund_at(&self) -> Option<Timestamp> {
+        self.view.refund_at.map(Timestamp)
+    }
+
+    /// The last height at which a dispute can be opened: later, a panel could not rule in time.
+    async fn dispute_by(&self) -> Option<u32> {
+        self.view.dispute_by.map(|height| height.0)
+    }
+
+    /// The last dispute about it, over or not.
+    async fn dispute(&self) -> Option<Dispute<'_>> {
+        let dispute = self.view.dispute.as_ref();
+        dispute.map(|view| Dispute { task: self.task, view, height: self.height })
     }
 
     /// The worker's signed request that offered the last renewal; for requester and worker only. Check it before you pay a

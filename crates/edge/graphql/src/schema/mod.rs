@@ -1,5 +1,8 @@
 //! The schema: what can be asked, and by whom.
 
+mod arbitrator;
+mod dispute;
+mod disputing;
 mod milestone;
 mod mutation;
 mod node;
@@ -8,17 +11,19 @@ mod page;
 mod query;
 mod roles;
 mod scalar;
+mod standing;
 mod subscription;
 mod task;
 
 use async_graphql::{Context, Error, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use std::sync::Arc;
-use tallystick_app::{App, port::operator::NodeOperator};
+use tallystick_app::{App, port::operator::NodeOperator, vault::Vault};
 use tallystick_civics::roles::Operation;
 use tallystick_core::{NostrKey, SignedRequest, Timestamp};
 
 use crate::error::{EdgeError, Failure};
 
+pub(crate) use disputing::award_of;
 pub(crate) use mutation::CreateTaskInput;
 pub(crate) use roles::{AdminActionInput, NodeRole, SecondFactor, close_channel, pay};
 pub(crate) use scalar::{Hex32, Msat, NostrKey as NostrKeyScalar, Uuid};
@@ -28,13 +33,20 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that changes something.
 #[derive(Default, MergedObject)]
-pub(crate) struct Mutation(mutation::TaskMutation, operator::NodeMutation, roles::RolesMutation);
+pub(crate) struct Mutation(
+    mutation::TaskMutation,
+    disputing::DisputeMutation,
+    arbitrator::ArbitratorMutation,
+    operator::NodeMutation,
+    roles::RolesMutation,
+);
 
 pub(crate) type EdgeSchema = Schema<query::Query, Mutation, subscription::Subscription>;
 
 /// What all requests share.
 pub(crate) struct Services {
     pub app: App,
+    pub vault: Vault,
     pub operator: Arc<dyn NodeOperator>,
 }
 

@@ -1,9 +1,10 @@
 //! What the parties of a task can do. The author of a signed request is who does it.
 
-use async_graphql::{Context, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 use tallystick_app::{Answer, AppError};
+use tallystick_civics::dispute::Seats;
 use tallystick_core::{self as core, Blocks, Duration};
-use tallystick_escrow::{self as escrow, MilestoneTerms, Terms, UserCommand};
+use tallystick_escrow::{self as escrow, Bonds, MilestoneTerms, Terms, UserCommand};
 
 use super::{
     Result, app, request,
@@ -43,6 +44,30 @@ pub(crate) struct CreateTaskInput {
     /// Lets the worker renew the holds, so that work may take longer than one of them. It says what happens to a milestone
     /// without submitted work when the worker offered a renewal in time and you did not lock the next holds.
     renewal: Option<OnSilence>,
+    /// Lets a panel of arbitrators decide what the two of you do not agree on, and how many sit on it at least; larger amounts
+    /// ask for more. Without it there are no disputes.
+    panel: Option<PanelSize>,
+}
+
+/// How many arbitrators sit on a first panel at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum PanelSize {
+    /// A single one.
+    One,
+    /// Three.
+    Three,
+    /// Five.
+    Five,
+}
+
+impl From<PanelSize> for Seats {
+    fn from(size: PanelSize) -> Self {
+        match size {
+            PanelSize::One => Self::One,
+            PanelSize::Three => Self::Three,
+            PanelSize::Five => Self::Five,
+        }
+    }
 }
 
 /// A part of the work.
@@ -66,8 +91,8 @@ impl CreateTaskInput {
             on_silence: self.on_silence.into(),
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal.map(Into::into),
-            panel: None,
-            bonds: tallystick_escrow::Bonds::default(),
+            panel: self.panel.map(Into::into),
+            bonds: Bonds::default(),
         }
     }
 }
@@ -182,12 +207,12 @@ impl TaskMutation {
     }
 }
 
-async fn ask(ctx: &Context<'_>, id: core::Id<escrow::Task>, command: UserCommand) -> Result<TaskPayload> {
+pub(super) async fn ask(ctx: &Context<'_>, id: core::Id<escrow::Task>, command: UserCommand) -> Result<TaskPayload> {
     let answer = app(ctx).ask(id, command, signed(ctx)?).await;
     payload(ctx, answer)
 }
 
-fn payload(ctx: &Context<'_>, answer: std::result::Result<Answer, AppError>) -> Result<TaskPayload> {
+pub(super) fn payload(ctx: &Context<'_>, answer: std::result::Result<Answer, AppError>) -> Result<TaskPayload> {
     let answer = answer.map_err(Failure::from)?;
     Ok(TaskPayload { changed: answer.changed, task: Task::new(answer.view, app(ctx), session(ctx)) })
 }

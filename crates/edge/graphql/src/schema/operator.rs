@@ -1,12 +1,15 @@
 //! What operators and admins can do with the Lightning node itself.
 
 use async_graphql::{Context, InputObject, Object};
-use tallystick_app::port::operator::{NodeOperator, OpenChannel};
+use tallystick_app::port::{
+    evidence::Matter,
+    operator::{NodeOperator, OpenChannel},
+};
 use tallystick_civics::roles::{Action, Operation};
 use tallystick_core::{self as core, Duration};
 
 use super::{
-    Result, app,
+    Result, app, may,
     node::Payment,
     operator,
     roles::{SecondFactor, close_channel, pay},
@@ -115,7 +118,22 @@ impl NodeMutation {
         second_factor: Option<SecondFactor>,
     ) -> Result<Option<u64>> {
         let said = SecondFactor::said(second_factor);
-        Ok(app(ctx).erase_as_admin(id.0, &said, signed(ctx)?).await.map_err(Failure::from)?)
+        let erased = app(ctx).erase_as_admin(id.0, &said, signed(ctx)?).await.map_err(Failure::from)?;
+        services(ctx).vault.forget(id.0).await.map_err(Failure::from)?;
+        Ok(erased)
+    }
+
+    /// Erases the evidence of a dispute that is over, before the node does so by itself. The fact that you erased it tells
+    /// the hash of each piece; operators only. Answers how many pieces there were.
+    async fn erase_evidence(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] id: Uuid,
+        #[graphql(desc = "Its dispute.")] dispute: Uuid,
+    ) -> Result<u64> {
+        may(ctx, Operation::EraseEvidence).await?;
+        let matter = Matter { task: id.0, dispute: dispute.of() };
+        Ok(services(ctx).vault.erase(matter, signed(ctx)?).await.map_err(Failure::from)?)
     }
 
     /// Makes an invoice (BOLT 11) that the node settles by itself; operators only.

@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use super::{
     Result, app,
+    arbitrator::Arbitrator,
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
     roles::{self, NodeRoles, Proposal},
-    scalar::Uuid,
+    scalar::{NostrKey, Uuid},
     session,
+    standing::{self, ANOMALIES_COST, Anomaly, STANDING_COST, Standing, TaskRole},
     task::Task,
 };
 use crate::error::Failure;
+
+/// What the list of arbitrators is counted as in a query's complexity: the registry is read from its first fact for it.
+const ARBITRATORS_COST: usize = 2_000;
 
 pub(crate) struct Query;
 
@@ -38,6 +43,13 @@ impl Query {
         page::read(app(ctx), session(ctx), filter.unwrap_or_default(), first.unwrap_or(FIRST), after).await
     }
 
+    /// Everybody who ever offered to sit on panels.
+    #[graphql(complexity = "ARBITRATORS_COST + child_complexity")]
+    async fn arbitrators(&self, ctx: &Context<'_>) -> Result<Vec<Arbitrator>> {
+        let roll = app(ctx).roll(None).await.map_err(Failure::from)?;
+        Ok(roll.arbitrators().map(Arbitrator::from).collect())
+    }
+
     /// Who has which role; admins only.
     async fn roles(&self, ctx: &Context<'_>) -> Result<NodeRoles> {
         roles::view(ctx).await
@@ -46,6 +58,18 @@ impl Query {
     /// What waits for a second admin; admins only.
     async fn proposals(&self, ctx: &Context<'_>) -> Result<Vec<Proposal>> {
         roles::waiting(ctx).await
+    }
+
+    /// Somebody's standing in a role, with what it is made of.
+    #[graphql(complexity = "child_complexity.saturating_add(STANDING_COST)")]
+    async fn standing(&self, ctx: &Context<'_>, key: NostrKey, role: TaskRole) -> Result<Standing> {
+        standing::standing(ctx, key, role).await
+    }
+
+    /// What looks odd in all that ended on this node; operators only.
+    #[graphql(complexity = "child_complexity.saturating_add(ANOMALIES_COST)")]
+    async fn anomalies(&self, ctx: &Context<'_>) -> Result<Vec<Anomaly>> {
+        standing::anomalies(ctx).await
     }
 
     /// The node: who it is, what it takes, and for its operators what it has.

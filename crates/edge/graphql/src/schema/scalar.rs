@@ -27,6 +27,18 @@ fn whole(value: &Value) -> Result<u64, &'static str> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Uuid(pub Id<Task>);
 
+impl Uuid {
+    /// The id of something else than a task, as the API shows it.
+    pub fn about<T>(id: Id<T>) -> Self {
+        Self(Id::try_new(uuid::Uuid::from_bytes(*id.as_bytes())).expect("an id is a UUID of version 7"))
+    }
+
+    /// The id of something else than a task.
+    pub fn of<T>(self) -> Id<T> {
+        Id::try_new(uuid::Uuid::from_bytes(*self.0.as_bytes())).expect("an id is a UUID of version 7")
+    }
+}
+
 /// 32 bytes as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hex32(pub Digest32);

@@ -40,6 +40,10 @@ pub(crate) enum TaskState {
     Held,
     /// The requester looks at the work.
     Submitted,
+    /// Work was refused, and the worker may open a dispute.
+    Rejected,
+    /// A panel decides.
+    Disputed,
     /// The worker is being paid.
     Releasing,
     /// The money is being given back.
@@ -89,6 +93,10 @@ pub(crate) enum TaskReason {
     HoldSpent,
     /// The requester did not lock the next hold in time, and the terms decide.
     RenewalMissed,
+    /// A panel ruled so.
+    Ruled,
+    /// The worker gave it up.
+    Conceded,
 }
 
 /// What happens when nobody decides.
@@ -262,6 +270,11 @@ impl Task {
     /// does not lock the next ones in time.
     async fn renewal(&self) -> Option<OnSilence> {
         self.view.renewal.map(Into::into)
+    }
+
+    /// How many arbitrators decide at least what requester and worker do not agree on. Null if nobody does.
+    async fn panel(&self) -> Option<usize> {
+        self.view.panel
     }
 
     /// The parts of the work, in order.

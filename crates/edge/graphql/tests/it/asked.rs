@@ -1,18 +1,16 @@
 //! What signed requests ask for, read afterwards by whoever checks the journal.
 
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tallystick_app::{
-    cause::Trusted,
-    fsck::Fsck,
-    port::{
-        journal::Journal,
-        request::{Action, Asked, RequestReader},
-    },
+use tallystick_app::port::{
+    journal::Journal,
+    request::{Action, Asked, RequestReader},
+};
+use tallystick_civics::{
+    dispute::{Award, UserCommand},
+    registry::{self, Command, OperatorCommand},
 };
 use tallystick_core::{Authority, Digest32, Id, SignedRequest};
 use tallystick_graphql::Requests;
-use tallystick_log::WitnessPolicy;
 
 use crate::world::{World, operator, public, requester, worker};
 
@@ -53,10 +51,64 @@ fn every_mutation_of_a_task_is_read() {
         ),
         (format!("rejectWork(id: $id, reasonHash: \"{hash}\")"), Action::Reject { milestone: 0, reason_hash: digest }),
         ("cancelTask(id: $id)".to_owned(), Action::Cancel),
+        ("concedeWork(id: $id)".to_owned(), Action::Concede { milestone: 0 }),
+        ("openDispute(id: $id, milestone: 1)".to_owned(), Action::OpenDispute { milestone: 1 }),
+        (
+            "collectReward(id: $id, invoice: \"a\")".to_owned(),
+            Action::CollectReward { milestone: 0, invoice: "a".into() },
+        ),
+        ("withdrawDispute(id: $id)".to_owned(), in_dispute(0, UserCommand::Withdraw)),
+        (
+            format!("submitEvidence(id: $id, hash: \"{hash}\", bytes: 7)"),
+            in_dispute(0, UserCommand::FileEvidence { hash: digest, bytes: 7 }),
+        ),
+        ("acceptSeat(id: $id, milestone: 2)".to_owned(), in_dispute(2, UserCommand::AcceptSeat)),
+        ("refuseSeat(id: $id)".to_owned(), in_dispute(0, UserCommand::RefuseSeat)),
+        (
+            format!("commitVote(id: $id, commitment: \"{hash}\")"),
+            in_dispute(0, UserCommand::CommitVote { commitment: digest }),
+        ),
+        (
+            format!("revealVote(id: $id, toWorker: [2, 0], salt: \"{hash}\")"),
+            in_dispute(0, UserCommand::RevealVote { award: Award::new(0b101), salt: digest.0 }),
+        ),
+        ("appeal(id: $id)".to_owned(), in_dispute(0, UserCommand::Appeal)),
+        ("acceptRuling(id: $id)".to_owned(), in_dispute(0, UserCommand::AcceptRuling)),
         ("eraseTask(id: $id)".to_owned(), Action::Erase),
+        (format!("eraseEvidence(id: $id, dispute: \"{ID}\")"), Action::EraseEvidence { dispute: ID.parse().unwrap() }),
     ] {
         let query = format!("mutation($id: UUID!) {{ {field} {{ changed }} }}");
         assert_eq!(asked(&query, json!({ "id": ID })), Some(Asked::Task { task, action }), "{field}");
+    }
+}
+
+fn in_dispute(milestone: u32, command: UserCommand) -> Action {
+    Action::Dispute { milestone, command }
+}
+
+#[test]
+fn every_mutation_of_the_registry_is_read() {
+    let (hash, key) = ("cd".repeat(32), public(&worker()));
+    let statement_hash = Digest32([0xcd; 32]);
+    for (field, command) in [
+        (
+            format!("registerArbitrator(statementHash: \"{hash}\", pay: \"a@b.example\")"),
+            Command::User(registry::UserCommand::Register { statement_hash, pay: "a@b.example".into() }),
+        ),
+        ("pauseArbitrator".to_owned(), Command::User(registry::UserCommand::Pause)),
+        ("resumeArbitrator".to_owned(), Command::User(registry::UserCommand::Resume)),
+        ("withdrawArbitrator".to_owned(), Command::User(registry::UserCommand::Withdraw)),
+        (
+            format!("admitArbitrator(arbitrator: \"{key}\", statementHash: \"{hash}\")"),
+            Command::Operator(OperatorCommand::Admit { arbitrator: key, statement_hash }),
+        ),
+        (
+            format!("suspendArbitrator(arbitrator: \"{key}\")"),
+            Command::Operator(OperatorCommand::Suspend { arbitrator: key }),
+        ),
+    ] {
+        let query = format!("mutation {{ {field} {{ changed }} }}");
+        assert_eq!(asked(&query, json!({})), Some(Asked::Registry(command)), "{field}");
     }
 }
 
@@ -126,21 +178,10 @@ async fn what_the_api_writes_is_sound() {
     let erase = format!("mutation {{ eraseTask(id: \"{cancelled}\", secondFactor: {{ confirms: {proposal} }}) }}");
     assert!(world.ask(&operator, &erase).await.1["data"]["eraseTask"].is_u64());
 
-    tallystick_testkit::publish(&world.store).await;
-    let fsck = |operators: &[_]| Fsck {
-        store: Arc::clone(&world.store) as _,
-        requests: Arc::new(Requests),
-        invoices: Arc::new(world.rail.clone()),
-        trusted: Trusted { node: Some(world.app.key()), operators: operators.iter().map(public).collect() },
-        key: None,
-        policy: WitnessPolicy::none(),
-        checkpoints: Vec::new(),
-        now: tallystick_app::Clock::now(&*world.clock),
-    };
-    let sound = fsck(std::slice::from_ref(&operator)).run(|_| ()).await.unwrap();
+    let sound = world.fsck().await.unwrap();
     assert_eq!((sound.tasks, sound.erased), (3, 2));
     let last = world.store.facts(0, 1_000).await.unwrap().pop().unwrap();
     assert!(matches!(world.store.authority(last.authority).await, Ok(Some(Authority::Request(_)))));
-    let found = fsck(std::slice::from_ref(&worker)).run(|_| ()).await.unwrap_err().to_string();
+    let found = world.fsck_for(&[worker]).await.unwrap_err().to_string();
     assert!(found.starts_with(&format!("fact {} is not proven", last.seq)) && found.contains("no operator"), "{found}");
 }

@@ -228,7 +228,12 @@ async fn a_replay_after_a_restart_of_the_edge_is_refused() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let other = format!("http://{}/graphql", listener.local_addr().unwrap());
     let config = tallystick_graphql::EdgeConfig::new([world.url.clone()]);
-    let router = tallystick_graphql::router(config, world.app.clone(), std::sync::Arc::clone(&world.node) as _);
+    let router = tallystick_graphql::router(
+        config,
+        world.app.clone(),
+        world.vault.clone(),
+        std::sync::Arc::clone(&world.node) as _,
+    );
     let limits = tallystick_graphql::ServeLimits::default();
     let server = tokio::spawn(tallystick_graphql::serve(listener, router, std::future::pending(), limits));
     let post = async |signature: String, body: &str| {

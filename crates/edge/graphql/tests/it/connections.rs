@@ -77,7 +77,7 @@ async fn small(world: &World, request_timeout: Duration) -> String {
     let url = format!("http://{}/graphql", listener.local_addr().unwrap());
     let mut config = EdgeConfig::new([url.clone()]);
     config.request_timeout = request_timeout;
-    let service = router(config, world.app.clone(), Arc::clone(&world.node) as _);
+    let service = router(config, world.app.clone(), world.vault.clone(), Arc::clone(&world.node) as _);
     let limits = ServeLimits { connections_max: 4, header_timeout: PATIENCE * 2, ..ServeLimits::default() };
     tokio::spawn(serve(listener, service, std::future::pending(), limits));
     url

@@ -4,6 +4,9 @@
 mod asked;
 mod auth;
 mod connections;
+mod disputes;
+mod documents;
+mod evidence;
 mod matrix;
 mod milestones;
 mod operator;
@@ -12,6 +15,7 @@ mod rates;
 mod refusals;
 mod roles;
 mod schema;
+mod standing;
 mod story;
 mod subscriptions;
 mod tls;

@@ -9,9 +9,10 @@ use tallystick_escrow::Task;
 use tallystick_graphql::Rate;
 use tallystick_testkit::same_table;
 
+use crate::disputes;
 use crate::world::{World, code, keys, operator, public, requester, stranger, worker};
 
-/// Who tries. The panel's arbitrators have no operation of their own before a dispute.
+/// Who tries. The arbitrator here sits on the panels of these tests' disputes, or is asked to; the one elsewhere on none.
 const ROLES: [&str; 10] = [
     "nobody",
     "stranger",
@@ -28,6 +29,7 @@ const ROLES: [&str; 10] = [
 /// What becomes of it: done, hidden, or refused with this code.
 const TABLE: &str = "
 acceptTask        | auth.missing | ok                   | escrow.own_task   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+anomalies         | auth.missing | auth.not_operator    | auth.not_operator | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
 approveWork       | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
 cancelTask        | auth.missing | escrow.not_party     | ok                | ok                   | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party
 completeEnrolment | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolling
@@ -51,6 +53,7 @@ proposals         | auth.missing | auth.not_admin       | auth.not_admin    | au
 propose           | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
 rejectWork        | auth.missing | escrow.not_requester | ok                | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
 roles             | auth.missing | auth.not_admin       | auth.not_admin    | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
+standing          | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 submitWork        | auth.missing | escrow.not_worker    | escrow.not_worker | ok                   | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
 task              | auth.missing | ok                   | ok                | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 task.acceptance   | auth.missing | hidden               | ok                | ok                   | hidden               | hidden               | hidden               | hidden               | hidden               | hidden
@@ -169,6 +172,8 @@ impl Stage {
             "tasks" => "{ tasks { nodes { id } } }".into(),
             "node" => "{ node { key height policy { feeMinSat } lightning { nodeId } } }".into(),
             "roles" => "{ roles { operators } }".into(),
+            "standing" => format!("{{ standing(key: \"{}\", role: WORKER) {{ score }} }}", public(&worker())),
+            "anomalies" => "{ anomalies { kind } }".into(),
             "proposals" => "{ proposals { number } }".into(),
             "task.proofs" => format!("{{ task(id: \"{}\") {{ proofs {{ seq }} }} }}", self.proven().await),
             "task.acceptance" => {
@@ -223,6 +228,68 @@ impl Stage {
             }
             "completeEnrolment" => "mutation { completeEnrolment(code: \"000000\") }".into(),
             "propose" => "mutation { propose(action: { nodeCloseChannel: { channelId: \"aa\" } }) }".into(),
+            "registerArbitrator" => {
+                format!(
+                    "mutation {{ registerArbitrator(statementHash: \"{hash}\", pay: \"a@b.example\") {{ changed }} }}"
+                )
+            }
+            "pauseArbitrator" | "resumeArbitrator" | "withdrawArbitrator" => {
+                format!("mutation {{ {operation} {{ changed }} }}")
+            }
+            "admitArbitrator" => {
+                let key = public(&keys(60));
+                disputes::register(&self.world, &keys(60)).await;
+                let statement = disputes::STATEMENT;
+                let arguments = format!("arbitrator: \"{key}\", statementHash: \"{statement}\"");
+                format!("mutation {{ admitArbitrator({arguments}) {{ changed }} }}")
+            }
+            "suspendArbitrator" => {
+                disputes::admit(&self.world, &keys(61)).await;
+                let key = public(&keys(61));
+                format!("mutation {{ suspendArbitrator(arbitrator: \"{key}\") {{ changed }} }}")
+            }
+            "arbitrators" => "{ arbitrators { key } }".into(),
+            other => self.in_dispute(other, role).await,
+        }
+    }
+
+    /// The same of what is asked in a dispute, on whose panel one arbitrator sits.
+    async fn in_dispute(&self, operation: &str, role: &str) -> String {
+        let (world, hash) = (&self.world, "ab".repeat(32));
+        let at = async |state: &str, field: &str| {
+            let (id, _) = disputes::at(world, &keys(8), state).await;
+            format!("mutation {{ {operation}(id: \"{id}\"{field}) {{ changed }} }}")
+        };
+        match operation {
+            "openDispute" | "concedeWork" => at("REJECTED", "").await,
+            "withdrawDispute" => at("DRAWING", "").await,
+            "acceptSeat" | "refuseSeat" => at("SEATING", "").await,
+            "commitVote" => at("COMMITTING", &format!(", commitment: \"{hash}\"")).await,
+            "revealVote" => at("REVEALING", &format!(", toWorker: [0], salt: \"{}\"", disputes::SALT)).await,
+            "appeal" | "acceptRuling" => at("RULED", "").await,
+            "collectReward" => {
+                let (id, dispute) = disputes::at(world, &keys(8), "DECIDED").await;
+                let invoice = disputes::reward_invoice(world, &dispute);
+                format!("mutation {{ collectReward(id: \"{id}\", invoice: \"{invoice}\") {{ changed }} }}")
+            }
+            "submitEvidence" | "shareEvidence" => {
+                let (id, dispute) = disputes::at(world, &keys(8), "DRAWING").await;
+                let uploader = if role == "requester" { requester() } else { worker() };
+                let hash = disputes::uploaded(world, &uploader, id, &dispute).await;
+                match operation {
+                    "submitEvidence" => {
+                        format!("mutation {{ submitEvidence(id: \"{id}\", hash: \"{hash}\", bytes: 3) {{ changed }} }}")
+                    }
+                    _ => {
+                        let arguments = format!("id: \"{id}\", dispute: {}, hash: \"{hash}\", keys: []", dispute["id"]);
+                        format!("mutation {{ shareEvidence({arguments}) }}")
+                    }
+                }
+            }
+            "eraseEvidence" => {
+                let (id, dispute) = disputes::at(world, &keys(8), "WITHDRAWN").await;
+                format!("mutation {{ eraseEvidence(id: \"{id}\", dispute: {}) }}", dispute["id"])
+            }
             other => panic!("{other} has no case: who may do it?"),
         }
     }

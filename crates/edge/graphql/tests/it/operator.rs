@@ -77,7 +77,12 @@ async fn commands_to_the_node_are_for_operators_and_work_once() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let other = format!("http://{}/graphql", listener.local_addr().unwrap());
     let config = tallystick_graphql::EdgeConfig::new([world.url.clone()]);
-    let router = tallystick_graphql::router(config, world.app.clone(), std::sync::Arc::clone(&world.node) as _);
+    let router = tallystick_graphql::router(
+        config,
+        world.app.clone(),
+        world.vault.clone(),
+        std::sync::Arc::clone(&world.node) as _,
+    );
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let again = reqwest::Client::new().post(other).header("authorization", signature).body(body).send().await.unwrap();
     assert_eq!(code(&crate::world::read(again).await.1), "auth.replayed");

@@ -8,17 +8,24 @@ use std::{
     time::Duration,
 };
 use tallystick_app::{
-    App, Clock, Parts, SystemClock, WorkerHandle, Workers, mint_id,
+    App, AppError, Clock, Parts, SystemClock, WorkerHandle, Workers,
+    cause::Trusted,
+    fsck::{Damage, Fsck, Sound},
+    mint_id,
     port::{
+        evidence::Matter,
         journal::Journal,
         operator::{Balances, Channel, Direction, NodeInfo, NodeOperator, OpenChannel, Payment, PaymentStatus},
         rail::RailError,
     },
+    vault::{Disputes, Retention, Vault},
 };
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{BlockHeight, Id, Msat, NodeKey, NostrKey, PaymentHash, Sat, Timestamp};
 use tallystick_escrow::{Policy, Task};
-use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve, sign};
-use tallystick_testkit::{ManualClock, MemoryStore, SimRail};
+use tallystick_graphql::{EdgeConfig, Requests, ServeLimits, client::Client, router, serve, sign};
+use tallystick_log::WitnessPolicy;
+use tallystick_testkit::{FixedDisputes, ManualClock, MemoryStore, SimRail};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// The longest that any test waits for anything.
@@ -62,6 +69,8 @@ pub fn public(keys: &Keys) -> NostrKey {
 pub struct World {
     pub url: String,
     pub app: App,
+    pub vault: Vault,
+    pub disputes: Arc<FixedDisputes>,
     pub rail: SimRail,
     pub store: Arc<MemoryStore>,
     pub clock: Arc<ManualClock>,
@@ -74,6 +83,19 @@ impl Drop for World {
     fn drop(&mut self) {
         for job in &self.jobs {
             job.abort();
+        }
+    }
+}
+
+/// The disputes that a test made up, and those that the node has.
+struct Both(Arc<FixedDisputes>, App);
+
+#[async_trait]
+impl Disputes for Both {
+    async fn dispute(&self, matter: Matter) -> Result<Option<Dispute>, AppError> {
+        match self.0.dispute(matter).await? {
+            Some(made_up) => Ok(Some(made_up)),
+            None => self.1.dispute(matter).await,
         }
     }
 }
@@ -116,13 +138,38 @@ impl World {
         config.signature_ahead_max = tallystick_core::Duration::from_secs(60);
         change(&mut config);
         let node = Arc::new(FakeNode::default());
-        let service = router(config, app.clone(), Arc::clone(&node) as _);
+        let disputes = Arc::new(FixedDisputes::default());
+        app.read_blocks_with(Arc::new(rail.clone()));
+        let both = Arc::new(Both(Arc::clone(&disputes), app.clone()));
+        let vault = Vault::new(app.clone(), Arc::clone(&store) as _, both, Retention::default());
+        let service = router(config, app.clone(), vault.clone(), Arc::clone(&node) as _);
         let server = tokio::spawn(serve(listener, service, std::future::pending(), ServeLimits::default()));
-        Self { url, app, rail, store, clock, node, jobs: vec![server], _workers: workers }
+        Self { url, app, vault, disputes, rail, store, clock, node, jobs: vec![server], _workers: workers }
     }
 
     pub fn client(&self, keys: Keys) -> Client {
         Client::new(&self.url, keys).unwrap()
+    }
+
+    /// What fsck says of all that is kept, for whom this test's operator is the only one.
+    pub async fn fsck(&self) -> Result<Sound, Damage> {
+        self.fsck_for(&[operator()]).await
+    }
+
+    /// The same for whom these are the operators.
+    pub async fn fsck_for(&self, operators: &[Keys]) -> Result<Sound, Damage> {
+        tallystick_testkit::publish(&self.store).await;
+        let fsck = Fsck {
+            store: Arc::clone(&self.store) as _,
+            requests: Arc::new(Requests),
+            invoices: Arc::new(self.rail.clone()),
+            trusted: Trusted { node: Some(self.app.key()), operators: operators.iter().map(public).collect() },
+            key: None,
+            policy: WitnessPolicy::none(),
+            checkpoints: Vec::new(),
+            now: self.clock.now(),
+        };
+        fsck.run(|_| ()).await
     }
 
     /// How many facts the journal holds, those of the node's roles aside.

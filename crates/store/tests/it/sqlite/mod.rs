@@ -7,4 +7,5 @@ mod damage;
 mod files;
 mod flips;
 mod power;
+mod standing;
 mod tampering;

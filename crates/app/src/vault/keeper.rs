@@ -1,0 +1,84 @@
+//! Drops what nobody filed, and erases what has been kept long enough.
+
+use std::convert::Infallible;
+use tallystick_core::{Coded, Duration};
+
+use super::{Vault, VaultError};
+use crate::port::evidence::Matter;
+
+/// Matters in one answer of the store.
+const PAGE: u32 = 100;
+
+/// The worker that tidies the vault. Of several replicas one runs it; two do no harm.
+pub struct VaultKeeper {
+    vault: Vault,
+    pause: Duration,
+}
+
+impl VaultKeeper {
+    /// A worker that looks again after every `pause`.
+    pub fn new(vault: Vault, pause: Duration) -> Self {
+        Self { vault, pause }
+    }
+
+    /// Works until it is dropped, which may be at any point: what was begun is gone on with.
+    pub async fn run(self) -> Infallible {
+        let mut last = None;
+        loop {
+            let outcome = self.vault.tidy().await.err();
+            // Each fault is told once, not at every look.
+            if let Some(fault) = outcome.as_ref().filter(|fault| last.as_ref() != Some(*fault)) {
+                tracing::warn!(code = %fault.code(), "evidence is not tidied up: {fault}");
+            }
+            last = outcome;
+            tokio::time::sleep(std::time::Duration::from_millis(self.pause.as_millis().max(1))).await;
+        }
+    }
+}
+
+impl Vault {
+    /// Looks at every matter once: what nobody filed in time is dropped, and what has been kept long enough is erased.
+    ///
+    /// # Errors
+    /// The first [`VaultError`]; what is done then stays, and another look goes on.
+    pub async fn tidy(&self) -> Result<(), VaultError> {
+        let (mut after, mut gone) = (None, false);
+        loop {
+            let page = self.store.matters(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            for matter in page {
+                gone |= self.tidy_matter(matter).await?;
+            }
+        }
+        if gone {
+            self.app.0.parts.journal.scrub().await?;
+        }
+        Ok(())
+    }
+
+    /// Tidies a matter up. Answers whether bytes were erased or dropped.
+    async fn tidy_matter(&self, matter: Matter) -> Result<bool, VaultError> {
+        let ctx = self.app.ctx(self.app.key())?;
+        let Some(dispute) = self.disputes.dispute(matter).await? else {
+            // Its task was erased, and that fact tells of the evidence as well.
+            self.store.erase(matter).await?;
+            return Ok(true);
+        };
+        let mut gone = false;
+        for piece in self.store.pieces(matter).await?.iter().filter(|piece| !piece.filed) {
+            if dispute.evidence.iter().any(|filed| filed.hash == piece.hash) {
+                self.store.set_filed(matter, piece.hash).await?;
+            } else if piece.touched_at.after(self.retention.unfiled) <= ctx.now {
+                gone |= self.store.drop_unfiled(piece).await?;
+            }
+        }
+        if dispute.phase.is_final() {
+            let since = self.store.over_since(matter, ctx.now).await?;
+            if since.after(self.retention.filed) <= ctx.now {
+                gone |= self.erase_matter(matter, None, &ctx).await? > 0;
+            }
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,207 @@
+//! The vault's tables.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tallystick_app::port::evidence::{Kept, Matter, Piece, WrappedKey};
+use tallystick_app::port::limits::PAGE_MAX;
+use tallystick_core::{Digest32, Id, NostrKey, Timestamp};
+use uuid::Uuid;
+
+use crate::evidence::{NewPiece, PART_BYTES, whole};
+use crate::sqlite::error::{OrStore, Result};
+
+const UPLOADER: &str = "SELECT uploader FROM evidence WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const USED: &str = "SELECT count(*), coalesce(sum(bytes), 0) FROM evidence
+    WHERE task = ?1 AND dispute = ?2 AND uploader = ?3";
+const ADD: &str = "INSERT INTO evidence (task, dispute, hash, uploader, bytes, touched_at, filed)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)";
+const ADD_PART: &str = "INSERT INTO evidence_parts (task, dispute, hash, part, content) VALUES (?1, ?2, ?3, ?4, ?5)";
+const PIECES: &str = "SELECT task, dispute, hash, uploader, bytes, touched_at, filed FROM evidence
+    WHERE task = ?1 AND dispute = ?2 ORDER BY hash";
+const ALL: &str = "SELECT task, dispute, hash, uploader, bytes, touched_at, filed FROM evidence
+    WHERE (task, dispute, hash) > (?1, ?2, ?3) ORDER BY task, dispute, hash LIMIT ?4";
+const PARTS: &str = "SELECT content FROM evidence_parts WHERE task = ?1 AND dispute = ?2 AND hash = ?3 ORDER BY part";
+const IS_THERE: &str = "SELECT 1 FROM evidence WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const TOUCH: &str = "UPDATE evidence SET touched_at = max(touched_at, ?4)
+    WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const FILED: &str = "UPDATE evidence SET filed = 1 WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const DROP: &str = "DELETE FROM evidence
+    WHERE task = ?1 AND dispute = ?2 AND hash = ?3 AND touched_at = ?4 AND filed = 0";
+const WRAP: &str = "INSERT INTO evidence_keys (task, dispute, hash, reader, wrapped) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (task, dispute, hash, reader) DO UPDATE SET wrapped = excluded.wrapped";
+const WRAPPED: &str = "SELECT reader, wrapped FROM evidence_keys
+    WHERE task = ?1 AND dispute = ?2 AND hash = ?3 ORDER BY reader";
+const MATTERS: &str = "SELECT DISTINCT task, dispute FROM evidence WHERE (task, dispute) > (?1, ?2)
+    ORDER BY task, dispute LIMIT ?3";
+const OVER: &str = "INSERT INTO evidence_over (task, dispute, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const SINCE: &str = "SELECT since FROM evidence_over WHERE task = ?1 AND dispute = ?2";
+const ERASE: [&str; 2] = [
+    "DELETE FROM evidence WHERE task = ?1 AND dispute = ?2",
+    "DELETE FROM evidence_over WHERE task = ?1 AND dispute = ?2",
+];
+
+/// Keeps a piece, if there is room for it.
+pub(crate) fn keep(conn: &Connection, new: &NewPiece) -> rusqlite::Result<Kept> {
+    let NewPiece { matter, uploader, content, hash, bytes, now, room } = new;
+    let (task, dispute) = (matter.task.as_bytes(), matter.dispute.as_bytes());
+    let by: Option<[u8; 32]> =
+        conn.prepare_cached(UPLOADER)?.query_row(params![task, dispute, hash.0], |row| row.get(0)).optional()?;
+    if let Some(by) = by {
+        if by != uploader.to_bytes() {
+            return Ok(Kept::Foreign);
+        }
+        touch(conn, *matter, *hash, *now)?;
+        return Ok(Kept::Kept);
+    }
+    let used = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let (pieces, sum): (u64, u64) =
+        conn.prepare_cached(USED)?.query_row(params![task, dispute, uploader.to_bytes()], used)?;
+    let left = room.bytes.saturating_sub(sum);
+    if pieces >= room.pieces {
+        return Ok(Kept::TooMany);
+    }
+    if *bytes > left {
+        return Ok(Kept::TooLarge { left });
+    }
+    let row = params![task, dispute, hash.0, uploader.to_bytes(), bytes, now.as_millis()];
+    conn.prepare_cached(ADD)?.execute(row)?;
+    let mut add = conn.prepare_cached(ADD_PART)?;
+    for (part, content) in (0u64..).zip(content.chunks(PART_BYTES)) {
+        add.execute(params![task, dispute, hash.0, part, content])?;
+    }
+    Ok(Kept::Kept)
+}
+
+/// The pieces of a matter.
+pub(crate) fn pieces(conn: &Connection, matter: Matter) -> Result<Vec<Piece>> {
+    let mut statement = conn.prepare_cached(PIECES).or_store()?;
+    let rows = statement.query_map(params![matter.task.as_bytes(), matter.dispute.as_bytes()], piece).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// All pieces, in order, after one.
+pub(crate) fn all(conn: &Connection, after: Option<(Matter, Digest32)>, limit: u32) -> Result<Vec<Piece>> {
+    let nothing: &[u8] = &[];
+    let (task, dispute, hash) = match &after {
+        Some((matter, hash)) => {
+            (matter.task.as_bytes().as_slice(), matter.dispute.as_bytes().as_slice(), hash.0.as_slice())
+        }
+        None => (nothing, nothing, nothing),
+    };
+    let mut statement = conn.prepare_cached(ALL).or_store()?;
+    let rows = statement.query_map(params![task, dispute, hash, limit.min(PAGE_MAX)], piece).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// A piece's bytes.
+pub(crate) fn content(conn: &Connection, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
+    let read = || {
+        let name = params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0];
+        if !conn.prepare_cached(IS_THERE)?.exists(name)? {
+            return Ok(None);
+        }
+        let mut statement = conn.prepare_cached(PARTS)?;
+        let mut rows = statement.query(name)?;
+        let mut content = Vec::new();
+        while let Some(row) = rows.next()? {
+            content.extend_from_slice(row.get_ref(0)?.as_blob()?);
+        }
+        Ok(Some(content))
+    };
+    let content: rusqlite::Result<Option<Vec<u8>>> = read();
+    content.or_store()?.map(|content| whole(matter, hash, content)).transpose()
+}
+
+/// Notes when a piece was last asked for.
+pub(crate) fn touch(conn: &Connection, matter: Matter, hash: Digest32, now: Timestamp) -> rusqlite::Result<bool> {
+    let row = params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0, now.as_millis()];
+    Ok(conn.prepare_cached(TOUCH)?.execute(row)? == 1)
+}
+
+/// Notes that a piece is filed.
+pub(crate) fn set_filed(conn: &Connection, matter: Matter, hash: Digest32) -> rusqlite::Result<()> {
+    conn.prepare_cached(FILED)?.execute(params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0]).map(drop)
+}
+
+/// Drops a piece that is still as it was read.
+pub(crate) fn drop_unfiled(conn: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
+    let Piece { matter, hash, touched_at, .. } = piece;
+    let row = params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0, touched_at.as_millis()];
+    Ok(conn.prepare_cached(DROP)?.execute(row)? == 1)
+}
+
+/// Adds wrapped keys; false if there is no such piece.
+pub(crate) fn wrap(conn: &Connection, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> rusqlite::Result<bool> {
+    let (task, dispute) = (matter.task.as_bytes(), matter.dispute.as_bytes());
+    if !conn.prepare_cached(IS_THERE)?.exists(params![task, dispute, hash.0])? {
+        return Ok(false);
+    }
+    let mut statement = conn.prepare_cached(WRAP)?;
+    for WrappedKey { reader, wrapped } in keys {
+        statement.execute(params![task, dispute, hash.0, reader.to_bytes(), wrapped])?;
+    }
+    Ok(true)
+}
+
+/// The wrapped keys of a piece.
+pub(crate) fn wrapped(conn: &Connection, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+    let mut statement = conn.prepare_cached(WRAPPED).or_store()?;
+    let read = |row: &Row<'_>| Ok(WrappedKey { reader: key(row, 0)?, wrapped: row.get(1)? });
+    let rows =
+        statement.query_map(params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0], read).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// The matters with pieces.
+pub(crate) fn matters(conn: &Connection, after: Option<Matter>, limit: u32) -> Result<Vec<Matter>> {
+    let nothing: &[u8] = &[];
+    let (task, dispute) = match &after {
+        Some(matter) => (matter.task.as_bytes().as_slice(), matter.dispute.as_bytes().as_slice()),
+        None => (nothing, nothing),
+    };
+    let mut statement = conn.prepare_cached(MATTERS).or_store()?;
+    let rows = statement.query_map(params![task, dispute, limit.min(PAGE_MAX)], matter).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Notes since when a matter is over, once.
+pub(crate) fn over_since(conn: &Connection, matter: Matter, now: Timestamp) -> rusqlite::Result<Timestamp> {
+    let (task, dispute) = (matter.task.as_bytes(), matter.dispute.as_bytes());
+    conn.prepare_cached(OVER)?.execute(params![task, dispute, now.as_millis()])?;
+    conn.prepare_cached(SINCE)?.query_row(params![task, dispute], |row| Ok(Timestamp::from_millis(row.get(0)?)))
+}
+
+/// Erases all of a matter. `secure_delete` overwrites it.
+pub(crate) fn erase(conn: &Connection, matter: Matter) -> rusqlite::Result<()> {
+    for sql in ERASE {
+        conn.prepare_cached(sql)?.execute(params![matter.task.as_bytes(), matter.dispute.as_bytes()])?;
+    }
+    Ok(())
+}
+
+fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {
+    Ok(Piece {
+        matter: matter(row)?,
+        hash: Digest32(row.get(2)?),
+        uploader: key(row, 3)?,
+        bytes: row.get(4)?,
+        touched_at: Timestamp::from_millis(row.get(5)?),
+        filed: row.get(6)?,
+    })
+}
+
+fn matter(row: &Row<'_>) -> rusqlite::Result<Matter> {
+    Ok(Matter { task: id(row, 0)?, dispute: id(row, 1)? })
+}
+
+fn id<T>(row: &Row<'_>, index: usize) -> rusqlite::Result<Id<T>> {
+    let uuid = Uuid::from_bytes(row.get(index)?);
+    Id::try_new(uuid).map_err(|error| bad(index, error))
+}
+
+fn key(row: &Row<'_>, index: usize) -> rusqlite::Result<NostrKey> {
+    NostrKey::try_new(row.get(index)?).map_err(|error| bad(index, error))
+}
+
+fn bad(index: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Blob, Box::new(error))
+}
