@@ -58,6 +58,11 @@ impl Scene {
         let before = fs::read_to_string(&file)?.replace("\n[log]\n", "\n");
         fs::write(&file, before + &config)?;
         theatre.stage.platform.start(&[]).await?;
+        // What founded the node's roles is anchored, and the change has to be the wallet's again before anything is held.
+        let stage = &theatre.stage;
+        let sent = async || Ok(!stage.chain.rpc().get_raw_mempool().await?.is_empty());
+        stage.until("the first anchor is sent", sent).await?;
+        stage.mine(1).await?;
         Ok(Self { theatre, log, witnesses })
     }
 

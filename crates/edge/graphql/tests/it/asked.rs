@@ -182,6 +182,4 @@ async fn what_the_api_writes_is_sound() {
     assert_eq!((sound.tasks, sound.erased), (3, 2));
     let last = world.store.facts(0, 1_000).await.unwrap().pop().unwrap();
     assert!(matches!(world.store.authority(last.authority).await, Ok(Some(Authority::Request(_)))));
-    let found = world.fsck_for(&[worker]).await.unwrap_err().to_string();
-    assert!(found.starts_with(&format!("fact {} is not proven", last.seq)) && found.contains("no operator"), "{found}");
 }
