@@ -367,9 +367,9 @@ impl Hand<'_> {
                 app.ask(id, UserCommand::Dispute { milestone, command }, request).await
             }
             Action::CollectReward { milestone, invoice } => app.collect_reward(id, milestone, invoice, request).await,
-            Action::Cancel | Action::Erase | Action::EraseEvidence { .. } => {
-                app.ask(id, UserCommand::CancelTask, request).await
-            }
+            // Nobody here puts up a bond, or erases.
+            Action::FundWithBond(_) | Action::Erase | Action::EraseEvidence { .. } => Err(AppError::Fault),
+            Action::Cancel => app.ask(id, UserCommand::CancelTask, request).await,
         };
         if answer.as_ref().is_ok_and(|answer| answer.changed) {
             self.deeds.acknowledged.borrow_mut().push((authority, said.to_owned()));

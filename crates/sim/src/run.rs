@@ -54,7 +54,7 @@ const TOLD_AGAIN_MAX: u64 = 5;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
-const ROWS_FORMAT: u32 = 3;
+const ROWS_FORMAT: u32 = 4;
 
 /// What a run is to do.
 #[derive(Clone, Copy)]

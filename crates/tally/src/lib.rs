@@ -35,6 +35,7 @@
 #[macro_use]
 mod say;
 
+pub mod alive;
 pub mod anchor;
 pub mod ask;
 pub mod backup;
