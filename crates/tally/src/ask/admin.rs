@@ -63,12 +63,12 @@ pub(super) async fn act(api: &Api, action: &AdminAction, factor: Option<Value>) 
 fn mutation(action: &AdminAction) -> Result<(&'static str, String, Value)> {
     const FACTOR: &str = "$factor: SecondFactor";
     Ok(match action {
-        AdminAction::Grant { role, key } | AdminAction::Withdraw { role, key } => {
+        AdminAction::Grant { role, holder } | AdminAction::Withdraw { role, holder } => {
             let name = if matches!(action, AdminAction::Grant { .. }) { "grantRole" } else { "withdrawRole" };
             let document = format!(
                 "mutation($role: NodeRole!, $key: NostrKey!, {FACTOR}) {{ {name}(role: $role, key: $key, secondFactor: $factor) }}"
             );
-            (name, document, json!({ "role": role.value(), "key": key }))
+            (name, document, json!({ "role": role.value(), "key": holder }))
         }
         AdminAction::Enrol { .. } => ("enrol", ENROL.to_owned(), json!({})),
         AdminAction::Pay { bolt11, fee_limit_sat } => {
@@ -95,8 +95,8 @@ fn mutation(action: &AdminAction) -> Result<(&'static str, String, Value)> {
 /// An action as a proposal has it.
 fn proposed(action: &AdminAction) -> Result<Value> {
     Ok(match action {
-        AdminAction::Grant { role, key } => json!({ "grantRole": { "role": role.value(), "key": key } }),
-        AdminAction::Withdraw { role, key } => json!({ "withdrawRole": { "role": role.value(), "key": key } }),
+        AdminAction::Grant { role, holder } => json!({ "grantRole": { "role": role.value(), "key": holder } }),
+        AdminAction::Withdraw { role, holder } => json!({ "withdrawRole": { "role": role.value(), "key": holder } }),
         AdminAction::Enrol { admin } => json!({ "enrol": admin }),
         AdminAction::Pay { bolt11, fee_limit_sat } => {
             json!({ "nodePay": { "invoice": bolt11, "feeLimitMsat": msat(*fee_limit_sat)? } })
@@ -141,8 +141,8 @@ fn read(action: &Value) -> Result<AdminAction> {
         other => bail!("{other} is no role that this program knows"),
     };
     Ok(match text("operation")? {
-        "grantRole" => AdminAction::Grant { role: role()?, key: text("key")?.parse()? },
-        "withdrawRole" => AdminAction::Withdraw { role: role()?, key: text("key")?.parse()? },
+        "grantRole" => AdminAction::Grant { role: role()?, holder: text("key")?.parse()? },
+        "withdrawRole" => AdminAction::Withdraw { role: role()?, holder: text("key")?.parse()? },
         "enrol" => AdminAction::Enrol { admin: text("key")?.parse()? },
         "nodePay" => {
             let fee: u64 = text("feeLimitMsat")?.parse()?;
@@ -177,13 +177,13 @@ mod tests {
 
     #[test]
     fn what_a_proposal_shows_is_what_is_confirmed() {
-        let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().unwrap();
+        let holder = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().unwrap();
         let shown = |action: &AdminAction| match action {
-            AdminAction::Grant { role, key } => {
-                json!({ "operation": "grantRole", "role": role.value(), "key": key })
+            AdminAction::Grant { role, holder } => {
+                json!({ "operation": "grantRole", "role": role.value(), "key": holder })
             }
-            AdminAction::Withdraw { role, key } => {
-                json!({ "operation": "withdrawRole", "role": role.value(), "key": key })
+            AdminAction::Withdraw { role, holder } => {
+                json!({ "operation": "withdrawRole", "role": role.value(), "key": holder })
             }
             AdminAction::Enrol { admin } => json!({ "operation": "enrol", "key": admin }),
             AdminAction::Pay { bolt11, fee_limit_sat } => {
@@ -195,9 +195,9 @@ mod tests {
             AdminAction::Erase { id } => json!({ "operation": "eraseTask", "id": id }),
         };
         for action in [
-            AdminAction::Grant { role: RoleName::Admin, key },
-            AdminAction::Withdraw { role: RoleName::Operator, key },
-            AdminAction::Enrol { admin: key },
+            AdminAction::Grant { role: RoleName::Admin, holder },
+            AdminAction::Withdraw { role: RoleName::Operator, holder },
+            AdminAction::Enrol { admin: holder },
             AdminAction::Pay { bolt11: "lnbc1".into(), fee_limit_sat: 7 },
             AdminAction::Close { channel_id: "ab".into(), force: true },
             AdminAction::Erase { id: "0193b1f4-7c3e-7000-8000-0123456789ab".parse().unwrap() },

@@ -34,7 +34,7 @@ pub enum AdminAction {
         #[arg(value_enum)]
         role: RoleName,
         /// Whose key: 64 hexadecimal digits
-        key: NostrKey,
+        holder: NostrKey,
     },
     /// Take a role from somebody
     Withdraw {
@@ -42,7 +42,7 @@ pub enum AdminAction {
         #[arg(value_enum)]
         role: RoleName,
         /// Whose key: 64 hexadecimal digits
-        key: NostrKey,
+        holder: NostrKey,
     },
     /// Let an admin have a new authenticator
     Enrol {
