@@ -25,6 +25,7 @@ use tallystick_core::{
 };
 use tallystick_escrow::{Case, State, Task, Tranche, TrancheState, UserCommand};
 use tallystick_testkit::{
+    asked_body,
     escrow::{NOW, REASONS, WORK, key, salt},
     rail::{InvoiceSpec, Outgoing},
     signed_request,
@@ -388,7 +389,7 @@ impl Deeds {
     fn sign(&self, n: u8, asked: &Asked, now: Timestamp) -> SignedRequest {
         let number = self.requests.get();
         self.requests.set(number + 1);
-        signed_request(n, &canonical::encode(&(number, asked)), now)
+        signed_request(n, &asked_body(number, asked), now)
     }
 }
 

@@ -63,6 +63,11 @@ enum Said {
     Erase(u64, Id<Task>, FactorSaid),
 }
 
+/// The body of such a request, with a number of one's own.
+pub fn asked_body(number: u64, asked: &Asked) -> Vec<u8> {
+    canonical::encode(&Said::Asked(number, asked.clone()))
+}
+
 fn next() -> u64 {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     ASKED.fetch_add(1, Ordering::Relaxed)

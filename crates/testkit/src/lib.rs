@@ -36,7 +36,7 @@ mod tables;
 pub mod witness;
 
 pub use again::again;
-pub use asked::{Requests, action_of, asking, asking_at, asking_registry, asking_roles, asking_to_erase};
+pub use asked::{Requests, action_of, asked_body, asking, asking_at, asking_registry, asking_roles, asking_to_erase};
 pub use cases::cases;
 pub use clock::ManualClock;
 pub use disputes::FixedDisputes;

@@ -223,10 +223,11 @@ pub fn votes_unseen(state: &State, command: Command, ctx: &Ctx) -> Answer {
 pub fn award_exceeded(state: &State, command: Command, ctx: &Ctx) -> Answer {
     changed(Escrow::decide(state, command, ctx), |events, _| {
         for event in events {
-            if let Event::ReleaseBegun { milestone, tranches, reason: ReleaseReason::Ruled } = event
-                && let State::Present(task) = state {
-                    *tranches = (0..).take(task.terms.tranches_of(*milestone).len()).collect();
-                }
+            if let (Event::ReleaseBegun { milestone, tranches, reason: ReleaseReason::Ruled }, State::Present(task)) =
+                (event, state)
+            {
+                *tranches = (0..).take(task.terms.tranches_of(*milestone).len()).collect();
+            }
         }
     })
 }
