@@ -182,7 +182,7 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing changed then.
     pub async fn create(&self, id: Id<Task>, terms: Terms, request: SignedRequest) -> Result<Answer, AppError> {
-        let command = UserCommand::CreateTask { id, terms, policy: self.policy().clone() };
+        let command = UserCommand::CreateTask { id, terms, policy: Box::new(self.policy().clone()) };
         self.give(id, command, request).await
     }
 
@@ -269,7 +269,7 @@ impl App {
     ) -> Result<Vec<(String, InvoiceFacts)>, AppError> {
         let reader = self.invoices()?;
         let (State::Present(task), _) = self.load(id).await? else { return Err(Rejection::NotFound.into()) };
-        let tranches = task.terms.payouts().count();
+        let tranches = task.terms.workers_invoices().count();
         if invoices.len() > tranches {
             return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches }.into());
         }
@@ -285,11 +285,28 @@ impl App {
     /// # Errors
     /// [`AppError::Pending`] if they are not there in time: the request stands, ask for the task.
     pub async fn request_funding(&self, id: Id<Task>, request: SignedRequest) -> Result<Answer, AppError> {
+        self.fund(id, UserCommand::RequestFunding, request).await
+    }
+
+    /// [`App::request_funding`] of a task whose worker puts up a bond, with the requester's own invoice for it.
+    ///
+    /// # Errors
+    /// As [`App::request_funding`].
+    pub async fn request_funding_with_bond(
+        &self,
+        id: Id<Task>,
+        invoice: String,
+        request: SignedRequest,
+    ) -> Result<Answer, AppError> {
+        let facts = self.invoices()?.read(&invoice)?;
+        self.fund(id, UserCommand::FundWithBond { invoice: Box::new((invoice, facts)) }, request).await
+    }
+
+    async fn fund(&self, id: Id<Task>, command: UserCommand, request: SignedRequest) -> Result<Answer, AppError> {
         let mut updates = self.updates();
-        let mut answer = self.ask(id, UserCommand::RequestFunding, request).await?;
-        let ready = |view: &TaskView| {
-            view.state != "funding" || view.tranches().all(|tranche| tranche.funding_invoice.is_some())
-        };
+        let mut answer = self.ask(id, command, request).await?;
+        let ready =
+            |view: &TaskView| view.state != "funding" || view.holds().all(|tranche| tranche.funding_invoice.is_some());
         let wait = async {
             while !ready(&answer.view) {
                 match updates.recv().await {
@@ -437,7 +454,10 @@ impl App {
 /// Whether a command makes the node promise more than it has promised already.
 fn begins(command: &UserCommand) -> bool {
     match command {
-        UserCommand::CreateTask { .. } | UserCommand::AcceptTask { .. } | UserCommand::RequestFunding => true,
+        UserCommand::CreateTask { .. }
+        | UserCommand::AcceptTask { .. }
+        | UserCommand::RequestFunding
+        | UserCommand::FundWithBond { .. } => true,
         // It keeps alive what has begun.
         UserCommand::OfferRenewal { .. } => false,
         UserCommand::SubmitWork { .. }

@@ -12,6 +12,7 @@ use tallystick_escrow::{Event, NodeCommand, RefundReason, ReleaseReason, Task};
 
 use crate::{
     anchor::event::{AnchorEvent, STREAM as ANCHORS},
+    away::{self, STREAM as AWAY},
     change::{stream_of, task_of},
     erase::{ERASED, Erased, STREAM as JOURNAL},
     port::request::{Action, Asked, RequestReader},
@@ -114,6 +115,7 @@ fn asked(
             action == Action::Erase && stream == stream_of(task)
         }
         ANCHORS => false,
+        AWAY => false,
         stream if stream.starts_with(EVIDENCE) => {
             let EvidenceErased { matter, .. } = EvidenceErased::of(fact).ok_or(CauseError::Unknown)?;
             operator(by, trusted)?;
@@ -147,6 +149,7 @@ fn reported(fact: &Fact, command: &[u8]) -> Result<(), CauseError> {
         JOURNAL => return Err(CauseError::Unknown),
         ROLES => return roles::reported(fact, command),
         ANCHORS => canonical::encode(&AnchorEvent::of(fact).map_err(|_| CauseError::Unknown)?) == command,
+        AWAY => fact.kind == away::AWAY && fact.body.content() == Some(command),
         stream if stream.starts_with(EVIDENCE) => {
             canonical::encode(&EvidenceErased::of(fact).ok_or(CauseError::Unknown)?) == command
         }
@@ -207,6 +210,7 @@ fn kinds_of(action: &Action) -> &'static [&'static str] {
         Action::Create(_) => &[Event::CREATED],
         Action::Accept(_) => &[Event::ACCEPTED],
         Action::Fund => &[Event::FUNDING_REQUESTED],
+        Action::FundWithBond(_) => &[Event::BOND_OFFERED, Event::FUNDING_REQUESTED],
         Action::Submit { .. } => &[Event::WORK_SUBMITTED],
         Action::OfferRenewal { .. } => &[Event::RENEWAL_OFFERED],
         Action::Approve { .. } => &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN, CLOSED],
@@ -228,7 +232,8 @@ fn leads_to(task: Id<Task>, by: NostrKey, action: &Action, event: &Event) -> boo
         (Action::Accept(texts), Event::TaskAccepted { worker, invoices }) => {
             *worker == by && invoices.iter().map(|invoice| &invoice.bolt11).eq(texts)
         }
-        (Action::Fund, Event::FundingRequested { .. }) => true,
+        (Action::Fund | Action::FundWithBond(_), Event::FundingRequested { .. }) => true,
+        (Action::FundWithBond(text), Event::BondOffered { invoice }) => invoice.bolt11 == *text,
         (Action::Submit { milestone, work_hash }, Event::WorkSubmitted { milestone: of, work_hash: made, .. }) => {
             (milestone, work_hash) == (of, made)
         }
@@ -304,6 +309,7 @@ fn did(by: NostrKey, asked: &dispute::UserCommand, event: &dispute::Event) -> bo
 fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
     match event {
         Event::ReleaseBegun { milestone: of, reason, .. } => *of == milestone && *reason == ReleaseReason::Ruled,
+        Event::BondTaken { reason, .. } => *reason == ReleaseReason::Ruled,
         Event::RefundBegun { milestone: of, reason } => {
             *of == Some(milestone) && matches!(reason, RefundReason::Ruled | RefundReason::BlocksRanOut)
         }
@@ -316,8 +322,14 @@ fn follows_a_dispute(milestone: u32, event: &Event) -> bool {
 /// The kind of the fact that a dispute was closed by its host.
 const CLOSED: &str = dispute::Event::CLOSED;
 /// The kinds of facts that carry out what a dispute came to.
-const CARRIED_OUT: &[&str] =
-    &[Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN, Event::REFUND_BEGUN, Event::REVIEW_RESUMED, Event::REFUND_PLANNED];
+const CARRIED_OUT: &[&str] = &[
+    Event::BOND_TAKEN,
+    Event::RELEASE_BEGUN,
+    Event::PAYOUT_BEGUN,
+    Event::REFUND_BEGUN,
+    Event::REVIEW_RESUMED,
+    Event::REFUND_PLANNED,
+];
 
 /// Whether a fact of this kind can follow when a dispute goes on.
 fn goes_on(kind: &str) -> bool {
@@ -332,8 +344,17 @@ fn can_ask_for(action: &Action, kind: &str) -> bool {
 
 /// Whether the node's word can lead to a fact of this kind.
 fn can_report(command: &NodeCommand, kind: &str) -> bool {
-    let in_dispute = matches!(command, NodeCommand::Wake | NodeCommand::RecordDraw { .. });
-    kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
+    use NodeCommand as N;
+    let in_dispute = matches!(command, N::Wake | N::WakeKnowing { .. } | N::RecordDraw { .. });
+    // The last hold that is gone, a bond's perhaps, ends the task; before that, bonds go back.
+    let is_beginning =
+        matches!(command, N::RecordHoldInvoice { .. } | N::RecordHoldLocked { .. } | N::RecordHoldRefused { .. });
+    let is_end = match kind {
+        Event::BOND_RETURN_BEGUN => !is_beginning,
+        Event::TASK_SETTLED | Event::TASK_REFUNDED => !is_beginning && !in_dispute,
+        _ => false,
+    };
+    is_end || kinds_after(command).contains(&kind) || (in_dispute && goes_on(kind))
 }
 
 /// The kinds of facts that a node's word can lead to.
@@ -372,7 +393,9 @@ fn kinds_after(command: &NodeCommand) -> &'static [&'static str] {
             Event::TASK_SETTLED,
             Event::TASK_REFUNDED,
         ],
-        NodeCommand::Wake => &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN],
+        NodeCommand::Wake | NodeCommand::WakeKnowing { .. } => {
+            &[Event::TASK_EXPIRED, Event::REFUND_BEGUN, Event::RELEASE_BEGUN, Event::PAYOUT_BEGUN]
+        }
         NodeCommand::RecordDraw { .. } => &[dispute::Event::PANEL_DRAWN],
         NodeCommand::RecordHoldSpent { .. } => {
             &[Event::HOLD_SPENT, Event::OTHER_HOLD_SPENT, CLOSED, Event::TASK_SETTLED]

@@ -13,7 +13,7 @@ use crate::{
 
 /// The format of the read model's rows. Whoever changes what [`row`] makes, or [`TaskView`], counts it up: the rows are
 /// then made again at the next start.
-pub(crate) const ROWS_FORMAT: u32 = 3;
+pub(crate) const ROWS_FORMAT: u32 = 4;
 /// Payment hashes are reserved in this space: one hash belongs to one task for ever.
 pub(crate) const HASH_SPACE: &str = "payment_hash";
 
@@ -109,7 +109,7 @@ fn new_effect(effect: &Effect) -> NewEffect {
 pub(crate) fn hashes(event: &Event) -> impl Iterator<Item = PaymentHash> {
     let invoices = match event {
         Event::TaskAccepted { invoices, .. } | Event::RenewalOffered { invoices, .. } => invoices.as_slice(),
-        Event::RewardBegun { invoice, .. } => std::slice::from_ref(invoice),
+        Event::RewardBegun { invoice, .. } | Event::BondOffered { invoice } => std::slice::from_ref(invoice),
         _ => &[],
     };
     invoices.iter().map(|invoice| invoice.hash)

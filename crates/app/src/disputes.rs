@@ -75,6 +75,21 @@ impl App {
         Ok(others)
     }
 
+    /// Wakes a task; one with a worker's bond hears when the node was away, without which none is taken. A panic is an error
+    /// of this one task, as on the road.
+    pub(crate) async fn wake_task(&self, id: Id<Task>) -> Result<Answer, AppError> {
+        let app = self.clone();
+        let known = tokio::spawn(async move {
+            let (State::Present(task), _) = app.load(id).await? else { return Ok(NodeCommand::Wake) };
+            match task.terms.bonds.worker {
+                Some(_) => Ok(NodeCommand::WakeKnowing { outages: app.outages_since(&task).await? }),
+                None => Ok(NodeCommand::Wake),
+            }
+        });
+        let command: Result<NodeCommand, AppError> = known.await.map_err(|_| AppError::Fault)?;
+        self.report(id, command?, None).await
+    }
+
     /// Records every draw of a task whose block is buried. Answers whether something changed.
     pub(crate) async fn record_draws(&self, id: Id<Task>) -> Result<bool, AppError> {
         let (state, _) = self.load(id).await?;

@@ -15,6 +15,7 @@
 //! | [`roles`] | who may do what with the node itself |
 //! | `road` | what every command goes through: load, decide, append, tell |
 //! | [`registry`] | the registry of arbitrators |
+//! | [`away`] | when this node was away |
 //! | `disputes` | what disputes need of the journal and the chain |
 //! | `follow` | tells of facts that another replica wrote |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
@@ -38,6 +39,7 @@
 
 pub mod anchor;
 pub mod app;
+pub mod away;
 pub mod cause;
 mod change;
 pub mod clock;

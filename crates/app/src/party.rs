@@ -57,7 +57,7 @@ pub fn check_party(
         Action::Create(_) | Action::Accept(_) | Action::Erase | Action::EraseEvidence { .. } => {
             return Ok(Standing::Itself);
         }
-        Action::Fund | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
+        Action::Fund | Action::FundWithBond(_) | Action::Approve { .. } | Action::Reject { .. } => [requester; 2],
         Action::Submit { .. } | Action::OfferRenewal { .. } | Action::Concede { .. } => [worker; 2],
         Action::Cancel | Action::OpenDispute { .. } => [requester, worker],
         Action::Dispute { ref command, .. } if is_partys(command) => [requester, worker],

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tallystick_core::{Coded, Duration, Id, Timestamp};
-use tallystick_escrow::{NodeCommand, Task};
+use tallystick_escrow::Task;
 use tokio::time::Instant;
 
 use crate::{app::App, error::AppError};
@@ -120,7 +120,7 @@ impl Timers {
 
     /// Wakes, and draws panels whose block is buried: a chain that does not answer keeps no deadline waiting.
     async fn wake(&self, id: Id<Task>) -> Result<bool, AppError> {
-        let woken = self.app.report(id, NodeCommand::Wake, None).await?;
+        let woken = self.app.wake_task(id).await?;
         let drawn = self.app.record_draws(id).await?;
         Ok(drawn || woken.changed)
     }

@@ -203,12 +203,13 @@ impl Hand<'_> {
             self.fill_wallets(task);
         }
         let Some((n, prepared)) = self.prepare(task, by, what) else { return "there is nothing to say".into() };
-        let first = self.give(task, n, prepared.clone()).await;
+        let said = format!("{by} {task} {what}");
+        let first = self.give(task, n, (&said, prepared.clone())).await;
         if again && first.is_ok() {
             let before = self.facts().await;
             // What comes of it, the journal tells.
-            let _ = self.give(task, n, prepared).await;
-            self.compare(before, &format!("{by} {task} {what}, asked again")).await;
+            let _ = self.give(task, n, (&said, prepared)).await;
+            self.compare(before, &format!("{said}, asked again")).await;
         }
         let where_asked = if self.asks_standby { ", by the second replica" } else { "" };
         let became = match first {
@@ -337,13 +338,12 @@ impl Hand<'_> {
     }
 
     /// A request that was signed for this, and its answer.
-    async fn give(&self, task: usize, n: u8, action: Action) -> Result<Answer, AppError> {
+    async fn give(&self, task: usize, n: u8, (said, action): (&str, Action)) -> Result<Answer, AppError> {
         let id = id_of(task);
         let app = if self.asks_standby { &self.life.standby.app } else { &self.life.app };
         let asked = Asked::Task { task: id, action: action.clone() };
         let request = self.deeds.sign(n, &asked, self.world.clock.now());
         let authority = authority_digest(&Authority::Request(request.clone()));
-        let what = format!("{action:?}");
         if let Action::Dispute { milestone, command: InDispute::FileEvidence { .. } } = &action {
             self.upload(task, *milestone, n).await;
         }
@@ -367,12 +367,12 @@ impl Hand<'_> {
                 app.ask(id, UserCommand::Dispute { milestone, command }, request).await
             }
             Action::CollectReward { milestone, invoice } => app.collect_reward(id, milestone, invoice, request).await,
-            Action::Cancel | Action::Erase | Action::EraseEvidence { .. } => {
-                app.ask(id, UserCommand::CancelTask, request).await
-            }
+            // Nobody here puts up a bond, or erases.
+            Action::FundWithBond(_) | Action::Erase | Action::EraseEvidence { .. } => Err(AppError::Fault),
+            Action::Cancel => app.ask(id, UserCommand::CancelTask, request).await,
         };
         if answer.as_ref().is_ok_and(|answer| answer.changed) {
-            self.deeds.acknowledged.borrow_mut().push((authority, what));
+            self.deeds.acknowledged.borrow_mut().push((authority, said.to_owned()));
         }
         answer
     }

@@ -68,6 +68,8 @@ pub struct Books {
     pub changed: BTreeSet<usize>,
     /// The last fact of each append that was read since this was taken.
     pub appends: Vec<u64>,
+    /// How many facts of each kind tasks have.
+    pub kinds: BTreeMap<&'static str, u64>,
     /// The stream and authority of the last fact.
     last: Option<(String, Digest32)>,
     ids: BTreeMap<String, usize>,
@@ -127,6 +129,7 @@ impl Books {
         let before = std::mem::take(&mut self.states[task]);
         self.states[task] = Escrow::evolve(before.clone(), &event);
         self.changed.insert(task);
+        *self.kinds.entry(event.kind()).or_default() += 1;
         let told = Told { seq: fact.seq, task, event, at: fact.recorded_at, height: fact.height, by, before };
         self.note(&told);
         Ok(Some(told))

@@ -167,6 +167,7 @@ impl Draft {
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal,
             panel: self.panel.map(|bench| bench.seats),
+            bonds: tallystick_escrow::Bonds::default(),
         }
     }
 

@@ -51,7 +51,13 @@ pub(crate) fn step(rng: &mut Rng, stand: &Stand<'_>) -> Step {
     if may_meet(&acts[0]) && rng.percent(25) {
         let more = rng.between(1, 2);
         let others: Vec<Act> = (0..more).map(|_| act(rng, stand)).filter(may_meet).collect();
-        acts.extend(others);
+        for other in others {
+            // A network tells one notice of a hash at a time.
+            let tells = matches!(other, Act::Tell(_)) && acts.iter().any(|act| matches!(act, Act::Tell(_)));
+            if !tells {
+                acts.push(other);
+            }
+        }
     }
     let meets = may_meet(&acts[0]);
     let trouble = (meets && rng.percent(12)).then(|| Trouble {

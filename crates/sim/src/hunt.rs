@@ -39,6 +39,8 @@ pub struct Hunted {
     pub facts: u64,
     /// How their tasks ended.
     pub ends: BTreeMap<&'static str, u64>,
+    /// How many facts of each kind they hold.
+    pub kinds: BTreeMap<&'static str, u64>,
     /// The lowest seed that broke a law.
     pub failed: Option<u64>,
 }
@@ -62,6 +64,9 @@ pub fn hunt(hunt: &Hunt, setup: &Setup, progress: impl Fn(u64) + Sync) -> Hunted
             found.facts += ran.facts as u64;
             for end in ran.ends {
                 *found.ends.entry(end).or_default() += 1;
+            }
+            for (kind, count) in ran.kinds {
+                *found.kinds.entry(kind).or_default() += count;
             }
             if ran.broken.is_some() {
                 found.failed = Some(found.failed.map_or(seed, |other| other.min(seed)));

@@ -1,7 +1,10 @@
 //! A run: a plan that is drawn as it goes, or one that was drawn before, and the laws after each of its steps.
 
 use futures::future::join_all;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tallystick_app::{
     Clock,
     cause::Trusted,
@@ -51,7 +54,7 @@ const TOLD_AGAIN_MAX: u64 = 5;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
-const ROWS_FORMAT: u32 = 3;
+const ROWS_FORMAT: u32 = 4;
 
 /// What a run is to do.
 #[derive(Clone, Copy)]
@@ -80,6 +83,8 @@ pub struct Ran {
     pub facts: usize,
     /// How the tasks ended, by the names of their states.
     pub ends: Vec<&'static str>,
+    /// How many facts of each kind their journal holds.
+    pub kinds: BTreeMap<&'static str, u64>,
 }
 
 /// Runs, in one thread, and to the same end whenever the same is asked.
@@ -124,6 +129,7 @@ pub fn run(source: Source<'_>, setup: &Setup, is_told: bool) -> Ran {
             plan: Plan { drafts: player.drafts, steps },
             broken,
             facts: player.books.chain.len(),
+            kinds: player.books.kinds,
             lines: player.story.lines(),
         }
     })
@@ -240,7 +246,7 @@ impl<'a> Player<'a> {
             acts => {
                 let is_alone = acts.len() == 1;
                 let (world, life, books, drafts) = (&self.world, &self.life, &self.books, self.drafts.as_slice());
-                let asks_standby = step.salt % STANDBY_ONE_IN == 0;
+                let asks_standby = step.salt.is_multiple_of(STANDBY_ONE_IN);
                 let hand = Hand { world, life, books, drafts, deeds: &self.deeds, is_alone, asks_standby };
                 let done = join_all(acts.iter().map(|act| hand.act(act)));
                 let died = tokio::select! {
@@ -363,7 +369,7 @@ impl<'a> Player<'a> {
         let mut unkept = Vec::new();
         for (authority, what) in looked_at {
             if !is_kept(&self.world, *authority).await {
-                unkept.push(format!("{what} was acknowledged, and is not in the journal"));
+                unkept.push(format!("{what}: acknowledged, and not in the journal"));
             }
         }
         let told_of = self.life.standby.told().await;
@@ -403,7 +409,7 @@ impl<'a> Player<'a> {
             appends: &ends,
             told_of: if is_new { None } else { Some(told_of.as_deref()) },
             pending: &pending,
-            due: &due.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            due: &due.iter().filter_map(|id| (0..self.drafts.len()).find(|at| id_of(*at) == *id)).collect::<Vec<_>>(),
         };
         law::judge(&evidence, reached)?;
         self.paid_before = payments.into_keys().collect();

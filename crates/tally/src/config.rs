@@ -264,6 +264,8 @@ pub struct PolicyConfig {
     pub dispute_window_secs: Option<u64>,
     /// The share of the disputed tranches' fees that a panel divides, in basis points: a fifth at most.
     pub arbitrator_share_basis_points: Option<u16>,
+    /// The largest bond.
+    pub bond_max_sat: Option<u64>,
     /// Disputes about less than this are decided by one arbitrator.
     pub one_arbitrator_below_sat: Option<u64>,
     /// Disputes about less than this are decided by three, and by five from there on.
@@ -309,6 +311,7 @@ impl PolicyConfig {
                 Some(share) => BasisPoints::try_new(share)?,
                 None => base.arbitrator_share,
             },
+            bond_max: sat(self.bond_max_sat, base.bond_max)?,
             dispute: Plan {
                 draw_blocks: blocks(self.dispute_draw_blocks, base.dispute.draw_blocks),
                 evidence_blocks: blocks(self.dispute_evidence_blocks, base.dispute.evidence_blocks),

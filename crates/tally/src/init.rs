@@ -184,6 +184,23 @@ const ANCHOR: &str = r"
 
 ";
 
+/// Who is counted at the API, and how often anybody may ask.
+const RATES: &str = r#"# Proxies before the API, such as ["127.0.0.1/32"]: their X-Forwarded-For tells where a request comes from.
+# trusted_proxies = []
+
+# How often one key, and one address (an IPv6 address by its /64), may ask: in a minute, and at once after a pause. Commands with
+# invoices are taking a task, asking for its funding and offering a renewal. This machine itself is not counted.
+# [api.rates]
+# key_per_minute = 1200
+# key_burst = 400
+# address_per_minute = 3000
+# address_burst = 1000
+# key_invoices_per_minute = 30
+# key_invoices_burst = 60
+# address_invoices_per_minute = 120
+# address_invoices_burst = 240
+"#;
+
 fn render(args: &Init) -> Result<String> {
     let rpc_url = args.rpc_url.clone().unwrap_or_else(|| usual_rpc_url(args.network));
     Ok(format!(
@@ -225,21 +242,7 @@ public_urls = {public_urls}
 # The node's first admins, who are operators as well: Nostr public keys, 64 hexadecimal digits. From the first start on admins
 # say who has which role (`tally admin`), and this is not looked at any more.
 operators = {operators}
-# Proxies before the API, such as ["127.0.0.1/32"]: their X-Forwarded-For tells where a request comes from.
-# trusted_proxies = []
-
-# How often one key, and one address (an IPv6 address by its /64), may ask: in a minute, and at once after a pause. Commands with
-# invoices are taking a task, asking for its funding and offering a renewal. This machine itself is not counted.
-# [api.rates]
-# key_per_minute = 1200
-# key_burst = 400
-# address_per_minute = 3000
-# address_burst = 1000
-# key_invoices_per_minute = 30
-# key_invoices_burst = 60
-# address_invoices_per_minute = 120
-# address_invoices_burst = 240
-
+{RATES}
 {LOG}{ANCHOR}[standing]
 # How much each key may have open at once, as requester and as worker, by its tier: novice, intermediate, advanced, expert.
 # Private nodes, where everybody knows everybody, may turn it off.

@@ -23,7 +23,7 @@
 //! | [`signal`] | being told to stop |
 //! | [`serve`] | `tally serve`: wires store, app, Lightning node and API |
 //! | [`rates`] | how often one key and one address may ask |
-//! | [`recover`] | `tally admin recover`: an admin by whoever has the machine |
+//! | [`recover`] | `tally recover-admin`: an admin by whoever has the machine |
 //! | [`ask`] | `tally task`, `tally node`, `tally admin`: a client that signs |
 //! | [`witness`] | `tally witness`: cosigns checkpoints of logs |
 //! | [`hammer`] | `tally hammer`: a load generator that checks what it is answered |
@@ -35,6 +35,7 @@
 #[macro_use]
 mod say;
 
+pub mod alive;
 pub mod anchor;
 pub mod ask;
 pub mod backup;

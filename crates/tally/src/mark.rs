@@ -22,7 +22,7 @@ use tallystick_app::{
     App,
     port::{journal::Head, snapshot::Snapshot},
 };
-use tallystick_core::Fact;
+use tallystick_core::{Fact, Timestamp};
 use tokio::{
     sync::Mutex,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -101,6 +101,20 @@ impl Mark {
         let mut known = self.known.lock().await;
         self.find(*known).await?;
         if self.raise(&mut known).await? { self.find(*known).await } else { Ok(()) }
+    }
+
+    /// The node's directory.
+    pub fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// When the newest fact that is known was recorded; nothing before the first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn newest_at(&self) -> Result<Option<Timestamp>> {
+        let Some(before) = self.known.lock().await.seq.checked_sub(1) else { return Ok(None) };
+        Ok(self.store.journal().facts(before, 1).await?.pop().map(|fact| fact.recorded_at))
     }
 
     /// Looks each second, for ever unless the journal went back. A journal that cannot be read now may be later.

@@ -22,6 +22,7 @@ use tallystick_postgres::PostgresOptions;
 use tallystick_store::PostgresStore;
 
 use crate::{
+    alive::Alive,
     anchor::Anchoring,
     config::Config,
     log::Patience,
@@ -52,6 +53,7 @@ pub struct Owner {
     anchors: Option<Anchoring>,
     founders: BTreeSet<NostrKey>,
     mark: Arc<Mark>,
+    alive: Alive,
     keeper: Mutex<Option<Keeper>>,
 }
 
@@ -111,7 +113,8 @@ impl Owner {
         let door = Arc::new(Door::new(app.clone(), known));
         let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
         let (anchors, founders) = (config.anchoring(), config.api.operators.clone());
-        Self { app, crash, door, running, log, patience, anchors, founders, mark, keeper }
+        let alive = Alive::new(mark.dir(), app.clone());
+        Self { app, crash, door, running, log, patience, anchors, founders, mark, alive, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -127,6 +130,10 @@ impl Owner {
         self.look_back().await?;
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
+        // Before any timer runs: nobody answers for what our absence kept them from.
+        if let Some(from) = self.alive.last(self.mark.newest_at().await?) {
+            self.app.note_outage(from).await?;
+        }
         self.app.found_roles(&self.founders).await?;
         let workers = match epoch {
             None => Workers::start(&self.app),
@@ -202,6 +209,7 @@ impl Owner {
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
             error = self.publish() => error,
             never = anchor(&self.app, node, self.anchors) => match never {},
+            never = self.alive.keep() => match never {},
             never = vault.run() => match never {},
         }
     }

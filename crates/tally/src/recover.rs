@@ -1,4 +1,4 @@
-//! `tally admin recover`: an admin, by whoever has the machine and the passphrase.
+//! `tally recover-admin`: an admin, by whoever has the machine and the passphrase.
 //!
 //! It is the way out when no admin is left who could: keys or authenticators are lost. Whoever has the seed has the node's
 //! money anyway. It is a fact in the node's own word, public as every grant of a role is.

@@ -79,6 +79,7 @@ pub fn action_of(command: &UserCommand) -> Action {
         UserCommand::CreateTask { terms, .. } => Action::Create(terms.clone()),
         UserCommand::AcceptTask { invoices } => Action::Accept(invoices.iter().map(|(text, _)| text.clone()).collect()),
         UserCommand::RequestFunding => Action::Fund,
+        UserCommand::FundWithBond { invoice } => Action::FundWithBond(invoice.0.clone()),
         UserCommand::SubmitWork { milestone, work_hash } => {
             Action::Submit { milestone: *milestone, work_hash: *work_hash }
         }

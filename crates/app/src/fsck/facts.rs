@@ -6,8 +6,9 @@ use tallystick_civics::roles::{Roles, State};
 use tallystick_core::{Authority, Body, Decider, Digest32, Fact, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
-use super::{Damage, Fsck, Sound, registry::Registry, remembered::Remembered};
+use super::{Damage, Fsck, Sound, away::Away, registry::Registry, remembered::Remembered};
 use crate::{
+    away::STREAM as AWAY,
     cause::{Trusted, check_cause},
     change::stream_of,
     erase::{ERASED, Erased, STREAM},
@@ -80,6 +81,8 @@ pub(super) struct Facts {
     pub(super) remembered: Remembered,
     /// The registry of arbitrators.
     pub(super) registry: Registry,
+    /// When the node was away.
+    pub(super) away: Away,
     /// Who has which role.
     roles: State,
 }
@@ -101,6 +104,7 @@ impl Facts {
             remembered,
             registry: Registry::default(),
             roles: State::default(),
+            away: Away::default(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Facts {
                 self.trusted.operators.clear();
                 Ok(())
             }
+            AWAY => self.away.add(fact),
             stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
             stream if stream.starts_with(EVIDENCE) && self.roles.is_founded() => match authority {
                 Some(Authority::Request(by)) if !self.roles.operators.contains(&by.author) => {

@@ -9,6 +9,7 @@
 //! | `rules` | each decision: what the rules make of the command behind it |
 //! | `outbox` | the effects, against those that the facts ask for |
 //! | `names` | the payment hashes that tasks hold, against those that the facts name |
+//! | `away` | when the node says that it was away, against what it told tasks of that |
 //! | `registry` | the registry of arbitrators, and the lists that panels were drawn from |
 //! | `remembered` | the requests that are refused the second time, against those behind the facts |
 //! | `rows` | the read model, against what the facts make |
@@ -16,6 +17,7 @@
 //!
 //! It looks at one moment ([`Snapshot`]): a node may go on, and write and erase, meanwhile.
 
+mod away;
 mod evidence;
 mod facts;
 mod names;

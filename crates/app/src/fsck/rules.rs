@@ -5,7 +5,7 @@ use tallystick_civics::dispute;
 use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, canonical};
 use tallystick_escrow::{Command, Docket, Effect, Escrow, Event, InvoiceFacts, NodeCommand, State, Task, UserCommand};
 
-use super::{Damage, Fsck, registry::Registry};
+use super::{Damage, Fsck, away::Away, registry::Registry};
 use crate::{
     change::event_of,
     port::request::{Action, Asked},
@@ -20,7 +20,12 @@ pub(super) struct Again {
 }
 
 /// Decides all of a task's facts again.
-pub(super) async fn again(fsck: &Fsck, registry: &Registry, id: Id<Task>, facts: &[Fact]) -> Result<Again, Damage> {
+pub(super) async fn again(
+    fsck: &Fsck,
+    (registry, away): (&Registry, &Away),
+    id: Id<Task>,
+    facts: &[Fact],
+) -> Result<Again, Damage> {
     let mut again = Again { state: State::default(), version: 0, effects: Vec::new() };
     // The facts of one decision stand next to each other, and name one authority.
     for made in facts.chunk_by(|one, next| one.authority == next.authority) {
@@ -36,6 +41,7 @@ pub(super) async fn again(fsck: &Fsck, registry: &Registry, id: Id<Task>, facts:
         }
         let command = command(fsck, id, &authority, &events).map_err(&bad)?;
         registry.check(first.seq, &command).map_err(&bad)?;
+        away.check(&again.state, first.seq, &command).map_err(&bad)?;
         let effects = match Escrow::decide(&again.state, command, &ctx) {
             Ok(Decision::Accept { events: decided, effects }) if decided == events => effects,
             Ok(_) => return Err(bad("is not what the rules decide".into())),
@@ -64,13 +70,14 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
     }
     let command = match (action, events) {
         (Action::Create(terms), [Event::TaskCreated { policy, .. }]) => {
-            UserCommand::CreateTask { id, terms, policy: policy.clone() }
+            UserCommand::CreateTask { id, terms, policy: Box::new(policy.clone()) }
         }
         (Action::Accept(texts), _) => UserCommand::AcceptTask { invoices: read_all(fsck, texts)? },
         (Action::OfferRenewal { milestone, invoices }, _) => {
             UserCommand::OfferRenewal { milestone, invoices: read_all(fsck, invoices)? }
         }
         (Action::Fund, _) => UserCommand::RequestFunding,
+        (Action::FundWithBond(invoice), _) => UserCommand::FundWithBond { invoice: Box::new(read_one(fsck, invoice)?) },
         (Action::Submit { milestone, work_hash }, _) => UserCommand::SubmitWork { milestone, work_hash },
         (Action::Approve { milestone, tranches }, _) => UserCommand::ApproveWork { milestone, tranches },
         (Action::Reject { milestone, reason_hash }, _) => UserCommand::RejectWork { milestone, reason_hash },
@@ -85,9 +92,7 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
         }
         (Action::Dispute { milestone, command }, _) => UserCommand::Dispute { milestone, command },
         (Action::CollectReward { milestone, invoice }, _) => {
-            let mut read = read_all(fsck, vec![invoice])?;
-            let Some(invoice) = read.pop() else { return Err(ANOTHER.into()) };
-            UserCommand::CollectReward { milestone, invoice: Box::new(invoice) }
+            UserCommand::CollectReward { milestone, invoice: Box::new(read_one(fsck, invoice)?) }
         }
         (Action::Create(_) | Action::OpenDispute { .. } | Action::Erase | Action::EraseEvidence { .. }, _) => {
             return Err(ANOTHER.into());
@@ -97,10 +102,13 @@ fn command(fsck: &Fsck, id: Id<Task>, authority: &Authority, events: &[Event]) -
 }
 
 fn read_all(fsck: &Fsck, texts: Vec<String>) -> Result<Vec<(String, InvoiceFacts)>, String> {
-    let read = |text: String| match fsck.invoices.read(&text) {
+    texts.into_iter().map(|text| read_one(fsck, text)).collect()
+}
+
+fn read_one(fsck: &Fsck, text: String) -> Result<(String, InvoiceFacts), String> {
+    match fsck.invoices.read(&text) {
         // Whose invoice it was, and whether its hash was paid before, only that node knew then.
         Ok(facts) => Ok((text, InvoiceFacts { payee_is_self: false, hash_was_paid: false, ..facts })),
         Err(error) => Err(format!("has an invoice that cannot be read: {error}")),
-    };
-    texts.into_iter().map(read).collect()
+    }
 }

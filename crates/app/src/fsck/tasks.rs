@@ -30,7 +30,7 @@ pub(super) async fn check(
     let mut done = 0;
     for (id, stream, version) in tasks {
         let found = fsck.store.stream(stream).await?;
-        let again = rules::again(fsck, &facts.registry, id, &found).await?;
+        let again = rules::again(fsck, (&facts.registry, &facts.away), id, &found).await?;
         if again.version != version {
             return Err(StoreError::Corrupt(format!("{stream} has other facts than the journal has of it")).into());
         }

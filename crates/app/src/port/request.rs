@@ -32,6 +32,8 @@ pub enum Action {
     Accept(Vec<String>),
     /// Make its funding invoices.
     Fund,
+    /// The same, with the requester's own invoice (BOLT 11) for the worker's bond.
+    FundWithBond(String),
     /// Hand in a milestone's work.
     Submit {
         /// The milestone's position, from 0.

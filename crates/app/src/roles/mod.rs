@@ -111,26 +111,20 @@ impl App {
         Ok(self.decide_roles(&recover, ctx).await?.is_some())
     }
 
-    /// Waits for another admin to do this. Answers the proposal's number.
+    /// Waits for another admin to do this. Answers the proposal's number; nothing if it is so already.
     ///
     /// # Errors
     /// [`AppError::Roles`], and the others of a command.
-    pub async fn propose(&self, action: Action, request: SignedRequest) -> Result<u64, AppError> {
-        let (author, again) = (request.author, action.clone());
-        match self.ask_roles(AdminAsked::Propose(action), request).await?.1 {
-            Some(Event::ActionProposed { proposal, .. }) => Ok(proposal),
-            Some(_) => Err(AppError::Fault),
-            // Proposed before, or so already without anybody's doing.
-            None => {
-                let now = self.clock().now();
-                let roles = self.roles().await?;
-                let mut mine = roles
-                    .proposals
-                    .iter()
-                    .filter(|(_, waiting)| waiting.by == author && waiting.action == again && waiting.until >= now);
-                mine.next().map(|(number, _)| *number).ok_or_else(|| Rejection::NoProposal.into())
-            }
+    pub async fn propose(&self, action: Action, request: SignedRequest) -> Result<Option<u64>, AppError> {
+        let (author, same) = (request.author, action.clone());
+        if let Some(Event::ActionProposed { proposal, .. }) =
+            self.ask_roles(AdminAsked::Propose(action), request).await?.1
+        {
+            return Ok(Some(proposal));
         }
+        let (roles, now) = (self.roles().await?, self.clock().now());
+        let mut mine = roles.proposals.iter().filter(|(_, waiting)| waiting.by == author && waiting.until >= now);
+        Ok(mine.find(|(_, waiting)| waiting.action == same).map(|(number, _)| *number))
     }
 
     /// Does something to the roles themselves; false if it is so already.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use tallystick_civics::{
-    dispute::{self, Dispute, Outcome, SeatState, median},
+    dispute::{self, Dispute, Outcome, SeatState, Side, median},
     reputation::{Deal, Did, End, Role, Service},
 };
 use tallystick_core::{Decider, Fact, Id, Msat, NostrKey, Sat, Timestamp};
-use tallystick_escrow::{Case, Escrow, Event, Job, Phase, RefundReason, State, Task, Tranche, TrancheState, Verdict};
+use tallystick_escrow::{
+    Case, Escrow, Event, Job, Phase, Purpose, RefundReason, State, Task, Tranche, TrancheState, Verdict,
+};
 
 use crate::{change::event_of, error::AppError};
 
@@ -70,7 +72,7 @@ impl Going {
         let Some(task) = self.task() else { return 0 };
         match task.phase.job() {
             None => payouts_sat(task),
-            Some(job) => job.tranches.iter().filter(|part| !part.state.is_final()).map(|part| part.payout.get()).sum(),
+            Some(job) => job.work().filter(|part| !part.state.is_final()).map(|part| part.payout.get()).sum(),
         }
     }
 
@@ -101,7 +103,7 @@ impl Going {
             },
             disputed: task.cases().next().is_some(),
             dispute_lost_by: ruled.and_then(|(award, of)| loser(award, of)),
-            bond_lost_by: None,
+            bond_lost_by: bond_lost_by(job),
         })
     }
 
@@ -146,7 +148,7 @@ struct Sums {
 impl Sums {
     fn of(task: &Task, job: &Job) -> Self {
         let (mut paid, mut fee_msat, mut refunded) = (0u64, 0u64, 0u64);
-        for part in &job.tranches {
+        for part in job.work() {
             if part.state.is_paid() {
                 paid += part.payout.get();
                 fee_msat += kept_msat(part);
@@ -210,6 +212,15 @@ fn loser(award: Sat, of: Sat) -> Option<Role> {
     }
 }
 
+/// Whose bond went to the other side.
+fn bond_lost_by(job: &Job) -> Option<Role> {
+    job.tranches.iter().filter(|part| part.state.is_paid()).find_map(|part| match part.purpose {
+        Purpose::Work => None,
+        Purpose::Bond(Side::Payer) => Some(Role::Requester),
+        Purpose::Bond(Side::Payee) => Some(Role::Worker),
+    })
+}
+
 /// Whose fault it is that a task paid nothing, where the rules can tell.
 fn fault(task: &Task) -> Option<Role> {
     match task.verdict()? {
@@ -226,7 +237,8 @@ fn fault(task: &Task) -> Option<Role> {
             | RefundReason::FundingLapsed
             | RefundReason::PayoutFailed
             | RefundReason::HoldLost
-            | RefundReason::HoldSpent => None,
+            | RefundReason::HoldSpent
+            | RefundReason::BondKept => None,
         },
     }
 }

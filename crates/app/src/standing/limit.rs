@@ -156,13 +156,14 @@ fn opens(command: &UserCommand, before: &State, ctx: &Ctx) -> Option<More> {
         (UserCommand::AcceptTask { .. }, State::Present(task)) => {
             Some(More { key: ctx.author, role: Role::Worker, sat: payouts_sat(task) })
         }
-        (UserCommand::RequestFunding, State::Present(task)) => {
+        (UserCommand::RequestFunding | UserCommand::FundWithBond { .. }, State::Present(task)) => {
             Some(More { key: task.requester, role: Role::Requester, sat: payouts_sat(task) })
         }
         // What has begun may go on.
         (
             UserCommand::AcceptTask { .. }
             | UserCommand::RequestFunding
+            | UserCommand::FundWithBond { .. }
             | UserCommand::SubmitWork { .. }
             | UserCommand::OfferRenewal { .. }
             | UserCommand::ApproveWork { .. }

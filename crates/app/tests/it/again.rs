@@ -14,7 +14,7 @@ use crate::{
 /// What a user asked, by the first fact that it led to. Through the edge it is read from the signed body.
 fn asked(world: &World, event: &Event) -> UserCommand {
     match event.clone() {
-        Event::TaskCreated { id, terms, policy, .. } => UserCommand::CreateTask { id, terms, policy },
+        Event::TaskCreated { id, terms, policy, .. } => UserCommand::CreateTask { id, terms, policy: Box::new(policy) },
         Event::TaskAccepted { invoices, .. } => UserCommand::AcceptTask {
             invoices: invoices
                 .into_iter()

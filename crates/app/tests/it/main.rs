@@ -3,6 +3,7 @@
 
 mod again;
 mod anchors;
+mod bonds;
 mod cache;
 mod cause;
 mod crash;

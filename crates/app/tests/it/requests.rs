@@ -129,7 +129,7 @@ async fn tasks_are_created_under_the_nodes_policy_alone() {
     let world = World::new();
     let node = world.start();
     let policy = Policy { tranches_max: 1, ..Policy::default() };
-    let create = UserCommand::CreateTask { id: task(1), terms: terms(&[20_000]), policy };
+    let create = UserCommand::CreateTask { id: task(1), terms: terms(&[20_000]), policy: Box::new(policy) };
     assert_eq!(node.ask(task(0), requester(), create).await, Err(AppError::Fault));
     assert_eq!((world.count().await, node.app.task(task(0)).await), (0, Ok(None)));
     node.create(task(0), terms(&[20_000])).await.unwrap();

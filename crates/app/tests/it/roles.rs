@@ -51,7 +51,7 @@ async fn authorise(node: &Node, by: NostrKey, action: Action, said: FactorSaid) 
 
 async fn propose(node: &Node, by: NostrKey, action: Action) -> u64 {
     let request = asking_roles(by, &AdminAsked::Propose(action.clone()));
-    node.app.propose(action, request).await.unwrap()
+    node.app.propose(action, request).await.unwrap().expect("it is not so yet")
 }
 
 /// What Ada's authenticator shows.

@@ -5,7 +5,7 @@ use tallystick_civics::{
     dispute::{self, Dispute},
     draw::Candidates,
 };
-use tallystick_core::{BlockHeight, Digest32, Id, Msat, NostrKey, PaymentHash};
+use tallystick_core::{BlockHeight, Digest32, Id, Msat, NostrKey, PaymentHash, Timestamp};
 
 use crate::{InvoiceFacts, PayFailure, Policy, Task, Terms, TrancheInvoice};
 
@@ -28,15 +28,20 @@ pub enum UserCommand {
         /// Its terms.
         terms: Terms,
         /// The node's policy at this time, which becomes part of the task.
-        policy: Policy,
+        policy: Box<Policy>,
     },
     /// Take the task; the author becomes its worker.
     AcceptTask {
-        /// One invoice per tranche, in order, with what the rail read in it.
+        /// One invoice per tranche, in order, and one for the requester's bond, with what the rail read in it.
         invoices: Vec<(String, InvoiceFacts)>,
     },
     /// Ask for the funding invoices.
     RequestFunding,
+    /// The same, with an invoice of the requester's own to which the worker's bond would be paid.
+    FundWithBond {
+        /// The invoice, with what the rail read in it.
+        invoice: Box<(String, InvoiceFacts)>,
+    },
     /// Hand in a milestone's work.
     SubmitWork {
         /// The milestone's position, from 0.
@@ -94,6 +99,22 @@ pub enum UserCommand {
         /// An invoice for what is due, with what the rail read in it.
         invoice: Box<(String, InvoiceFacts)>,
     },
+}
+
+/// A time in which this node was away, as its own facts tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Outage {
+    /// The last time at which it is known to have been there.
+    pub from: Timestamp,
+    /// When it was back.
+    pub until: Timestamp,
+}
+
+impl Outage {
+    /// Whether some of it lies in this time, ends included.
+    pub fn overlaps(self, from: Timestamp, until: Timestamp) -> bool {
+        self.from <= until && from <= self.until
+    }
 }
 
 /// What the node adds to a dispute that is opened.
@@ -186,6 +207,12 @@ pub enum NodeCommand {
         /// The number of the fact as of which that is so.
         registry_seq: u64,
     },
+    /// The same as [`NodeCommand::Wake`], with all times in which this node was away since the task was created: with that, a
+    /// bond may be taken.
+    WakeKnowing {
+        /// The times.
+        outages: Vec<Outage>,
+    },
 }
 
 impl NodeCommand {
@@ -201,7 +228,7 @@ impl NodeCommand {
             | Self::RecordPayoutFailed { hash, .. }
             | Self::RecordHoldSpent { hash }
             | Self::RecordHoldRefused { hash } => Some(*hash),
-            Self::Wake | Self::RecordDraw { .. } => None,
+            Self::Wake | Self::WakeKnowing { .. } | Self::RecordDraw { .. } => None,
         }
     }
 }

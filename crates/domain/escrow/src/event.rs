@@ -279,6 +279,25 @@ pub enum Event {
         /// What routing cost.
         fee: Msat,
     },
+    /// The requester handed in the invoice to which the worker's bond would be paid.
+    BondOffered {
+        /// The invoice.
+        invoice: TrancheInvoice,
+    },
+    /// A bond is to be paid to the other side.
+    BondTaken {
+        /// The bond's position among the tranches.
+        tranche: u32,
+        /// Why.
+        reason: ReleaseReason,
+    },
+    /// A bond is to be given back.
+    BondReturnBegun {
+        /// The bond's position among the tranches.
+        tranche: u32,
+        /// Why.
+        reason: RefundReason,
+    },
 }
 
 impl Event {
@@ -348,6 +367,12 @@ impl Event {
     pub const REWARD_BEGUN: &'static str = "escrow.reward_begun";
     /// The kind of [`Event::RewardFailed`].
     pub const REWARD_FAILED: &'static str = "escrow.reward_failed";
+    /// The kind of [`Event::BondOffered`].
+    pub const BOND_OFFERED: &'static str = "escrow.bond_offered";
+    /// The kind of [`Event::BondTaken`].
+    pub const BOND_TAKEN: &'static str = "escrow.bond_taken";
+    /// The kind of [`Event::BondReturnBegun`].
+    pub const BOND_RETURN_BEGUN: &'static str = "escrow.bond_return_begun";
     /// The kind of [`Event::RewardPaid`].
     pub const REWARD_PAID: &'static str = "escrow.reward_paid";
 
@@ -389,6 +414,9 @@ impl Event {
             Self::RewardBegun { .. } => Self::REWARD_BEGUN,
             Self::RewardFailed { .. } => Self::REWARD_FAILED,
             Self::RewardPaid { .. } => Self::REWARD_PAID,
+            Self::BondOffered { .. } => Self::BOND_OFFERED,
+            Self::BondTaken { .. } => Self::BOND_TAKEN,
+            Self::BondReturnBegun { .. } => Self::BOND_RETURN_BEGUN,
         }
     }
 }

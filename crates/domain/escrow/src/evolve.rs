@@ -1,11 +1,12 @@
 //! Applying facts. Total: a fact that does not fit leaves the task as it is.
 
 use std::ops::Range;
+use tallystick_civics::dispute::Side;
 use tallystick_core::{BlockHeight, Msat, PaymentHash, Sat, Timestamp};
 
 use crate::{
-    Event, Job, Milestone, Phase, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche, TrancheInvoice,
-    TrancheState, Verdict, case,
+    Event, Job, Milestone, Phase, Purpose, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche,
+    TrancheInvoice, TrancheState, Verdict, case,
 };
 
 pub(crate) fn evolve(state: State, event: &Event) -> State {
@@ -54,6 +55,11 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
         (Event::TaskAccepted { worker, invoices }, Phase::Open) => {
             let milestones = vec![Milestone::default(); task.terms.milestones.len()];
             Phase::Assigned { job: Job { worker: *worker, tranches: tranches(task, invoices), milestones } }
+        }
+        (Event::BondOffered { invoice }, Phase::Assigned { mut job }) => {
+            let bond = task.terms.bonds.worker.map(|bond| tranche(task, invoice, bond, Purpose::Bond(Side::Payee)));
+            job.tranches.extend(bond);
+            Phase::Assigned { job }
         }
         (Event::FundingRequested { until }, Phase::Assigned { job }) => Phase::Funding { job, until: *until },
         (Event::TaskHeld, Phase::Funding { job, .. }) => Phase::Active { job },
@@ -153,7 +159,15 @@ fn spent(phase: Phase) -> Phase {
 }
 
 fn tranches(task: &Task, invoices: &[TrancheInvoice]) -> Vec<Tranche> {
-    let part = |(invoice, payout): (&TrancheInvoice, Sat)| Tranche {
+    let work = task.terms.payouts().map(|payout| (payout, Purpose::Work));
+    let bond = task.terms.bonds.requester.map(|bond| (bond, Purpose::Bond(Side::Payer)));
+    let parts = invoices.iter().zip(work.chain(bond));
+    parts.map(|(invoice, (payout, purpose))| tranche(task, invoice, payout, purpose)).collect()
+}
+
+fn tranche(task: &Task, invoice: &TrancheInvoice, payout: Sat, purpose: Purpose) -> Tranche {
+    Tranche {
+        purpose,
         payout,
         fee: task.policy.fee(payout),
         hash: invoice.hash,
@@ -164,8 +178,7 @@ fn tranches(task: &Task, invoices: &[TrancheInvoice]) -> Vec<Tranche> {
         renewal: None,
         renewals: 0,
         replaced: Vec::new(),
-    };
-    invoices.iter().zip(task.terms.payouts()).map(part).collect()
+    }
 }
 
 /// The facts that move one tranche.
@@ -213,6 +226,16 @@ fn apply_to_tranche(phase: &mut Phase, event: &Event) {
             if let Some(part) = part(phase, *tranche).filter(|part| !part.state.is_paid()) {
                 part.state = TrancheState::Spent { fee: *fee };
                 part.verdict = Some(Verdict::Release(ReleaseReason::HoldSpent));
+            }
+        }
+        Event::BondTaken { tranche, reason } => {
+            if let Some(part) = part(phase, *tranche).filter(|part| part.state.is_held()) {
+                part.verdict = Some(Verdict::Release(*reason));
+            }
+        }
+        Event::BondReturnBegun { tranche, reason } => {
+            if let Some(part) = part(phase, *tranche) {
+                give_back(part, *reason);
             }
         }
         Event::HoldLost { tranche } => {
@@ -276,6 +299,9 @@ fn apply_to_renewal(phase: &mut Phase, event: &Event) {
         | Event::HoldReturned { .. }
         | Event::HoldSpent { .. }
         | Event::HoldLost { .. }
+        | Event::BondOffered { .. }
+        | Event::BondTaken { .. }
+        | Event::BondReturnBegun { .. }
         | Event::RefundPlanned { .. }
         | Event::DisputeOpened { .. }
         | Event::Dispute { .. }

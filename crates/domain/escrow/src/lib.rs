@@ -52,6 +52,8 @@
 //! * While a dispute runs, only its panel decides, or both sides do.
 //! * A ruling pays the worker and gives back to the requester, and can do nothing else. Arbitrators are paid out of the
 //!   platform's own money, the same however they rule.
+//! * A bond is locked on the other side's own hash: it goes back, or to that side, and never to the platform. Without a
+//!   ruling only a worker's is taken, who handed in nothing, and never while this node was away in that time.
 //! * A tranche is given back only if no payout for it is under way, and only if none was paid.
 //! * Money that moved is a fact, even where the rules would not have moved it ([`Event::HoldSpent`]).
 
@@ -74,7 +76,7 @@ mod view;
 mod wake;
 
 pub use case::{Case, DrawDue, Reward, RewardState};
-pub use command::{Command, Docket, NodeCommand, UserCommand};
+pub use command::{Command, Docket, NodeCommand, Outage, UserCommand};
 pub use decide::Escrow;
 pub use dispute_view::{DisputeView, SeatView};
 pub use effect::{Effect, payout_id, reward_id};
@@ -83,9 +85,9 @@ pub use invoice::InvoiceFacts;
 pub use policy::{DUST_LIMIT, Policy, PolicyError};
 pub use rejection::Rejection;
 pub use state::{
-    Job, Milestone, PayFailure, Phase, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche, TrancheState,
-    Verdict,
+    Job, Milestone, PayFailure, Phase, Purpose, RefundReason, ReleaseReason, Renewal, Stage, State, Task, Tranche,
+    TrancheState, Verdict,
 };
-pub use terms::{MilestoneTerms, OnSilence, Terms, TermsError};
-pub use view::{MilestoneView, RenewalView, TaskView, TrancheView};
+pub use terms::{Bonds, MilestoneTerms, OnSilence, Terms, TermsError};
+pub use view::{BondView, MilestoneView, RenewalView, TaskView, TrancheView};
 pub use wake::Wake;

@@ -40,6 +40,8 @@ pub struct Policy {
     /// The share of the disputed tranches' fees that the arbitrators of one panel divide, whatever they rule; a fifth at
     /// most, so that all rounds together cost no more than the fees.
     pub arbitrator_share: BasisPoints,
+    /// The largest bond.
+    pub bond_max: Sat,
 }
 
 impl Default for Policy {
@@ -61,6 +63,7 @@ impl Default for Policy {
             dispute: Plan::default(),
             dispute_window: Duration::from_secs(6 * 3_600),
             arbitrator_share: ARBITRATOR_SHARE_MAX,
+            bond_max: sat(100_000),
         }
     }
 }
@@ -117,8 +120,8 @@ const ARBITRATOR_SHARE_MAX: BasisPoints = match BasisPoints::try_new(2_000) {
     Ok(share) => share,
     Err(_) => panic!("a fifth is less than the whole"),
 };
-/// More tranches make a task that no wallet can fund at once.
-const TRANCHES_LIMIT: u32 = 64;
+/// More tranches make a task that no wallet can fund at once; and two bonds are parts of a dispute with them, which has 64.
+const TRANCHES_LIMIT: u32 = 62;
 
 impl Policy {
     /// Checks that the numbers fit together.
@@ -141,7 +144,7 @@ impl Policy {
                 self.payout_max.checked_add(self.fee(self.payout_max)).is_err(),
                 "the largest payout and its fee are more than all bitcoin",
             ),
-            (self.tranches_max == 0 || self.tranches_max > TRANCHES_LIMIT, "a task must be allowed 1 to 64 tranches"),
+            (self.tranches_max == 0 || self.tranches_max > TRANCHES_LIMIT, "a task must be allowed 1 to 62 tranches"),
             (
                 self.payee_final_cltv_max >= self.payout_cltv_max,
                 "a payout's route must be allowed more blocks than its last hop",
@@ -155,6 +158,8 @@ impl Policy {
                 self.dispute_window < Duration::from_secs(60) || self.dispute_window > Duration::from_secs(7 * 86_400),
                 "a worker must have 1 minute to 7 days to open a dispute",
             ),
+            (self.bond_max < self.payout_min, "the largest bond is smaller than the smallest payout"),
+            (self.bond_max > self.payout_max, "the largest bond is larger than the largest payout"),
             (self.arbitrator_share > ARBITRATOR_SHARE_MAX, "arbitrators' share of the fee is a fifth at most"),
         ];
         self.dispute.check()?;

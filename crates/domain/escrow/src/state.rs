@@ -1,6 +1,7 @@
 //! What is known of a task. Made from its facts, never stored.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use tallystick_civics::dispute::Side;
 use tallystick_core::{AmountError, BlockHeight, Blocks, Digest32, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp};
 
 use crate::{Case, OnSilence, Policy, Terms, plan};
@@ -85,7 +86,7 @@ pub enum Phase {
 pub struct Job {
     /// Who works.
     pub worker: NostrKey,
-    /// One for each payout of the terms, in order, through all milestones.
+    /// One for each payout of the terms, in order, through all milestones; then the bonds.
     pub tranches: Vec<Tranche>,
     /// One for each milestone of the terms, in order.
     pub milestones: Vec<Milestone>,
@@ -124,9 +125,20 @@ pub enum Stage {
     },
 }
 
-/// A part of the payout, with a hash of its own.
+/// What is held, and on whose hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The requester pays for work: to the worker, or back.
+    Work,
+    /// A side's bond: back to it, or to the other side.
+    Bond(Side),
+}
+
+/// What is held on one hash: a part of the payout, or a bond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tranche {
+    /// What it is for. Its payer is who put it up, its payee the other side.
+    pub purpose: Purpose,
     /// What the worker gets.
     pub payout: Sat,
     /// What the platform gets, routing costs included.
@@ -231,6 +243,8 @@ pub enum ReleaseReason {
     RenewalMissed,
     /// A panel ruled so.
     Ruled,
+    /// A bond: its worker handed nothing in by the deadline, and had not stepped back.
+    BrokenPromise,
 }
 
 /// Why the requester gets the money back.
@@ -262,6 +276,8 @@ pub enum RefundReason {
     Ruled,
     /// The worker gave it up.
     Conceded,
+    /// A bond: all else is over, and nothing took it.
+    BondKept,
 }
 
 /// Why a payout failed.
@@ -291,6 +307,13 @@ impl Tranche {
     }
 }
 
+impl Job {
+    /// The tranches that pay for work.
+    pub fn work(&self) -> impl Iterator<Item = &Tranche> {
+        self.tranches.iter().filter(|part| part.purpose == Purpose::Work)
+    }
+}
+
 impl TrancheState {
     /// Whether the payer's money is locked, and nothing decided.
     pub const fn is_held(self) -> bool {
@@ -317,7 +340,8 @@ impl Task {
                 let names: Vec<_> = (0..).zip(&job.milestones).map(|(at, _)| self.milestone_name(job, at)).collect();
                 let order = ["disputed", "submitted", "rejected", "held", "releasing", "refunding"];
                 let urgent = order.into_iter().find(|name| names.contains(name));
-                urgent.unwrap_or_else(|| self.phase.name())
+                // All milestones are over: bonds are on their way.
+                urgent.unwrap_or("refunding")
             }
             phase => phase.name(),
         }
@@ -347,7 +371,9 @@ impl Task {
 
     /// What decided the task: a verdict for the worker if there is one, else the last.
     pub fn verdict(&self) -> Option<Verdict> {
-        let verdicts = || self.phase.job().into_iter().flat_map(|job| &job.tranches).filter_map(|part| part.verdict);
+        let parts = || self.phase.job().into_iter().flat_map(|job| &job.tranches);
+        let work = || parts().filter(|part| part.purpose == Purpose::Work);
+        let verdicts = || work().filter_map(|part| part.verdict);
         verdicts().find(|verdict| matches!(verdict, Verdict::Release(_))).or_else(|| verdicts().next_back())
     }
 
@@ -391,6 +417,16 @@ impl Task {
     /// Where the work of a milestone stands.
     pub fn stage(&self, job: &Job, milestone: u32) -> Option<Stage> {
         usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at)).map(|part| part.stage)
+    }
+
+    /// A side's bond that is locked and undecided, with its position among the tranches.
+    pub fn bond(&self, job: &Job, side: Side) -> Option<(u32, BlockHeight)> {
+        let held = |part: &Tranche| match part.state {
+            TrancheState::Held { claim_deadline } => Some(plan::decide_by(&self.policy, claim_deadline)),
+            _ => None,
+        };
+        let own = (0..).zip(&job.tranches).filter(|(_, part)| part.purpose == Purpose::Bond(side));
+        own.filter_map(|(tranche, part)| Some((tranche, held(part)?))).next()
     }
 
     /// A milestone's dispute, while it runs.

@@ -44,6 +44,18 @@ pub struct Terms {
     /// Whether what the two do not agree on is decided by a panel: the fewest arbitrators that sit on it, 1, 3 or 5. Larger
     /// amounts ask for more ([`Policy::dispute`]).
     pub panel: Option<Seats>,
+    /// What each side puts up for its word.
+    pub bonds: Bonds,
+}
+
+/// What each side puts up for its word: locked with all other money, given back at the end, and paid to the other side only
+/// by a ruling, or the worker's if nothing was handed in. Nothing where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Bonds {
+    /// The requester's: the worker gets it if it is taken.
+    pub requester: Option<Sat>,
+    /// The worker's: the requester gets it if it is taken.
+    pub worker: Option<Sat>,
 }
 
 /// A part of the work, as the requester wrote it.
@@ -116,6 +128,19 @@ pub enum TermsError {
         /// How many were asked for.
         seats: usize,
     },
+    /// A bond that this node does not do.
+    #[error("a bond of {bond} is outside of {min} to {max}")]
+    Bond {
+        /// The bond asked for.
+        bond: Sat,
+        /// The smallest.
+        min: Sat,
+        /// The largest.
+        max: Sat,
+    },
+    /// A requester's bond that nobody could ever take.
+    #[error("only a panel can take a requester's bond: name one, or ask for no bond")]
+    BondWithoutPanel,
 }
 
 impl Coded for TermsError {
@@ -128,6 +153,8 @@ impl Coded for TermsError {
             Self::DeadlinePast { .. } => Code("terms.deadline_past"),
             Self::ReviewWindow { .. } => Code("terms.review_window"),
             Self::Panel { .. } => Code("terms.panel"),
+            Self::Bond { .. } => Code("terms.bond"),
+            Self::BondWithoutPanel => Code("terms.bond_without_panel"),
         }
     }
 }
@@ -156,8 +183,14 @@ impl Terms {
         if !(min..=max).contains(&self.review_window) {
             return Err(TermsError::ReviewWindow { window: self.review_window, min, max });
         }
-        match self.panel.filter(|seats| *seats > Seats::Five) {
-            Some(seats) => Err(TermsError::Panel { seats: seats.count() }),
+        if let Some(seats) = self.panel.filter(|seats| *seats > Seats::Five) {
+            return Err(TermsError::Panel { seats: seats.count() });
+        }
+        let (min, max) = (policy.payout_min, policy.bond_max);
+        let Bonds { requester, worker } = self.bonds;
+        match [requester, worker].into_iter().flatten().find(|bond| !(min..=max).contains(bond)) {
+            Some(bond) => Err(TermsError::Bond { bond, min, max }),
+            None if requester.is_some() && self.panel.is_none() => Err(TermsError::BondWithoutPanel),
             None => Ok(()),
         }
     }
@@ -180,6 +213,11 @@ impl Terms {
     /// What the worker gets, tranche by tranche, through all milestones.
     pub fn payouts(&self) -> impl Iterator<Item = Sat> {
         self.milestones.iter().flat_map(|part| part.payouts.iter().copied())
+    }
+
+    /// For what the worker hands in an invoice when it takes the task: each tranche, and the requester's bond.
+    pub fn workers_invoices(&self) -> impl Iterator<Item = Sat> {
+        self.payouts().chain(self.bonds.requester)
     }
 
     /// The positions of a milestone's tranches among all of the task. Empty for a milestone that there is not.

@@ -1,11 +1,11 @@
 //! A task as queries show it.
 
 use serde::{Deserialize, Serialize};
-use tallystick_civics::dispute::Seats;
+use tallystick_civics::dispute::{Seats, Side};
 use tallystick_core::{BlockHeight, Blocks, Digest32, Duration, Id, NostrKey, PaymentHash, Sat, Timestamp};
 
 use crate::{
-    DisputeView, MilestoneTerms, OnSilence, Phase, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche,
+    DisputeView, MilestoneTerms, OnSilence, Phase, Purpose, RefundReason, ReleaseReason, Renewal, Stage, Task, Tranche,
     TrancheState, Verdict, plan,
 };
 
@@ -46,6 +46,17 @@ pub struct TaskView {
     pub fund_until: Option<Timestamp>,
     /// The parts of the work.
     pub milestones: Vec<MilestoneView>,
+    /// What each side puts up.
+    pub bonds: Vec<BondView>,
+}
+
+/// A bond as queries show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondView {
+    /// Whether it is the worker's, and the requester's otherwise.
+    pub of_worker: bool,
+    /// The hold and what becomes of it. Its payout goes to the other side, if it is taken.
+    pub hold: TrancheView,
 }
 
 /// A milestone as queries show it.
@@ -158,6 +169,7 @@ impl From<&Task> for TaskView {
             final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
             fund_until,
             milestones: (0..).zip(&task.terms.milestones).map(|part| MilestoneView::new(task, part)).collect(),
+            bonds: bonds(task),
         }
     }
 }
@@ -168,6 +180,11 @@ impl TaskView {
         let last = self.milestones.last().map_or(now, |part| part.work_deadline);
         let over = self.renewal.is_none().then(|| last.after(self.review_window));
         plan::invoice_needed(over, self.invoice_life, now)
+    }
+
+    /// Everything that is to be locked: the tranches of all milestones, and bonds.
+    pub fn holds(&self) -> impl Iterator<Item = &TrancheView> {
+        self.tranches().chain(self.bonds.iter().map(|bond| &bond.hold))
     }
 
     /// The tranches of all milestones, in order.
@@ -271,6 +288,17 @@ impl From<&Tranche> for TrancheView {
     }
 }
 
+fn bonds(task: &Task) -> Vec<BondView> {
+    let parts = || task.phase.job().into_iter().flat_map(|job| &job.tranches);
+    let terms = [(Side::Payer, task.terms.bonds.requester), (Side::Payee, task.terms.bonds.worker)];
+    let view = |(side, bond): (Side, Option<Sat>)| {
+        let part = parts().find(|part| part.purpose == Purpose::Bond(side));
+        let hold = part.map_or_else(|| bond.map(|bond| TrancheView::planned(task, bond)), |part| Some(part.into()));
+        Some(BondView { of_worker: side == Side::Payee, hold: hold? })
+    };
+    terms.into_iter().filter_map(view).collect()
+}
+
 fn reason(verdict: Verdict) -> String {
     let name = match verdict {
         Verdict::Release(reason) => match reason {
@@ -279,6 +307,7 @@ fn reason(verdict: Verdict) -> String {
             ReleaseReason::HoldSpent => "hold_spent",
             ReleaseReason::RenewalMissed => "renewal_missed",
             ReleaseReason::Ruled => "ruled",
+            ReleaseReason::BrokenPromise => "broken_promise",
         },
         Verdict::Refund(reason) => match reason {
             RefundReason::Rejected => "rejected",
@@ -294,6 +323,7 @@ fn reason(verdict: Verdict) -> String {
             RefundReason::RenewalMissed => "renewal_missed",
             RefundReason::Ruled => "ruled",
             RefundReason::Conceded => "conceded",
+            RefundReason::BondKept => "bond_kept",
         },
     };
     name.to_owned()

@@ -1,5 +1,6 @@
 //! When the rules want to be asked again.
 
+use tallystick_civics::dispute::Side;
 use tallystick_core::{BlockHeight, Blocks, Timestamp};
 
 use crate::{Job, Phase, Stage, State, Task, plan};
@@ -43,8 +44,11 @@ impl State {
             }
             Phase::Active { job } => {
                 let milestones = (0..).zip(&job.milestones);
-                milestones
-                    .fold(Wake::default(), |wake, (milestone, _)| wake.earlier(task.milestone_wake(job, milestone)))
+                let wake = milestones
+                    .fold(Wake::default(), |wake, (milestone, _)| wake.earlier(task.milestone_wake(job, milestone)));
+                // What is put up goes back while that is sure.
+                let bonds = [Side::Payer, Side::Payee].into_iter().filter_map(|side| task.bond(job, side));
+                bonds.fold(wake, |wake, (_, height)| wake.earlier(Wake { at: None, height: Some(height) }))
             }
             Phase::Settled { .. } | Phase::Refunded { .. } | Phase::Cancelled { .. } | Phase::Expired { .. } => {
                 Wake::default()

@@ -100,7 +100,8 @@ fn may_release(
             let Some((case, award)) = ruling(task, milestone) else { return false };
             released.iter().all(|tranche| is_awarded(case, award, first + tranche))
         }
-        ReleaseReason::HoldSpent => false,
+        // Nobody here puts up a bond.
+        ReleaseReason::HoldSpent | ReleaseReason::BrokenPromise => false,
     }
 }
 
@@ -177,7 +178,7 @@ fn may_refund(seen: &Evidence<'_>, (task, told): (&Task, &Told), milestone: Opti
             let mut held = held.map(|(at, _)| at).filter(|at| task.terms.tranches_of(first).contains(at));
             ruling(task, first).is_some_and(|(case, award)| held.all(|at| !is_awarded(case, award, at)))
         }
-        RefundReason::PayoutFailed | RefundReason::HoldSpent => false,
+        RefundReason::PayoutFailed | RefundReason::HoldSpent | RefundReason::BondKept => false,
     };
     may && (!is_disputed || reason == RefundReason::Conceded)
 }

@@ -123,7 +123,7 @@ pub(crate) struct Evidence<'a> {
     /// Effects that are not finished.
     pub pending: &'a [Effect],
     /// Tasks that want to be woken now.
-    pub due: &'a [String],
+    pub due: &'a [usize],
 }
 
 /// A law that does not hold.

@@ -146,7 +146,7 @@ fn read(action: &Value) -> Result<AdminAction> {
         "enrol" => AdminAction::Enrol { admin: text("key")?.parse()? },
         "nodePay" => {
             let fee: u64 = text("feeLimitMsat")?.parse()?;
-            ensure!(fee % 1_000 == 0, "the proposal's fee limit is no whole number of sats");
+            ensure!(fee.is_multiple_of(1_000), "the proposal's fee limit is no whole number of sats");
             AdminAction::Pay { bolt11: text("invoice")?.into(), fee_limit_sat: fee / 1_000 }
         }
         "nodeCloseChannel" => AdminAction::Close {

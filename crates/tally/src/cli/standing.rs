@@ -19,7 +19,7 @@ pub enum Side {
 #[derive(Debug, Args)]
 pub struct StandingArgs {
     /// Whose: a Nostr public key, 64 hexadecimal digits
-    pub key: NostrKey,
+    pub who: NostrKey,
     /// In one role; in both if absent
     #[arg(long, value_enum)]
     pub role: Option<Side>,

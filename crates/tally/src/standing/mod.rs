@@ -90,13 +90,13 @@ pub async fn tell(args: StandingArgs) -> Result<()> {
     if let Some(file) = &args.from {
         let (book, limits) = export::read(file)?;
         for side in roles {
-            let known = book.about(args.key, role(side), time(args.at)).standing(&limits)?;
+            let known = book.about(args.who, role(side), time(args.at)).standing(&limits)?;
             told.push(answer::standing(&known));
         }
     } else {
         let api = connect(&args.access)?;
         for side in roles {
-            let variables = json!({ "key": args.key, "role": answer::role_name(role(side)) });
+            let variables = json!({ "key": args.who, "role": answer::role_name(role(side)) });
             told.push(api.ask("standing", STANDING, variables).await?);
         }
     }

@@ -13,7 +13,7 @@ use crate::support::{BINARY, Theatre};
 
 /// What `abort` ends a process with.
 const SIGABRT: i32 = 6;
-/// Where the node dies, once for each anchor.
+/// Where the node dies, once for each anchor after the first.
 const DEATHS: [&str; 4] = [
     "before append anchor.made",
     "after append anchor.made",
@@ -57,7 +57,17 @@ async fn a_node_that_dies_around_a_fact_goes_on_with_the_same_anchors() -> Resul
     theatre.stage.platform.stop().await?;
     let config = theatre.stage.platform.dir().join("tally.toml");
     fs::OpenOptions::new().append(true).open(config)?.write_all(b"\n[anchor]\nfacts_max = 1\n")?;
-    for (number, death) in (1..).zip(DEATHS) {
+    // The first is of what founded the node's roles.
+    theatre.stage.platform.start(&[]).await?;
+    let stage = &theatre.stage;
+    stage
+        .until("the first anchor is sent", async || Ok(!stage.chain.rpc().get_raw_mempool().await?.is_empty()))
+        .await?;
+    stage.mine(6).await?;
+    let counts = async || Ok(told(&theatre, 1)?.is_some_and(|(_, place)| place.starts_with("block")));
+    stage.until("the first anchor counts", counts).await?;
+    theatre.stage.platform.stop().await?;
+    for (number, death) in (2..).zip(DEATHS) {
         let confirming = death.ends_with("confirmed");
         theatre.stage.platform.start(&[("TALLY_CRASH_AT", death.to_owned())]).await?;
         theatre.stage.post("Something to anchor", &[10_000], "REFUND").await?;
@@ -116,7 +126,7 @@ async fn check(theatre: &Theatre) -> Result<()> {
     let genesis = status.lines().next().and_then(|line| line.strip_prefix("genesis ")).context("a genesis")?;
     let mut chain = AnchorChain::new(genesis.parse::<OutPoint>()?);
     let out = tempfile::tempdir()?;
-    for number in 1..=DEATHS.len() {
+    for number in 1..=DEATHS.len() + 1 {
         let folder = out.path().display().to_string();
         tally(theatre, &["export", &number.to_string(), "--out", &folder])?;
         let read = |name: String| fs::read(out.path().join(name));

@@ -1,6 +1,7 @@
 //! The real binary, real Lightning nodes, real blocks.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a harness tells how much it has tried, and what failed")]
 
+mod admin;
 mod anchors;
 mod backup;
 mod chain;

@@ -80,6 +80,7 @@ pub fn terms(payouts: &[u64]) -> Terms {
         hold_blocks: None,
         renewal: None,
         panel: None,
+        bonds: tallystick_escrow::Bonds::default(),
     }
 }
 

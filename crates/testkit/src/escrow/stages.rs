@@ -2,7 +2,7 @@
 
 use tallystick_core::{BlockHeight, Blocks, Digest32, Msat};
 use tallystick_escrow::{
-    Event, NodeCommand, OnSilence, PayFailure, RefundReason, ReleaseReason, Terms, UserCommand, payout_id, plan,
+    Event, NodeCommand, OnSilence, PayFailure, RefundReason, ReleaseReason, Task, Terms, UserCommand, payout_id, plan,
 };
 
 use super::{
@@ -22,7 +22,7 @@ pub fn decide_by() -> BlockHeight {
 
 /// Post a task with these terms.
 pub fn create(terms: Terms) -> UserCommand {
-    UserCommand::CreateTask { id: task_id(), terms, policy: policy() }
+    UserCommand::CreateTask { id: task_id(), terms, policy: Box::new(policy()) }
 }
 
 /// Take the task with good invoices for these payouts.
@@ -38,6 +38,15 @@ pub fn submit() -> UserCommand {
 /// Hand in [`WORK`] for a milestone.
 pub fn submit_for(milestone: u32) -> UserCommand {
     UserCommand::SubmitWork { milestone, work_hash: WORK }
+}
+
+/// Ask for the funding invoices, with an invoice for the worker's bond if there is one.
+pub fn fund(task: &Task) -> UserCommand {
+    let position = u8::try_from(task.terms.workers_invoices().count()).unwrap_or(u8::MAX);
+    match task.terms.bonds.worker {
+        Some(bond) => UserCommand::FundWithBond { invoice: Box::new(invoice(position, bond.get())) },
+        None => UserCommand::RequestFunding,
+    }
 }
 
 /// Approve all of the first milestone.
@@ -159,7 +168,7 @@ pub fn open_with(terms: Terms) -> Given {
 }
 
 fn accepted(given: Given) -> Given {
-    let payouts: Vec<u64> = given.task().terms.payouts().map(|payout| payout.get()).collect();
+    let payouts: Vec<u64> = given.task().terms.workers_invoices().map(|payout| payout.get()).collect();
     given.done(worker(), accept(&payouts))
 }
 
@@ -175,8 +184,11 @@ pub fn funding(payouts: &[u64]) -> Given {
 
 /// The funding invoices of a task with these terms can be paid.
 pub fn funding_with(terms: Terms) -> Given {
-    let given = accepted(open_with(terms)).done(requester(), UserCommand::RequestFunding);
-    let tranches = 0..u8::try_from(given.task().terms.payouts().count()).unwrap_or(u8::MAX);
+    let given = accepted(open_with(terms));
+    let fund = fund(given.task());
+    let given = given.done(requester(), fund);
+    let parts = given.phase().job().map_or(0, |job| job.tranches.len());
+    let tranches = 0..u8::try_from(parts).unwrap_or(u8::MAX);
     tranches.fold(given, |given, tranche| given.reported(invoice_made(tranche)))
 }
 
@@ -187,8 +199,9 @@ pub fn held(payouts: &[u64]) -> Given {
 
 /// The money of a task with these terms is locked.
 pub fn held_with(terms: Terms) -> Given {
-    let payouts: Vec<_> = terms.payouts().collect();
     let given = funding_with(terms);
+    let payouts: Vec<_> =
+        given.phase().job().map_or(Vec::new(), |job| job.tranches.iter().map(|part| part.payout).collect());
     let longer = given.task().hold_blocks.0.saturating_sub(HOLD_BLOCKS.0);
     (0..)
         .zip(payouts)

@@ -13,8 +13,8 @@ use super::{
     user::{find, state_of},
 };
 use crate::{
-    Case, Docket, Effect, Event, Job, OnSilence, Phase, RefundReason, Rejection, ReleaseReason, Stage, State, Task,
-    TrancheState, evolve::evolve, plan,
+    Case, Docket, Effect, Event, Job, OnSilence, Phase, Purpose, RefundReason, Rejection, ReleaseReason, Stage, State,
+    Task, Tranche, TrancheState, evolve::evolve, plan,
 };
 
 /// A whole of thousandths.
@@ -42,11 +42,14 @@ pub(super) fn open(task: &Task, milestone: u32, docket: Docket, ctx: &Ctx) -> Re
     let decide_by = task.decide_by(job, milestone).ok_or_else(|| not_held(task, milestone))?;
     in_time(task, milestone, by, ctx)?;
     let held: Vec<_> = task.tranches_of(job, milestone).filter(|(_, part)| part.state.is_held()).collect();
+    let bonds = job.tranches.iter().zip(0..).filter(|(part, _)| part.purpose != Purpose::Work && part.state.is_held());
+    let bonds: Vec<(u32, &Tranche)> = bonds.map(|(part, at)| (at, part)).collect();
     let opening = dispute::Opening {
         id: docket.id,
         payer: task.requester,
         payee: job.worker,
-        parts: held.iter().map(|(_, part)| part.payout).collect(),
+        // Bonds are parts as well: each bit is what goes for the worker's good, so that more of them are worth more to it.
+        parts: held.iter().chain(&bonds).map(|(_, part)| part.payout).collect(),
         plan: task.policy.dispute.clone(),
         rule_by: plan::rule_by(decide_by),
         seats_min,
@@ -56,7 +59,7 @@ pub(super) fn open(task: &Task, milestone: u32, docket: Docket, ctx: &Ctx) -> Re
     let event = dispute::open(opening, ctx)?;
     let fees = Sat::sum(held.iter().map(|(_, part)| part.fee))?;
     let seats = dispute::evolve(None, &event).map_or(seats_min, |dispute| dispute.panel.seats);
-    let tranches = held.iter().map(|(tranche, _)| *tranche).collect();
+    let tranches = held.iter().chain(&bonds).map(|(tranche, _)| *tranche).collect();
     let reward = task.policy.reward(fees, seats);
     Ok(Decision::event(Event::DisputeOpened { milestone, tranches, reward, event }))
 }
@@ -153,16 +156,20 @@ fn follows(after: &Task, job: &Job, milestone: u32, ctx: &Ctx) -> Option<Follows
 /// What is awarded is paid out, the rest goes back. What is awarded too late for a payout goes back as well: a hold is
 /// never lost over it.
 fn carry_out(task: &Task, milestone: u32, (case, award): (&Case, Award), ctx: &Ctx) -> Follows {
-    let awarded = (0..).zip(&case.tranches).filter(|(part, _)| award.includes(*part)).map(|(_, tranche)| *tranche);
-    let awarded: Vec<u32> = awarded.collect();
+    let (awarded, others): (Vec<_>, Vec<_>) =
+        (0..).zip(case.tranches.iter().copied()).partition(|(part, _)| award.includes(*part));
+    let awarded: Vec<u32> = awarded.into_iter().map(|(_, tranche)| tranche).collect();
+    let others: Vec<u32> = others.into_iter().map(|(_, tranche)| tranche).collect();
     let in_time = |state| match state {
         TrancheState::Held { claim_deadline } => ctx.height <= plan::decide_by(&task.policy, claim_deadline),
         _ => false,
     };
-    let held = positions(task).filter(|(tranche, part)| awarded.contains(tranche) && part.state.is_held());
+    let is_work = |part: &Tranche| part.purpose == Purpose::Work;
+    let held =
+        positions(task).filter(|(tranche, part)| awarded.contains(tranche) && part.state.is_held() && is_work(part));
     let (paid, late): (Vec<_>, Vec<_>) = held.partition(|(_, part)| in_time(part.state));
     let paid: Vec<u32> = paid.into_iter().map(|(tranche, _)| tranche).collect();
-    let mut all = Follows::default();
+    let mut all = taken_bonds(task, &awarded, &others, ctx);
     let mut after = task.clone();
     if !paid.is_empty()
         && let Ok(Decision::Accept { events, effects }) =
@@ -171,12 +178,32 @@ fn carry_out(task: &Task, milestone: u32, (case, award): (&Case, Award), ctx: &C
         if let State::Present(next) = events.iter().fold(State::Present(Box::new(after.clone())), evolve) {
             after = *next;
         }
-        all = (events, effects);
+        all.0.extend(events);
+        all.1.extend(effects);
     }
     let own = task.terms.tranches_of(milestone);
     if positions(&after).any(|(tranche, part)| own.contains(&tranche) && part.state.is_held()) {
         let reason = if late.is_empty() { RefundReason::Ruled } else { RefundReason::BlocksRanOut };
         if let Decision::Accept { events, effects } = ending::refund(&after, Some(milestone), reason) {
+            all.0.extend(events);
+            all.1.extend(effects);
+        }
+    }
+    all
+}
+
+/// Bonds that a ruling takes: the requester's if it is for the worker's good, the worker's if it is not. The others stay
+/// where they are, until the end.
+fn taken_bonds(task: &Task, awarded: &[u32], others: &[u32], ctx: &Ctx) -> Follows {
+    let mut all = Follows::default();
+    for (tranche, part) in positions(task) {
+        let is_taken = match part.purpose {
+            Purpose::Work => false,
+            Purpose::Bond(Side::Payer) => awarded.contains(&tranche),
+            Purpose::Bond(Side::Payee) => others.contains(&tranche),
+        };
+        if is_taken {
+            let (events, effects) = ending::take_bond(task, tranche, ReleaseReason::Ruled, ctx);
             all.0.extend(events);
             all.1.extend(effects);
         }

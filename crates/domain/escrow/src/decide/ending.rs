@@ -1,10 +1,11 @@
 //! How a task comes to its end: paying out, giving back, and noticing that nothing is left to do.
 
-use tallystick_core::{BlockHeight, Ctx, Duration, Timestamp};
+use tallystick_civics::dispute::Side;
+use tallystick_core::{BlockHeight, Ctx, Duration, PaymentHash, Timestamp};
 
 use super::{Decision, dispute};
 use crate::{
-    Effect, Event, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState,
+    Effect, Event, Job, PayFailure, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche, TrancheState,
     effect,
     evolve::evolve,
     plan::{self, PAYOUT_PAUSE_MAX},
@@ -100,12 +101,47 @@ pub(super) fn conclude(task: &Task, mut events: Vec<Event>, mut effects: Vec<Eff
     let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
     if let State::Present(after) = after
         && let Phase::Active { job } = &after.phase
-        && job.tranches.iter().all(|part| part.state.is_final() && part.replaced.is_empty())
     {
-        let paid = job.tranches.iter().any(|part| part.state.is_paid());
-        events.push(if paid { Event::TaskSettled } else { Event::TaskRefunded });
+        let is_over = |part: &Tranche| part.state.is_final() && part.replaced.is_empty();
+        if job.tranches.iter().all(is_over) {
+            let paid = job.work().any(|part| part.state.is_paid());
+            events.push(if paid { Event::TaskSettled } else { Event::TaskRefunded });
+        } else if job.work().all(is_over) {
+            give_back_bonds(&after, job, &mut events, &mut effects);
+        }
     }
     Decision::Accept { events, effects }
+}
+
+/// What was put up and not taken goes back.
+fn give_back_bonds(task: &Task, job: &Job, events: &mut Vec<Event>, effects: &mut Vec<Effect>) {
+    for (tranche, _) in [Side::Payer, Side::Payee].into_iter().filter_map(|side| task.bond(job, side)) {
+        events.push(Event::BondReturnBegun { tranche, reason: RefundReason::BondKept });
+        effects.extend(bond_hash(task, tranche).map(|hash| Effect::CancelHold { hash }));
+    }
+}
+
+fn bond_hash(task: &Task, tranche: u32) -> Option<PaymentHash> {
+    positions(task).find(|(at, _)| *at == tranche).map(|(_, part)| part.hash)
+}
+
+/// Gives a bond back whose hold is about to end.
+pub(super) fn return_bond(task: &Task, tranche: u32) -> (Vec<Event>, Vec<Effect>) {
+    let effects = bond_hash(task, tranche).map(|hash| Effect::CancelHold { hash });
+    (vec![Event::BondReturnBegun { tranche, reason: RefundReason::BlocksRanOut }], effects.into_iter().collect())
+}
+
+/// Pays a bond to the other side, if there are blocks enough.
+pub(super) fn take_bond(task: &Task, tranche: u32, reason: ReleaseReason, ctx: &Ctx) -> (Vec<Event>, Vec<Effect>) {
+    let Some((_, part)) = positions(task).find(|(at, _)| *at == tranche) else { return Default::default() };
+    let TrancheState::Held { claim_deadline } = part.state else { return Default::default() };
+    let begin_by = plan::decide_by(&task.policy, claim_deadline);
+    if ctx.height > begin_by {
+        return Default::default();
+    }
+    let begun = Event::PayoutBegun { tranche, attempt: 1, not_before: ctx.now };
+    let effect = pay(task, tranche, part, Attempt { number: 1, not_before: ctx.now, begin_by });
+    (vec![Event::BondTaken { tranche, reason }, begun], vec![effect])
 }
 
 /// The tranches with their positions.

@@ -2,7 +2,7 @@
 
 use tallystick_core::{BlockHeight, Ctx, Duration, Msat, PaymentHash};
 
-use crate::{Effect, Rejection, Task, Tranche, plan};
+use crate::{Effect, Purpose, Rejection, Task, Tranche, plan};
 
 /// Asks the rail for a tranche's hold invoice on this hash.
 pub(super) fn hold_invoice(
@@ -14,7 +14,10 @@ pub(super) fn hold_invoice(
     Ok(Effect::MakeHoldInvoice {
         hash,
         amount: part.hold()?,
-        description: format!("{} (task {})", task.terms.title, task.id),
+        description: match part.purpose {
+            Purpose::Work => format!("{} (task {})", task.terms.title, task.id),
+            Purpose::Bond(_) => format!("Bond: {} (task {})", task.terms.title, task.id),
+        },
         expiry,
         final_cltv_delta: plan::final_cltv_delta(&task.policy, task.hold_blocks),
     })

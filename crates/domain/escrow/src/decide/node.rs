@@ -1,6 +1,6 @@
 //! What the rail's outcomes, time and blocks lead to.
 
-use tallystick_civics::dispute;
+use tallystick_civics::dispute::{self, Side};
 use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash};
 
 use super::{
@@ -9,8 +9,9 @@ use super::{
     hold, renewal, reward,
 };
 use crate::{
-    Case, Effect, Event, Job, Milestone, NodeCommand, OnSilence, PayFailure, Phase, RefundReason, Rejection,
-    ReleaseReason, Renewal, Reward, Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
+    Case, Effect, Event, Job, Milestone, MilestoneTerms, NodeCommand, OnSilence, Outage, PayFailure, Phase,
+    RefundReason, Rejection, ReleaseReason, Renewal, Reward, Stage, State, Task, Tranche, TrancheState, effect,
+    evolve::evolve, plan,
 };
 
 pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
@@ -21,7 +22,13 @@ pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Dec
         }
         ref other => other.hash(),
     };
-    let Some(hash) = hash else { return Ok(wake(task, ctx)) };
+    let Some(hash) = hash else {
+        let outages = match &command {
+            NodeCommand::WakeKnowing { outages } => Some(outages.as_slice()),
+            _ => None,
+        };
+        return Ok(wake(task, outages, ctx));
+    };
     if let Some(found) = find_reward(task, hash) {
         return of_reward(task, found, command, ctx);
     }
@@ -45,7 +52,9 @@ fn of_current(task: &Task, found: Found<'_>, command: NodeCommand, ctx: &Ctx) ->
         NodeCommand::RecordHoldRefused { .. } => Ok(invoice_refused(task, found)),
         NodeCommand::RecordPayoutPaid { fee, .. } => payout_paid(task, found, fee),
         NodeCommand::RecordPayoutFailed { id, reason, .. } => Ok(payout_failed(task, found, (id, reason), ctx)),
-        NodeCommand::Wake | NodeCommand::RecordDraw { .. } => Ok(Decision::AlreadyApplied),
+        NodeCommand::Wake | NodeCommand::WakeKnowing { .. } | NodeCommand::RecordDraw { .. } => {
+            Ok(Decision::AlreadyApplied)
+        }
     }
 }
 
@@ -248,7 +257,7 @@ fn payout_failed(task: &Task, found: Found<'_>, (id, reason): (Digest32, PayFail
     }
 }
 
-fn wake(task: &Task, ctx: &Ctx) -> Decision {
+fn wake(task: &Task, outages: Option<&[Outage]>, ctx: &Ctx) -> Decision {
     match &task.phase {
         Phase::Open | Phase::Assigned { .. } if ctx.now >= task.terms.first_deadline() => {
             Decision::event(Event::TaskExpired)
@@ -258,15 +267,18 @@ fn wake(task: &Task, ctx: &Ctx) -> Decision {
             Some(decide_by) if ctx.height >= decide_by => ending::refund(task, None, RefundReason::BlocksRanOut),
             _ => Decision::AlreadyApplied,
         },
-        Phase::Active { job } => wake_milestones(task, job, ctx),
+        Phase::Active { job } => wake_milestones(task, job, outages, ctx),
         _ => Decision::AlreadyApplied,
     }
 }
 
 /// Decides on every milestone whose time has come; on one whose dispute ended without a ruling perhaps once more.
-fn wake_milestones(task: &Task, job: &Job, ctx: &Ctx) -> Decision {
+fn wake_milestones(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx) -> Decision {
     let mut after = task.clone();
-    let (mut events, mut effects) = (Vec::new(), Vec::new());
+    let (mut events, mut effects) = broken_promise(task, job, outages, ctx);
+    if let State::Present(next) = events.iter().fold(State::Present(Box::new(after.clone())), evolve) {
+        after = *next;
+    }
     for milestone in (0..).zip(&job.milestones).map(|(at, _)| at) {
         while let Some(Decision::Accept { events: more, effects: asked }) = decide_due(&after, milestone, ctx) {
             if let State::Present(next) = more.iter().fold(State::Present(Box::new(after.clone())), evolve) {
@@ -276,7 +288,33 @@ fn wake_milestones(task: &Task, job: &Job, ctx: &Ctx) -> Decision {
             effects.extend(asked);
         }
     }
-    if events.is_empty() { Decision::AlreadyApplied } else { Decision::Accept { events, effects } }
+    let bonds = [Side::Payer, Side::Payee].into_iter().filter_map(|side| after.bond(after.phase.job()?, side));
+    for (tranche, _) in bonds.filter(|(_, last)| ctx.height >= *last) {
+        let (more, asked) = ending::return_bond(&after, tranche);
+        events.extend(more);
+        effects.extend(asked);
+    }
+    if events.is_empty() { Decision::AlreadyApplied } else { conclude(task, events, effects) }
+}
+
+/// The worker's bond goes to the requester if a milestone's deadline passed with nothing handed in, nobody disputing it and
+/// the worker not having stepped back; but only if this node tells when it was away, and that was never between the task's
+/// beginning and the deadline: whoever could not reach it has broken no promise.
+fn broken_promise(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx) -> (Vec<Event>, Vec<Effect>) {
+    let missed = |(milestone, (part, terms)): (u32, (&Milestone, &MilestoneTerms))| {
+        let is_held = task.decide_by(job, milestone).is_some_and(|decide_by| ctx.height < decide_by);
+        let idle = part.stage == Stage::Working && part.running().is_none();
+        (is_held && idle && ctx.now >= terms.work_deadline).then_some(terms.work_deadline)
+    };
+    let missed = (0..).zip(job.milestones.iter().zip(&task.terms.milestones)).find_map(missed);
+    match (missed, outages, task.bond(job, Side::Payee)) {
+        (Some(deadline), Some(outages), Some((tranche, _)))
+            if !outages.iter().any(|outage| outage.overlaps(task.created_at, deadline)) =>
+        {
+            ending::take_bond(task, tranche, ReleaseReason::BrokenPromise, ctx)
+        }
+        _ => Default::default(),
+    }
 }
 
 /// What becomes of a milestone whose time has come; nothing if it has not. Each decision leads on, so that this ends.

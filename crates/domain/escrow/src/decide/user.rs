@@ -1,17 +1,18 @@
 //! What users may do, and when.
 
 use std::collections::BTreeSet;
+use tallystick_civics::dispute::Side;
 use tallystick_core::{BlockHeight, Ctx, Digest32, Id, NostrKey, Timestamp};
 
 use super::{Decision, dispute, ending, hold, node::refund_planned, renewal, reward};
 use crate::{
-    Event, InvoiceFacts, Job, Milestone, MilestoneTerms, OnSilence, Phase, Policy, RefundReason, Rejection,
-    ReleaseReason, Stage, State, Task, Terms, Tranche, UserCommand, Verdict, plan,
+    Event, InvoiceFacts, Job, Milestone, MilestoneTerms, OnSilence, Phase, Policy, Purpose, RefundReason, Rejection,
+    ReleaseReason, Stage, State, Task, Terms, Tranche, UserCommand, Verdict, evolve::evolve, plan,
 };
 
 pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
     let task = match (state, command) {
-        (State::Absent, UserCommand::CreateTask { id, terms, policy }) => return create(id, terms, policy, ctx),
+        (State::Absent, UserCommand::CreateTask { id, terms, policy }) => return create(id, terms, *policy, ctx),
         (State::Absent, _) => return Err(Rejection::NotFound),
         (State::Present(task), UserCommand::CreateTask { terms, .. }) => {
             let same = task.requester == ctx.author && task.terms == terms;
@@ -21,7 +22,8 @@ pub(super) fn decide(state: &State, command: UserCommand, ctx: &Ctx) -> Result<D
     };
     match task {
         (task, UserCommand::AcceptTask { invoices }) => accept(task, &invoices, ctx),
-        (task, UserCommand::RequestFunding) => request_funding(task, ctx),
+        (task, UserCommand::RequestFunding) => request_funding(task, None, ctx),
+        (task, UserCommand::FundWithBond { invoice }) => request_funding(task, Some(&invoice), ctx),
         (task, UserCommand::SubmitWork { milestone, work_hash }) => submit(task, milestone, work_hash, ctx),
         (task, UserCommand::OfferRenewal { milestone, invoices }) => {
             only_worker(task, ctx)?;
@@ -52,19 +54,19 @@ fn accept(task: &Task, invoices: &[(String, InvoiceFacts)], ctx: &Ctx) -> Result
         return Err(Rejection::OwnTask);
     }
     if let Some(job) = task.phase.job() {
-        let same_invoices =
-            job.tranches.iter().map(|part| &part.payout_invoice).eq(invoices.iter().map(|(text, _)| text));
+        let own = job.tranches.iter().filter(|part| part.purpose != Purpose::Bond(Side::Payee));
+        let same_invoices = own.map(|part| &part.payout_invoice).eq(invoices.iter().map(|(text, _)| text));
         let same = job.worker == ctx.author && same_invoices;
         return if same { Ok(Decision::AlreadyApplied) } else { Err(Rejection::AlreadyAssigned) };
     }
     let Phase::Open = task.phase else { return Err(ended(task)) };
     in_time(task.terms.first_deadline(), ctx)?;
-    let tranches = task.terms.payouts().count();
+    let tranches = task.terms.workers_invoices().count();
     if invoices.len() != tranches {
         return Err(Rejection::InvoiceCount { invoices: invoices.len(), tranches });
     }
     let mut hashes = BTreeSet::new();
-    for ((_, facts), payout) in invoices.iter().zip(task.terms.payouts()) {
+    for ((_, facts), payout) in invoices.iter().zip(task.terms.workers_invoices()) {
         facts.check(payout.to_msat(), task, task.policy.funding_window, ctx.now)?;
         if !hashes.insert(facts.hash) {
             return Err(Rejection::HashReused);
@@ -74,7 +76,7 @@ fn accept(task: &Task, invoices: &[(String, InvoiceFacts)], ctx: &Ctx) -> Result
     Ok(Decision::event(Event::TaskAccepted { worker: ctx.author, invoices }))
 }
 
-fn request_funding(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
+fn request_funding(task: &Task, offered: Option<&(String, InvoiceFacts)>, ctx: &Ctx) -> Result<Decision, Rejection> {
     only_requester(task, ctx)?;
     let job = match &task.phase {
         Phase::Assigned { job } => job,
@@ -85,9 +87,38 @@ fn request_funding(task: &Task, ctx: &Ctx) -> Result<Decision, Rejection> {
     let deadline = task.terms.first_deadline();
     in_time(deadline, ctx)?;
     let until = ctx.now.after(task.policy.funding_window).min(deadline);
+    let mut events = bond_offered(task, job, offered, ctx)?;
+    let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
     let invoice = |part: &Tranche| hold::hold_invoice(task, part.hash, part, ctx.now.until(until));
-    let effects = job.tranches.iter().map(invoice).collect::<Result<_, _>>()?;
-    Ok(Decision::Accept { events: vec![Event::FundingRequested { until }], effects })
+    let effects = match &after {
+        State::Present(after) => after.phase.job().into_iter().flat_map(|job| &job.tranches).map(invoice).collect(),
+        State::Absent => Ok(Vec::new()),
+    };
+    events.push(Event::FundingRequested { until });
+    Ok(Decision::Accept { events, effects: effects? })
+}
+
+/// The requester's invoice for the worker's bond: there is one exactly if the terms ask for that bond.
+fn bond_offered(
+    task: &Task,
+    job: &Job,
+    offered: Option<&(String, InvoiceFacts)>,
+    ctx: &Ctx,
+) -> Result<Vec<Event>, Rejection> {
+    match (task.terms.bonds.worker, offered) {
+        (None, None) => Ok(Vec::new()),
+        (Some(bond), Some((text, facts))) => {
+            facts.check(bond.to_msat(), task, task.policy.funding_window, ctx.now)?;
+            if job.tranches.iter().any(|part| part.hash == facts.hash) {
+                return Err(Rejection::HashReused);
+            }
+            Ok(vec![Event::BondOffered { invoice: (text.clone(), facts).into() }])
+        }
+        (bond, offered) => {
+            let (invoices, tranches) = (usize::from(offered.is_some()), usize::from(bond.is_some()));
+            Err(Rejection::InvoiceCount { invoices, tranches })
+        }
+    }
 }
 
 fn submit(task: &Task, milestone: u32, work_hash: Digest32, ctx: &Ctx) -> Result<Decision, Rejection> {

@@ -9,8 +9,8 @@ use tallystick_core::{
     BasisPoints, BlockHeight, Blocks, Digest32, Duration, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp,
 };
 use tallystick_escrow::{
-    Effect, Event, MilestoneTerms, NodeCommand, OnSilence, PayFailure, Policy, RefundReason, ReleaseReason, Task,
-    Terms, TrancheInvoice,
+    Bonds, Effect, Event, MilestoneTerms, NodeCommand, OnSilence, Outage, PayFailure, Policy, RefundReason,
+    ReleaseReason, Task, Terms, TrancheInvoice,
 };
 use tallystick_testkit::escrow::{candidates, dispute_id, key, requester, worker};
 
@@ -64,18 +64,23 @@ fn terms() -> impl Strategy<Value = Terms> {
     });
     let renewal = option::of(silence.clone());
     let panel = option::of(seats());
-    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), (renewal, panel)).prop_map(
-        |(title, description_hash, milestones, review_window, on_silence, hold_blocks, (renewal, panel))| Terms {
-            title,
-            description_hash,
-            milestones,
-            review_window,
-            on_silence,
-            hold_blocks,
-            renewal,
-            panel,
-        },
-    )
+    let bonds = (option::of(sats()), option::of(sats())).prop_map(|(requester, worker)| Bonds { requester, worker });
+    (".{0,20}", digest(), vec(milestone, 0..4), span(), silence, option::of(blocks()), (renewal, panel, bonds))
+        .prop_map(
+            |(title, description_hash, milestones, review_window, on_silence, hold_blocks, (renewal, panel, bonds))| {
+                Terms {
+                    title,
+                    description_hash,
+                    milestones,
+                    review_window,
+                    on_silence,
+                    hold_blocks,
+                    renewal,
+                    panel,
+                    bonds,
+                }
+            },
+        )
 }
 
 fn seats() -> impl Strategy<Value = Seats> {
@@ -108,8 +113,15 @@ fn policy() -> impl Strategy<Value = Policy> {
     let limits = (blocks(), blocks(), blocks(), blocks());
     let rates = [rate.clone(), rate];
     let spans = [span(), span(), span()];
-    (rates, [sats(), sats(), sats()], any::<u32>(), limits, spans, plan()).prop_map(
-        |([fee_rate, arbitrator_share], [fee_min, payout_min, payout_max], tranches_max, limits, spans, dispute)| {
+    (rates, [sats(), sats(), sats(), sats()], any::<u32>(), limits, spans, plan()).prop_map(
+        |(
+            [fee_rate, arbitrator_share],
+            [fee_min, payout_min, payout_max, bond_max],
+            tranches_max,
+            limits,
+            spans,
+            dispute,
+        )| {
             let [funding_window, review_window_max, dispute_window] = spans;
             Policy {
                 fee_rate,
@@ -126,6 +138,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 dispute,
                 dispute_window,
                 arbitrator_share,
+                bond_max,
             }
         },
     )
@@ -230,6 +243,9 @@ fn tranche_event() -> impl Strategy<Value = Event> {
         (tranche(), option::of(msats())).prop_map(|(tranche, fee)| Event::HoldSpent { tranche, fee }),
         renewal_event(),
         dispute_event(),
+        invoice().prop_map(|invoice| Event::BondOffered { invoice }),
+        tranche().prop_map(|tranche| Event::BondTaken { tranche, reason: ReleaseReason::Ruled }),
+        (tranche(), refund()).prop_map(|(tranche, reason)| Event::BondReturnBegun { tranche, reason }),
     ]
 }
 
@@ -391,6 +407,9 @@ pub fn node_command() -> impl Strategy<Value = NodeCommand> {
         (hash(), digest(), msats()).prop_map(|(hash, id, fee)| N::RecordPayoutPaid { hash, id, fee }),
         (hash(), digest(), failure()).prop_map(|(hash, id, reason)| N::RecordPayoutFailed { hash, id, reason }),
         Just(N::Wake),
+        vec((time(), time()), 0..3).prop_map(|list| N::WakeKnowing {
+            outages: list.into_iter().map(|(from, until)| Outage { from, until }).collect()
+        }),
         hash().prop_map(|hash| N::RecordHoldSpent { hash }),
         hash().prop_map(|hash| N::RecordHoldRefused { hash }),
         (0u32..3, height(), digest(), any::<u64>()).prop_map(|(milestone, block_height, block_hash, registry_seq)| {

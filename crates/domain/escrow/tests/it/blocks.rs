@@ -181,7 +181,7 @@ fn a_failed_payout_is_tried_again_up_to_the_last_height() {
 #[test]
 fn the_policy_of_the_day_it_was_made_stays_with_a_task() {
     let tight = Policy { final_cltv_max: Blocks(400), ..Policy::default() };
-    let command = |policy| UserCommand::CreateTask { id: task_id(), terms: work_for(REVIEW), policy };
+    let command = |policy| UserCommand::CreateTask { id: task_id(), terms: work_for(REVIEW), policy: Box::new(policy) };
     let given = Given::nothing().done(requester(), command(tight.clone()));
     assert_eq!(given.task().policy, tight);
     // The same request under another policy is the same request.

@@ -6,7 +6,7 @@
 use tallystick_civics::{dispute, registry::Did};
 use tallystick_core::{Blocks, Decider, Digest32, Duration, canonical};
 use tallystick_escrow::{
-    Effect, Escrow, Event, NodeCommand, PayFailure, Policy, RefundReason, ReleaseReason, State, TrancheInvoice,
+    Effect, Escrow, Event, NodeCommand, Outage, PayFailure, Policy, RefundReason, ReleaseReason, State, TrancheInvoice,
     payout_id, reward_id,
 };
 use tallystick_testkit::{complete, escrow::*, golden};
@@ -57,8 +57,13 @@ fn events() -> Vec<Event> {
     use PayFailure as F;
     let failures = [F::Refused, F::InvoiceExpired, F::AttemptsExhausted, F::TooLate, F::Other];
     events.extend(failures.map(|reason| Event::PayoutFailed { tranche: 0, attempt: 1, reason }));
+    events.extend(reasons());
+    events
+}
+
+fn reasons() -> Vec<Event> {
     use RefundReason as R;
-    let reasons = [
+    let refunds = [
         R::CancelledByRequester,
         R::CancelledByWorker,
         R::WorkDeadline,
@@ -71,10 +76,16 @@ fn events() -> Vec<Event> {
         R::RenewalMissed,
         R::Ruled,
         R::Conceded,
+        R::BondKept,
     ];
-    events.extend(reasons.map(refund_of_all));
-    let reasons =
-        [ReleaseReason::Approved, ReleaseReason::HoldSpent, ReleaseReason::RenewalMissed, ReleaseReason::Ruled];
+    let mut events: Vec<Event> = refunds.map(refund_of_all).into();
+    let reasons = [
+        ReleaseReason::Approved,
+        ReleaseReason::HoldSpent,
+        ReleaseReason::RenewalMissed,
+        ReleaseReason::Ruled,
+        ReleaseReason::BrokenPromise,
+    ];
     events.extend(reasons.map(|reason| release_begun(1, reason)));
     events
 }
@@ -91,6 +102,11 @@ fn dispute_events() -> Vec<Event> {
         Event::RewardBegun { dispute, arbitrator, invoice, attempt: 2, not_before: NOW },
         Event::RewardFailed { dispute, arbitrator, attempt: 2, reason: PayFailure::NoRoute },
         Event::RewardPaid { dispute, arbitrator, fee: msat(1_001) },
+        Event::BondOffered {
+            invoice: TrancheInvoice { bolt11: "lnbcrt4".into(), hash: hash(8), expires_at: DEADLINE },
+        },
+        Event::BondTaken { tranche: 3, reason: ReleaseReason::BrokenPromise },
+        Event::BondReturnBegun { tranche: 3, reason: RefundReason::BondKept },
     ]
 }
 
@@ -143,6 +159,7 @@ fn node_commands() -> Vec<NodeCommand> {
         spent(0),
         refused(0),
         held_with(panel_terms(&[20_000])).disputed_by(worker()).draw(0),
+        NodeCommand::WakeKnowing { outages: vec![Outage { from: NOW, until: DEADLINE }] },
     ]
 }
 
@@ -155,7 +172,7 @@ fn name(debug: &impl std::fmt::Debug) -> String {
 fn events_keep_their_bytes() {
     let lines: Vec<_> = events().iter().map(|event| (event.kind().to_owned(), canonical::encode(event))).collect();
     golden("events.txt", &lines);
-    complete::<Event>(&lines, 35);
+    complete::<Event>(&lines, 38);
 }
 
 #[test]
@@ -169,7 +186,7 @@ fn effects_keep_their_bytes_and_keys() {
 fn node_commands_keep_their_bytes() {
     let lines: Vec<_> = node_commands().iter().map(|command| (name(command), canonical::encode(command))).collect();
     golden("node_commands.txt", &lines);
-    complete::<NodeCommand>(&lines, 11);
+    complete::<NodeCommand>(&lines, 12);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use tallystick_civics::dispute::{Seats, UserCommand as Act};
 use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State, Task,
-    Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
+    Bonds, Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State,
+    Task, Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
 };
 use tallystick_testkit::{cases, escrow::*};
 
@@ -28,7 +28,7 @@ pub enum Op {
 
 /// The next step on the straight way to a payout, or back.
 pub fn next_step(given: &Given) -> (NostrKey, Command) {
-    let payouts: Vec<u64> = given.task().terms.payouts().map(|payout| payout.get()).collect();
+    let payouts: Vec<u64> = given.task().terms.workers_invoices().map(|payout| payout.get()).collect();
     let parts = given.phase().job().map(|job| job.tranches.as_slice()).unwrap_or_default();
     let first = |wanted: fn(TrancheState) -> bool| {
         (0u8..).zip(parts).find(|(_, part)| wanted(part.state)).map_or(0, |(tranche, _)| tranche)
@@ -56,7 +56,7 @@ pub fn next_step(given: &Given) -> (NostrKey, Command) {
     let user = |author, command| (author, Command::User(command));
     match given.phase() {
         Phase::Open => user(worker(), accept(&payouts)),
-        Phase::Assigned { .. } => user(requester(), UserCommand::RequestFunding),
+        Phase::Assigned { .. } => user(requester(), fund(given.task())),
         Phase::Funding { .. } => {
             let tranche = first(|state| state == TrancheState::Unfunded);
             let part = &parts[usize::from(tranche)];
@@ -198,9 +198,11 @@ pub fn task_terms(tranches: usize, first: usize, silence: bool) -> Terms {
         two => vec![milestone(one, sooner), milestone(two, DEADLINE)],
     };
     let renewal = (tranches + first).is_multiple_of(2).then_some(on_silence);
-    // Every other task has a panel.
-    let panel = first.is_multiple_of(2).then_some(Seats::One);
-    Terms { on_silence, milestones, renewal, panel, ..terms(&[]) }
+    // Two of three have a panel, and two of three bonds, with or without.
+    let panel = (first != 3).then_some(Seats::One);
+    let worker = (tranches != 3).then(|| sat(700));
+    let bonds = Bonds { requester: panel.map(|_| sat(500)).filter(|_| worker.is_some()), worker };
+    Terms { on_silence, milestones, renewal, panel, bonds, ..terms(&[]) }
 }
 
 fn history() -> impl Strategy<Value = (Terms, Vec<Op>)> {
@@ -354,7 +356,7 @@ fn hash_of(effect: &Effect) -> PaymentHash {
 
 /// What the facts alone say of each tranche.
 fn check_facts(given: &Given) {
-    for tranche in 0..3 {
+    for tranche in 0..5 {
         let count =
             |wanted: fn(&Event) -> Option<u32>| given.facts.iter().filter(|fact| wanted(fact) == Some(tranche)).count();
         let paid = count(|fact| if let Event::PayoutPaid { tranche, .. } = fact { Some(*tranche) } else { None });

@@ -252,7 +252,10 @@ fn the_fee_is_rounded_up_once_and_is_never_nothing() {
     }
     let free = Policy { fee_rate: tallystick_core::BasisPoints::default(), ..policy() };
     let given = Given::nothing()
-        .done(requester(), UserCommand::CreateTask { id: task_id(), terms: terms(&[5_000_000]), policy: free })
+        .done(
+            requester(),
+            UserCommand::CreateTask { id: task_id(), terms: terms(&[5_000_000]), policy: Box::new(free) },
+        )
         .done(worker(), accept(&[5_000_000]));
     assert_eq!(given.phase().job().unwrap().tranches[0].fee, sat(1));
 }

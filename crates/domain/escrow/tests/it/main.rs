@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod blocks;
+mod bonds;
 mod disputes;
 mod encoding;
 mod golden;

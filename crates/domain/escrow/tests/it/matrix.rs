@@ -1,6 +1,7 @@
 //! Every command in every phase, asked by everybody. `=` is success that changes nothing, `+` names the new facts, the
 //! rest is the rejection's code (of `escrow` unless it says otherwise). All tasks have two tranches.
 
+use tallystick_civics::dispute::{Award, UserCommand as Act};
 use tallystick_core::{Coded, Decision, NostrKey};
 use tallystick_escrow::{Command, NodeCommand, PayFailure, UserCommand};
 use tallystick_testkit::{escrow::*, same_table};
@@ -105,6 +106,113 @@ fn wake_ups_in_every_phase() {
     }
     same_table(&rows, WAKE);
 }
+
+fn disputed_phases() -> Vec<(&'static str, Given)> {
+    let rejected = held_with(panel_terms(&TWO)).done(worker(), submit()).done(requester(), reject());
+    let drawn = rejected.clone().disputed_by(worker()).drawn();
+    let ruled = drawn.clone().voted(&[Award::new(0b01); 3]);
+    vec![
+        ("working", held_with(panel_terms(&TWO))),
+        ("rejected", rejected.clone()),
+        ("drawing", rejected.clone().disputed_by(worker())),
+        ("seating", drawn),
+        ("ruled", ruled.clone()),
+        ("decided", ruled.content()),
+        ("withdrawn", rejected.disputed_by(worker()).done(worker(), act(Act::Withdraw))),
+    ]
+}
+
+#[test]
+fn users_in_every_stage_of_a_dispute() {
+    let mut rows = Vec::new();
+    for (phase, given) in disputed_phases() {
+        let commands = |author| {
+            [
+                ("submit", submit()),
+                ("approve", approve()),
+                ("reject", reject()),
+                ("cancel", UserCommand::CancelTask),
+                ("concede", UserCommand::ConcedeWork { milestone: 0 }),
+                ("dispute", open_dispute(author, 0)),
+                ("withdraw", act(Act::Withdraw)),
+                ("appeal", act(Act::Appeal)),
+                ("accept ruling", act(Act::AcceptRuling)),
+            ]
+        };
+        for (at, (name, _)) in commands(requester()).into_iter().enumerate() {
+            let ask = |author| short(&given, author, Command::User(commands(author)[at].1.clone()));
+            rows.push(row(&[phase, name, &ask(requester()), &ask(worker()), &ask(stranger())]));
+        }
+    }
+    same_table(&rows, DISPUTED);
+}
+
+/// Phase, command; then requester, worker, stranger. All have a panel of three.
+const DISPUTED: &str = "
+working   | submit        | not_worker                                                 | +work_submitted                    | not_worker
+working   | approve       | not_submitted                                              | not_requester                      | not_requester
+working   | reject        | not_submitted                                              | not_requester                      | not_requester
+working   | cancel        | +refund_begun                                              | +refund_begun                      | not_party
+working   | concede       | not_worker                                                 | +refund_begun                      | not_worker
+working   | dispute       | +dispute_opened                                            | +dispute_opened                    | not_party
+working   | withdraw      | not_disputed                                               | not_disputed                       | not_disputed
+working   | appeal        | not_disputed                                               | not_disputed                       | not_disputed
+working   | accept ruling | not_disputed                                               | not_disputed                       | not_disputed
+rejected  | submit        | not_worker                                                 | =                                  | not_worker
+rejected  | approve       | +release_begun +payout_begun +payout_begun                 | not_requester                      | not_requester
+rejected  | reject        | =                                                          | not_requester                      | not_requester
+rejected  | cancel        | not_cancellable                                            | +refund_begun                      | not_party
+rejected  | concede       | not_worker                                                 | +refund_begun                      | not_worker
+rejected  | dispute       | +dispute_opened                                            | +dispute_opened                    | not_party
+rejected  | withdraw      | not_disputed                                               | not_disputed                       | not_disputed
+rejected  | appeal        | not_disputed                                               | not_disputed                       | not_disputed
+rejected  | accept ruling | not_disputed                                               | not_disputed                       | not_disputed
+drawing   | submit        | not_worker                                                 | =                                  | not_worker
+drawing   | approve       | +release_begun +payout_begun +payout_begun +dispute.closed | not_requester                      | not_requester
+drawing   | reject        | =                                                          | not_requester                      | not_requester
+drawing   | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+drawing   | concede       | not_worker                                                 | +refund_begun +dispute.closed      | not_worker
+drawing   | dispute       | disputed                                                   | =                                  | not_party
+drawing   | withdraw      | dispute.not_opener                                         | +dispute.withdrawn +refund_planned | dispute.not_opener
+drawing   | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+drawing   | accept ruling | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+seating   | submit        | not_worker                                                 | =                                  | not_worker
+seating   | approve       | +release_begun +payout_begun +payout_begun +dispute.closed | not_requester                      | not_requester
+seating   | reject        | =                                                          | not_requester                      | not_requester
+seating   | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+seating   | concede       | not_worker                                                 | +refund_begun +dispute.closed      | not_worker
+seating   | dispute       | disputed                                                   | =                                  | not_party
+seating   | withdraw      | dispute.not_opener                                         | +dispute.withdrawn +refund_planned | dispute.not_opener
+seating   | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+seating   | accept ruling | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+ruled     | submit        | not_worker                                                 | =                                  | not_worker
+ruled     | approve       | disputed                                                   | not_requester                      | not_requester
+ruled     | reject        | =                                                          | not_requester                      | not_requester
+ruled     | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+ruled     | concede       | not_worker                                                 | disputed                           | not_worker
+ruled     | dispute       | disputed                                                   | =                                  | not_party
+ruled     | withdraw      | dispute.not_opener                                         | dispute.not_withdrawable           | dispute.not_opener
+ruled     | appeal        | +dispute.round_begun                                       | +dispute.round_begun               | dispute.not_party
+ruled     | accept ruling | +dispute.ruling_accepted                                   | +dispute.ruling_accepted           | dispute.not_party
+decided   | submit        | not_worker                                                 | =                                  | not_worker
+decided   | approve       | =                                                          | not_requester                      | not_requester
+decided   | reject        | =                                                          | not_requester                      | not_requester
+decided   | cancel        | not_cancellable                                            | not_cancellable                    | not_party
+decided   | concede       | not_worker                                                 | not_held                           | not_worker
+decided   | dispute       | not_held                                                   | disputed_before                    | not_party
+decided   | withdraw      | dispute.not_opener                                         | dispute.not_withdrawable           | dispute.not_opener
+decided   | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+decided   | accept ruling | =                                                          | =                                  | dispute.not_party
+withdrawn | submit        | not_worker                                                 | =                                  | not_worker
+withdrawn | approve       | +release_begun +payout_begun +payout_begun                 | not_requester                      | not_requester
+withdrawn | reject        | =                                                          | not_requester                      | not_requester
+withdrawn | cancel        | not_cancellable                                            | +refund_begun                      | not_party
+withdrawn | concede       | not_worker                                                 | +refund_begun                      | not_worker
+withdrawn | dispute       | +dispute_opened                                            | disputed_before                    | not_party
+withdrawn | withdraw      | dispute.not_opener                                         | =                                  | dispute.not_opener
+withdrawn | appeal        | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+withdrawn | accept ruling | dispute.not_ruled                                          | dispute.not_ruled                  | dispute.not_party
+";
 
 /// Phase, command; then requester, worker, stranger.
 const USERS: &str = "

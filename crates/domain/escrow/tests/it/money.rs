@@ -7,10 +7,11 @@ use proptest::{
     sample::{self, Index},
 };
 use std::collections::BTreeMap;
-use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash};
+use tallystick_civics::dispute::Side;
+use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
 use tallystick_escrow::{
-    Case, Command, Effect, NodeCommand, PayFailure, Phase, Rejection, ReleaseReason, RewardState, Terms, Tranche,
-    TrancheState, UserCommand, Verdict,
+    Case, Command, Effect, Event, NodeCommand, Outage, PayFailure, Phase, Purpose, RefundReason, Rejection,
+    ReleaseReason, RewardState, Terms, Tranche, TrancheState, UserCommand, Verdict,
 };
 use tallystick_testkit::{cases, escrow::*, rail::Presence};
 
@@ -20,6 +21,8 @@ use crate::laws::{ask, next_step, task_terms, wake_is_due};
 enum Op {
     Ask(NostrKey, Box<UserCommand>),
     Later(Duration),
+    /// The node is away for so long.
+    Away(Duration),
     Mined(u32),
     Lock(Index),
     /// The worker offers to renew what is held.
@@ -42,9 +45,19 @@ enum Op {
 }
 
 struct Hold {
+    /// Who put it up.
+    owner: Side,
     amount: i128,
     claim_deadline: BlockHeight,
     locked: bool,
+}
+
+/// Who puts up what is held for a tranche.
+fn owner(part: &Tranche) -> Side {
+    match part.purpose {
+        Purpose::Work => Side::Payer,
+        Purpose::Bond(side) => side,
+    }
 }
 
 /// How a payout stands on the rail.
@@ -57,8 +70,8 @@ enum Outcome {
 
 struct Payment {
     hash: PaymentHash,
-    /// Whether it goes to an arbitrator, and not to the worker.
-    is_reward: bool,
+    /// Which side gets it; an arbitrator, if neither does.
+    to: Option<Side>,
     amount: i128,
     fee: i128,
     /// The height at which it is over, at the latest on the chain.
@@ -79,6 +92,8 @@ struct World {
     arbitrators: i128,
     /// What arbitrators cost, routes included.
     rewards: i128,
+    /// When this node was away.
+    outages: Vec<Outage>,
     presence: Presence,
     route_fee: u64,
 }
@@ -96,8 +111,16 @@ impl World {
             routers: 0,
             arbitrators: 0,
             rewards: 0,
+            outages: Vec::new(),
             presence: Presence::Online,
             route_fee: 0,
+        }
+    }
+
+    fn purse(&mut self, side: Side) -> &mut i128 {
+        match side {
+            Side::Payer => &mut self.payer,
+            Side::Payee => &mut self.payee,
         }
     }
 
@@ -131,6 +154,11 @@ impl World {
         match op {
             Op::Ask(author, command) => drop(self.ask(author, Command::User(*command))),
             Op::Later(span) => self.given.now = self.given.now.after(span),
+            Op::Away(span) => {
+                let from = self.given.now;
+                self.given.now = from.after(span);
+                self.outages.push(Outage { from, until: self.given.now });
+            }
             Op::Mined(blocks) => (0..blocks).for_each(|_| self.mine()),
             Op::Lock(index) => {
                 let part = self.given.phase().job().map(|job| index.get(&job.tranches));
@@ -206,8 +234,22 @@ impl World {
     fn wake(&mut self) {
         let due = wake_is_due(&self.given);
         let before = self.given.state.clone();
-        self.report(NodeCommand::Wake).unwrap();
+        let before_facts = self.given.facts.len();
+        self.report(NodeCommand::WakeKnowing { outages: self.outages.clone() }).unwrap();
+        self.check_broken_promises(before_facts);
         assert!(!due || before != self.given.state, "a due wake-up changed nothing");
+    }
+
+    /// No bond is taken for what our own absence may have kept somebody from.
+    fn check_broken_promises(&self, before: usize) {
+        let broken = |fact: &Event| matches!(fact, Event::BondTaken { reason: ReleaseReason::BrokenPromise, .. });
+        if self.given.facts[before..].iter().any(broken) {
+            let task = self.given.task();
+            let deadlines = task.terms.milestones.iter().map(|part| part.work_deadline);
+            let passed = deadlines.filter(|deadline| *deadline <= self.given.now).collect::<Vec<_>>();
+            let away = |deadline: &Timestamp| self.outages.iter().any(|it| it.overlaps(task.created_at, *deadline));
+            assert!(!passed.iter().all(away), "a bond was taken while this node was away");
+        }
     }
 
     fn mine(&mut self) {
@@ -234,8 +276,9 @@ impl World {
         let amount = part.hold().unwrap();
         let delta = self.given.task().hold_blocks.plus(self.given.task().policy.payout_reserve());
         let claim_deadline = self.given.height.after(delta);
-        self.payer -= i128::from(amount.get());
-        self.holds.insert(hash, Hold { amount: i128::from(amount.get()), claim_deadline, locked: true });
+        let owner = owner(&part);
+        *self.purse(owner) -= i128::from(amount.get());
+        self.holds.insert(hash, Hold { owner, amount: i128::from(amount.get()), claim_deadline, locked: true });
         match self.report(NodeCommand::RecordHoldLocked { hash, amount, claim_deadline }) {
             Ok(()) => {}
             Err(Rejection::HoldUnwanted { .. }) => self.give_back(hash),
@@ -263,7 +306,8 @@ impl World {
 
     fn collect(&mut self) {
         let due = |case: &Case| {
-            let served = case.dispute.phase.is_final().then(|| case.dispute.served()).unwrap_or_default();
+            let is_over = case.dispute.phase.is_final();
+            let served = if is_over { case.dispute.served() } else { Vec::new() };
             served.into_iter().find(|who| case.reward_of(*who).is_none_or(|own| own.state == RewardState::Failed))
         };
         let found = self.given.task().cases().find_map(|case| Some((due(case)?, case.reward)));
@@ -287,7 +331,8 @@ impl World {
     fn give_back(&mut self, hash: PaymentHash) {
         if let Some(hold) = self.holds.get_mut(&hash).filter(|hold| hold.locked) {
             hold.locked = false;
-            self.payer += hold.amount;
+            let (owner, amount) = (hold.owner, hold.amount);
+            *self.purse(owner) += amount;
         }
     }
 
@@ -370,7 +415,7 @@ impl World {
             assert!(!self.has_payout(hash, Outcome::InFlight) && !self.has_payout(hash, Outcome::Paid), "paid twice");
             self.platform -= amount + fee;
         }
-        self.payments.insert(id, Payment { hash, is_reward: false, amount, fee, over, outcome });
+        self.payments.insert(id, Payment { hash, to: Some(owner(&part).other()), amount, fee, over, outcome });
         if outcome != Outcome::InFlight {
             self.tell(id);
         }
@@ -397,7 +442,7 @@ impl World {
             self.platform -= amount + fee;
         }
         let over = self.given.height.after(cltv_limit).after(Blocks(46));
-        self.payments.insert(id, Payment { hash, is_reward: true, amount, fee, over, outcome });
+        self.payments.insert(id, Payment { hash, to: None, amount, fee, over, outcome });
         if outcome != Outcome::InFlight {
             self.tell(id);
         }
@@ -415,15 +460,18 @@ impl World {
     fn end(&mut self, id: Digest32, outcome: Outcome) {
         let payment = self.payments.get_mut(&id).unwrap();
         payment.outcome = outcome;
-        if outcome == Outcome::Paid && payment.is_reward {
-            self.arbitrators += payment.amount;
-            self.routers += payment.fee;
-            self.rewards += payment.amount + payment.fee;
-        } else if outcome == Outcome::Paid {
-            self.payee += payment.amount;
-            self.routers += payment.fee;
-        } else {
-            self.platform += payment.amount + payment.fee;
+        let Payment { to, amount, fee, .. } = *payment;
+        match (outcome, to) {
+            (Outcome::Paid, Some(side)) => {
+                *self.purse(side) += amount;
+                self.routers += fee;
+            }
+            (Outcome::Paid, None) => {
+                self.arbitrators += amount;
+                self.routers += fee;
+                self.rewards += amount + fee;
+            }
+            _ => self.platform += amount + fee,
         }
         self.tell(id);
     }
@@ -476,16 +524,20 @@ impl World {
         let (mut payer, mut payee, mut platform, mut routers) = (0, 0, -self.rewards, self.rewards - self.arbitrators);
         let parts = self.given.phase().job().map(|job| job.tranches.as_slice()).unwrap_or_default();
         for part in parts {
+            let (from, to) = match owner(part) {
+                Side::Payer => (&mut payer, &mut payee),
+                Side::Payee => (&mut payee, &mut payer),
+            };
             let (payout, fee) = (i128::from(part.payout.to_msat().get()), i128::from(part.fee.to_msat().get()));
             match part.state {
                 TrancheState::Claimed { fee: route } => {
-                    payer -= payout + fee;
-                    payee += payout;
+                    *from -= payout + fee;
+                    *to += payout;
                     platform += fee - i128::from(route.get());
                     routers += i128::from(route.get());
                 }
                 TrancheState::Uncovered { fee: route } => {
-                    payee += payout;
+                    *to += payout;
                     platform -= payout + i128::from(route.get());
                     routers += i128::from(route.get());
                 }
@@ -495,7 +547,8 @@ impl World {
         }
         assert_eq!((self.payer, self.payee, self.platform, self.routers), (payer, payee, platform, routers));
         self.check_rewards();
-        let paid = parts.iter().any(|part| part.state.is_paid());
+        let work = || parts.iter().filter(|part| part.purpose == Purpose::Work);
+        let paid = work().any(|part| part.state.is_paid());
         assert_eq!(matches!(self.given.phase(), Phase::Settled { .. }), paid);
     }
 }
@@ -529,6 +582,8 @@ fn op(tranches: usize, losses: bool) -> impl Strategy<Value = Op> {
         16 => any::<Index>().prop_map(Op::Lock),
         4 => Just(Op::Renew),
         4 => Just(Op::Collect),
+        1 => (60u64..6_000).prop_map(|secs| Op::Away(Duration::from_secs(secs))),
+        1 => (20_000u64..90_000).prop_map(|secs| Op::Later(Duration::from_secs(secs))),
         4 => (any::<bool>(), 0u32..2).prop_map(|(payer, milestone)| {
             Op::Dispute(if payer { requester() } else { worker() }, milestone)
         }),
@@ -575,6 +630,7 @@ proptest! {
 fn chance_reaches_every_end() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut kept, mut broken) = (0, 0);
     let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) =
         (0, 0, 0, 0, 0, 0, 0);
     for _ in 0..1_000 {
@@ -591,11 +647,14 @@ fn chance_reaches_every_end() {
         let by_ruling = |part: &Tranche| part.verdict == Some(Verdict::Release(ReleaseReason::Ruled));
         ruled += u32::from(parts.iter().any(by_ruling));
         rewarded += u32::from(world.arbitrators > 0);
+        kept += u32::from(parts.iter().any(|part| part.verdict == Some(Verdict::Refund(RefundReason::BondKept))));
+        let promise = |part: &Tranche| part.verdict == Some(Verdict::Release(ReleaseReason::BrokenPromise));
+        broken += u32::from(parts.iter().any(promise));
         renewed += u32::from(parts.iter().any(|part| part.renewals > 0 && part.state.is_paid()));
     }
-    let seen = [paid, mixed, uncovered, refunded, renewed, ruled, rewarded];
+    let seen = [paid, mixed, uncovered, refunded, renewed, ruled, rewarded, kept, broken];
     assert!(
         seen.iter().all(|count| *count >= 10),
-        "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid: {seen:?}"
+        "paid, mixed, uncovered, refunded, paid after renewal, ruled, arbitrators paid, bonds kept and taken: {seen:?}"
     );
 }

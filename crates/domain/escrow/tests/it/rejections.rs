@@ -82,7 +82,10 @@ fn an_amount_beyond_all_bitcoin_is_refused_by_every_checked_policy() {
     assert!(matches!(policy.check(), Err(PolicyError::Contradiction(_))));
     // Under a policy that nobody checked it is refused where it would overflow.
     let given = Given::nothing()
-        .done(requester(), UserCommand::CreateTask { id: task_id(), terms: terms(&[Sat::MAX.get()]), policy })
+        .done(
+            requester(),
+            UserCommand::CreateTask { id: task_id(), terms: terms(&[Sat::MAX.get()]), policy: Box::new(policy) },
+        )
         .done(worker(), accept(&[Sat::MAX.get()]));
     given.when(requester(), UserCommand::RequestFunding).then_rejected(&Rejection::Amount(AmountError::TooLarge));
 }

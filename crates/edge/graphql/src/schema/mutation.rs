@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 use tallystick_app::{Answer, AppError};
 use tallystick_civics::dispute::Seats;
 use tallystick_core::{self as core, Blocks, Duration};
-use tallystick_escrow::{self as escrow, MilestoneTerms, Terms, UserCommand};
+use tallystick_escrow::{self as escrow, Bonds, MilestoneTerms, Terms, UserCommand};
 
 use super::{
     Result, app, request,
@@ -92,6 +92,7 @@ impl CreateTaskInput {
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal.map(Into::into),
             panel: self.panel.map(Into::into),
+            bonds: Bonds::default(),
         }
     }
 }

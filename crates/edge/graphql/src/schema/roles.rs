@@ -280,8 +280,9 @@ impl RolesMutation {
         Ok(true)
     }
 
-    /// Proposes to the other admins what needs two, for a day; admins only. Answers the number by which one of them does it.
-    async fn propose(&self, ctx: &Context<'_>, action: AdminActionInput) -> Result<u64> {
+    /// Proposes to the other admins what needs two, for a day; admins only. Answers the number by which one of them does it,
+    /// null if it is so already.
+    async fn propose(&self, ctx: &Context<'_>, action: AdminActionInput) -> Result<Option<u64>> {
         Ok(app(ctx).propose(action.into(), signed(ctx)?).await.map_err(Failure::from)?)
     }
 }

@@ -182,6 +182,7 @@ mod tests {
                 hold_blocks: None,
                 renewal: None,
                 panel: None,
+                bonds: tallystick_escrow::Bonds::default(),
             };
             let request = self.signed();
             self.app.create(id, terms, request).await.unwrap();

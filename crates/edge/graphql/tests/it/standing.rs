@@ -1,6 +1,7 @@
 //! Standing for everybody, flags for operators, and a refusal that tells how to mend it.
 
 use serde_json::json;
+use tallystick_app::port::journal::Journal;
 use tallystick_civics::reputation::Limits;
 
 use crate::world::{World, code, operator, public, requester, worker};
@@ -28,7 +29,8 @@ async fn anybody_sees_a_standing_and_what_it_is_made_of() {
     let (status, answer) = world.ask(&worker(), &query("REQUESTER")).await;
     assert_eq!(status, 200);
     let key = public(&requester());
-    let nothing = json!({ "key": key, "role": "REQUESTER", "seq": 1, "score": 0, "terms": [], "tier": "NOVICE", "cutBy": [],
+    let seq = world.store.facts(0, 1_000).await.unwrap().len();
+    let nothing = json!({ "key": key, "role": "REQUESTER", "seq": seq, "score": 0, "terms": [], "tier": "NOVICE", "cutBy": [],
         "endedWellSat": 0, "openLimitSat": 200_000, "tasksLimit": 10, "isLimited": true, "openSat": 1_000, "openTasks": 1,
         "badges": [] });
     assert_eq!(answer["data"]["standing"], nothing);

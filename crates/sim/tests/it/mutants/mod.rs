@@ -33,6 +33,9 @@ fn mutants() -> Vec<(&'static str, Setup)> {
         ("a route that may cost more than the fee", ruled(rules::fee_without_a_limit)),
         ("work that is taken back after it was handed in", ruled(rules::work_taken_back)),
         ("a hold kept after its payout failed for good", ruled(rules::failed_payout_kept)),
+        ("time that decides while a panel sits", ruled(rules::dispute_unseen)),
+        ("a ruling that is not what the votes make", ruled(rules::votes_unseen)),
+        ("more paid than a panel awarded", ruled(rules::award_exceeded)),
         ("an effect forgotten after a restart", kept(ports::effects_forgotten)),
         ("a fact acknowledged and not written", kept(ports::answered_before_it_is_written)),
         ("a command lost to another one", kept(ports::conflict_swallowed)),
@@ -72,6 +75,7 @@ fn a_story_is_told_the_same_again() {
         shrink(&plan, &setup, Instant::now() + Duration::from_secs(60)).expect("it fails again").story
     };
     let story = tell();
+    println!("{}", story.join("\n"));
     assert_eq!(story, tell());
     assert!(story.iter().any(|line| line.contains("hold renewed")), "{}", story.join("\n"));
 }

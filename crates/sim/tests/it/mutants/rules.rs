@@ -1,9 +1,10 @@
 //! Rules with a bug in them, each around the real ones.
 
+use tallystick_civics::dispute;
 use tallystick_core::{Blocks, Ctx, Decider, Decision, Msat, Timestamp};
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, NodeCommand, Phase, RefundReason, Rejection, State, Task, Tranche, TrancheState,
-    UserCommand, payout_id,
+    Command, Effect, Escrow, Event, NodeCommand, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche,
+    TrancheState, UserCommand, payout_id,
 };
 
 type Answer = Result<Decision<Event, Effect>, Rejection>;
@@ -188,6 +189,45 @@ pub fn failed_payout_kept(state: &State, command: Command, ctx: &Ctx) -> Answer 
     changed(Escrow::decide(state, command, ctx), |events, effects| {
         if events.iter().any(|event| matches!(event, Event::TrancheRefundBegun { .. })) {
             effects.retain(|effect| !matches!(effect, Effect::CancelHold { .. }));
+        }
+    })
+}
+
+/// While a panel sits, time decides all the same.
+pub fn dispute_unseen(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let (Command::Node(NodeCommand::Wake), State::Present(task)) = (&command, state) else {
+        return Escrow::decide(state, command, ctx);
+    };
+    let mut other: Box<Task> = task.clone();
+    if let Phase::Active { job } = &mut other.phase {
+        job.milestones.iter_mut().for_each(|part| part.cases.clear());
+    }
+    match Escrow::decide(&State::Present(other), command.clone(), ctx) {
+        Ok(Decision::AlreadyApplied) => Escrow::decide(state, command, ctx),
+        answer => answer,
+    }
+}
+
+/// A ruling gives everything back, whatever the votes were.
+pub fn votes_unseen(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, _| {
+        for event in events {
+            if let Event::Dispute { event: dispute::Event::DisputeDecided { award }, .. } = event {
+                *award = dispute::Award::NOTHING;
+            }
+        }
+    })
+}
+
+/// A panel's award is paid, and all of the rest with it.
+pub fn award_exceeded(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, _| {
+        for event in events {
+            if let Event::ReleaseBegun { milestone, tranches, reason: ReleaseReason::Ruled } = event {
+                if let State::Present(task) = state {
+                    *tranches = (0..).take(task.terms.tranches_of(*milestone).len()).collect();
+                }
+            }
         }
     })
 }

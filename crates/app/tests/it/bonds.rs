@@ -1,0 +1,130 @@
+//! Bonds on the one road, and when this node was away.
+
+use tallystick_app::{
+    away::{AWAY, AWAY_MIN},
+    port::{journal::Journal, rail::InvoiceReader, tasks::TaskRebuild},
+};
+use tallystick_core::{Duration, Id};
+use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
+use tallystick_testkit::escrow::{self, DEADLINE, requester, sat, terms, worker};
+
+use crate::node::{Node, PAYEE, PAYER, World, task};
+
+const BOND: u64 = 2_000;
+
+/// A task of 20,000 sat whose worker puts up a bond, all locked: the payer and the payee pay their own holds.
+async fn held(node: &Node, id: Id<Task>) {
+    let rail = &node.world.rail;
+    let bonds = Bonds { requester: None, worker: Some(sat(BOND)) };
+    node.create(id, Terms { bonds, ..terms(&[20_000]) }).await.unwrap();
+    node.accept(id, worker(), node.invoices(&[20_000])).await.unwrap();
+    let bolt11 = rail.invoice(PAYER, BOND);
+    let facts = rail.read(&bolt11).unwrap();
+    let fund = UserCommand::FundWithBond { invoice: Box::new((bolt11, facts)) };
+    node.ask(id, requester(), fund).await.unwrap();
+    node.outbox.run_once().await.unwrap();
+    let view = node.view(id).await;
+    assert!(rail.pay_hold(PAYER, view.tranches().next().unwrap().funding_invoice.as_ref().unwrap()));
+    assert!(rail.pay_hold(PAYEE, view.bonds[0].hold.funding_invoice.as_ref().unwrap()));
+    node.deliver().await;
+    assert_eq!(node.state_name(id).await, "held");
+}
+
+/// A world in which the payee has money to put up.
+fn world() -> World {
+    let world = World::new();
+    world.rail.add_wallet(PAYEE, 10_000);
+    world
+}
+
+/// What payer and payee gained, and the node, in msat.
+fn gains(world: &World) -> (i128, i128, i128) {
+    let (payer, payee, node) = world.gains();
+    (payer, payee - 10_000_000, node)
+}
+
+async fn check(world: &World) {
+    tallystick_testkit::publish(&world.store).await;
+    world.store.set_rows_format(4).await.unwrap();
+    world.fsck().run(|_| ()).await.unwrap();
+    assert!(world.rail.violations().is_empty(), "{:?}", world.rail.violations());
+}
+
+#[tokio::test]
+async fn a_bond_comes_back_with_the_pay() {
+    let world = world();
+    let node = world.start();
+    held(&node, task(0)).await;
+    assert_eq!(gains(&world), (-20_200_000, -2_020_000, 0), "both sides have locked their part");
+    node.submit(task(0)).await.unwrap();
+    node.approve(task(0)).await.unwrap();
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "settled");
+    assert_eq!(gains(&world), (-20_200_000, 20_000_000, 200_000));
+    check(&world).await;
+}
+
+#[tokio::test]
+async fn a_broken_promise_pays_the_requester_and_nobody_else() {
+    let world = world();
+    let node = world.start();
+    held(&node, task(0)).await;
+    world.clock.set(DEADLINE);
+    node.settle().await;
+    let view = node.view(task(0)).await;
+    assert_eq!((view.state.as_str(), view.reason.as_deref()), ("refunded", Some("work_deadline")));
+    assert_eq!(view.bonds[0].hold.reason.as_deref(), Some("broken_promise"));
+    // The platform keeps its fee for the payout, and nothing of the bond.
+    assert_eq!(gains(&world), (2_000_000, -2_020_000, 20_000));
+    check(&world).await;
+}
+
+/// The node was down when the deadline passed: it tells so at its start, before any timer runs, and takes no bond.
+#[tokio::test]
+async fn bond_slashed_during_our_outage() {
+    let world = world();
+    let node = world.start();
+    held(&node, task(0)).await;
+    drop(node);
+    let there = DEADLINE.as_millis() - 600_000;
+    world.clock.set(DEADLINE.after(Duration::from_secs(600)));
+    let node = world.start();
+    assert_eq!(node.app.note_outage(tallystick_core::Timestamp::from_millis(there)).await, Ok(true));
+    node.settle().await;
+    let view = node.view(task(0)).await;
+    assert_eq!((view.state.as_str(), view.bonds[0].hold.reason.as_deref()), ("refunded", Some("bond_kept")));
+    assert_eq!(gains(&world), (0, 0, 0));
+    let told = world.store.facts_below("node/", 0, 10).await.unwrap();
+    assert_eq!(told.iter().map(|fact| fact.kind.as_str()).collect::<Vec<_>>(), [AWAY]);
+    check(&world).await;
+}
+
+#[tokio::test]
+async fn a_short_absence_is_no_outage() {
+    let world = world();
+    let node = world.start();
+    let from = escrow::NOW;
+    world.clock.set(from.after(AWAY_MIN));
+    assert_eq!(node.app.note_outage(from).await, Ok(false));
+    world.clock.set(from.after(AWAY_MIN).after(Duration::from_millis(1)));
+    assert_eq!(node.app.note_outage(from).await, Ok(true));
+    // A clock that was set back tells of nothing.
+    world.clock.set(from);
+    assert_eq!(node.app.note_outage(from.after(AWAY_MIN)).await, Ok(false));
+    check(&world).await;
+}
+
+/// What came before the task kept nobody from it.
+#[tokio::test]
+async fn an_outage_before_the_task_excuses_nothing() {
+    let world = world();
+    let node = world.start();
+    node.app.note_outage(tallystick_core::Timestamp::from_millis(escrow::NOW.as_millis() - 900_000)).await.unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    held(&node, task(0)).await;
+    world.clock.set(DEADLINE);
+    node.settle().await;
+    let view = node.view(task(0)).await;
+    assert_eq!(view.bonds[0].hold.reason.as_deref(), Some("broken_promise"));
+    check(&world).await;
+}
