@@ -201,6 +201,23 @@ const RATES: &str = r#"# Proxies before the API, such as ["127.0.0.1/32"]: their
 # address_invoices_burst = 240
 "#;
 
+/// What people may have open, and how long what they filed is kept.
+const PEOPLE: &str = "\
+[standing]
+# How much each key may have open at once, as requester and as worker, by its tier: novice, intermediate, advanced, expert.
+# Private nodes, where everybody knows everybody, may turn it off.
+# enforce = true
+# open_sat = [200000, 1000000, 5000000, 20000000]
+# open_tasks = [10, 30, 100, 300]
+# Nor more than so many times what ended well in the last 180 days.
+# factor = 3
+
+[evidence]
+# How many days after the end of its dispute what was filed is kept. The node cannot read it.
+# retention_days = 90
+
+";
+
 fn render(args: &Init) -> Result<String> {
     let rpc_url = args.rpc_url.clone().unwrap_or_else(|| usual_rpc_url(args.network));
     Ok(format!(
@@ -243,20 +260,7 @@ public_urls = {public_urls}
 # say who has which role (`tally admin`), and this is not looked at any more.
 operators = {operators}
 {RATES}
-{LOG}{ANCHOR}[standing]
-# How much each key may have open at once, as requester and as worker, by its tier: novice, intermediate, advanced, expert.
-# Private nodes, where everybody knows everybody, may turn it off.
-# enforce = true
-# open_sat = [200000, 1000000, 5000000, 20000000]
-# open_tasks = [10, 30, 100, 300]
-# Nor more than so many times what ended well in the last 180 days.
-# factor = 3
-
-[evidence]
-# How many days after the end of its dispute what was filed is kept. The node cannot read it.
-# retention_days = 90
-
-[policy]
+{LOG}{ANCHOR}{PEOPLE}[policy]
 # What is asked of new tasks. Tasks that exist keep what they were created with.
 # The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
 # fee_basis_points = 100
