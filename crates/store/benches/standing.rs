@@ -37,12 +37,12 @@ fn main() {
         let app = app(&store);
         let start = Instant::now();
         let facts = app.read_standings().await.expect("a sound journal");
-        println!("the fold of {facts} facts, {tasks} deals: {:.2} s", start.elapsed().as_secs_f64());
+        println!("the fold of {facts} facts, {tasks} deals: {:.2?}", start.elapsed());
 
         fill(&store, &story, &keys, tasks..tasks + WRITERS).await;
         let start = Instant::now();
         let more = app.read_standings().await.expect("a sound journal") - facts;
-        println!("{more} facts more: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+        println!("{more} facts more: {:.1?}", start.elapsed());
 
         let mut took = Vec::new();
         for n in 0..ASKED {

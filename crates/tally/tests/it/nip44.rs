@@ -11,24 +11,25 @@ use nostr::{
 use serde_json::Value;
 
 fn vectors() -> Value {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/nip44.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/nip44.json")).expect("JSON");
     vectors["v2"].clone()
 }
 
 fn all<'a>(vectors: &'a Value, kind: &str, name: &str) -> &'a [Value] {
-    let found = vectors[kind][name].as_array().unwrap();
+    let found = vectors[kind][name].as_array().expect("a list of cases");
     assert!(!found.is_empty());
     found
 }
 
 fn text<'a>(case: &'a Value, name: &str) -> &'a str {
-    case[name].as_str().unwrap()
+    case[name].as_str().expect("text")
 }
 
 fn bytes<const N: usize>(case: &Value, name: &str) -> [u8; N] {
     let digits = text(case, name).as_bytes();
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.chunks(2).map(pair).collect::<Vec<_>>().try_into().unwrap()
+    let pair =
+        |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hexadecimal digits");
+    digits.chunks(2).map(pair).collect::<Vec<_>>().try_into().expect("as many bytes")
 }
 
 fn secret(case: &Value, name: &str) -> Option<SecretKey> {

@@ -302,14 +302,18 @@ async fn three_of_five_tranches() {
     until(&world, &worker, id, "the arbitrator is paid", paid).await;
     assert_eq!(world.rail.wallet_msat("arbitrator"), reward);
 
-    // An operator erases what was filed; the hash stays, and its bytes do not.
+    erase(&world, &worker, id, &ruled).await;
+}
+
+/// An operator erases what was filed; the hash stays, and its bytes do not.
+async fn erase(world: &World, worker: &Keys, id: Id<Task>, ruled: &Value) {
     let erase = "mutation($id: UUID!, $dispute: UUID!) { eraseEvidence(id: $id, dispute: $dispute) }";
     let variables = json!({ "id": id.to_string(), "dispute": ruled["id"] });
-    assert_eq!(field(&world, &worker, erase, variables.clone()).await, Err("auth.not_operator".into()));
-    assert_eq!(field(&world, &operator(), erase, variables).await.unwrap()["eraseEvidence"], 1);
-    let matter = Matter { task: id, dispute };
+    assert_eq!(field(world, worker, erase, variables.clone()).await, Err("auth.not_operator".into()));
+    assert_eq!(field(world, &operator(), erase, variables).await.unwrap()["eraseEvidence"], 1);
+    let matter = Matter { task: id, dispute: ruled["id"].as_str().unwrap().parse().unwrap() };
     assert_eq!(world.store.pieces(matter).await.unwrap(), []);
-    assert_eq!(in_state(&world, &worker, id, "DECIDED").await["evidence"][0]["kept"], false);
+    assert_eq!(in_state(world, worker, id, "DECIDED").await["evidence"][0]["kept"], false);
     assert_eq!(world.fsck().await.unwrap().evidence, 0);
 }
 

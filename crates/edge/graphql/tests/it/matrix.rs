@@ -180,10 +180,6 @@ impl Stage {
     /// What the operation asks for, of a task that is ready for it.
     async fn query(&self, operation: &str, role: &str) -> String {
         let hash = "ab".repeat(32);
-        let factor = |stage: &Self| match role {
-            "admin" => format!("secondFactor: {{ code: \"{}\" }}", stage.code()),
-            _ => "secondFactor: { code: \"000000\" }".to_owned(),
-        };
         let of = async |state: &str, field: &str| {
             format!("mutation {{ {operation}(id: \"{}\"{field}) {{ changed }} }}", self.task(state).await)
         };
@@ -218,16 +214,23 @@ impl Stage {
             "nodeConnect" => "mutation { nodeConnect(peer: \"02ab\", address: \"127.0.0.1:9735\") }".into(),
             "nodeOpenChannel" => "mutation { nodeOpenChannel(input: { peer: \"02ab\", capacitySat: 100000 }) }".into(),
             "nodeInvoice" => "mutation { nodeInvoice(amountMsat: \"1000\", description: \"tea\") }".into(),
-            "nodeCloseChannel" => format!("mutation {{ nodeCloseChannel(channelId: \"aa\", {}) }}", factor(self)),
+            "nodeCloseChannel" => format!("mutation {{ nodeCloseChannel(channelId: \"aa\", {}) }}", self.factor(role)),
             "nodePay" => {
                 let invoice = self.world.rail.invoice("payee", 1_000);
-                let factor = factor(self);
+                let factor = self.factor(role);
                 format!("mutation {{ nodePay(invoice: \"{invoice}\", feeLimitMsat: \"1\", {factor}) {{ status }} }}")
             }
             "eraseTask" => {
                 let id = self.task("cancelled").await;
-                format!("mutation {{ eraseTask(id: \"{id}\", {}) }}", factor(self))
+                format!("mutation {{ eraseTask(id: \"{id}\", {}) }}", self.factor(role))
             }
+            other => Box::pin(self.of_admins(other, role)).await,
+        }
+    }
+
+    /// The same of what is asked of roles.
+    async fn of_admins(&self, operation: &str, role: &str) -> String {
+        match operation {
             "grantRole" | "withdrawRole" => {
                 // What is so already takes no second factor: each tries something of his own.
                 let (given, n) = match (operation, role) {
@@ -237,10 +240,10 @@ impl Stage {
                     _ => ("ADMIN", 10),
                 };
                 let key = public(&keys(n));
-                format!("mutation {{ {operation}(role: {given}, key: \"{key}\", {}) }}", factor(self))
+                format!("mutation {{ {operation}(role: {given}, key: \"{key}\", {}) }}", self.factor(role))
             }
             "enrol" if role == "admin" => self.enrol().await,
-            "enrol" => format!("mutation {{ enrol({}) {{ uri }} }}", factor(self)),
+            "enrol" => format!("mutation {{ enrol({}) {{ uri }} }}", self.factor(role)),
             "completeEnrolment" if role == "admin" => {
                 let begun = self.data(&admin(), &self.enrol().await).await;
                 let code = self.world.code(begun["enrol"]["uri"].as_str().unwrap());
@@ -248,6 +251,22 @@ impl Stage {
             }
             "completeEnrolment" => "mutation { completeEnrolment(code: \"000000\") }".into(),
             "propose" => "mutation { propose(action: { nodeCloseChannel: { channelId: \"aa\" } }) }".into(),
+            other => self.of_arbitrators(other, role).await,
+        }
+    }
+
+    /// The second factor that somebody shows.
+    fn factor(&self, role: &str) -> String {
+        match role {
+            "admin" => format!("secondFactor: {{ code: \"{}\" }}", self.code()),
+            _ => "secondFactor: { code: \"000000\" }".to_owned(),
+        }
+    }
+
+    /// The same of what is asked of the registry.
+    async fn of_arbitrators(&self, operation: &str, role: &str) -> String {
+        let hash = "ab".repeat(32);
+        match operation {
             "registerArbitrator" => {
                 format!(
                     "mutation {{ registerArbitrator(statementHash: \"{hash}\", pay: \"a@b.example\") {{ changed }} }}"
