@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 use tallystick_bundle::check_authority;
-use tallystick_civics::roles::{Roles, State};
+use tallystick_civics::roles::{Event as RolesEvent, Roles, State};
 use tallystick_core::{Authority, Body, Decider, Digest32, Fact, Timestamp, fact::CHAIN_START};
 use tallystick_escrow::Event;
 
@@ -14,7 +14,7 @@ use crate::{
     erase::{ERASED, Erased, STREAM},
     port::{evidence::Matter, limits::PAGE_MAX, request::RequestReader, snapshot::Snapshot},
     registry::is_arbitrator,
-    roles::{self, AUTHORISED, STREAM as ROLES},
+    roles::{self, STREAM as ROLES},
     standing::{KEPT, Kept},
     vault::{EvidenceErased, STREAMS as EVIDENCE},
 };
@@ -192,7 +192,7 @@ impl Facts {
         if before.is_some_and(|last| !follows(last)) {
             return bad("has a request behind it that caused other facts");
         }
-        if fact.stream == ROLES && fact.kind == AUTHORISED {
+        if fact.stream == ROLES && fact.kind == RolesEvent::AUTHORISED {
             self.let_do.insert(fact.authority, fact.seq);
         }
         let seen = self.streams.entry(fact.stream.clone()).or_default();

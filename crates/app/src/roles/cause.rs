@@ -3,7 +3,7 @@
 use tallystick_civics::roles::{Action, Event, NodeCommand, Proof};
 use tallystick_core::{Fact, NostrKey, canonical};
 
-use super::{AUTHORISED, event_of};
+use super::event_of;
 use crate::{
     cause::CauseError,
     port::request::{AdminAsked, FactorSaid},
@@ -68,9 +68,9 @@ fn leads_to(by: NostrKey, asked: &AdminAsked, event: &Event) -> bool {
 /// The kinds of facts that a request can lead to whose contents are private.
 fn kinds_of(asked: &AdminAsked) -> &'static [&'static str] {
     match asked {
-        AdminAsked::Propose(_) => &["roles.proposed"],
-        AdminAsked::Act(Action::Enrol { .. }, _) => &["roles.enrolment_begun", "roles.code_refused"],
-        AdminAsked::Act(..) => &[AUTHORISED, "roles.code_refused"],
-        AdminAsked::CompleteEnrolment(_) => &["roles.enrolment_completed", "roles.code_refused"],
+        AdminAsked::Propose(_) => &[Event::PROPOSED],
+        AdminAsked::Act(Action::Enrol { .. }, _) => &[Event::ENROLMENT_BEGUN, Event::CODE_REFUSED],
+        AdminAsked::Act(..) => &[Event::AUTHORISED, Event::CODE_REFUSED],
+        AdminAsked::CompleteEnrolment(_) => &[Event::ENROLMENT_COMPLETED, Event::CODE_REFUSED],
     }
 }

@@ -31,8 +31,6 @@ use crate::{
 
 /// The stream of the node's roles.
 pub const STREAM: &str = "roles";
-/// The kind of fact in which an admin is let do something outside of the roles.
-pub(crate) const AUTHORISED: &str = "roles.authorised";
 /// How often it is decided anew because something else came first.
 const CONFLICTS_MAX: u32 = 64;
 

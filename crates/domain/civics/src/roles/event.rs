@@ -74,18 +74,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// The kind of [`Event::ActionAuthorised`] for what is outside of the roles.
+    pub const AUTHORISED: &'static str = "roles.authorised";
+    /// The kind of [`Event::CodeRefused`].
+    pub const CODE_REFUSED: &'static str = "roles.code_refused";
+    /// The kind of [`Event::ActionAuthorised`] for an enrolment.
+    pub const ENROLMENT_BEGUN: &'static str = "roles.enrolment_begun";
+    /// The kind of [`Event::EnrolmentCompleted`].
+    pub const ENROLMENT_COMPLETED: &'static str = "roles.enrolment_completed";
+    /// The kind of [`Event::ActionProposed`].
+    pub const PROPOSED: &'static str = "roles.proposed";
+
     /// The kind under which the journal files this fact.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::RolesFounded { .. } => "roles.founded",
             Self::AdminRecovered { .. } => "roles.admin_recovered",
-            Self::ActionProposed { .. } => "roles.proposed",
+            Self::ActionProposed { .. } => Self::PROPOSED,
             Self::ActionAuthorised { action: Action::GrantRole { .. }, .. } => "roles.granted",
             Self::ActionAuthorised { action: Action::WithdrawRole { .. }, .. } => "roles.withdrawn",
-            Self::ActionAuthorised { action: Action::Enrol { .. }, .. } => "roles.enrolment_begun",
-            Self::ActionAuthorised { .. } => "roles.authorised",
-            Self::EnrolmentCompleted { .. } => "roles.enrolment_completed",
-            Self::CodeRefused { .. } => "roles.code_refused",
+            Self::ActionAuthorised { action: Action::Enrol { .. }, .. } => Self::ENROLMENT_BEGUN,
+            Self::ActionAuthorised { .. } => Self::AUTHORISED,
+            Self::EnrolmentCompleted { .. } => Self::ENROLMENT_COMPLETED,
+            Self::CodeRefused { .. } => Self::CODE_REFUSED,
         }
     }
 
