@@ -95,7 +95,7 @@ async fn queries_that_are_refused() {
         ("graphql.too_complex", format!("{{ {} }}", aliases(2_000, "node { height }"))),
         (
             "graphql.too_complex",
-            format!("{{ {} }}", aliases(25, "tasks(first: 100) { nodes { id state title height } }")),
+            format!("{{ {} }}", aliases(40, "tasks(first: 100) { nodes { id state title height } }")),
         ),
         (
             "graphql.too_complex",
