@@ -218,6 +218,40 @@ const PEOPLE: &str = "\
 
 ";
 
+/// What is asked of new tasks.
+const POLICY: &str = "\
+[policy]
+# What is asked of new tasks. Tasks that exist keep what they were created with.
+# The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
+# fee_basis_points = 100
+# fee_min_sat = 10
+# payout_min_sat = 1000
+# payout_max_sat = 5000000
+# tranches_max = 8
+# final_cltv_max_blocks = 1000
+# payout_cltv_max_blocks = 288
+# payee_final_cltv_max_blocks = 144
+# payout_margin_blocks = 48
+# funding_window_secs = 3600
+# review_window_max_secs = 345600
+# A worker whose work is refused has so long to open a dispute, in a task with a panel; such holds are longer by two rounds of
+# a dispute, each the sum of these blocks.
+# dispute_window_secs = 21600
+# dispute_draw_blocks = 6
+# dispute_evidence_blocks = 18
+# dispute_seat_blocks = 18
+# dispute_commit_blocks = 36
+# dispute_reveal_blocks = 18
+# dispute_appeal_blocks = 12
+# Disputes about less are decided by one, and by three arbitrators; from the second on by five.
+# one_arbitrator_below_sat = 100000
+# three_arbitrators_below_sat = 1000000
+# What a panel divides of the fees of what is disputed; 2000 at most.
+# arbitrator_share_basis_points = 2000
+# The largest bond that terms may ask for.
+# bond_max_sat = 100000
+";
+
 fn render(args: &Init) -> Result<String> {
     let rpc_url = args.rpc_url.clone().unwrap_or_else(|| usual_rpc_url(args.network));
     Ok(format!(
@@ -260,21 +294,7 @@ public_urls = {public_urls}
 # say who has which role (`tally admin`), and this is not looked at any more.
 operators = {operators}
 {RATES}
-{LOG}{ANCHOR}{PEOPLE}[policy]
-# What is asked of new tasks. Tasks that exist keep what they were created with.
-# The platform's fee on each payout, and the least that it may be. The route of a payout may cost as much as its fee.
-# fee_basis_points = 100
-# fee_min_sat = 10
-# payout_min_sat = 1000
-# payout_max_sat = 5000000
-# tranches_max = 8
-# final_cltv_max_blocks = 1000
-# payout_cltv_max_blocks = 288
-# payee_final_cltv_max_blocks = 144
-# payout_margin_blocks = 48
-# funding_window_secs = 3600
-# review_window_max_secs = 345600
-"#,
+{LOG}{ANCHOR}{PEOPLE}{POLICY}"#,
         network = quoted(args.network),
         rpc_url = quoted(rpc_url),
         login = login(args)?,
