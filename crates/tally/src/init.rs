@@ -348,6 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_of_people_and_tasks_are_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = arguments(dir.path(), &["--rpc-cookie-file", "c"]);
+        run(&args).unwrap();
+        let text = fs::read_to_string(args.data_dir.join(FILE)).unwrap();
+        let (before, told) = text.split_once("[standing]").unwrap();
+        let keys = told.lines().filter(|line| line.starts_with("# ") && line.contains(" = ")).count();
+        let told: String = told
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let config = Config::parse(&format!("{before}[standing]{told}"), &args.data_dir).unwrap();
+        let silent = Config::parse(&text, &args.data_dir).unwrap();
+        assert_eq!(keys, 27, "each has its line");
+        assert_eq!(config.policy.policy().unwrap(), tallystick_escrow::Policy::default());
+        assert_eq!(config.standing.limits().unwrap(), silent.standing.limits().unwrap());
+    }
+
+    #[test]
     fn a_user_and_a_password_do_instead_of_the_cookie() {
         let dir = tempfile::tempdir().unwrap();
         let args = arguments(dir.path(), &["--rpc-user", "me", "--rpc-password-file", "secret"]);
