@@ -36,7 +36,8 @@ const OPEN_MAX: u32 = 8;
 const REPEATED: u64 = 16;
 /// One of so many is cancelled a second time; it is one that was cancelled.
 const CANCELLED_TWICE: u64 = 16;
-const PAYOUT_SAT: u64 = 10_000;
+/// Small enough that what stays open is within what a new key may have open.
+const PAYOUT_SAT: u64 = 5_000;
 
 /// Errors that say nothing about the node's promises: it may be asked again.
 const PASSING: [&str; 12] = [

@@ -131,8 +131,8 @@ async fn each_broken_promise_is_named() -> Result<()> {
     // What is only passed on is fine, so that what is found below is the lie.
     let report = load(&liar, &node.log, Lie::None).await?;
     assert_eq!((report.posted, report.cancelled), (25, 6), "{report}");
-    // And the fact that founded the node's roles.
-    assert_eq!(report.entries, 32, "{report}");
+    // And the fact that founded the node's roles, unless it was published before the run began.
+    assert!([31, 32].contains(&report.entries), "{report}");
     assert_eq!((report.repeated, report.answered), (5, 31), "{report}");
     assert!(report.proven >= 20, "{report}");
     for (lie, key, code) in [
