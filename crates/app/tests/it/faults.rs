@@ -11,7 +11,7 @@ use tallystick_app::port::{
 };
 use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
 use tallystick_testkit::{MemoryStore, SimRail};
-use tokio::sync::{Barrier, Semaphore};
+use tokio::sync::{Barrier, Semaphore, watch};
 
 /// What may be in the way of an append.
 #[derive(Default)]
@@ -171,7 +171,7 @@ impl Journal for Troubled {
 /// A rail that counts how often a hold was to be given back, and may panic then.
 pub struct MoodyRail {
     rail: SimRail,
-    pub calls: AtomicU32,
+    pub calls: watch::Sender<u32>,
     pub panics: AtomicBool,
 }
 
@@ -180,7 +180,14 @@ impl MoodyRail {
     const CALLS_MAX: u32 = 10_000;
 
     pub fn new(rail: SimRail) -> Self {
-        Self { rail, calls: AtomicU32::new(0), panics: AtomicBool::new(false) }
+        Self { rail, calls: watch::Sender::new(0), panics: AtomicBool::new(false) }
+    }
+
+    /// Waits until it was asked so many times.
+    pub async fn asked(&self, times: u32) {
+        let mut calls = self.calls.subscribe();
+        let asked = calls.wait_for(|calls| *calls >= times);
+        tokio::time::timeout(std::time::Duration::from_secs(600), asked).await.expect("it is asked").unwrap();
     }
 }
 
@@ -190,7 +197,8 @@ impl HoldRail for MoodyRail {
         self.rail.hold_invoice(request).await
     }
     async fn cancel_hold(&self, hash: PaymentHash) -> Result<(), RailError> {
-        if self.calls.fetch_add(1, Ordering::AcqRel) > Self::CALLS_MAX {
+        self.calls.send_modify(|calls| *calls += 1);
+        if *self.calls.borrow() > Self::CALLS_MAX {
             std::future::pending::<()>().await;
         }
         assert!(!self.panics.load(Ordering::Acquire), "a fault in the rail");

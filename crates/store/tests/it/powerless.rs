@@ -13,7 +13,7 @@ use crate::writing::{self, Acks, Both};
 /// How the child's output tells of a published checkpoint, with its size.
 const PUBLISHED: &str = "ack log ";
 /// Pause between two batches of the log.
-const PAUSE: Time = Time::from_millis(5);
+const PACE: Time = Time::from_millis(5);
 
 /// What was acknowledged: facts, and a checkpoint's size.
 pub(crate) struct Promised {
@@ -42,12 +42,13 @@ impl Promised {
 /// The child: facts by [`writing::child`], and the log beside it.
 pub(crate) async fn child<S: Both + LogStore>(store: S) {
     let mut worker = worker(&store);
+    let mut pace = tokio::time::interval(PACE);
     let log = async {
         loop {
+            pace.tick().await;
             worker.run_once().await.unwrap();
             let line = format!("{PUBLISHED}{}\n", size(&store.log_state().await.unwrap()));
             std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
-            tokio::time::sleep(PAUSE).await;
         }
     };
     tokio::select! {

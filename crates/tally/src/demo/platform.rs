@@ -241,6 +241,17 @@ impl Platform {
         Ok(status)
     }
 
+    /// Waits until the process has ended by itself, and answers how. Whoever stops waiting kills it.
+    ///
+    /// # Errors
+    /// If none runs, or the system cannot tell.
+    pub async fn wait_until_ended(&mut self) -> Result<ExitStatus> {
+        let mut child = self.child.take().context("the node does not run")?;
+        // Waiting would close it, and that is a call to stop.
+        let _stdin = child.stdin.take();
+        Ok(child.wait().await?)
+    }
+
     /// Kills it: SIGKILL, no goodbye.
     ///
     /// # Errors

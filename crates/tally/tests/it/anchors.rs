@@ -40,15 +40,10 @@ fn told(theatre: &Theatre, number: usize) -> Result<Option<(String, String)>> {
 }
 
 async fn until_dead(theatre: &mut Theatre) -> Result<()> {
-    let start = std::time::Instant::now();
-    loop {
-        if let Some(status) = theatre.stage.platform.ended()? {
-            ensure!(status.signal() == Some(SIGABRT), "the node ended by itself: {status}");
-            return Ok(());
-        }
-        ensure!(start.elapsed() < tally::demo::STEP_MAX, "the node does not come to the point where it is to die");
-        tokio::time::sleep(tally::demo::LOOK).await;
-    }
+    let ended = tokio::time::timeout(tally::demo::STEP_MAX, theatre.stage.platform.wait_until_ended()).await;
+    let status = ended.context("the node does not come to the point where it is to die")??;
+    ensure!(status.signal() == Some(SIGABRT), "the node ended by itself: {status}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use tallystick_graphql::{EdgeConfig, ServeLimits, client::Client, router, serve,
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -17,17 +17,35 @@ use crate::world::{PATIENCE, World, requester, stranger};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// A server whose answer takes as long as it is told.
-async fn start(limits: ServeLimits, takes: Duration) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+/// What a request waits for before it is answered.
+struct Gate {
+    begun: Semaphore,
+    answers: Semaphore,
+}
+
+impl Gate {
+    /// So many requests are answered at once.
+    fn new(answers: usize) -> Arc<Self> {
+        Arc::new(Self { begun: Semaphore::new(0), answers: Semaphore::new(answers) })
+    }
+
+    async fn pass(&self) -> &'static str {
+        self.begun.add_permits(1);
+        self.answers.acquire().await.unwrap().forget();
+        "done"
+    }
+
+    /// Waits until so many requests are under way that nobody waited for before.
+    async fn begun(&self, requests: u32) {
+        timeout(PATIENCE, self.begun.acquire_many(requests)).await.expect("it begins").unwrap().forget();
+    }
+}
+
+/// A server that answers as its gate lets it.
+async fn start(limits: ServeLimits, gate: Arc<Gate>) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Router::new().route(
-        "/",
-        get(move || async move {
-            tokio::time::sleep(takes).await;
-            "done"
-        }),
-    );
+    let router = Router::new().route("/", get(move || async move { gate.pass().await }));
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap_or(()) };
     (address, stop, tokio::spawn(serve(listener, router, stopped, limits)))
@@ -44,7 +62,7 @@ async fn rest(socket: &mut TcpStream) -> String {
 #[tokio::test]
 async fn slow_headers_and_idle_connections_are_closed() {
     let limits = ServeLimits { header_timeout: Duration::from_millis(200), ..ServeLimits::default() };
-    let (address, _stop, _server) = start(limits, Duration::ZERO).await;
+    let (address, _stop, _server) = start(limits, Gate::new(100)).await;
     for sent in [b"".as_slice(), b"GET / HTT", b"GET / HTTP/1.1\r\nhost: x\r\n", REQUEST] {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(sent).await.unwrap();
@@ -56,7 +74,7 @@ async fn slow_headers_and_idle_connections_are_closed() {
 #[tokio::test]
 async fn the_longest_idle_connection_gives_way_to_one_more() {
     let limits = ServeLimits { connections_max: 2, header_timeout: PATIENCE * 2, ..ServeLimits::default() };
-    let (address, _stop, _server) = start(limits, Duration::ZERO).await;
+    let (address, _stop, _server) = start(limits, Gate::new(100)).await;
     let mut first = TcpStream::connect(address).await.unwrap();
     first.write_all(REQUEST).await.unwrap();
     assert_eq!(first.read_u8().await.unwrap(), b'H');
@@ -130,7 +148,8 @@ async fn a_signed_request_under_way_does_not_give_way() {
 
 #[tokio::test]
 async fn what_is_under_way_comes_to_its_end_when_the_server_stops() {
-    let (address, stop, server) = start(ServeLimits::default(), Duration::from_millis(300)).await;
+    let gate = Gate::new(2);
+    let (address, stop, server) = start(ServeLimits::default(), Arc::clone(&gate)).await;
     let mut idle = TcpStream::connect(address).await.unwrap();
     let mut busy = TcpStream::connect(address).await.unwrap();
     busy.write_all(REQUEST).await.unwrap();
@@ -138,8 +157,11 @@ async fn what_is_under_way_comes_to_its_end_when_the_server_stops() {
     let mut later = TcpStream::connect(address).await.unwrap();
     later.write_all(REQUEST).await.unwrap();
     later.read_u8().await.unwrap();
+    gate.begun(2).await;
     busy.write_all(REQUEST).await.unwrap();
+    gate.begun(1).await;
     stop.send(()).unwrap();
+    gate.answers.add_permits(1);
     assert!(rest(&mut busy).await.contains("done"));
     assert_eq!(rest(&mut idle).await, "");
     timeout(PATIENCE, server).await.expect("nobody is waited for any more").unwrap();
@@ -149,9 +171,11 @@ async fn what_is_under_way_comes_to_its_end_when_the_server_stops() {
 #[tokio::test]
 async fn a_request_that_takes_too_long_does_not_keep_the_server() {
     let limits = ServeLimits { shutdown_timeout: Duration::from_millis(100), ..ServeLimits::default() };
-    let (address, stop, server) = start(limits, Duration::from_secs(3_600)).await;
+    let gate = Gate::new(0);
+    let (address, stop, server) = start(limits, Arc::clone(&gate)).await;
     let mut busy = TcpStream::connect(address).await.unwrap();
     busy.write_all(REQUEST).await.unwrap();
+    gate.begun(1).await;
     stop.send(()).unwrap();
     timeout(PATIENCE, server).await.expect("it is not waited for").unwrap();
     assert_eq!(rest(&mut busy).await, "");
