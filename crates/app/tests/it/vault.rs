@@ -9,10 +9,13 @@ use tallystick_app::{
         journal::{Journal, StoreError},
         request::Action,
     },
-    vault::{ERASED, EvidenceErased, Retention, Vault, VaultError, readers},
+    vault::{Disputes, ERASED, EvidenceErased, Retention, Vault, VaultError, readers},
 };
-use tallystick_civics::dispute::{EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection};
+use tallystick_civics::dispute::{
+    EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection, UserCommand as Act,
+};
 use tallystick_core::{Authority, Coded, Digest32, Duration, Id, NostrKey, canonical};
+use tallystick_escrow::UserCommand;
 use tallystick_testkit::{
     FixedDisputes, asking,
     escrow::{key, requester, stranger, worker},
@@ -20,6 +23,7 @@ use tallystick_testkit::{
 };
 
 use crate::{
+    disputes::{FIVE, admit, dispute, refused},
     faults::Troubled,
     node::{World, task},
 };
@@ -248,4 +252,38 @@ async fn evidence_of_an_erased_task_goes_with_it() {
     room.vault.tidy().await.unwrap();
     assert_eq!(room.kept().await, []);
     assert_eq!(room.erasures().await, [], "the erasure of its task tells of it");
+}
+
+/// How long it is kept counts from the fact that ended its dispute, whenever somebody looks first.
+#[tokio::test]
+async fn it_is_kept_from_the_fact_that_ended_its_dispute_on() {
+    let world = World::new();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    refused(&node, task(0), &FIVE).await;
+    dispute(&node, task(0), requester()).await;
+    let id = node.view(task(0)).await.milestones[0].dispute.as_ref().expect("it is disputed").id;
+    let matter = Matter { task: task(0), dispute: id };
+    let (store, disputes) = (Arc::clone(&world.store) as _, Arc::new(node.app.clone()));
+    let retention = Retention { filed: KEPT, unfiled: UNFILED };
+    let vault = Vault::new(node.app.clone(), store, Arc::clone(&disputes) as _, retention);
+    let hash = canonical::sha256(b"sealed");
+    vault.upload(requester(), matter, hash, b"sealed".to_vec()).await.unwrap();
+    let act = async |command| {
+        node.ask(task(0), requester(), UserCommand::Dispute { milestone: 0, command }).await.unwrap();
+    };
+    act(Act::FileEvidence { hash, bytes: 6 }).await;
+    assert_eq!(disputes.over_since(matter).await, Ok(None));
+    act(Act::Withdraw).await;
+    assert_eq!(disputes.over_since(matter).await, Ok(Some(tallystick_app::Clock::now(&*world.clock))));
+    world.check().await;
+    let kept = async || world.store.pieces(matter).await.unwrap().len();
+    world.clock.advance(Duration::from_millis(KEPT.as_millis() - 1));
+    vault.tidy().await.unwrap();
+    assert_eq!(kept().await, 1);
+    world.clock.advance(Duration::from_millis(1));
+    vault.tidy().await.unwrap();
+    assert_eq!(kept().await, 0);
+    let other = Matter { dispute: Id::from_parts(1, [0; 10]), ..matter };
+    assert_eq!(disputes.over_since(other).await, Ok(None));
 }
