@@ -29,3 +29,4 @@ mod stories;
 mod support;
 mod verify;
 mod witness;
+mod words;
