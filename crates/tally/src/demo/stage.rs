@@ -38,7 +38,7 @@ pub struct Actor {
 /// The private network.
 pub struct Stage {
     /// The chain.
-    pub chain: RegtestChain,
+    pub chain: Arc<RegtestChain>,
     /// Who pays.
     pub requester: Actor,
     /// Who works.
@@ -92,7 +92,7 @@ impl Stage {
         )?;
         platform.set_env(env);
         platform.start(&[]).await?;
-        let stage = Self { chain, requester, worker, platform, dir: dir.to_owned() };
+        let stage = Self { chain: Arc::new(chain), requester, worker, platform, dir: dir.to_owned() };
         stage.open_channels().await?;
         Ok(stage)
     }

@@ -14,6 +14,7 @@ mod foreign;
 mod hammer;
 mod kills;
 mod liar;
+mod longer;
 mod mark;
 mod mortal;
 mod moving;
