@@ -8,11 +8,14 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tallystick_app::port::{
-    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
-    layer::JournalLayer,
-    rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
-    tasks::{TaskQuery, TaskReader},
+use tallystick_app::{
+    away::AWAY,
+    port::{
+        journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+        layer::JournalLayer,
+        rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
+        tasks::{TaskQuery, TaskReader},
+    },
 };
 use tallystick_core::{BlockHeight, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
 use tallystick_escrow::Task;
@@ -25,6 +28,7 @@ enum Bug {
     SwallowsConflicts,
     ShowsNothing,
     FinishesNothing,
+    HidesOutages,
 }
 
 struct Odd {
@@ -63,6 +67,11 @@ pub fn row_forgotten(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
 /// Outcomes do not end their effects.
 pub fn effect_never_ends(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
     odd(inner, Bug::FinishesNothing)
+}
+
+/// Nobody hears when the node was away.
+pub fn outages_untold(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::HidesOutages)
 }
 
 impl Odd {
@@ -115,6 +124,11 @@ impl JournalLayer for Odd {
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         self.write().await;
         self.inner.stream(stream, after_version).await
+    }
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        let facts = self.inner.facts_below(prefix, after_seq, limit).await?;
+        let is_hidden = |fact: &Fact| self.bug == Bug::HidesOutages && fact.kind == AWAY;
+        Ok(facts.into_iter().filter(|fact| !is_hidden(fact)).collect())
     }
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
         self.write().await;
