@@ -8,13 +8,14 @@ use std::{
 };
 use tally::ask::{Api, tranches};
 use tally::demo::{Actor, LOOK, Stage};
-use tallystick_app::port::operator::PaymentStatus;
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
 use tallystick_core::{Msat, canonical};
 use tallystick_devnet::RegtestChain;
 use tallystick_escrow::Task;
 use tallystick_graphql::client::ClientError;
-use tokio::{sync::Barrier, task::JoinHandle};
+use tokio::sync::Barrier;
+
+use crate::paying::Paying;
 
 use crate::longer::{Arbitrator, HOLD_BLOCKS};
 
@@ -75,9 +76,6 @@ pub struct Driver {
     pub arbitrators: Vec<Arbitrator>,
     gate: Option<Gate>,
 }
-
-/// A payment that somebody's wallet is making.
-type Paying = JoinHandle<Result<tallystick_app::port::operator::Payment, tallystick_devnet::PartyError>>;
 
 impl Driver {
     pub fn new(stage: &Stage) -> Self {
@@ -191,10 +189,7 @@ impl Driver {
 
     /// Pays the funding invoices until all money is held.
     async fn lock(&self, id: &str, funded: &Value, start: Instant) -> Result<()> {
-        let invoices = tranches(funded)
-            .map(|tranche| Ok(tranche["fundingInvoice"].as_str().context("an invoice for each tranche")?.to_owned()))
-            .collect::<Result<Vec<_>>>()?;
-        let task = self.pay_all(id, &invoices, start, |task| task["state"] != "FUNDING").await?;
+        let task = self.pay_all(id, invoices(funded)?, start, |task| task["state"] != "FUNDING").await?;
         ensure!(task["state"] == "HELD", "funding ended in {task}");
         Ok(())
     }
@@ -203,32 +198,17 @@ impl Driver {
     pub async fn pay_all(
         &self,
         id: &str,
-        invoices: &[String],
+        invoices: Vec<String>,
         start: Instant,
         is_so: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        let mut payments: Vec<Option<Paying>> = invoices.iter().map(|_| None).collect();
+        let mut paying = Paying::new(&self.requester.party, invoices);
         loop {
             let task = patiently(start, async || self.requester.api.task(id).await).await?;
             if is_so(&task) {
                 return Ok(task);
             }
-            for (payment, bolt11) in payments.iter_mut().zip(invoices) {
-                let failed = match payment {
-                    Some(running) if running.is_finished() => {
-                        !matches!(running.await, Ok(Ok(done)) if done.status != PaymentStatus::Failed)
-                    }
-                    Some(_) => false,
-                    None => true,
-                };
-                if failed {
-                    let (party, bolt11) = (self.requester.party.clone(), bolt11.clone());
-                    *payment = Some(tokio::spawn(async move { party.pay(&bolt11, Msat::ZERO, DAY).await }));
-                } else if payment.as_ref().is_some_and(Paying::is_finished) {
-                    // It succeeded, so it was held: the node will say so.
-                    *payment = Some(tokio::spawn(std::future::pending()));
-                }
-            }
+            paying.tend().await;
             ensure!(start.elapsed() < TASK_MAX, "the money of {id} is not locked: {task}");
             tokio::time::sleep(LOOK).await;
         }
@@ -279,6 +259,12 @@ impl Driver {
     }
 }
 
+/// The funding invoices of a task, one for each tranche.
+pub fn invoices(funded: &Value) -> Result<Vec<String>> {
+    let invoice = |tranche: &Value| tranche["fundingInvoice"].as_str().map(str::to_owned);
+    tranches(funded).map(|tranche| invoice(tranche).context("an invoice for each tranche")).collect()
+}
+
 /// Asks again while the node is away, as any good client would.
 pub async fn patiently<T>(start: Instant, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
     loop {
@@ -291,7 +277,7 @@ pub async fn patiently<T>(start: Instant, ask: impl AsyncFn() -> Result<T>) -> R
 }
 
 /// Whether an error goes away by itself.
-fn is_passing(error: &anyhow::Error) -> bool {
+pub fn is_passing(error: &anyhow::Error) -> bool {
     let passing = [
         "client.unreachable",
         "app.starting",

@@ -80,7 +80,7 @@ impl Driver {
         let task = self.until_so(id, start, "the next hold invoices are made", made).await?;
         let next = tranches(&task).map(|tranche| tranche["renewal"]["fundingInvoice"].as_str().map(str::to_owned));
         let next: Vec<String> = next.collect::<Option<_>>().context("an invoice for each tranche")?;
-        self.pay_all(id, &next, start, |task| tranches(task).all(|tranche| tranche["renewals"] == 1)).await?;
+        self.pay_all(id, next, start, |task| tranches(task).all(|tranche| tranche["renewals"] == 1)).await?;
         Ok(())
     }
 
