@@ -4,6 +4,7 @@
 mod admin;
 mod anchors;
 mod backup;
+mod bonds;
 mod chain;
 mod client;
 mod crash;
