@@ -40,7 +40,7 @@ pub use rights::readers;
 
 use crate::{
     app::App,
-    change::{event_of, stream_of},
+    change::{self, event_of},
     error::AppError,
     port::evidence::{EvidenceStore, Kept, Matter, Piece, Room, WrappedKey},
 };
@@ -83,7 +83,7 @@ impl Disputes for App {
             State::Absent => false,
         };
         let mut state = State::Absent;
-        for fact in self.0.parts.journal.stream(&stream_of(matter.task), 0).await? {
+        for fact in self.0.parts.journal.stream(&change::stream_of(matter.task), 0).await? {
             state = match event_of(&fact) {
                 Ok(event) => Escrow::evolve(state, &event),
                 Err(AppError::Erased) => return Ok(None),
