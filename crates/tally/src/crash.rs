@@ -4,6 +4,8 @@
 //! Built only with the feature `crash-points`, for the harness in `tests/`. The process counts the points that it
 //! passes and dies at the one that the environment tells, without cleaning up, as a power cut would have it.
 
+mod evidence;
+
 use async_trait::async_trait;
 use std::{
     fs::OpenOptions,
@@ -20,6 +22,8 @@ use tallystick_app::port::{
 };
 use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
 use tallystick_witness::Folder;
+
+pub use evidence::CrashingEvidence;
 
 /// Die at this point: a number, counted from 1, or a name. Absent or empty: never.
 pub const AT_VAR: &str = "TALLY_CRASH_AT";

@@ -9,6 +9,7 @@ use tallystick_app::{
     anchor::AnchorWorker,
     log::{LogWorker, TreeError},
     port::{
+        evidence::EvidenceStore,
         journal::Journal,
         operator::{NodeInfo, NodeOperator},
         rail::HoldRail,
@@ -319,6 +320,18 @@ impl Crash {
     #[cfg(feature = "crash-points")]
     pub fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
         Arc::new(crate::crash::CrashingRail::new(rail, self.points()))
+    }
+
+    /// The vault's store, with crash points.
+    #[cfg(feature = "crash-points")]
+    pub fn evidence(&self, store: Arc<dyn EvidenceStore>) -> Arc<dyn EvidenceStore> {
+        Arc::new(crate::crash::CrashingEvidence::new(store, self.points()))
+    }
+
+    /// The vault's store as it is.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn evidence(&self, store: Arc<dyn EvidenceStore>) -> Arc<dyn EvidenceStore> {
+        store
     }
 
     /// The journal as it is.

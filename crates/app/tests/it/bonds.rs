@@ -2,13 +2,24 @@
 
 use tallystick_app::{
     away::{AWAY_MIN, LastThere},
-    port::{rail::InvoiceReader, tasks::TaskRebuild},
+    port::{rail::InvoiceReader, request::Action, tasks::TaskRebuild},
+    standing::Kept,
+};
+use tallystick_civics::{
+    dispute::Award,
+    reputation::{End, Role},
 };
 use tallystick_core::{Duration, Id, Sat};
 use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
-use tallystick_testkit::escrow::{self, DEADLINE, requester, sat, terms, worker};
+use tallystick_testkit::{
+    asking,
+    escrow::{self, DEADLINE, requester, sat, stranger, terms, worker},
+};
 
-use crate::node::{Node, PAYEE, PAYER, World, task};
+use crate::{
+    disputes::{FIVE, admit, dispute, mined, rule},
+    node::{Node, PAYEE, PAYER, World, task},
+};
 
 const BOND: u64 = 2_000;
 
@@ -87,6 +98,66 @@ async fn a_broken_promise_pays_the_requester_and_nobody_else() {
     assert_eq!(view.bonds[0].hold.reason.as_deref(), Some("broken_promise"));
     // The platform keeps its fee for the payout, and nothing of the bond.
     assert_eq!(gains(&world), (2_000_000, -2_020_000, 20_000));
+    check(&world).await;
+}
+
+/// A task with both bonds whose work a panel of three ruled on: five tranches of 20,000 sat, the requester's bond of 3,000, the
+/// worker's of 100,000.
+async fn ruled(node: &Node, id: Id<Task>, award: u64) {
+    let (requesters, workers) = (3_000, 100_000);
+    let bonds = Bonds { requester: Some(sat(requesters)), worker: Some(sat(workers)) };
+    node.create(id, Terms { bonds, ..escrow::panel_terms(&FIVE) }).await.unwrap();
+    let invoices = node.invoices(&[&FIVE[..], &[requesters]].concat());
+    node.accept(id, worker(), invoices).await.unwrap();
+    let rail = &node.world.rail;
+    let bolt11 = rail.invoice(PAYER, workers);
+    let facts = rail.read(&bolt11).unwrap();
+    node.ask(id, requester(), UserCommand::FundWithBond { invoice: Box::new((bolt11, facts)) }).await.unwrap();
+    node.outbox.run_once().await.unwrap();
+    let view = node.view(id).await;
+    let of_payer = view.tranches().chain([&view.bonds[0].hold]);
+    for hold in of_payer {
+        assert!(rail.pay_hold(PAYER, hold.funding_invoice.as_ref().unwrap()));
+    }
+    assert!(rail.pay_hold(PAYEE, view.bonds[1].hold.funding_invoice.as_ref().unwrap()));
+    node.deliver().await;
+    node.submit(id).await.unwrap();
+    node.reject(id).await.unwrap();
+    dispute(node, id, worker()).await;
+    mined(node, 6).await;
+    rule(node, id, &[Award::new(award); 3]).await;
+    node.settle().await;
+}
+
+/// Who lost a dispute is told by the work alone, and a bond that was taken earns nobody's standing anything.
+#[tokio::test]
+async fn bonds_count_for_nothing_in_a_rulings_sums() {
+    let world = World::new();
+    world.rail.add_wallet(PAYEE, 500_000);
+    let node = world.start();
+    admit(&node, 10..20).await;
+    // No work is paid for, and both keep their bonds: the worker's own is no part of what it won.
+    ruled(&node, task(0), 0b100_0000).await;
+    assert_eq!(node.state_name(task(0)).await, "refunded");
+    // Two fifths of the work, and the worker's bond is taken: it lost that, and no dispute.
+    ruled(&node, task(1), 0b000_0011).await;
+    assert_eq!(node.state_name(task(1)).await, "settled");
+    assert_eq!(node.view(task(1)).await.bonds[1].hold.reason.as_deref(), Some("ruled"));
+    let names = async |key, role| -> Vec<&'static str> {
+        let known = node.app.standing(key, role).await.unwrap();
+        known.standing.score.terms.iter().map(|term| term.name).collect()
+    };
+    assert_eq!(names(worker(), Role::Worker).await, ["dispute_lost", "bond_lost"]);
+    let known = node.app.standing(worker(), Role::Worker).await.unwrap();
+    assert_eq!(known.standing.cut_by.len(), 1, "the first of the two");
+    node.app.erase(task(0), asking(stranger(), task(0), &Action::Erase)).await.unwrap().unwrap();
+    node.app.erase(task(1), asking(stranger(), task(1), &Action::Erase)).await.unwrap().unwrap();
+    let kept: Vec<_> = world.facts().await.iter().filter_map(|fact| Kept::of(fact).unwrap()).collect();
+    let told = kept.iter().map(|kept| (kept.deal.paid.get(), kept.deal.refunded.get(), kept.deal.end));
+    let of = sat(100_000);
+    let expected =
+        [(0, 100_000, End::Ruled { award: sat(0), of }), (40_000, 60_000, End::Ruled { award: sat(40_000), of })];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
     check(&world).await;
 }
 

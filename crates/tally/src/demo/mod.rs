@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub use platform::{LOOK, PASSPHRASE, Platform};
 pub use report::Report;
-pub use stage::{Actor, Purses, STEP_MAX, Stage, read_msat};
+pub use stage::{Actor, Purses, STEP_MAX, Side, Stage, read_msat};
 pub use stories::{Moved, Payment, Teller, task_input};
 
 use crate::signal::StopSignals;

@@ -11,7 +11,7 @@ use std::{
 };
 use tallystick_app::port::operator::NodeOperator;
 use tallystick_core::{Msat, Sat};
-use tallystick_devnet::{Party, RegtestChain};
+use tallystick_devnet::{Party, PartyOptions, RegtestChain};
 use tallystick_graphql::client::Tap;
 
 use super::platform::{LOOK, Platform};
@@ -38,14 +38,29 @@ pub struct Actor {
 /// The private network.
 pub struct Stage {
     /// The chain.
-    pub chain: RegtestChain,
+    pub chain: Arc<RegtestChain>,
     /// Who pays.
     pub requester: Actor,
     /// Who works.
     pub worker: Actor,
     /// The node.
     pub platform: Platform,
+    /// Who joined later.
+    pub others: Vec<Actor>,
+    /// How many of them have no channel with the node.
+    behind: u64,
     dir: PathBuf,
+}
+
+/// What somebody's channel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// To pay: they open it.
+    Pays,
+    /// To be paid: the node opens it.
+    IsPaid,
+    /// To be paid, and to forward payments to others ([`Stage::join_behind`]).
+    Forwards,
 }
 
 /// Everybody's money in channels, in msat.
@@ -87,19 +102,65 @@ impl Stage {
         env: &[(&str, String)],
     ) -> Result<Self> {
         let (requester, worker) = tokio::try_join!(
-            Box::pin(actor("requester", dir, &chain, &platform)),
-            Box::pin(actor("worker", dir, &chain, &platform))
+            Box::pin(actor("requester", dir, &chain, &platform, Side::Pays)),
+            Box::pin(actor("worker", dir, &chain, &platform, Side::IsPaid))
         )?;
         platform.set_env(env);
         platform.start(&[]).await?;
-        let stage = Self { chain, requester, worker, platform, dir: dir.to_owned() };
-        stage.open_channels().await?;
+        let stage = Self {
+            chain: Arc::new(chain),
+            requester,
+            worker,
+            platform,
+            others: Vec::new(),
+            behind: 0,
+            dir: dir.to_owned(),
+        };
+        // A node on a database serves before it has the lease of its Lightning node.
+        let up = async || Ok(stage.platform.info().await?["lightning"]["listen"][0].is_string());
+        stage.until("the Lightning node is up", up).await?;
+        stage.open_channels(&[(&stage.requester, Side::Pays), (&stage.worker, Side::IsPaid)]).await?;
+        stage.until_usable().await?;
         Ok(stage)
+    }
+
+    /// More of them, each with a Lightning node and a channel of its own.
+    ///
+    /// # Errors
+    /// If any part does not start.
+    pub async fn join(&mut self, who: &[(&str, Side)]) -> Result<Vec<Actor>> {
+        let mut actors = Vec::new();
+        for (name, side) in who {
+            actors.push(Box::pin(actor(name, &self.dir, &self.chain, &self.platform, *side)).await?);
+        }
+        let sides: Vec<_> = actors.iter().zip(who.iter().map(|(_, side)| *side)).collect();
+        self.open_channels(&sides).await?;
+        self.others.extend(actors.iter().cloned());
+        self.until_usable().await?;
+        Ok(actors)
+    }
+
+    /// Somebody who is paid over another who forwards.
+    ///
+    /// # Errors
+    /// If any part does not start.
+    pub async fn join_behind(&mut self, forwarder: &Actor, name: &str) -> Result<Actor> {
+        let actor = Box::pin(actor(name, &self.dir, &self.chain, &self.platform, Side::IsPaid)).await?;
+        let (peer, address) = actor.party.address().await?;
+        let (capacity, push) = (Sat::try_new(CHANNEL_SAT)?, Sat::try_new(PUSH_SAT)?.to_msat());
+        forwarder.party.open_channel((&peer, &address), capacity, push).await?;
+        let funded = async || Ok(!self.chain.rpc().get_raw_mempool().await?.is_empty());
+        self.until("the channel is funded", funded).await?;
+        self.chain.miner().mine(CONFIRMATIONS).await?;
+        self.others.push(actor.clone());
+        self.behind += 1;
+        self.until_usable().await?;
+        Ok(actor)
     }
 
     /// From now on everything that anybody hears from the node is appended to `tap`.
     pub fn tap(&mut self, tap: &Tap) {
-        for actor in [&mut self.requester, &mut self.worker] {
+        for actor in [&mut self.requester, &mut self.worker].into_iter().chain(&mut self.others) {
             actor.api = actor.api.clone().with_tap(tap.clone());
         }
         self.platform.tap(tap);
@@ -110,44 +171,76 @@ impl Stage {
         &self.dir
     }
 
-    async fn open_channels(&self) -> Result<()> {
-        // A node on a database serves before it has the lease of its Lightning node.
-        let up = async || Ok(self.platform.info().await?["lightning"]["listen"][0].is_string());
-        self.until("the Lightning node is up", up).await?;
+    /// Opens a channel between each of these and the node, paid by the faucet.
+    async fn open_channels(&self, actors: &[(&Actor, Side)]) -> Result<()> {
+        let before = self.onchain_sat().await?;
         let new_address = "mutation { nodeNewAddress }";
         let for_platform = self.platform.operator().ask("nodeNewAddress", new_address, json!({})).await?;
-        let for_requester = self.requester.party.node().await?.new_address().await?;
-        for address in [for_platform.as_str().context("an address is text")?, for_requester.as_str()] {
+        let for_platform = for_platform.as_str().context("an address is text")?;
+        let mut addresses = Vec::new();
+        let opened = actors.iter().filter(|(_, side)| *side != Side::Pays);
+        addresses.extend(opened.map(|_| for_platform.to_owned()));
+        let for_channels = PURSE_SAT * u64::try_from(addresses.len())?;
+        let own = || actors.iter().filter(|(_, side)| *side != Side::IsPaid).map(|(actor, _)| &actor.party);
+        for party in own() {
+            addresses.push(party.node().await?.new_address().await?);
+        }
+        for address in &addresses {
             let address = Address::from_str(address)?.require_network(Network::Regtest)?;
             self.chain.miner().faucet(&address, Amount::from_sat(PURSE_SAT)).await?;
         }
         self.chain.miner().mine(1).await?;
         self.until("the purses are filled", async || {
-            let requester = self.requester.party.balances().await?.onchain_confirmed;
-            let balances = self.platform.node("balances { onchainConfirmedSat }").await?;
-            let platform = balances["balances"]["onchainConfirmedSat"].as_u64();
-            Ok(requester.get() == PURSE_SAT && platform == Some(PURSE_SAT))
+            for party in own() {
+                if party.balances().await?.onchain_confirmed.get() != PURSE_SAT {
+                    return Ok(false);
+                }
+            }
+            Ok(self.onchain_sat().await? == before + for_channels)
         })
         .await?;
-
-        let info = self.platform.info().await?;
-        let node_id = info["lightning"]["nodeId"].as_str().context("a node id is text")?.to_owned();
-        let listen = info["lightning"]["listen"][0].as_str().context("an address is text")?.to_owned();
-        let (capacity, push) = (Sat::try_new(CHANNEL_SAT)?, Sat::try_new(PUSH_SAT)?.to_msat());
-        self.requester.party.open_channel((&node_id, &listen), capacity, push).await?;
-        let (peer, address) = self.worker.party.address().await?;
-        let input = json!({ "peer": peer, "address": address, "capacitySat": CHANNEL_SAT,
-            "pushMsat": push.get().to_string() });
-        let open = "mutation($input: OpenChannelInput!) { nodeOpenChannel(input: $input) }";
-        self.platform.operator().ask("nodeOpenChannel", open, json!({ "input": input })).await?;
-        // Both funding transactions are waited for, so that one batch of blocks confirms them.
-        self.until("both channels are funded", async || Ok(self.chain.rpc().get_raw_mempool().await?.len() >= 2))
-            .await?;
+        for (actor, side) in actors {
+            match side {
+                Side::Pays => self.open_from(&actor.party).await?,
+                Side::IsPaid | Side::Forwards => self.open_to(&actor.party).await?,
+            }
+        }
+        // All funding transactions are waited for, so that one batch of blocks confirms them.
+        let funded = async || Ok(self.chain.rpc().get_raw_mempool().await?.len() >= actors.len());
+        self.until("the channels are funded", funded).await?;
         self.chain.miner().mine(CONFIRMATIONS).await?;
-        self.until_usable().await
+        Ok(())
     }
 
-    /// Waits until both channels of the node can be used, seen from all sides.
+    async fn onchain_sat(&self) -> Result<u64> {
+        let node = self.platform.node("balances { onchainConfirmedSat }").await?;
+        node["balances"]["onchainConfirmedSat"].as_u64().context("sats are a number")
+    }
+
+    async fn open_from(&self, party: &Party) -> Result<()> {
+        let info = self.platform.info().await?;
+        let node_id = info["lightning"]["nodeId"].as_str().context("a node id is text")?;
+        let listen = info["lightning"]["listen"][0].as_str().context("an address is text")?;
+        let (capacity, push) = (Sat::try_new(CHANNEL_SAT)?, Sat::try_new(PUSH_SAT)?.to_msat());
+        party.open_channel((node_id, listen), capacity, push).await?;
+        Ok(())
+    }
+
+    async fn open_to(&self, party: &Party) -> Result<()> {
+        let (peer, address) = party.address().await?;
+        let push_msat = Sat::try_new(PUSH_SAT)?.to_msat().get().to_string();
+        let input = json!({ "peer": peer, "address": address, "capacitySat": CHANNEL_SAT, "pushMsat": push_msat });
+        let open = "mutation($input: OpenChannelInput!) { nodeOpenChannel(input: $input) }";
+        self.platform.operator().ask("nodeOpenChannel", open, json!({ "input": input })).await?;
+        Ok(())
+    }
+
+    /// Everybody but the node.
+    pub fn actors(&self) -> impl Iterator<Item = &Actor> {
+        [&self.requester, &self.worker].into_iter().chain(&self.others)
+    }
+
+    /// Waits until all channels of the node can be used, seen from all sides.
     ///
     /// # Errors
     /// If that takes too long.
@@ -155,17 +248,20 @@ impl Stage {
         self.until("the channels are usable", async || self.is_usable().await).await
     }
 
-    /// Whether both channels of the node can be used, seen from all sides.
+    /// Whether all channels of the node can be used, seen from all sides.
     ///
     /// # Errors
     /// If somebody does not answer.
     pub async fn is_usable(&self) -> Result<bool> {
         let platform = self.platform.info().await?["lightning"]["usableChannels"].as_u64();
         let mut parties = true;
-        for party in [&self.requester.party, &self.worker.party] {
-            parties &= party.node().await?.channels().await.iter().any(|channel| channel.usable);
+        let mut count = 0;
+        for actor in self.actors() {
+            let channels = actor.party.node().await?.channels().await;
+            parties &= !channels.is_empty() && channels.iter().all(|channel| channel.usable);
+            count += 1;
         }
-        Ok(platform == Some(2) && parties)
+        Ok(platform == Some(count - self.behind) && parties)
     }
 
     /// Stops everybody.
@@ -174,8 +270,9 @@ impl Stage {
     /// If the node ends badly.
     pub async fn stop(&mut self) -> Result<()> {
         let stopped = self.platform.stop().await;
-        self.requester.party.go_offline().await;
-        self.worker.party.go_offline().await;
+        for actor in self.actors() {
+            actor.party.go_offline().await;
+        }
         stopped
     }
 
@@ -225,8 +322,8 @@ impl Stage {
             let node = self.platform.node("balances { heldMsat outboundPendingMsat }").await?;
             let mut under_way =
                 read_msat(&node["balances"]["heldMsat"])? + read_msat(&node["balances"]["outboundPendingMsat"])?;
-            for party in [&self.requester.party, &self.worker.party] {
-                let balances = party.balances().await?;
+            for actor in self.actors() {
+                let balances = actor.party.balances().await?;
                 under_way += balances.held.get() + balances.outbound_pending.get();
             }
             Ok(under_way == 0)
@@ -263,9 +360,10 @@ impl Stage {
     }
 }
 
-async fn actor(name: &str, dir: &Path, chain: &RegtestChain, platform: &Platform) -> Result<Actor> {
+async fn actor(name: &str, dir: &Path, chain: &RegtestChain, platform: &Platform, side: Side) -> Result<Actor> {
     let keys = nostr::key::Keys::generate();
-    let party = Party::start(name, dir.join(name), chain.rpc_config()).await?;
+    let options = PartyOptions { forward: side == Side::Forwards };
+    let party = Party::start_with(name, dir.join(name), chain.rpc_config(), options).await?;
     Ok(Actor { api: Api::new(&platform.url(), keys.clone())?, party: Arc::new(party), keys })
 }
 

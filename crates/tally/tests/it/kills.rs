@@ -109,7 +109,12 @@ impl Random {
     pub fn new() -> Self {
         let given = std::env::var("TALLY_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | (1 << 40));
-        Self { seed, state: seed }
+        Self::of(seed)
+    }
+
+    /// A seed of 0 would stay 0 for ever.
+    pub const fn of(seed: u64) -> Self {
+        Self { seed, state: if seed == 0 { 1 } else { seed } }
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {

@@ -13,3 +13,4 @@ mod restart;
 mod routing;
 mod seed;
 mod stage;
+mod stale;

@@ -37,6 +37,7 @@ pub struct Recorder {
     heard: Mutex<Vec<RailNotice>>,
     deaf: AtomicBool,
     refused: Mutex<Vec<RailNotice>>,
+    unwanted: Mutex<Vec<RailNotice>>,
 }
 
 impl Recorder {
@@ -46,6 +47,11 @@ impl Recorder {
 
     pub fn forget(&self, hash: &PaymentHash) {
         self.known.lock().unwrap().remove(hash);
+    }
+
+    /// From now on this very hold is not wanted, although its hash is known.
+    pub fn refuse(&self, notice: RailNotice) {
+        self.unwanted.lock().unwrap().push(notice);
     }
 
     /// From now on nothing can be journaled, or it can again.
@@ -114,6 +120,7 @@ impl RailListener for Recorder {
         }
         let heard = match &notice {
             RailNotice::HoldLocked { hash, .. } if !self.known.lock().unwrap().contains(hash) => Heard::Unknown,
+            _ if self.unwanted.lock().unwrap().contains(&notice) => Heard::Unknown,
             _ => Heard::Noted,
         };
         self.heard.lock().unwrap().push(notice);

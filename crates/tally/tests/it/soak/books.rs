@@ -1,0 +1,101 @@
+//! Whether everything adds up, by what the node's journal says of every task.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tally::{
+    ask::{dispute::Matters, tranches},
+    cli::OfMilestone,
+    demo::read_msat,
+};
+
+use super::{plan::Life, player::Played, town::Town};
+
+/// What must have changed, in msat: the node's money first, then everybody's in the town's order.
+pub struct Books(Vec<i128>);
+
+impl Books {
+    /// Reads every task once more, and checks that each tranche came to what its people did.
+    pub async fn read(town: &Town, played: &[Played]) -> Result<Self> {
+        let mut books = Self(vec![0; 1 + town.actors().count()]);
+        for one in played {
+            let api = &town.requesters[one.plan.requester].actor.api;
+            let task = api.task(&one.id).await?;
+            books.add(town, one, &task).with_context(|| format!("{:?}: {task}", one.plan))?;
+            if matches!(one.plan.life, Life::Disputed | Life::Appealed) {
+                let of = OfMilestone { id: one.id.clone(), milestone: 0 };
+                books.add_rewards(town, &Matters::read(api, &of).await?)?;
+            }
+        }
+        Ok(books)
+    }
+
+    fn add(&mut self, town: &Town, one: &Played, task: &Value) -> Result<()> {
+        let expected = match one.plan.life {
+            Life::Unfunded => "CANCELLED",
+            _ if one.paid.is_empty() => "REFUNDED",
+            _ => "SETTLED",
+        };
+        ensure!(task["state"] == expected, "it is not {expected}");
+        let (requester, worker) = (1 + one.plan.requester, 1 + town.requesters.len() + one.plan.worker);
+        let router = town.actors().count();
+        for (number, tranche) in tranches(task).enumerate() {
+            let state = tranche["state"].as_str().unwrap_or_default();
+            if !one.paid.contains(&number) {
+                let back = ["RETURNED", "UNFUNDED", "PLANNED"].contains(&state);
+                ensure!(back, "tranche {number} is {state}, and was to be given back");
+                continue;
+            }
+            ensure!(state == "CLAIMED", "tranche {number} is {state}, and was to be paid");
+            let sat =
+                |name: &str| tranche[name].as_u64().map(|sat| i128::from(sat) * 1_000).context("sats are a number");
+            let (hold, payout) = (sat("holdSat")?, sat("payoutSat")?);
+            let routing = i128::from(read_msat(&tranche["routingFeeMsat"])?);
+            ensure!(payout == i128::from(one.plan.payouts_sat[number]) * 1_000, "tranche {number} is of {payout} msat");
+            self.0[requester] -= hold;
+            self.0[worker] += payout;
+            self.0[0] += hold - payout - routing;
+            self.0[router] += routing;
+            let is_routed = one.plan.worker + 1 == town.workers.len();
+            ensure!(is_routed == (routing > 0), "tranche {number} cost {routing} msat on its way");
+        }
+        Ok(())
+    }
+
+    fn add_rewards(&mut self, town: &Town, matters: &Matters) -> Result<()> {
+        let reward = i128::from(read_msat(&matters.shown["rewardMsat"])?);
+        let panel = matters.shown["panel"].as_array().context("a panel")?;
+        let purse = town.actors().count() - 1;
+        for _ in panel.iter().filter(|seat| seat["reward"] == "PAID") {
+            self.0[0] -= reward;
+            self.0[purse] += reward;
+        }
+        Ok(())
+    }
+
+    /// Whether the purses changed by exactly that.
+    pub fn check(&self, town: &Town, before: &[u64], after: &[u64]) -> Result<()> {
+        let names = ["node"].into_iter().chain(town.actors().map(|actor| actor.party.name()));
+        let mut off = BTreeMap::new();
+        for (((name, before), after), expected) in names.zip(before).zip(after).zip(&self.0) {
+            let changed = i128::from(*after) - i128::from(*before);
+            if changed != *expected {
+                off.insert(name, (changed, *expected));
+            }
+        }
+        ensure!(off.is_empty(), "changes in msat, and what they should be: {off:?}");
+        Ok(())
+    }
+}
+
+/// The node must hold nothing and know of no task that goes on.
+pub async fn nothing_is_open(town: &Town) -> Result<()> {
+    let node = town.operator.ask("node", "{ node { balances { heldMsat outboundPendingMsat } } }", json!({})).await?;
+    let balances = &node["balances"];
+    ensure!(balances["heldMsat"] == "0" && balances["outboundPendingMsat"] == "0", "{balances}");
+    let open = "{ tasks(filter: { states: [OPEN, ASSIGNED, FUNDING, HELD, SUBMITTED, REJECTED, DISPUTED, RELEASING, REFUNDING] }) \
+        { nodes { id state } } }";
+    let open = town.operator.ask("tasks", open, json!({})).await?;
+    ensure!(open["nodes"] == json!([]), "{open}");
+    Ok(())
+}
