@@ -362,6 +362,14 @@ impl App {
         self.request_behind(id, Event::ACCEPTED).await
     }
 
+    /// The requester's own signed word for the invoice to which the worker's bond would be paid, as it came.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub async fn bond_offer(&self, id: Id<Task>) -> Result<Option<SignedRequest>, AppError> {
+        self.request_behind(id, Event::BOND_OFFERED).await
+    }
+
     /// The worker's own signed word for the last offer to renew a milestone's holds, as it came.
     ///
     /// # Errors

@@ -36,6 +36,28 @@ pub struct Away {
     pub until: Timestamp,
 }
 
+/// What a process keeps in its own directory of when it was last there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastThere {
+    /// When it last kept the time, or since when it is away if that is not told yet; nothing if that is not known.
+    pub at: Option<Timestamp>,
+    /// Whether a start has begun that has not told yet since when the node was away.
+    pub is_starting: bool,
+}
+
+impl LastThere {
+    /// Since when the node was away, for a start at `now`: since it last kept the time, or since its newest fact, whichever is
+    /// later; nothing if neither is known. What a start wrote that ended before it told counts as absence still, and so does
+    /// a newest fact that is later than now: its clock was set back since.
+    pub fn away_since(self, newest_fact: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let newest = newest_fact.filter(|newest| *newest <= now);
+        match self {
+            Self { at: Some(at), is_starting: true } => Some(at),
+            Self { at, .. } => at.max(newest),
+        }
+    }
+}
+
 /// What a fact tells of an outage.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use tallystick_app::{
     port::{
         evidence::{EvidenceStore, Matter, Room},
         journal::Journal,
-        rail::{RailListener, RailNotice},
+        rail::{InvoiceReader, RailListener, RailNotice},
         request::{Action, Asked},
     },
     timers::Timers,
@@ -34,7 +34,7 @@ use tallystick_testkit::{
 use crate::{
     books::{Books, tranches},
     draft::Draft,
-    law::wallets,
+    law::{purses, wallets},
     node::{Life, World},
     plan::{Act, Ask, Lock, Say, Side, Tell},
     standby::Both,
@@ -108,7 +108,7 @@ impl Hand<'_> {
             }
             Act::LoseHold { task, tranche } => self.lose_hold(*task, *tranche),
             // The player's own.
-            Act::Pass { .. } | Act::Restart | Act::Rest => String::new(),
+            Act::Pass { .. } | Act::Restart | Act::Away { .. } | Act::Rest => String::new(),
         }
     }
 
@@ -124,8 +124,9 @@ impl Hand<'_> {
     }
 
     fn lock(&self, task: usize, tranche: usize, how: Lock) -> String {
-        let (rail, (payer, _)) = (&self.world.rail, wallets(task));
+        let rail = &self.world.rail;
         let Some(part) = self.part(task, tranche) else { return "there is no such tranche".into() };
+        let payer = purses(task, part.purpose).0;
         let invoice = match how {
             Lock::Renewal => part.renewal.as_ref().and_then(|next| next.funding_invoice.as_ref()),
             _ => part.funding_invoice.as_ref(),
@@ -223,20 +224,19 @@ impl Hand<'_> {
 
     fn fill_wallets(&self, task: usize) {
         if self.books.states.get(task).is_some_and(|state| *state == State::Absent) {
-            let (payer, payee) = wallets(task);
-            let budget = self.drafts[task].budget_sat();
-            if self.world.rail.wallet_msat(&payer) == 0 {
-                self.world.rail.add_wallet(&payer, budget);
-                self.world.rail.add_wallet(&payee, 0);
-                self.deeds.brought_msat.set(self.deeds.brought_msat.get() + budget * 1_000);
+            let ((requester, worker), (has, puts_up)) = (wallets(task), self.drafts[task].budgets_sat());
+            if self.world.rail.wallet_msat(&requester) == 0 {
+                self.world.rail.add_wallet(&requester, has);
+                self.world.rail.add_wallet(&worker, puts_up);
+                self.deeds.brought_msat.set(self.deeds.brought_msat.get() + (has + puts_up) * 1_000);
             }
         }
     }
 
     /// What is asked for, with invoices made once: the same again is the very same.
     fn prepare(&self, task: usize, by: Side, what: &Ask) -> Option<(u8, Action)> {
-        let payee = wallets(task).1;
-        let invoice = |sat| self.world.rail.invoice(&payee, sat);
+        let (requester, worker) = wallets(task);
+        let invoice = |sat| self.world.rail.invoice(&worker, sat);
         let n = match by {
             Side::Requester => u8::try_from(1 + task % PAIRS).ok()?,
             Side::Worker => u8::try_from(1 + PAIRS + task % PAIRS).ok()?,
@@ -244,11 +244,11 @@ impl Hand<'_> {
         };
         let action = match what {
             Ask::Post => Action::Create(self.terms(task)),
-            Ask::Accept => {
-                let payouts = self.drafts[task].milestones.iter().flat_map(|(payouts, _)| payouts);
-                Action::Accept(payouts.map(|sat| invoice(*sat)).collect())
-            }
-            Ask::Fund => Action::Fund,
+            Ask::Accept => Action::Accept(self.terms(task).workers_invoices().map(|sat| invoice(sat.get())).collect()),
+            Ask::Fund => match self.drafts[task].bonds.1 {
+                Some(bond) => Action::FundWithBond(self.world.rail.invoice(&requester, bond)),
+                None => Action::Fund,
+            },
             Ask::Submit(milestone) => Action::Submit { milestone: *milestone, work_hash: WORK },
             Ask::Offer(milestone) => Action::OfferRenewal {
                 milestone: *milestone,
@@ -368,8 +368,12 @@ impl Hand<'_> {
                 app.ask(id, UserCommand::Dispute { milestone, command }, request).await
             }
             Action::CollectReward { milestone, invoice } => app.collect_reward(id, milestone, invoice, request).await,
-            // Nobody here puts up a bond, or erases.
-            Action::FundWithBond(_) | Action::Erase | Action::EraseEvidence { .. } => Err(AppError::Fault),
+            Action::FundWithBond(bolt11) => {
+                let facts = self.world.rail.read(&bolt11)?;
+                app.ask(id, UserCommand::FundWithBond { invoice: Box::new((bolt11, facts)) }, request).await
+            }
+            // Nobody here erases.
+            Action::Erase | Action::EraseEvidence { .. } => Err(AppError::Fault),
             Action::Cancel => app.ask(id, UserCommand::CancelTask, request).await,
         };
         if answer.as_ref().is_ok_and(|answer| answer.changed) {

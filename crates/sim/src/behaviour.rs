@@ -2,7 +2,7 @@
 
 use tallystick_civics::dispute::{Phase as DisputePhase, SeatState, Side as Of};
 use tallystick_core::{BlockHeight, Timestamp};
-use tallystick_escrow::{Case, Job, Phase, RewardState, Stage, State, Task, TrancheState};
+use tallystick_escrow::{Case, Job, Phase, Purpose, RewardState, Stage, State, Task, TrancheState};
 use tallystick_testkit::rail::Presence;
 
 use crate::{
@@ -64,6 +64,7 @@ pub struct Disturbance {
 /// All disturbances.
 pub const DISTURBANCES: &[Disturbance] = &[
     Disturbance { name: "restart", weight: 6, draw: |_, _| Act::Restart },
+    Disturbance { name: "outage", weight: 5, draw: outage },
     Disturbance { name: "presence", weight: 8, draw: presence },
     Disturbance { name: "fees", weight: 4, draw: fees },
     Disturbance { name: "clock", weight: 3, draw: clock },
@@ -95,7 +96,9 @@ fn locks(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
     let Some((Task { phase: Phase::Funding { job, .. }, .. }, _)) = task(&sight) else { return Vec::new() };
     let mut wishes = Vec::new();
     for (tranche, part) in job.tranches.iter().enumerate() {
-        let wanted = match sight.draft.nature.funds {
+        let nature = sight.draft.nature;
+        let wanted = match nature.funds {
+            _ if part.purpose == Purpose::Bond(Of::Payee) => nature.puts_up,
             Funds::All => true,
             Funds::Some => tranche % 2 == 0 && job.tranches.len() > 1,
             Funds::Nothing => false,
@@ -278,6 +281,13 @@ fn asks_for_nonsense(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
         return Vec::new();
     }
     vec![(1, ask(sight, by, what, rng))]
+}
+
+/// A few minutes, or hours: below what counts as an outage and above it.
+fn outage(_: usize, rng: &mut Rng) -> Act {
+    let secs = rng.weighed(vec![(2, 300), (3, 3_600), (2, 30_000)]).unwrap_or(300);
+    let secs = rng.between(1, secs);
+    Act::Away { blocks: u32::try_from(secs * rng.between(50, 160) / 60_000).unwrap_or_default(), secs }
 }
 
 fn presence(tasks: usize, rng: &mut Rng) -> Act {

@@ -33,6 +33,16 @@ pub struct Told {
     pub before: State,
 }
 
+impl Told {
+    /// The task before it, if there was one.
+    pub fn task_before(&self) -> Option<&Task> {
+        match &self.before {
+            State::Present(task) => Some(task),
+            State::Absent => None,
+        }
+    }
+}
+
 /// A payout that the journal says was begun.
 pub struct Begun {
     /// Of which task and tranche.

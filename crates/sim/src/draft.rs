@@ -3,7 +3,7 @@
 use std::fmt;
 use tallystick_civics::dispute::{Award, Seats};
 use tallystick_core::{Blocks, Digest32, Duration, Timestamp};
-use tallystick_escrow::{MilestoneTerms, OnSilence, Terms};
+use tallystick_escrow::{Bonds, MilestoneTerms, OnSilence, Terms};
 use tallystick_testkit::escrow::sat;
 
 use crate::{plan::lead, rng::Rng};
@@ -23,6 +23,8 @@ pub struct Draft {
     pub renewal: Option<OnSilence>,
     /// The panel for what they do not agree on, if the terms name one.
     pub panel: Option<Bench>,
+    /// What each side puts up, in sat: requester and worker.
+    pub bonds: (Option<u64>, Option<u64>),
     /// What its parties are like.
     pub nature: Nature,
 }
@@ -71,6 +73,8 @@ impl Bench {
 pub struct Nature {
     /// How much of the money the requester locks.
     pub funds: Funds,
+    /// Whether the worker locks its bond.
+    pub puts_up: bool,
     /// What the requester does about work.
     pub decides: Decides,
     /// Whether the requester locks the next holds.
@@ -140,6 +144,8 @@ impl Draft {
             _ => None,
         };
         let review_hours = if panel.is_some() { 6 } else { 12 };
+        let requester = (panel.is_some() && rng.percent(50)).then(|| bond(rng));
+        let worker = rng.percent(35).then(|| bond(rng));
         Self {
             milestones,
             review_secs: rng.between(600, review_hours * HOUR),
@@ -147,6 +153,7 @@ impl Draft {
             hold_blocks,
             renewal,
             panel,
+            bonds: (requester, worker),
             nature: Nature::draw(rng),
         }
     }
@@ -167,14 +174,20 @@ impl Draft {
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal,
             panel: self.panel.map(|bench| bench.seats),
-            bonds: tallystick_escrow::Bonds::default(),
+            bonds: Bonds { requester: self.bonds.0.map(sat), worker: self.bonds.1.map(sat) },
         }
     }
 
-    /// What its payer needs at most: each tranche's hold, and the next ones beside it.
-    pub fn budget_sat(&self) -> u64 {
-        self.milestones.iter().flat_map(|(payouts, _)| payouts).map(|payout| payout * 4).sum()
+    /// What requester and worker need at most: each tranche's hold, and the next ones beside it, and the bonds.
+    pub fn budgets_sat(&self) -> (u64, u64) {
+        let work: u64 = self.milestones.iter().flat_map(|(payouts, _)| payouts).sum();
+        let bond = |bond: Option<u64>| bond.unwrap_or_default() * 4;
+        (work * 4 + bond(self.bonds.0), bond(self.bonds.1))
     }
+}
+
+fn bond(rng: &mut Rng) -> u64 {
+    rng.between(1_000, 100_000)
 }
 
 fn silence(rng: &mut Rng) -> OnSilence {
@@ -193,6 +206,7 @@ impl Nature {
         Self {
             funds: rng.weighed(vec![(82, Funds::All), (13, Funds::Some), (5, Funds::Nothing)]).unwrap_or(Funds::All),
             decides: rng.weighed(decides).unwrap_or(Decides::Approves),
+            puts_up: rng.percent(88),
             renews: rng.percent(70),
             works: rng.percent(85),
             offers: rng.percent(75),
@@ -216,6 +230,11 @@ impl fmt::Display for Draft {
         }
         if let Some(bench) = self.panel {
             write!(f, ", a panel of {} at least", bench.seats.count())?;
+        }
+        for (side, bond) in [("requester", self.bonds.0), ("worker", self.bonds.1)] {
+            if let Some(bond) = bond {
+                write!(f, ", a {side}'s bond of {bond} sat")?;
+            }
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub enum Act {
         /// Whether it asks for the same again, at once.
         again: bool,
     },
-    /// The requester pays a hold invoice.
+    /// A hold invoice is paid: by the requester, or by the worker if it is for its bond.
     Lock {
         /// Of which task.
         task: usize,
@@ -96,6 +96,13 @@ pub enum Act {
     },
     /// The node is stopped hard and started again.
     Restart,
+    /// The node is stopped hard and is away for a while, unless a hold needs it before.
+    Away {
+        /// For how many blocks.
+        blocks: u32,
+        /// For how many seconds.
+        secs: u64,
+    },
     /// The node has time for all that it can do now; then everything must agree.
     Rest,
 }
@@ -243,12 +250,12 @@ impl fmt::Display for Act {
             }
             Self::Lock { task, tranche, how } => {
                 let how = match how {
-                    Lock::Asked => "pays the hold invoice",
-                    Lock::Renewal => "pays the renewal's hold invoice",
-                    Lock::TooLittle => "pays too little into the hold",
-                    Lock::TooShort => "pays a hold that ends too soon",
+                    Lock::Asked => "the hold invoice is paid",
+                    Lock::Renewal => "the renewal's hold invoice is paid",
+                    Lock::TooLittle => "too little is paid into the hold",
+                    Lock::TooShort => "a hold is paid that ends too soon",
                 };
-                write!(f, "requester {task} {how} of tranche {tranche}")
+                write!(f, "task {task}, tranche {tranche}: {how}")
             }
             Self::Tell(Tell::All) => write!(f, "network tells all it has to tell"),
             Self::Tell(Tell::One(_)) => write!(f, "network tells one notice"),
@@ -273,6 +280,7 @@ impl fmt::Display for Act {
                 write!(f, "requester {task} loses the channel of tranche {tranche}'s hold")
             }
             Self::Restart => write!(f, "node is killed and started again"),
+            Self::Away { blocks, secs } => write!(f, "node is killed, and away for {blocks} blocks, {secs} s"),
             Self::Rest => write!(f, "node has time for all that it can do"),
         }
     }

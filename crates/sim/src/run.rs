@@ -7,6 +7,7 @@ use std::{
 };
 use tallystick_app::{
     Clock,
+    away::LastThere,
     cause::Trusted,
     fsck::{Damage, Fsck},
     port::{
@@ -53,6 +54,10 @@ const END_ROUNDS_MAX: u32 = 80;
 const TOLD_AGAIN_MAX: u64 = 5;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
+/// How often a node keeps the time at which it was there.
+const ALIVE_EVERY_MILLIS: u64 = 20_000;
+/// One absence in so many has a start that breaks off.
+const FALSE_START_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
 const ROWS_FORMAT: u32 = 4;
 
@@ -142,7 +147,7 @@ struct Player<'a> {
     setup: &'a Setup,
     life: Life,
     drafts: Vec<Draft>,
-    budgets: Vec<u64>,
+    budgets: Vec<(u64, u64)>,
     books: Books,
     deeds: Deeds,
     story: Story,
@@ -153,6 +158,10 @@ struct Player<'a> {
     kept: Vec<(Digest32, String)>,
     asked: Vec<crate::wire::Asked>,
     clock_went_back: bool,
+    /// What the node keeps beside its journal of when it was last there.
+    there: LastThere,
+    /// When the node was away.
+    outages: Vec<(Timestamp, Timestamp)>,
     /// Whether the node was started in this step.
     is_new: bool,
     /// Payments that the network knew after the last step.
@@ -167,7 +176,7 @@ impl<'a> Player<'a> {
             life: world.start(setup).await,
             world,
             setup,
-            budgets: drafts.iter().map(|draft| draft.budget_sat() * 1_000).collect(),
+            budgets: drafts.iter().map(Draft::budgets_sat).map(|(one, other)| (one * 1_000, other * 1_000)).collect(),
             drafts,
             books: Books::new(&ids),
             deeds: Deeds::default(),
@@ -177,6 +186,8 @@ impl<'a> Player<'a> {
             kept: Vec::new(),
             asked: Vec::new(),
             clock_went_back: false,
+            there: LastThere::default(),
+            outages: Vec::new(),
             is_new: false,
             paid_before: BTreeSet::new(),
         }
@@ -243,6 +254,10 @@ impl<'a> Player<'a> {
                 self.pass(*blocks, *secs).await;
                 outcomes.push(String::new());
             }
+            [Act::Away { blocks, secs }] => {
+                self.away(*blocks, *secs, step.salt).await;
+                outcomes.push(String::new());
+            }
             acts => {
                 let is_alone = acts.len() == 1;
                 let (world, life, books, drafts) = (&self.world, &self.life, &self.books, self.drafts.as_slice());
@@ -269,12 +284,74 @@ impl<'a> Player<'a> {
     /// The process is gone, and comes back. What the network had been heard of, and nobody had written down that it was, it
     /// tells again.
     async fn restart(&mut self, salt: u64) {
+        self.die(salt);
+        self.start(salt).await;
+        self.tell_outage().await;
+    }
+
+    /// The process ends; it kept the time some seconds ago.
+    fn die(&mut self, salt: u64) {
         self.asked.extend(self.life.wire.asked());
+        let since = salt % ALIVE_EVERY_MILLIS;
+        let at = self.world.clock.now().as_millis().saturating_sub(since);
+        self.there = LastThere { at: Some(Timestamp::from_millis(at)), is_starting: false };
+    }
+
+    /// As the node starts: it keeps since when it was away before anything can be written.
+    async fn start(&mut self, salt: u64) {
+        let at = self.there.away_since(self.newest_at().await, self.world.clock.now());
+        self.there = LastThere { at, is_starting: true };
         self.life = self.world.start(self.setup).await;
         // It tells of what comes from now on.
         self.is_new = true;
         let again = Rng::new(salt).below(TOLD_AGAIN_MAX + 1);
         self.world.rail.tell_again(usize::try_from(again).unwrap_or_default());
+    }
+
+    /// Before any timer runs, the node tells since when it was away.
+    async fn tell_outage(&self) {
+        if let Some(from) = self.there.at {
+            // A store in memory does not fail, and nobody else writes to this stream.
+            let _ = self.life.app.note_outage(from).await;
+        }
+    }
+
+    /// When the newest fact was recorded.
+    async fn newest_at(&self) -> Option<Timestamp> {
+        let known = (self.books.chain.len() as u64).saturating_sub(1);
+        let facts = self.world.store.facts(known, 1_000).await.unwrap_or_default();
+        facts.last().map(|fact| fact.recorded_at)
+    }
+
+    /// The node is away while blocks are found and the network moves, and comes back when a hold needs it. Some starts break
+    /// off after they have heard what the network has to tell.
+    async fn away(&mut self, blocks: u32, secs: u64, salt: u64) {
+        let from = self.world.clock.now();
+        self.die(salt);
+        let each = Duration::from_secs(secs / u64::from(blocks.max(1)));
+        for block in 0..blocks.max(1) {
+            self.world.clock.advance(each);
+            if blocks > block {
+                self.world.rail.mine(1);
+                self.blocks_away += 1;
+            }
+            self.world.rail.step();
+            if self.blocks_away >= BLOCKS_AWAY_MAX || self.is_near() {
+                break;
+            }
+        }
+        if (salt >> 32).is_multiple_of(FALSE_START_ONE_IN) {
+            self.start(salt).await;
+            self.world.rail.deliver(&Both(&self.life.app, &self.life.standby.app)).await;
+            self.asked.extend(self.life.wire.asked());
+            self.world.clock.advance(WAIT);
+        }
+        self.outages.push((from, self.world.clock.now()));
+        self.start(salt).await;
+        self.tell_outage().await;
+        if self.blocks_away >= BLOCKS_AWAY_MAX || self.is_near() {
+            self.rest().await;
+        }
     }
 
     /// Time goes by, a block at a time. The node is not kept from its work for too long, nor when it matters.
@@ -399,6 +476,7 @@ impl<'a> Player<'a> {
             now,
             height,
             budgets: &self.budgets,
+            outages: &self.outages,
             total_msat: NODE_MSAT_START + self.deeds.brought_msat.get(),
             worth_before,
             lost_before,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    draft::Draft,
     law::Broken,
     node::Setup,
     plan::{Act, Plan, Step},
@@ -145,6 +146,9 @@ impl Shrinker<'_> {
                     tries.push(fewer);
                 }
             }
+            if draft.bonds != (None, None) {
+                tries.push(Draft { bonds: (None, None), ..draft.clone() });
+            }
             if draft.renewal.is_some() {
                 let mut plain = draft.clone();
                 (plain.renewal, plain.hold_blocks) = (None, None);
@@ -178,6 +182,9 @@ fn simpler_steps(step: &Step) -> Vec<Step> {
     let simple = |act: &Act| match act {
         Act::Pass { blocks, secs } if *blocks > 0 => {
             Some(vec![Act::Pass { blocks: 0, secs: *secs }, Act::Pass { blocks: blocks / 2, secs: secs / 2 }])
+        }
+        Act::Away { blocks, secs } if *blocks > 0 => {
+            Some(vec![Act::Away { blocks: 0, secs: *secs }, Act::Away { blocks: blocks / 2, secs: secs / 2 }])
         }
         Act::Ask { task, by, what, again: true } => {
             Some(vec![Act::Ask { task: *task, by: *by, what: what.clone(), again: false }])

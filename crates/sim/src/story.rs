@@ -95,6 +95,8 @@ pub(crate) fn tranche_of(event: &Event) -> Option<u32> {
         | Event::RenewalRefused { tranche }
         | Event::HoldRenewed { tranche, .. }
         | Event::ReplacedHoldReturned { tranche, .. }
+        | Event::BondTaken { tranche, .. }
+        | Event::BondReturnBegun { tranche, .. }
         | Event::OtherHoldSpent { tranche, .. } => Some(*tranche),
         _ => None,
     }
@@ -108,6 +110,8 @@ fn fact_text(event: &Event) -> String {
         }
         Event::RefundBegun { milestone: Some(milestone), reason } => format!(", milestone {milestone}: {reason:?}"),
         Event::RefundBegun { milestone: None, reason } => format!(", all: {reason:?}"),
+        Event::BondTaken { tranche, reason } => format!(", tranche {tranche}: {reason:?}"),
+        Event::BondReturnBegun { tranche, reason } => format!(", tranche {tranche}: {reason:?}"),
         Event::PayoutBegun { tranche, attempt, .. } => format!(", tranche {tranche}, attempt {attempt}"),
         Event::PayoutFailed { tranche, attempt, reason } => {
             format!(", tranche {tranche}, attempt {attempt}: {reason:?}")

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_app::port::{
     journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+    layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
 use tokio::sync::Notify;
 
 use crate::{
@@ -126,11 +127,14 @@ fn rail_down() -> RailError {
     RailError::Unavailable("the wire is bad".into())
 }
 
-/// The journal behind the wire. Reading needs none: what was read changes nothing.
+/// The journal behind the wire. What only reads goes past it: it changes nothing.
 pub(crate) struct WiredJournal(pub Arc<dyn Journal>, pub Arc<Wire>);
 
 #[async_trait]
-impl Journal for WiredJournal {
+impl JournalLayer for WiredJournal {
+    fn inner(&self) -> &dyn Journal {
+        self.0.as_ref()
+    }
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let written = async {
             let answer = self.0.append(append).await;
@@ -138,27 +142,6 @@ impl Journal for WiredJournal {
             answer
         };
         self.1.cross(true, || store_down().into(), written).await
-    }
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.0.scrub().await
-    }
-    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
-        self.0.stream(stream, after_version).await
-    }
-    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.0.facts(after_seq, limit).await
-    }
-    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.0.facts_below(prefix, after_seq, limit).await
-    }
-    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
-        self.0.authority(digest).await
-    }
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
-        self.0.holder(space, name).await
-    }
-    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
-        self.0.due_effects(now, limit).await
     }
     async fn claim_effects(
         &self,
@@ -168,9 +151,6 @@ impl Journal for WiredJournal {
         limit: u32,
     ) -> Result<Vec<PendingEffect>, StoreError> {
         self.1.cross(true, store_down, self.0.claim_effects(now, until, epoch, limit)).await
-    }
-    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.0.next_effect_due().await
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
         // The worker waits for real time when this fails, and there is none here.

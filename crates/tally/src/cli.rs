@@ -19,8 +19,10 @@ pub use admin::{AdminAction, AdminCommand, RecoverArgs, RoleName, SecondFactorAr
 pub use anchor::{AnchorCommand, AnchorExport};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use check::{FsckArgs, JournalCommand, Parties, Trust, VerifyArgs};
-pub use client::{Access, KeyCommand, KeyFile, Milestone, NodeCommand, OnSilence, PanelSize, Payee, TaskCommand};
-pub use dispute::{ArbitratorCommand, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
+pub use client::{
+    Access, KeyCommand, KeyFile, Milestone, NodeCommand, NodeSide, OnSilence, PanelSize, Payee, TaskCommand,
+};
+pub use dispute::{ArbitratorCommand, Bond, DisputeCommand, EvidenceCommand, OfMilestone, SeatCommand};
 pub use hammer::HammerArgs;
 pub use sim::SimArgs;
 pub use standing::{AnomaliesArgs, Side, StandingArgs};

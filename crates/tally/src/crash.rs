@@ -4,6 +4,8 @@
 //! Built only with the feature `crash-points`, for the harness in `tests/`. The process counts the points that it
 //! passes and dies at the one that the environment tells, without cleaning up, as a power cut would have it.
 
+mod evidence;
+
 use async_trait::async_trait;
 use std::{
     fs::OpenOptions,
@@ -14,11 +16,14 @@ use std::{
     },
 };
 use tallystick_app::port::{
-    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+    journal::{Append, AppendError, Appended, Journal, StoreError},
+    layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
 use tallystick_witness::Folder;
+
+pub use evidence::CrashingEvidence;
 
 /// Die at this point: a number, counted from 1, or a name. Absent or empty: never.
 pub const AT_VAR: &str = "TALLY_CRASH_AT";
@@ -78,7 +83,11 @@ impl CrashingJournal {
 }
 
 #[async_trait]
-impl Journal for CrashingJournal {
+impl JournalLayer for CrashingJournal {
+    fn inner(&self) -> &dyn Journal {
+        self.inner.as_ref()
+    }
+
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let kinds: Vec<_> = append.facts.iter().map(|fact| fact.kind).collect();
         let name = format!("append {}", kinds.join("+"));
@@ -87,44 +96,6 @@ impl Journal for CrashingJournal {
 
     async fn scrub(&self) -> Result<(), StoreError> {
         self.points.around("scrub", self.inner.scrub()).await
-    }
-
-    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
-        self.inner.stream(stream, after_version).await
-    }
-
-    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.inner.facts(after_seq, limit).await
-    }
-
-    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.inner.facts_below(prefix, after_seq, limit).await
-    }
-
-    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
-        self.inner.authority(digest).await
-    }
-
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
-        self.inner.holder(space, name).await
-    }
-
-    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
-        self.inner.due_effects(now, limit).await
-    }
-
-    async fn claim_effects(
-        &self,
-        now: Timestamp,
-        until: Timestamp,
-        epoch: u64,
-        limit: u32,
-    ) -> Result<Vec<PendingEffect>, StoreError> {
-        self.inner.claim_effects(now, until, epoch, limit).await
-    }
-
-    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_effect_due().await
     }
 
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use tallystick_app::{
     anchor::AnchorWorker,
     log::{LogWorker, TreeError},
     port::{
+        evidence::EvidenceStore,
         journal::Journal,
         operator::{NodeInfo, NodeOperator},
         rail::HoldRail,
@@ -128,10 +129,12 @@ impl Owner {
     /// If the journal was put back to an older state, or the node does not start.
     pub async fn start(&self, sealed: OpenedNode, epoch: Option<u64>) -> Result<()> {
         self.look_back().await?;
+        // Before the node tells what it has to tell, which makes newer facts.
+        let away_since = self.alive.begin(self.mark.newest_at().await?);
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
         // Before any timer runs: nobody answers for what our absence kept them from.
-        if let Some(from) = self.alive.last(self.mark.newest_at().await?) {
+        if let Some(from) = away_since {
             self.app.note_outage(from).await?;
         }
         self.app.found_roles(&self.founders).await?;
@@ -317,6 +320,18 @@ impl Crash {
     #[cfg(feature = "crash-points")]
     pub fn rail(&self, rail: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
         Arc::new(crate::crash::CrashingRail::new(rail, self.points()))
+    }
+
+    /// The vault's store, with crash points.
+    #[cfg(feature = "crash-points")]
+    pub fn evidence(&self, store: Arc<dyn EvidenceStore>) -> Arc<dyn EvidenceStore> {
+        Arc::new(crate::crash::CrashingEvidence::new(store, self.points()))
+    }
+
+    /// The vault's store as it is.
+    #[cfg(not(feature = "crash-points"))]
+    pub fn evidence(&self, store: Arc<dyn EvidenceStore>) -> Arc<dyn EvidenceStore> {
+        store
     }
 
     /// The journal as it is.

@@ -93,7 +93,8 @@ async fn run_on(
     // Before anything is written.
     let mark = Arc::new(Mark::open(&config.data_dir, store.clone(), app.clone()).await?);
     store.refresh(&app).await?;
-    let vault = Vault::new(app.clone(), store.evidence(), Arc::new(app.clone()), config.evidence.retention());
+    let evidence = crash.evidence(store.evidence());
+    let vault = Vault::new(app.clone(), evidence, Arc::new(app.clone()), config.evidence.retention());
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");

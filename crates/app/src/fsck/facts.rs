@@ -56,6 +56,12 @@ pub(super) struct Erasing {
     pub(super) seq: u64,
 }
 
+impl Erasing {
+    fn of(fact: &Fact, stream: &str) -> Self {
+        Self { stream: stream.to_owned(), authority: fact.authority, seq: fact.seq }
+    }
+}
+
 /// Facts that were checked.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -141,21 +147,12 @@ impl Facts {
             }
             AWAY => self.away.add(fact),
             stream if is_arbitrator(stream) => self.registry.add(fsck, fact, authority, &self.roles),
-            stream if stream.starts_with(EVIDENCE) && self.roles.is_founded() => match authority {
-                Some(Authority::Request(by)) if !self.roles.operators.contains(&by.author) => {
-                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
+            // The node itself erases what has been kept long enough.
+            stream if stream.starts_with(EVIDENCE) && matches!(authority, Some(Authority::Request(_))) => {
+                if self.roles.is_founded() {
+                    self.by_admins.push(Erasing::of(fact, stream));
                 }
-                _ => Ok(()),
-            },
-            stream if stream.starts_with(EVIDENCE) => {
-                let by =
-                    authority.filter(|authority| matches!(authority, Authority::Request(_))).map(Authority::author);
-                let may = by.is_none_or(|by| !self.roles.is_founded() || self.roles.operators.contains(&by));
-                if may {
-                    Ok(())
-                } else {
-                    Err(Damage::fact(fact.seq, "was asked for by nobody who was an operator then"))
-                }
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -186,7 +183,8 @@ impl Facts {
         }
         // One request or word causes the facts of one decision: it cannot stand behind others as well. But an admin's stands
         // behind what it was let do, and then behind what was done.
-        let is_let = fact.stream == STREAM && [ERASED, KEPT].contains(&fact.kind.as_str());
+        let is_let = (fact.stream == STREAM && [ERASED, KEPT].contains(&fact.kind.as_str()))
+            || fact.stream.starts_with(EVIDENCE);
         let before = self.authorities.insert(fact.authority, fact.seq);
         let follows = |last| last + 1 == fact.seq || (is_let && self.let_do.get(&fact.authority) == Some(&last));
         if before.is_some_and(|last| !follows(last)) {
@@ -220,8 +218,7 @@ impl Facts {
         if fact.stream == STREAM && fact.kind == ERASED {
             let Some(erased) = Erased::of(fact) else { return bad("tells of an erasure in no words that it may have") };
             if self.streams.contains_key(ROLES) {
-                let (stream, authority, seq) = (erased.stream.clone(), fact.authority, fact.seq);
-                self.by_admins.push(Erasing { stream, authority, seq });
+                self.by_admins.push(Erasing::of(fact, &erased.stream));
             }
             let told = self.told.entry(erased.stream).or_default();
             if told.0 <= erased.version {

@@ -5,7 +5,10 @@ use tallystick_civics::roles::{Action, Checked, Command, Event, Proof, Roles, St
 use tallystick_core::{Authority, Ctx, Decider, Decision, Digest32, Fact, canonical};
 
 use super::{Damage, Fsck, facts::Facts};
-use crate::roles::{STREAM, admin_command, event_of};
+use crate::{
+    roles::{STREAM, admin_command, event_of},
+    vault::stream_of as evidence_of,
+};
 
 /// Checks the stream of the roles, and the erasures that admins made.
 pub(super) async fn check(fsck: &Fsck, facts: &Facts) -> Result<(), Damage> {
@@ -16,8 +19,14 @@ pub(super) async fn check(fsck: &Fsck, facts: &Facts) -> Result<(), Damage> {
             return Err(Damage::fact(fact.seq, "shows what is private, or hides what is public"));
         }
         again(fsck, &state, &fact, &event).await?;
-        if let Event::ActionAuthorised { action: Action::Erase { stream }, .. } = &event {
-            let_erase.insert((fact.authority, stream.clone()));
+        match &event {
+            Event::ActionAuthorised { action: Action::Erase { stream }, .. } => {
+                let_erase.insert((fact.authority, stream.clone()));
+            }
+            Event::ActionAuthorised { action: Action::EraseEvidence { dispute, .. }, .. } => {
+                let_erase.insert((fact.authority, evidence_of(*dispute)));
+            }
+            _ => {}
         }
         state = Roles::evolve(state, &event);
     }

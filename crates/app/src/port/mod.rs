@@ -4,6 +4,7 @@ pub mod anchor;
 pub mod blocks;
 pub mod evidence;
 pub mod journal;
+pub mod layer;
 pub mod limits;
 pub mod log;
 pub mod operator;

@@ -88,9 +88,9 @@ pub enum Action {
         /// The invoice (BOLT 11).
         invoice: String,
     },
-    /// Erase its contents; an operator's to ask.
+    /// Erase its contents; an admin's to ask.
     Erase,
-    /// Erase the evidence of one of its disputes; an operator's to ask.
+    /// Erase the evidence of one of its disputes; an admin's to ask.
     EraseEvidence {
         /// The dispute.
         dispute: Id<Dispute>,
@@ -135,7 +135,7 @@ pub trait RequestReader: Send + Sync {
     /// did, is not looked at.
     fn read(&self, request: &SignedRequest) -> Option<Asked>;
 
-    /// What a request asks of the node's roles; nothing if it asks nothing of them. A task's erasure is both: what is
+    /// What a request asks of the node's roles; nothing if it asks nothing of them. An erasure is both: what is
     /// [read](Self::read) of it, and an admin's action.
     fn read_admin(&self, request: &SignedRequest) -> Option<AdminAsked>;
 }

@@ -182,15 +182,23 @@ fn kept_msat(part: &Tranche) -> u64 {
     }
 }
 
-/// What a dispute is about.
+/// What a dispute is about, bonds included.
 fn disputed(case: &Case) -> Sat {
     Sat::sum(case.dispute.opening.parts.iter().copied()).unwrap_or(Sat::MAX)
 }
 
-/// What all rulings that stand gave to the worker, and of how much; nothing if there is none.
+/// What all rulings that stand gave to the worker of the pay for work, and of how much; nothing if there is none. Bonds are
+/// nobody's earnings: one that was kept or taken says nothing of who was right about the work.
 fn ruled(task: &Task) -> Option<(Sat, Sat)> {
     let rulings = task.cases().filter_map(|case| match case.dispute.outcome() {
-        Outcome::Award(award) => Some((award.value(&case.dispute.opening.parts), disputed(case))),
+        Outcome::Award(award) => {
+            let is_work = |tranche: &u32| task.milestone_at(*tranche).is_some();
+            let parts = case.tranches.iter().zip(&case.dispute.opening.parts).enumerate();
+            let work = || parts.clone().filter(|(_, (tranche, _))| is_work(tranche)).map(|(at, (_, sat))| (at, *sat));
+            let sum = |parts: &mut dyn Iterator<Item = Sat>| Sat::sum(parts).unwrap_or(Sat::MAX);
+            let awarded = sum(&mut work().filter(|(at, _)| award.includes(*at)).map(|(_, sat)| sat));
+            Some((awarded, sum(&mut work().map(|(_, sat)| sat))))
+        }
         // No ruling: nobody lost.
         Outcome::Running | Outcome::Withdrawn | Outcome::Closed | Outcome::Failed => None,
     });

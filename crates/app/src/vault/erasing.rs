@@ -1,5 +1,6 @@
 //! Erasing evidence: first the fact that tells so, then the bytes.
 
+use tallystick_civics::roles::{self, Operation};
 use tallystick_core::{Authority, Body, Ctx, Id, NodeWord, SignedRequest, canonical};
 use tallystick_escrow::Task;
 
@@ -8,15 +9,25 @@ use super::{
     event::{ERASED, EvidenceErased, stream_of},
 };
 use crate::{
+    change::stream_of as task_stream,
     error::AppError,
     port::{
         evidence::Matter,
         journal::{Append, AppendError, NewFact},
+        request::FactorSaid,
     },
 };
 
+/// What an admin does who erases evidence.
+pub fn erasure_of(matter: Matter) -> roles::Action {
+    roles::Action::EraseEvidence { stream: task_stream(matter.task), dispute: matter.dispute }
+}
+
 impl Vault {
-    /// Erases the evidence of a dispute before its time is over; an operator's to ask. Answers how many pieces there were.
+    /// Erases the evidence of a dispute before its time is over. Answers how many pieces there were.
+    ///
+    /// This is for a node without roles, whose host says who may. Where there are roles it is an admin's, with a second
+    /// factor: [`Vault::erase_as_admin`].
     ///
     /// # Errors
     /// [`VaultError::Running`] while the dispute goes on, and nothing is erased then. An error of the store also if it was
@@ -24,12 +35,38 @@ impl Vault {
     ///
     /// [`Journal::scrub`]: crate::port::journal::Journal::scrub
     pub async fn erase(&self, matter: Matter, request: SignedRequest) -> Result<u64, VaultError> {
+        if self.app.roles().await?.is_founded() {
+            return Err(AppError::from(roles::Rejection::SecondFactor).into());
+        }
+        self.is_over(matter).await?;
         let ctx = self.app.ctx(request.author)?;
         self.app.remember(&request, ctx.now).await?;
-        if !self.dispute(matter).await?.phase.is_final() {
-            return Err(VaultError::Running);
-        }
-        let pieces = self.erase_matter(matter, Some(Authority::Request(request)), &ctx).await?;
+        self.erase_now(matter, request, &ctx).await
+    }
+
+    /// [`Vault::erase`], by an admin with a second factor. Two facts stand on the request: what was authorised, and that it was
+    /// erased.
+    ///
+    /// # Errors
+    /// As [`Vault::erase`], and those of [`App::authorise`](crate::App::authorise). A code is not used up by a dispute that goes on.
+    pub async fn erase_as_admin(
+        &self,
+        matter: Matter,
+        said: &FactorSaid,
+        request: SignedRequest,
+    ) -> Result<u64, VaultError> {
+        self.app.may(request.author, Operation::EraseEvidence).await?;
+        self.is_over(matter).await?;
+        let ctx = self.app.authorise(erasure_of(matter), said, &request).await?;
+        self.erase_now(matter, request, &ctx).await
+    }
+
+    async fn is_over(&self, matter: Matter) -> Result<(), VaultError> {
+        if self.dispute(matter).await?.phase.is_final() { Ok(()) } else { Err(VaultError::Running) }
+    }
+
+    async fn erase_now(&self, matter: Matter, request: SignedRequest, ctx: &Ctx) -> Result<u64, VaultError> {
+        let pieces = self.erase_matter(matter, Some(Authority::Request(request)), ctx).await?;
         self.app.0.parts.journal.scrub().await?;
         Ok(pieces)
     }

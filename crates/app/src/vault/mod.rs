@@ -31,7 +31,9 @@ use tallystick_civics::dispute::{Command, Dispute, Rejection, UserCommand, decid
 use tallystick_core::{Decision, Digest32, Duration, Id, NostrKey, canonical::sha256};
 use tallystick_escrow::{State, Task};
 
+pub use erasing::erasure_of;
 pub use error::VaultError;
+pub(crate) use event::stream_of;
 pub use event::{ERASED, EvidenceErased, STREAMS};
 pub use keeper::VaultKeeper;
 pub use rights::readers;

@@ -1,19 +1,30 @@
 //! Bonds on the one road, and when this node was away.
 
 use tallystick_app::{
-    away::{AWAY, AWAY_MIN},
-    port::{journal::Journal, rail::InvoiceReader, tasks::TaskRebuild},
+    away::{AWAY_MIN, LastThere},
+    port::{rail::InvoiceReader, request::Action, tasks::TaskRebuild},
+    standing::Kept,
+};
+use tallystick_civics::{
+    dispute::Award,
+    reputation::{End, Role},
 };
 use tallystick_core::{Duration, Id};
 use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
-use tallystick_testkit::escrow::{self, DEADLINE, requester, sat, terms, worker};
+use tallystick_testkit::{
+    asking,
+    escrow::{self, DEADLINE, requester, sat, stranger, terms, worker},
+};
 
-use crate::node::{Node, PAYEE, PAYER, World, task};
+use crate::{
+    disputes::{FIVE, admit, dispute, mined, rule},
+    node::{Node, PAYEE, PAYER, World, task},
+};
 
 const BOND: u64 = 2_000;
 
 /// A task of 20,000 sat whose worker puts up a bond, all locked: the payer and the payee pay their own holds.
-async fn held(node: &Node, id: Id<Task>) {
+pub async fn held(node: &Node, id: Id<Task>) {
     let rail = &node.world.rail;
     let bonds = Bonds { requester: None, worker: Some(sat(BOND)) };
     node.create(id, Terms { bonds, ..terms(&[20_000]) }).await.unwrap();
@@ -31,19 +42,19 @@ async fn held(node: &Node, id: Id<Task>) {
 }
 
 /// A world in which the payee has money to put up.
-fn world() -> World {
+pub fn world() -> World {
     let world = World::new();
     world.rail.add_wallet(PAYEE, 10_000);
     world
 }
 
 /// What payer and payee gained, and the node, in msat.
-fn gains(world: &World) -> (i128, i128, i128) {
+pub fn gains(world: &World) -> (i128, i128, i128) {
     let (payer, payee, node) = world.gains();
     (payer, payee - 10_000_000, node)
 }
 
-async fn check(world: &World) {
+pub async fn check(world: &World) {
     tallystick_testkit::publish(&world.store).await;
     world.store.set_rows_format(4).await.unwrap();
     world.fsck().run(|_| ()).await.unwrap();
@@ -79,23 +90,63 @@ async fn a_broken_promise_pays_the_requester_and_nobody_else() {
     check(&world).await;
 }
 
-/// The node was down when the deadline passed: it tells so at its start, before any timer runs, and takes no bond.
-#[tokio::test]
-async fn bond_slashed_during_our_outage() {
-    let world = world();
-    let node = world.start();
-    held(&node, task(0)).await;
-    drop(node);
-    let there = DEADLINE.as_millis() - 600_000;
-    world.clock.set(DEADLINE.after(Duration::from_secs(600)));
-    let node = world.start();
-    assert_eq!(node.app.note_outage(tallystick_core::Timestamp::from_millis(there)).await, Ok(true));
+/// A task with both bonds whose work a panel of three ruled on: five tranches of 20,000 sat, the requester's bond of 3,000, the
+/// worker's of 100,000.
+async fn ruled(node: &Node, id: Id<Task>, award: u64) {
+    let (requesters, workers) = (3_000, 100_000);
+    let bonds = Bonds { requester: Some(sat(requesters)), worker: Some(sat(workers)) };
+    node.create(id, Terms { bonds, ..escrow::panel_terms(&FIVE) }).await.unwrap();
+    let invoices = node.invoices(&[&FIVE[..], &[requesters]].concat());
+    node.accept(id, worker(), invoices).await.unwrap();
+    let rail = &node.world.rail;
+    let bolt11 = rail.invoice(PAYER, workers);
+    let facts = rail.read(&bolt11).unwrap();
+    node.ask(id, requester(), UserCommand::FundWithBond { invoice: Box::new((bolt11, facts)) }).await.unwrap();
+    node.outbox.run_once().await.unwrap();
+    let view = node.view(id).await;
+    let of_payer = view.tranches().chain([&view.bonds[0].hold]);
+    for hold in of_payer {
+        assert!(rail.pay_hold(PAYER, hold.funding_invoice.as_ref().unwrap()));
+    }
+    assert!(rail.pay_hold(PAYEE, view.bonds[1].hold.funding_invoice.as_ref().unwrap()));
+    node.deliver().await;
+    node.submit(id).await.unwrap();
+    node.reject(id).await.unwrap();
+    dispute(node, id, worker()).await;
+    mined(node, 6).await;
+    rule(node, id, &[Award::new(award); 3]).await;
     node.settle().await;
-    let view = node.view(task(0)).await;
-    assert_eq!((view.state.as_str(), view.bonds[0].hold.reason.as_deref()), ("refunded", Some("bond_kept")));
-    assert_eq!(gains(&world), (0, 0, 0));
-    let told = world.store.facts_below("node/", 0, 10).await.unwrap();
-    assert_eq!(told.iter().map(|fact| fact.kind.as_str()).collect::<Vec<_>>(), [AWAY]);
+}
+
+/// Who lost a dispute is told by the work alone, and a bond that was taken earns nobody's standing anything.
+#[tokio::test]
+async fn bonds_count_for_nothing_in_a_rulings_sums() {
+    let world = World::new();
+    world.rail.add_wallet(PAYEE, 500_000);
+    let node = world.start();
+    admit(&node, 10..20).await;
+    // No work is paid for, and both keep their bonds: the worker's own is no part of what it won.
+    ruled(&node, task(0), 0b100_0000).await;
+    assert_eq!(node.state_name(task(0)).await, "refunded");
+    // Two fifths of the work, and the worker's bond is taken: it lost that, and no dispute.
+    ruled(&node, task(1), 0b000_0011).await;
+    assert_eq!(node.state_name(task(1)).await, "settled");
+    assert_eq!(node.view(task(1)).await.bonds[1].hold.reason.as_deref(), Some("ruled"));
+    let names = async |key, role| -> Vec<&'static str> {
+        let known = node.app.standing(key, role).await.unwrap();
+        known.standing.score.terms.iter().map(|term| term.name).collect()
+    };
+    assert_eq!(names(worker(), Role::Worker).await, ["dispute_lost", "bond_lost"]);
+    let known = node.app.standing(worker(), Role::Worker).await.unwrap();
+    assert_eq!(known.standing.cut_by.len(), 1, "the first of the two");
+    node.app.erase(task(0), asking(stranger(), task(0), &Action::Erase)).await.unwrap().unwrap();
+    node.app.erase(task(1), asking(stranger(), task(1), &Action::Erase)).await.unwrap().unwrap();
+    let kept: Vec<_> = world.facts().await.iter().filter_map(|fact| Kept::of(fact).unwrap()).collect();
+    let told = kept.iter().map(|kept| (kept.deal.paid.get(), kept.deal.refunded.get(), kept.deal.end));
+    let of = sat(100_000);
+    let expected =
+        [(0, 100_000, End::Ruled { award: sat(0), of }), (40_000, 60_000, End::Ruled { award: sat(40_000), of })];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
     check(&world).await;
 }
 
@@ -127,4 +178,26 @@ async fn an_outage_before_the_task_excuses_nothing() {
     let view = node.view(task(0)).await;
     assert_eq!(view.bonds[0].hold.reason.as_deref(), Some("broken_promise"));
     check(&world).await;
+}
+
+/// A start that broke off has written facts, and the clock may have been set back: neither hides an absence.
+#[test]
+fn the_last_time_that_counts_is_before_the_first_start() {
+    let at = tallystick_core::Timestamp::from_millis;
+    let there = |millis: Option<u64>, is_starting| LastThere { at: millis.map(at), is_starting };
+    let cases = [
+        (there(None, false), None, None),
+        (there(None, false), Some(5), Some(5)),
+        (there(Some(7), false), None, Some(7)),
+        (there(Some(7), false), Some(5), Some(7)),
+        (there(Some(7), false), Some(9), Some(9)),
+        // Facts of a start that ended before it told, and of a time that is still to come.
+        (there(Some(7), true), Some(9), Some(7)),
+        (there(None, true), Some(9), Some(9)),
+        (there(Some(7), false), Some(21), Some(7)),
+        (there(None, false), Some(21), None),
+    ];
+    for (there, newest, since) in cases {
+        assert_eq!(there.away_since(newest.map(at), at(20)), since.map(at), "{there:?} {newest:?}");
+    }
 }

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use tallystick_app::port::{
     journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+    layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
 use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::Notify;
 
@@ -18,7 +19,7 @@ use crate::{
 
 /// At which side of a call the node stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub enum Side {
     /// The call never happens.
     Before,
     /// It happens, and nobody hears of it.
@@ -27,13 +28,13 @@ enum Side {
 
 /// A wire that stops whoever crosses it at the `n`th call, counted from 1.
 #[derive(Default)]
-struct Wire {
+pub struct Wire {
     state: Mutex<(u32, Option<(u32, Side)>)>,
-    crossed: Notify,
+    pub crossed: Notify,
 }
 
 impl Wire {
-    fn set_at(stop: Option<(u32, Side)>) -> Arc<Self> {
+    pub fn set_at(stop: Option<(u32, Side)>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new((0, stop)), crossed: Notify::new() })
     }
 
@@ -68,30 +69,15 @@ impl Wire {
 struct WiredJournal(Arc<MemoryStore>, Arc<Wire>);
 
 #[async_trait]
-impl Journal for WiredJournal {
+impl JournalLayer for WiredJournal {
+    fn inner(&self) -> &dyn Journal {
+        self.0.as_ref()
+    }
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         self.1.cross(self.0.append(append)).await
     }
     async fn scrub(&self) -> Result<(), StoreError> {
         self.1.cross(self.0.scrub()).await
-    }
-    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
-        self.0.stream(stream, after_version).await
-    }
-    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.0.facts(after_seq, limit).await
-    }
-    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.0.facts_below(prefix, after_seq, limit).await
-    }
-    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
-        self.0.authority(digest).await
-    }
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
-        self.0.holder(space, name).await
-    }
-    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
-        self.0.due_effects(now, limit).await
     }
     async fn claim_effects(
         &self,
@@ -101,9 +87,6 @@ impl Journal for WiredJournal {
         limit: u32,
     ) -> Result<Vec<PendingEffect>, StoreError> {
         self.1.cross(self.0.claim_effects(now, until, epoch, limit)).await
-    }
-    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.0.next_effect_due().await
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
         self.1.cross(self.0.defer_effect(key, until)).await
@@ -140,7 +123,7 @@ impl HoldRail for WiredRail {
     }
 }
 
-fn start(world: &World, wire: &Arc<Wire>) -> Node {
+pub fn start(world: &World, wire: &Arc<Wire>) -> Node {
     let journal = WiredJournal(Arc::clone(&world.store), Arc::clone(wire));
     let rail = WiredRail(world.rail.clone(), Arc::clone(wire));
     world.start_with(Arc::new(journal), Arc::new(rail))

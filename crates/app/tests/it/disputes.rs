@@ -62,7 +62,7 @@ async fn act(node: &Node, id: Id<Task>, by: NostrKey, command: Act) -> Result<bo
     Ok(answer.changed)
 }
 
-async fn view(node: &Node, id: Id<Task>) -> DisputeView {
+pub async fn view(node: &Node, id: Id<Task>) -> DisputeView {
     node.view(id).await.milestones[0].dispute.clone().expect("it is disputed")
 }
 
@@ -147,46 +147,6 @@ async fn a_panel_splits_what_it_was_asked_about() {
     assert!(weights[1] > weights[0] && weights[0] > 100, "{weights:?}");
     let other = (10..20).map(key).find(|key| !who.contains(key)).unwrap();
     assert_eq!(weight(other), 100);
-    world.check().await;
-}
-
-/// Mostro's guardian left out orders in dispute, also after a restart ("restart skipping disputed tasks"): here each step of
-/// a dispute is woken by whatever process is there.
-#[tokio::test]
-async fn restart_skipping_disputed_tasks() {
-    let world = World::new();
-    let node = world.start();
-    admit(&node, 10..20).await;
-    refused(&node, task(0), &[20_000]).await;
-    dispute(&node, task(0), worker()).await;
-    drop(node);
-    // The draw's block is buried while nobody is there.
-    world.rail.mine(8);
-    let node = world.start();
-    node.deliver().await;
-    node.timers.run_once().await.unwrap();
-    assert_eq!(view(&node, task(0)).await.state, "seating");
-    drop(node);
-    // The whole panel is silent, and so is the next; the node is started again and again, always late.
-    let mut node = world.start();
-    for _ in 0..200 {
-        if node.state_name(task(0)).await != "disputed" {
-            break;
-        }
-        drop(node);
-        world.rail.mine(7);
-        node = world.start();
-        node.deliver().await;
-        node.timers.run_once().await.unwrap();
-    }
-    let view = view(&node, task(0)).await;
-    assert_eq!((view.state.as_str(), view.round), ("failed", 2));
-    // What the terms say of refused work, before the hold is lost.
-    node.later(tallystick_core::Duration::from_secs(86_400));
-    node.settle().await;
-    let after = node.view(task(0)).await;
-    assert_eq!((after.state.as_str(), after.reason.as_deref()), ("refunded", Some("rejected")));
-    assert!(node.app.height() < view.rule_by.after(tallystick_core::Blocks(8)));
     world.check().await;
 }
 

@@ -7,9 +7,10 @@ use std::sync::{
 };
 use tallystick_app::port::{
     journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+    layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Fact, Msat, PaymentHash, Timestamp};
 use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::{Barrier, Semaphore, watch};
 
@@ -85,7 +86,10 @@ impl Trouble {
 }
 
 #[async_trait]
-impl Journal for Troubled {
+impl JournalLayer for Troubled {
+    fn inner(&self) -> &dyn Journal {
+        self.store.as_ref()
+    }
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let trouble = &self.trouble;
         trouble.appends.fetch_add(1, Ordering::AcqRel);
@@ -109,9 +113,6 @@ impl Journal for Troubled {
         }
         if take(&trouble.unheard) { Err(down().into()) } else { answer }
     }
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.store.scrub().await
-    }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         let cursed = self.trouble.cursed.lock().unwrap().iter().any(|cursed| cursed == stream);
         assert!(!cursed, "whoever reads {stream} panics");
@@ -126,21 +127,6 @@ impl Journal for Troubled {
         }
         Ok(facts)
     }
-    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.store.facts(after_seq, limit).await
-    }
-    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.store.facts_below(prefix, after_seq, limit).await
-    }
-    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
-        self.store.authority(digest).await
-    }
-    async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
-        self.store.holder(space, name).await
-    }
-    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
-        self.store.due_effects(now, limit).await
-    }
     async fn claim_effects(
         &self,
         now: Timestamp,
@@ -151,20 +137,11 @@ impl Journal for Troubled {
         assert!(!self.trouble.outbox_cursed.load(Ordering::Acquire), "whoever asks for effects panics");
         self.store.claim_effects(now, until, epoch, limit).await
     }
-    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.next_effect_due().await
-    }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
         if self.trouble.undeferrable.load(Ordering::Acquire) {
             return Err(down());
         }
         self.store.defer_effect(key, until).await
-    }
-    async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
-        self.store.finish_effect(key).await
-    }
-    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
-        self.store.admit(request, now, forget_after).await
     }
 }
 

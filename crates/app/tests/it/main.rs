@@ -10,6 +10,7 @@ mod crash;
 mod disputes;
 mod erase;
 mod faults;
+mod field_bugs;
 mod follow;
 mod golden;
 mod log;

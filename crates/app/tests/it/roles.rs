@@ -6,14 +6,17 @@ use tallystick_app::{
     erase::{ERASED, Erased},
     fsck::Damage,
     port::{
+        evidence::Matter,
         journal::{Append, Journal, NewFact},
-        request::{AdminAsked, Code, FactorSaid},
+        request::{Action as Ask, AdminAsked, Code, FactorSaid},
     },
     roles::STREAM,
+    vault::{ERASED as EVIDENCE_ERASED, EvidenceErased, STREAMS as EVIDENCE},
 };
 use tallystick_civics::roles::{Action, Event, NodeCommand, Operation, Proof, Rejection, Role};
 use tallystick_core::{
-    Authority, BlockHeight, Body, Ctx, Duration, Msat, NodeKey, NodeWord, NostrKey, SignedRequest, canonical,
+    Authority, BlockHeight, Body, Ctx, Digest32, Duration, Id, Msat, NodeKey, NodeWord, NostrKey, SignedRequest,
+    canonical,
 };
 use tallystick_escrow::Task;
 use tallystick_testkit::{
@@ -170,7 +173,7 @@ async fn a_request_works_once_and_a_strangers_leaves_no_trace() {
     }
 }
 
-async fn cancelled(node: &Node, n: u64) -> tallystick_core::Id<Task> {
+async fn cancelled(node: &Node, n: u64) -> Id<Task> {
     node.create(task(n), terms(&[20_000])).await.unwrap();
     node.cancel(task(n), escrow::requester()).await.unwrap();
     task(n)
@@ -215,13 +218,14 @@ async fn whoever_has_the_machine_makes_an_admin() {
 }
 
 /// What a node that lies would write.
-async fn forged(facts: impl FnOnce(&World) -> (&'static str, Vec<NewFact>, Authority)) -> String {
+async fn forged<S: AsRef<str>>(facts: impl FnOnce(&World) -> (S, Vec<NewFact>, Authority)) -> String {
     let world = World::new();
     let (node, _) = founded(&world).await;
     cancelled(&node, 1).await;
     world.check().await;
     let last = world.count().await as u64;
     let (stream, facts, authority) = facts(&world);
+    let stream = stream.as_ref();
     let version = world.store.stream(stream, 0).await.unwrap().len() as u64;
     let append = Append {
         stream: stream.to_owned(),
@@ -335,6 +339,18 @@ async fn fsck_finds_an_erasure_that_nobody_was_let_do_and_a_word_that_is_not_the
         let what = forged(word).await;
         assert!(what.contains(found), "{what}");
     }
+}
+
+/// Evidence goes before its time by an admin with a second factor alone; an operator's, or an admin's, bare request is found.
+#[tokio::test]
+async fn fsck_finds_evidence_that_nobody_was_let_erase() {
+    let matter = Matter { task: task(1), dispute: Id::from_parts(7, [1; 10]) };
+    let content = canonical::encode(&EvidenceErased { matter, hashes: vec![Digest32([5; 32])] });
+    let stream = format!("{EVIDENCE}{}", matter.dispute);
+    let request = asking(ada(), matter.task, &Ask::EraseEvidence { dispute: matter.dispute });
+    let fact = || vec![NewFact { kind: EVIDENCE_ERASED, body: Body::Public(content.clone()) }];
+    let what = forged(|_| (stream.as_str(), fact(), Authority::Request(request))).await;
+    assert!(what.contains("was erased, which nobody was let do"), "{what}");
 }
 
 #[tokio::test]

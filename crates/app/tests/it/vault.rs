@@ -200,7 +200,7 @@ async fn evidence_is_erased_when_its_time_is_over_and_a_fact_tells_so() {
 }
 
 #[tokio::test]
-async fn an_operator_erases_before_that_and_only_what_is_over() {
+async fn a_host_without_roles_erases_before_that_and_only_what_is_over() {
     let room = Room::new();
     let hash = room.filed(worker(), b"one").await;
     let Matter { task, dispute } = room.matter;

@@ -58,6 +58,15 @@ pub struct SeatView {
     pub reward: Option<String>,
 }
 
+impl DisputeView {
+    /// Who has something left to do on its panel: was asked and may answer, or sits. Nobody once it is over.
+    pub fn sitting(&self) -> impl Iterator<Item = NostrKey> {
+        let has_duty = |seat: &&SeatView| ["asked", "accepted", "committed", "revealed"].contains(&seat.state.as_str());
+        let current = self.panel.iter().filter(|seat| seat.round == self.round && self.until.is_some());
+        current.filter(has_duty).map(|seat| seat.arbitrator)
+    }
+}
+
 impl From<&Case> for DisputeView {
     fn from(case: &Case) -> Self {
         let dispute = &case.dispute;

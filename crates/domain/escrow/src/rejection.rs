@@ -139,7 +139,9 @@ pub enum Rejection {
         last: BlockHeight,
     },
     /// Not one invoice per tranche.
-    #[error("the task has {tranches} tranches, but {invoices} invoices were handed in")]
+    #[error(
+        "one invoice is needed for each tranche or bond that would be paid to you, {tranches} in all, but {invoices} were handed in"
+    )]
     InvoiceCount {
         /// Invoices handed in.
         invoices: usize,

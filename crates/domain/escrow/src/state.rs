@@ -429,6 +429,16 @@ impl Task {
         own.filter_map(|(tranche, part)| Some((tranche, held(part)?))).next()
     }
 
+    /// The deadlines by which the worker has to hand something in or step back, in order, each with the height at which
+    /// blocks decide instead: those of milestones of which nothing is handed in, and nothing disputed.
+    pub fn promises<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = (Timestamp, BlockHeight)> + 'a {
+        let idle = |part: &Milestone| part.stage == Stage::Working && part.running().is_none();
+        let parts = (0..).zip(job.milestones.iter().zip(&self.terms.milestones));
+        parts.filter(move |(_, (part, _))| idle(part)).filter_map(|(milestone, (_, terms))| {
+            self.decide_by(job, milestone).map(|decide_by| (terms.work_deadline, decide_by))
+        })
+    }
+
     /// A milestone's dispute, while it runs.
     pub fn running<'a>(&self, job: &'a Job, milestone: u32) -> Option<&'a Case> {
         usize::try_from(milestone).ok().and_then(|at| job.milestones.get(at))?.running()

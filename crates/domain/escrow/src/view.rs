@@ -57,6 +57,11 @@ pub struct BondView {
     pub of_worker: bool,
     /// The hold and what becomes of it. Its payout goes to the other side, if it is taken.
     pub hold: TrancheView,
+    /// While it is at stake: the height at which it goes back at the latest.
+    pub return_by: Option<BlockHeight>,
+    /// While it is at stake, of the worker's: the deadline at which it is taken, unless something is handed in before, or
+    /// this node is away meanwhile.
+    pub promised_by: Option<Timestamp>,
 }
 
 /// A milestone as queries show it.
@@ -291,10 +296,21 @@ impl From<&Tranche> for TrancheView {
 fn bonds(task: &Task) -> Vec<BondView> {
     let parts = || task.phase.job().into_iter().flat_map(|job| &job.tranches);
     let terms = [(Side::Payer, task.terms.bonds.requester), (Side::Payee, task.terms.bonds.worker)];
+    let active = match &task.phase {
+        Phase::Active { job } => Some(job),
+        _ => None,
+    };
     let view = |(side, bond): (Side, Option<Sat>)| {
         let part = parts().find(|part| part.purpose == Purpose::Bond(side));
         let hold = part.map_or_else(|| bond.map(|bond| TrancheView::planned(task, bond)), |part| Some(part.into()));
-        Some(BondView { of_worker: side == Side::Payee, hold: hold? })
+        let at_stake = active.and_then(|job| Some((job, task.bond(job, side)?.1)));
+        let promise = at_stake.filter(|_| side == Side::Payee).and_then(|(job, _)| task.promises(job).next());
+        Some(BondView {
+            of_worker: side == Side::Payee,
+            hold: hold?,
+            return_by: at_stake.map(|(_, height)| height),
+            promised_by: promise.map(|(deadline, _)| deadline),
+        })
     };
     terms.into_iter().filter_map(view).collect()
 }

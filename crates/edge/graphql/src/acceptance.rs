@@ -1,4 +1,4 @@
-//! The worker's half of a task: the signed request that took it.
+//! What the parties of a task signed about invoices: the request that took it, and those that came after.
 
 use async_graphql::{InputType, Request, Value as ConstValue, parser::types::OperationType};
 use tallystick_core::{Id, NostrKey};
@@ -75,6 +75,35 @@ impl RenewalOffer {
     }
 }
 
+/// What a requester signed: that the worker's bond, if it is taken, is to be paid on this invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BondOffer {
+    /// Who signed.
+    pub requester: NostrKey,
+    /// The task.
+    pub task: Id<Task>,
+    /// The invoice (BOLT 11), as the requester wrote it.
+    pub invoice: String,
+}
+
+impl BondOffer {
+    /// Reads a requester's signed request (NIP-98), as [`Acceptance::try_new`] does.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if the event is not signed, not over this body, or the body does not ask for funding with an invoice for
+    /// the worker's bond, and nothing else.
+    pub fn try_new(event: &str, body: &str) -> Result<Self, EdgeError> {
+        let mut evidence = Evidence::try_new(event, body)?;
+        let found = evidence.arguments(FUNDING).and_then(|arguments| {
+            let ConstValue::String(invoice) = arguments.get("bondInvoice")? else { return None };
+            Some((id_of(&arguments)?, invoice))
+        });
+        let refused = || EdgeError::Invalid("this request has no invoice for a worker's bond".into());
+        let (task, invoice) = found.ok_or_else(refused)?;
+        Ok(Self { requester: evidence.author, task, invoice })
+    }
+}
+
 /// Whether a request makes the Lightning node read or make invoices: whatever it is wrapped in, and whether it is run or not.
 pub(crate) fn has_invoices(request: &mut Request) -> bool {
     Arguments::of_the_one(request).is_some_and(|arguments| [FIELD, RENEWAL, FUNDING].contains(&arguments.field()))
@@ -91,7 +120,6 @@ pub(crate) fn is_acceptance(request: &mut Request) -> bool {
 
 /// The task and the invoices.
 fn read(arguments: &Arguments<'_>) -> Option<(Id<Task>, Vec<String>)> {
-    let ConstValue::String(id) = arguments.get("id")? else { return None };
     let invoices = match arguments.get("invoices")? {
         ConstValue::List(items) => items,
         // One item stands for a list of one (GraphQL, section 3.11).
@@ -101,7 +129,12 @@ fn read(arguments: &Arguments<'_>) -> Option<(Id<Task>, Vec<String>)> {
         ConstValue::String(text) => Some(text),
         _ => None,
     };
-    Some((id.parse().ok()?, invoices.into_iter().map(text).collect::<Option<_>>()?))
+    Some((id_of(arguments)?, invoices.into_iter().map(text).collect::<Option<_>>()?))
+}
+
+fn id_of(arguments: &Arguments<'_>) -> Option<Id<Task>> {
+    let ConstValue::String(id) = arguments.get("id")? else { return None };
+    id.parse().ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use async_graphql::{InputType, Request, Value as ConstValue, parser::types::Oper
 use nostr::event::Event;
 use tallystick_app::{
     erase::erasure_of,
-    port::request::{Action, AdminAsked, Asked, Code, RequestReader},
+    port::{
+        evidence::Matter,
+        request::{Action, AdminAsked, Asked, Code, RequestReader},
+    },
+    vault,
 };
 use tallystick_civics::{
     dispute::UserCommand,
@@ -47,7 +51,9 @@ impl RequestReader for Requests {
                 return Some(Asked::Task { task, action: Action::Create(input.into_terms()) });
             }
             "acceptTask" => Action::Accept(value(&arguments, "invoices")?),
-            "fundingInvoice" => Action::Fund,
+            "fundingInvoice" => {
+                value::<Option<String>>(&arguments, "bondInvoice")?.map_or(Action::Fund, Action::FundWithBond)
+            }
             "submitWork" => Action::Submit { milestone: milestone()?, work_hash: hash("workHash")? },
             "offerRenewal" => {
                 Action::OfferRenewal { milestone: milestone()?, invoices: value(&arguments, "invoices")? }
@@ -89,6 +95,10 @@ impl RequestReader for Requests {
                 close_channel(&value::<String>(&arguments, "channelId")?, force)
             }
             "eraseTask" => erasure_of(value::<Uuid>(&arguments, "id")?.0),
+            "eraseEvidence" => {
+                let (task, dispute) = (value::<Uuid>(&arguments, "id")?.0, value::<Uuid>(&arguments, "dispute")?.of());
+                vault::erasure_of(Matter { task, dispute })
+            }
             _ => return None,
         };
         let factor = value::<Option<SecondFactor>>(&arguments, "secondFactor")?;

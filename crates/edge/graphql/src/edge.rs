@@ -10,6 +10,7 @@ use crate::{
     config::EdgeConfig,
     document::{Limits, Transport},
     error::EdgeError,
+    panels::Panels,
     quota::{Seats, Shares, Standing},
     rate::Rates,
     schema::{self, EdgeSchema, Request, Services, Session},
@@ -32,6 +33,7 @@ pub(crate) struct Edge {
     pub websockets: Seats,
     pub unnamed: Arc<Lobby>,
     pub rates: Rates,
+    panels: Panels,
 }
 
 impl Edge {
@@ -57,6 +59,7 @@ impl Edge {
             }),
             unnamed: Lobby::new(config.websockets_unnamed_max),
             rates: Rates::new(&config.rates),
+            panels: Panels::default(),
             app,
             vault,
             config,
@@ -98,7 +101,15 @@ impl Edge {
             Ok(_) => {}
             Err(error) => tracing::warn!("who has which role cannot be read: {error}"),
         }
-        self.has_money_held(key).await
+        self.has_money_held(key).await || self.sits(key).await
+    }
+
+    /// Whether a key sits on a panel: others drew it, and time runs.
+    async fn sits(&self, key: NostrKey) -> bool {
+        self.panels.include(key, &self.app).await.unwrap_or_else(|error| {
+            tracing::warn!("who sits on panels cannot be read: {error}");
+            false
+        })
     }
 
     /// Whether a key is the requester or the worker of a task that holds money.

@@ -24,7 +24,8 @@
 //! * A signed request does one thing: one mutation field, once. What it did is recorded with the request itself.
 //! * Every error has a stable code. What broke inside is logged, and told in general words.
 //! * A client that hangs up stops no command halfway.
-//! * Nobody can lock out the parties of a task that holds money: strangers together get half of each limited thing.
+//! * Nobody can lock out the parties of a task that holds money, nor the panel of a dispute: strangers together get half of each
+//!   limited thing.
 //! * Every input has a limit: bytes, brackets, tokens, levels, items, connections, time.
 //! * Nothing here decides: whatever changes, changes on the app's one road.
 
@@ -41,6 +42,7 @@ mod error;
 mod evidence;
 mod http;
 mod introspection;
+mod panels;
 mod posting;
 mod quota;
 mod rate;
@@ -52,7 +54,7 @@ mod tokens;
 mod transfer;
 mod ws;
 
-pub use acceptance::{Acceptance, RenewalOffer};
+pub use acceptance::{Acceptance, BondOffer, RenewalOffer};
 pub use asked::Requests;
 pub use config::EdgeConfig;
 pub use error::{EdgeError, codes};

@@ -1,8 +1,8 @@
 //! Shares of something limited: nobody can take what others need.
 //!
 //! Keys cost nothing, so a limit for each key is not enough: strangers together get one half at most. The other half is
-//! for those who cannot be made up at will: operators, admins, and parties of a task that holds money. How often anybody may
-//! come at all is [`rate`](crate::rate)'s to say.
+//! for those who cannot be made up at will: operators, admins, parties of a task that holds money, and who sits on the panel of
+//! a dispute. How often anybody may come at all is [`rate`](crate::rate)'s to say.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use crate::error::EdgeError;
 pub(crate) enum Standing {
     /// Anybody.
     Stranger,
-    /// An operator, an admin, or a party of a task that holds money.
+    /// An operator, an admin, a party of a task that holds money, or on the panel of a dispute.
     Known,
 }
 

@@ -61,7 +61,7 @@ fn case(task: &Task, milestone: u32) -> Option<&Case> {
 }
 
 /// While a dispute runs, only its panel decides, or both sides do.
-fn is_disputed(task: &Task, milestone: u32) -> bool {
+pub(super) fn is_disputed(task: &Task, milestone: u32) -> bool {
     case(task, milestone).is_some_and(|case| case.dispute.outcome() == Outcome::Running)
 }
 
@@ -100,13 +100,13 @@ fn may_release(
             let Some((case, award)) = ruling(task, milestone) else { return false };
             released.iter().all(|tranche| is_awarded(case, award, first + tranche))
         }
-        // Nobody here puts up a bond.
+        // A bond is no release of work: `bond` looks at it.
         ReleaseReason::HoldSpent | ReleaseReason::BrokenPromise => false,
     }
 }
 
 /// The ruling on a milestone, if it is what its panel's votes make, counted again.
-fn ruling(task: &Task, milestone: u32) -> Option<(&Case, Award)> {
+pub(super) fn ruling(task: &Task, milestone: u32) -> Option<(&Case, Award)> {
     let case = case(task, milestone)?;
     let Outcome::Award(award) = case.dispute.outcome() else { return None };
     rulings(&case.dispute).contains(&award).then_some((case, award))
@@ -132,7 +132,7 @@ fn rulings(dispute: &Dispute) -> Vec<Award> {
     dispute.panels().filter_map(median).collect()
 }
 
-fn is_awarded(case: &Case, award: Award, tranche: u32) -> bool {
+pub(super) fn is_awarded(case: &Case, award: Award, tranche: u32) -> bool {
     let part = case.tranches.iter().position(|disputed| *disputed == tranche);
     part.is_some_and(|part| award.mask() >> part & 1 == 1)
 }

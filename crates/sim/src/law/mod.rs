@@ -6,15 +6,17 @@
 //! | `journal` | the facts, against what the network knows |
 //! | `decision` | whether there was a reason for what was decided |
 //! | `asked` | what the app asked of the network |
+//! | `bond` | what was put up: why it is taken, and why it goes back |
 //! | `rest` | what must agree once nothing is left to do, and at the end |
 
 mod asked;
+mod bond;
 mod decision;
 mod journal;
 mod money;
 mod rest;
 
-pub(crate) use rest::wallets;
+pub(crate) use rest::{purses, wallets};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,6 +76,8 @@ pub const LAWS: &[Law] = &[
     Law { name: "rail", says: "nothing is asked that no node may ask", when: When::Always, check: asked::violations },
     Law { name: "truth", says: "facts tell what happened", when: When::Always, check: journal::truth },
     Law { name: "reason", says: "nothing is decided without a reason", when: When::Always, check: decision::reasons },
+    Law { name: "bonds", says: "a bond is taken or goes back for a reason", when: When::Always, check: bond::reasons },
+    Law { name: "away", says: "nobody pays for our absence", when: When::Always, check: bond::away },
     Law { name: "view", says: "read models are what the facts make", when: When::Always, check: journal::views },
     Law {
         name: "told",
@@ -100,8 +104,10 @@ pub(crate) struct Evidence<'a> {
     pub payments: &'a BTreeMap<Digest32, Payment>,
     pub now: Timestamp,
     pub height: BlockHeight,
-    /// What each task's payer had at the beginning.
-    pub budgets: &'a [u64],
+    /// What each task's requester and worker had at the beginning, in msat.
+    pub budgets: &'a [(u64, u64)],
+    /// When the node was away, from its last moment until it was back.
+    pub outages: &'a [(Timestamp, Timestamp)],
     /// All money that there should be.
     pub total_msat: u64,
     /// What the node was worth before the step.

@@ -1,8 +1,9 @@
 //! Laws for when nothing is left to do, and for the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use tallystick_civics::dispute::Side;
 use tallystick_core::PaymentHash;
-use tallystick_escrow::{Effect, Phase, State, TrancheState};
+use tallystick_escrow::{Effect, Phase, Purpose, State, TrancheState};
 use tallystick_testkit::rail::{HoldState, NODE_MSAT_START, Outgoing};
 
 use super::{Evidence, short};
@@ -10,6 +11,15 @@ use super::{Evidence, short};
 /// The wallets of a task's parties.
 pub(crate) fn wallets(task: usize) -> (String, String) {
     (format!("requester {task}"), format!("worker {task}"))
+}
+
+/// Who locks what is held for this, and who is paid if it is taken: their wallets.
+pub(crate) fn purses(task: usize, purpose: Purpose) -> (String, String) {
+    let (requester, worker) = wallets(task);
+    match purpose {
+        Purpose::Work | Purpose::Bond(Side::Payer) => (requester, worker),
+        Purpose::Bond(Side::Payee) => (worker, requester),
+    }
 }
 
 pub(super) fn holds(seen: &Evidence<'_>) -> Result<(), String> {
@@ -60,31 +70,36 @@ pub(super) fn ended(seen: &Evidence<'_>) -> Result<(), String> {
     }
 }
 
-/// Each party has what its tranches' ends say, to the msat.
+/// Each party has what its tranches' ends say, and its bond's, to the msat.
 pub(super) fn accounts(seen: &Evidence<'_>) -> Result<(), String> {
     let mut platform = 0i128;
     for (at, state) in seen.books.states.iter().enumerate() {
         let State::Present(task) = state else { continue };
-        let (mut spent, mut earned) = (0u64, 0u64);
+        let (requester, worker) = wallets(at);
+        let mut should = BTreeMap::from([(requester, seen.budgets[at].0), (worker, seen.budgets[at].1)]);
+        let mut is_paid = false;
         for part in seen.books.tranches(at) {
             match part.state {
                 TrancheState::Claimed { fee } => {
-                    let payout = part.payout.to_msat().get();
-                    spent += payout + part.fee.to_msat().get();
-                    earned += payout;
-                    platform += i128::from(part.fee.to_msat().get()) - i128::from(fee.get());
+                    let (payout, our_fee) = (part.payout.to_msat().get(), part.fee.to_msat().get());
+                    let (payer, payee) = purses(at, part.purpose);
+                    should.entry(payer).and_modify(|has| *has = has.saturating_sub(payout + our_fee));
+                    should.entry(payee).and_modify(|has| *has += payout);
+                    platform += i128::from(our_fee) - i128::from(fee.get());
+                    is_paid |= part.purpose == Purpose::Work;
                 }
                 TrancheState::Returned | TrancheState::Unfunded => {}
                 other => return Err(format!("a tranche of task {at} ended as {other:?}")),
             }
         }
-        if matches!(task.phase, Phase::Settled { .. }) != (earned > 0) {
-            return Err(format!("task {at} is {}, and its worker has {earned} msat", task.state_name()));
+        if matches!(task.phase, Phase::Settled { .. }) != is_paid {
+            return Err(format!("task {at} is {}, and its work was paid for: {is_paid}", task.state_name()));
         }
-        let (payer, payee) = wallets(at);
-        let (paid, got) = (seen.budgets[at] - seen.rail.wallet_msat(&payer), seen.rail.wallet_msat(&payee));
-        if (paid, got) != (spent, earned) {
-            return Err(format!("task {at} cost {paid} and paid {got} msat; by its facts, {spent} and {earned}"));
+        for (who, should) in should {
+            let has = seen.rail.wallet_msat(&who);
+            if has != should {
+                return Err(format!("{who} has {has} msat; by the facts, {should}"));
+            }
         }
     }
     platform -= i128::from(seen.books.spent_on_rewards(seen.payments));

@@ -48,6 +48,8 @@ fn the_seeds_of_a_build_are_clean_and_lead_everywhere() {
         Event::REVIEW_RESUMED,
         Event::DISPUTE_OPENED,
         Event::REWARD_PAID,
+        Event::BOND_TAKEN,
+        Event::BOND_RETURN_BEGUN,
         "dispute.decided",
         "dispute.round_begun",
         "dispute.panel_failed",

@@ -9,7 +9,7 @@ use crate::cli::{Access, AdminAction, AdminCommand, RoleName, SecondFactorArgs};
 
 const ROLES: &str = "{ roles { admins { key hasAuthenticator wrongCodes } operators } }";
 const PROPOSALS: &str = "{ proposals { number by at until action { operation digest role key invoice feeLimitMsat channelId \
-    force id } } }";
+    force id dispute } } }";
 const PROPOSE: &str = "mutation($action: AdminActionInput!) { propose(action: $action) }";
 const ENROL: &str = "mutation($factor: SecondFactor) { enrol(secondFactor: $factor) { uri } }";
 const COMPLETE: &str = "mutation($code: String!) { completeEnrolment(code: $code) }";
@@ -89,6 +89,13 @@ fn mutation(action: &AdminAction) -> Result<(&'static str, String, Value)> {
             let document = format!("mutation($id: UUID!, {FACTOR}) {{ eraseTask(id: $id, secondFactor: $factor) }}");
             ("eraseTask", document, json!({ "id": id }))
         }
+        AdminAction::EraseEvidence { id, dispute } => {
+            let document = format!(
+                "mutation($id: UUID!, $dispute: UUID!, {FACTOR}) {{ eraseEvidence(id: $id, dispute: $dispute, \
+                 secondFactor: $factor) }}"
+            );
+            ("eraseEvidence", document, json!({ "id": id, "dispute": dispute }))
+        }
     })
 }
 
@@ -105,6 +112,7 @@ fn proposed(action: &AdminAction) -> Result<Value> {
             json!({ "nodeCloseChannel": { "channelId": channel_id, "force": force } })
         }
         AdminAction::Erase { id } => json!({ "eraseTask": id }),
+        AdminAction::EraseEvidence { id, dispute } => json!({ "eraseEvidence": { "id": id, "dispute": dispute } }),
     })
 }
 
@@ -154,6 +162,7 @@ fn read(action: &Value) -> Result<AdminAction> {
             force: action["force"].as_bool().context("the proposal does not tell whether it is forced")?,
         },
         "eraseTask" => AdminAction::Erase { id: text("id")?.parse()? },
+        "eraseEvidence" => AdminAction::EraseEvidence { id: text("id")?.parse()?, dispute: text("dispute")?.parse()? },
         other => bail!("{other} is nothing that this program can confirm"),
     })
 }
@@ -193,6 +202,9 @@ mod tests {
                 json!({ "operation": "nodeCloseChannel", "channelId": channel_id, "force": force })
             }
             AdminAction::Erase { id } => json!({ "operation": "eraseTask", "id": id }),
+            AdminAction::EraseEvidence { id, dispute } => {
+                json!({ "operation": "eraseEvidence", "id": id, "dispute": dispute })
+            }
         };
         for action in [
             AdminAction::Grant { role: RoleName::Admin, holder },
@@ -201,6 +213,10 @@ mod tests {
             AdminAction::Pay { bolt11: "lnbc1".into(), fee_limit_sat: 7 },
             AdminAction::Close { channel_id: "ab".into(), force: true },
             AdminAction::Erase { id: "0193b1f4-7c3e-7000-8000-0123456789ab".parse().unwrap() },
+            AdminAction::EraseEvidence {
+                id: "0193b1f4-7c3e-7000-8000-0123456789ab".parse().unwrap(),
+                dispute: "0193b1f4-7c3e-7000-8000-0123456789ac".parse().unwrap(),
+            },
         ] {
             assert_eq!(read(&shown(&action)).unwrap(), action);
             let (name, document, _) = mutation(&action).unwrap();

@@ -65,6 +65,16 @@ impl Api {
         self.step("fundingInvoice", id).await
     }
 
+    /// The same with the requester's own invoice, to which the worker's bond would be paid.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn fund_with_bond(&self, id: &str, invoice: &str) -> Result<Value> {
+        let arguments = "id: $id, bondInvoice: $invoice";
+        let document = documents::task_mutation("fundingInvoice", "$id: UUID!, $invoice: String!", arguments);
+        self.mutate("fundingInvoice", &document, json!({ "id": id, "invoice": invoice })).await
+    }
+
     /// Hands in a milestone's work.
     ///
     /// # Errors
@@ -126,6 +136,16 @@ impl Api {
         for name in ["posting", "acceptance"] {
             task[name] = evidence[name].take();
         }
+        Ok(task)
+    }
+
+    /// The same task with the requester's signed invoice for the worker's bond.
+    ///
+    /// # Errors
+    /// If the node refuses, with its code.
+    pub async fn with_bond_offer(&self, mut task: Value) -> Result<Value> {
+        let mut offer = self.ask("task", documents::BOND_OFFER, json!({ "id": task["id"] })).await?;
+        task["bondOffer"] = offer["bondOffer"].take();
         Ok(task)
     }
 

@@ -1,6 +1,6 @@
 //! `tally arbitrator`: who can be drawn for panels.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tallystick_core::{Digest32, canonical::sha256};
 
@@ -8,6 +8,9 @@ use super::{Api, connect, print};
 use crate::cli::{Access, ArbitratorCommand};
 
 const ARBITRATOR: &str = "key statementHash pay admission paused withdrawn served eligible";
+
+const WEIGHT: &str = "query($arbitrator: NostrKey!, $asOf: Int) { drawWeight(arbitrator: $arbitrator, asOf: $asOf) { \
+    arbitrator seq at weight terms { name points why facts } } }";
 
 /// `tally arbitrator`.
 ///
@@ -43,6 +46,12 @@ async fn answer(api: &Api, command: ArbitratorCommand) -> Result<Value> {
         ArbitratorCommand::List => {
             let document = format!("{{ arbitrators {{ {ARBITRATOR} }} }}");
             api.ask("arbitrators", &document, json!({})).await
+        }
+        ArbitratorCommand::Weight { arbitrator, as_of } => {
+            let variables = json!({ "arbitrator": arbitrator.to_string(), "asOf": as_of });
+            let weight = api.ask("drawWeight", WEIGHT, variables).await?;
+            ensure!(!weight.is_null(), "{arbitrator} cannot be drawn");
+            Ok(weight)
         }
     }
 }

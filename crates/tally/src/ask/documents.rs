@@ -4,14 +4,16 @@
 pub const TASK: &str = "fragment T on Task {
   id state reason title descriptionHash requester worker createdAt reviewWindowSecs onSilence renewal panel
   invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil height
+  bonds { of promisedBy returnBy blocksLeft secondsLeft then hold { ...H } }
   milestones {
     title state workDeadline workHash reasonHash reviewUntil submitBy renewBy decideBy blocksToDecide secondsToDecide
-    atDeadline refundAt disputeBy dispute { id state openedBy then until blocksLeft secondsLeft round ruling { toWorker workerSat requesterSat } }
-    tranches {
-      payoutSat feeSat holdSat state reason paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat
-      renewals renewal { paymentHash payoutInvoice fundingInvoice fundUntil }
-    }
+    atDeadline refundAt disputeBy dispute { id state openedBy then until blocksLeft secondsLeft round ruling { toWorker workerSat requesterSat bondsTaken } }
+    tranches { ...H }
   }
+}
+fragment H on Tranche {
+  payoutSat feeSat holdSat state reason paymentHash payoutInvoice fundingInvoice claimDeadline attempts routingFeeMsat
+  renewals renewal { paymentHash payoutInvoice fundingInvoice fundUntil }
 }";
 
 /// A mutation of a task, by its name, its variables and its arguments.
@@ -27,6 +29,9 @@ pub fn task() -> String {
 /// What the parties signed: the requests that posted and took a task.
 pub const EVIDENCE: &str = "query($id: UUID!) { task(id: $id) { posting { event body } acceptance { event body } } }";
 
+/// What the requester signed of the worker's bond: the request with an invoice of its own.
+pub const BOND_OFFER: &str = "query($id: UUID!) { task(id: $id) { bondOffer { event body } } }";
+
 /// What the worker signed to renew each milestone's holds.
 pub const RENEWALS: &str = "query($id: UUID!) { task(id: $id) { milestones { renewalOffer { event body } } } }";
 
@@ -35,9 +40,9 @@ pub const PROOFS: &str = "query($id: UUID!) { task(id: $id) { proofs { seq kind 
 
 /// What is shown of a dispute.
 const DISPUTE: &str = "fragment D on Dispute {
-  id state openedBy tranches partsSat ruleBy until blocksLeft secondsLeft then round seats drawBlock rewardMsat
-  ruling { toWorker workerSat requesterSat } readers
-  panel { arbitrator round state commitment vote { toWorker workerSat requesterSat } reward }
+  id state openedBy tranches partsSat parts ruleBy until blocksLeft secondsLeft then round seats drawBlock rewardMsat
+  ruling { toWorker workerSat requesterSat bondsTaken } readers
+  panel { arbitrator round state commitment vote { toWorker workerSat requesterSat bondsTaken } reward }
   evidence { hash bytes by kept key withoutKey }
 }";
 

@@ -14,7 +14,7 @@ use tallystick_core::{Id, NostrKey, Sat, Timestamp};
 use tallystick_escrow::Task;
 use tallystick_graphql::Acceptance;
 
-use super::{terms, tranches};
+use super::{bond, terms, tranches};
 
 /// The average time of a block.
 const HOLD_BLOCK: Duration = Duration::from_secs(600);
@@ -36,7 +36,7 @@ pub struct Known {
 }
 
 /// Checks a task as the node shows it, with its `posting` and `acceptance`: that the requester signed these terms, and
-/// the worker's key these payout invoices for this task; and of each tranche that both invoices have one payment hash and
+/// the worker's key these payout invoices for this task; and of each tranche, and of the requester's bond, that both invoices have one payment hash and
 /// one network and can be paid in time, that the funding invoice is the node's own, over payout and no more than the
 /// allowed fee, for as many blocks as the task says, and that the payout invoice is over the payout and not the node's.
 /// Answers the worker's key.
@@ -54,6 +54,10 @@ pub fn check(task: &Value, known: &Known) -> Result<NostrKey> {
     for (number, tranche) in tranches.iter().enumerate() {
         let pair = Pair::read(tranche, tranche).and_then(|pair| pair.check(task, known, work_over));
         pair.with_context(|| format!("tranche {}", number + 1))?;
+    }
+    if let Some(hold) = bond(task, "REQUESTER") {
+        let pair = Pair::read(hold, hold).and_then(|pair| pair.check(task, known, work_over));
+        pair.context("your bond")?;
     }
     Ok(worker)
 }
@@ -93,8 +97,10 @@ pub fn check_worker(task: &Value, known: &Known) -> Result<NostrKey> {
 
 fn check_invoices(task: &Value, tranches: &[&Value], known: &Known) -> Result<NostrKey> {
     let (worker, invoices) = check_acceptance(task, known)?;
+    // The worker hands in an invoice for the requester's bond after all others.
+    let shown = tranches.iter().copied().chain(bond(task, "REQUESTER")).map(|hold| hold["payoutInvoice"].as_str());
     ensure!(
-        tranches.iter().map(|tranche| tranche["payoutInvoice"].as_str()).eq(invoices.iter().map(|text| Some(&**text))),
+        shown.eq(invoices.iter().map(|text| Some(&**text))),
         "the payout invoices are not those that the worker signed: the node could pay itself"
     );
     Ok(worker)
@@ -183,7 +189,7 @@ fn over(invoice: &Bolt11Invoice, what: &str, shown: &Value) -> Result<u64> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::ask::terms::tests::{NOW, posted};
+    use crate::ask::terms::tests::{NOW, posted, posted_with_bonds};
     use base64::{Engine, engine::general_purpose::STANDARD};
     use bitcoin::{
         hashes::{Hash, sha256},
@@ -196,13 +202,13 @@ pub mod tests {
 
     pub const ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ab";
     pub const OTHER_ID: &str = "0193b1f4-7c3e-7000-8000-0123456789ac";
-    const DELTA: u64 = 300;
-    const NODE: u8 = 1;
+    pub const DELTA: u64 = 300;
+    pub const NODE: u8 = 1;
     pub const WORKER: u8 = 2;
-    const OTHER: u8 = 3;
+    pub const OTHER: u8 = 3;
     pub const REQUESTER: u8 = 4;
 
-    fn secret(n: u8) -> SecretKey {
+    pub fn secret(n: u8) -> SecretKey {
         SecretKey::from_slice(&[n; 32]).unwrap()
     }
 
@@ -214,25 +220,25 @@ pub mod tests {
         NostrKey::try_new(nostr_keys(n).public_key().to_bytes()).unwrap()
     }
 
-    struct Spec {
-        of: u8,
-        hash: u8,
-        sat: u64,
-        currency: Currency,
-        life: u64,
-        delta: u64,
+    pub struct Spec {
+        pub of: u8,
+        pub hash: u8,
+        pub sat: u64,
+        pub currency: Currency,
+        pub life: u64,
+        pub delta: u64,
     }
 
-    fn funding() -> Spec {
+    pub fn funding() -> Spec {
         Spec { of: NODE, hash: 7, sat: 1_010, currency: Currency::Regtest, life: 3_600, delta: DELTA }
     }
 
-    fn payout() -> Spec {
+    pub fn payout() -> Spec {
         Spec { of: WORKER, hash: 7, sat: 1_000, currency: Currency::Regtest, life: 100_000, delta: 18 }
     }
 
     impl Spec {
-        fn text(self) -> String {
+        pub fn text(self) -> String {
             let secp = Secp256k1::new();
             InvoiceBuilder::new(self.currency)
                 .description(String::new())
@@ -317,6 +323,33 @@ pub mod tests {
         let mut dear = task(Spec { sat: 1_011, ..funding() }, payout());
         dear["milestones"][0]["tranches"][0]["holdSat"] = json!(1_011);
         assert!(checked(&dear, None, NOW).unwrap_err().contains("would keep 11 of 1011 sat"));
+    }
+
+    /// The requester's bond goes to an invoice that the worker signed, or back.
+    #[test]
+    fn a_requesters_bond_is_checked_as_the_pay_is() {
+        let task = |funding: Spec, bond: &str| {
+            let mut task = posted_with_bonds();
+            let hold = |sat: u64, funding: String, payout: &str| json!({ "payoutSat": sat, "holdSat": sat + sat / 100, "fundingInvoice": funding, "payoutInvoice": payout });
+            let (work, own) = (payout().text(), Spec { hash: 8, sat: 300, ..payout() }.text());
+            task["worker"] = json!(public(WORKER));
+            task["acceptance"] = signed(WORKER, &body(ID, &[&work, &own]));
+            task["finalCltvDelta"] = json!(DELTA);
+            task["milestones"][0]["tranches"] = json!([hold(1_000, self::funding().text(), &work)]);
+            task["bonds"][0]["hold"] = hold(300, funding.text(), if bond.is_empty() { &own } else { bond });
+            task
+        };
+        let good = || Spec { hash: 8, sat: 303, ..funding() };
+        assert_eq!(checked(&task(good(), ""), None, NOW), Ok(public(WORKER)));
+        let foreign = Spec { of: OTHER, hash: 8, sat: 300, ..payout() }.text();
+        for (expected, bad) in [
+            ("not those that the worker signed", task(good(), &foreign)),
+            ("your bond: the funding invoice has another payment hash", task(Spec { hash: 7, ..good() }, "")),
+            ("your bond: the funding invoice is over", task(Spec { sat: 304, ..good() }, "")),
+        ] {
+            let error = checked(&bad, None, NOW).unwrap_err();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
     }
 
     /// A node that tells the worker of a smaller payout than the requester posted, to keep the rest.

@@ -21,10 +21,9 @@ pub async fn run(access: Access, command: JournalCommand) -> Result<()> {
             let seq = admin::act(&api, &AdminAction::Erase { id }, factor.value()).await?;
             json!({ "id": id, "changed": !seq.is_null(), "erasedBy": seq })
         }
-        JournalCommand::EraseEvidence { id, dispute } => {
-            let document = "mutation($id: UUID!, $dispute: UUID!) { eraseEvidence(id: $id, dispute: $dispute) }";
-            let variables = json!({ "id": id, "dispute": dispute });
-            let pieces = connect(&access)?.ask("eraseEvidence", document, variables).await?;
+        JournalCommand::EraseEvidence { id, dispute, factor } => {
+            let action = AdminAction::EraseEvidence { id, dispute };
+            let pieces = admin::act(&connect(&access)?, &action, factor.value()).await?;
             json!({ "id": id, "dispute": dispute, "piecesErased": pieces })
         }
     };

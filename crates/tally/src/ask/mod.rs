@@ -4,6 +4,7 @@
 mod admin;
 mod api;
 pub mod arbitrator;
+mod bond;
 pub mod dispute;
 pub mod documents;
 mod funding;
@@ -22,6 +23,7 @@ use tallystick_graphql::client::Options;
 
 pub use admin::run as admin;
 pub use api::Api;
+pub use bond::check as check_bond;
 pub use funding::{Known, check as check_funding, check_worker};
 pub use journal::run as journal;
 pub use key::run as key;
@@ -56,6 +58,12 @@ fn connect_with_keys(access: &Access) -> Result<(Api, Keys)> {
     let api = Api::with_options(&access.url, keys.clone(), &options)
         .with_context(|| format!("cannot use the node's address {:?} (--url or TALLY_URL)", access.url))?;
     Ok((api, keys))
+}
+
+/// The hold of a side's bond, as the node shows it: of the `REQUESTER`, or of the `WORKER`.
+pub fn bond<'a>(task: &'a serde_json::Value, of: &str) -> Option<&'a serde_json::Value> {
+    let mut bonds = task["bonds"].as_array().into_iter().flatten();
+    bonds.find(|bond| bond["of"] == of).map(|bond| &bond["hold"])
 }
 
 /// The tranches of all of a task's milestones, in order, as the node shows them.

@@ -8,9 +8,10 @@ use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 
 use super::{
-    Api, Known, check_funding, check_renewal, check_terms, check_worker, connect, documents, print, prove::prove,
+    Api, Known, check_bond, check_funding, check_renewal, check_terms, check_worker, connect, documents, print,
+    prove::prove,
 };
-use crate::cli::{Access, Milestone, OnSilence, PanelSize, Payee, TaskCommand};
+use crate::cli::{Access, Milestone, NodeSide, OnSilence, PanelSize, Payee, TaskCommand};
 
 /// The states in which nothing happens to a task any more.
 const ENDS: [&str; 4] = ["SETTLED", "REFUNDED", "CANCELLED", "EXPIRED"];
@@ -37,7 +38,8 @@ async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
             task
         }
         TaskCommand::Accept { id, invoices } => accept(api, &id, &invoices).await?,
-        TaskCommand::Fund { id, payee } => fund(api, &id, &payee).await?,
+        TaskCommand::Fund { id, bond_invoice, payee } => fund(api, &id, bond_invoice.as_deref(), &payee).await?,
+        TaskCommand::FundBond { id, node } => fund_bond(api, &id, &node).await?,
         TaskCommand::Renew { id, milestone, invoices } => api.offer_renewal(&id, milestone, &invoices).await?,
         TaskCommand::FundRenewal { id, milestone, payee } => fund_renewal(api, &id, milestone, &payee).await?,
         TaskCommand::Submit { id, milestone, work_hash } => api.submit(&id, milestone, &work_hash.to_string()).await?,
@@ -79,6 +81,8 @@ fn create_input(command: TaskCommand) -> Result<Value> {
         hold_blocks,
         renewal,
         panel,
+        requester_bond_sat,
+        worker_bond_sat,
         id,
     } = command
     else {
@@ -123,6 +127,11 @@ fn create_input(command: TaskCommand) -> Result<Value> {
             PanelSize::Five => "FIVE",
         });
     }
+    for (name, bond) in [("requesterBondSat", requester_bond_sat), ("workerBondSat", worker_bond_sat)] {
+        if let Some(bond) = bond {
+            input[name] = json!(bond);
+        }
+    }
     Ok(input)
 }
 
@@ -153,6 +162,13 @@ fn new_id() -> Result<Id<Task>> {
 
 impl Payee {
     async fn known(&self, api: &Api, id: &str) -> Result<Known> {
+        Ok(Known { worker: self.worker, ..self.node.known(api, id).await? })
+    }
+}
+
+impl NodeSide {
+    /// What is known to whoever asks, as the requester.
+    async fn known(&self, api: &Api, id: &str) -> Result<Known> {
         let node_id = match &self.node_id {
             Some(node_id) => node_id.clone(),
             None => {
@@ -162,18 +178,30 @@ impl Payee {
         };
         let node = node_id.parse().context("the node's public key must be 66 hexadecimal digits")?;
         let (id, requester, now) = (read_id(id)?, api.client().author(), since_epoch()?);
-        Ok(Known { id, node, requester, fee_percent_max: self.fee_percent_max, worker: self.worker, now })
+        Ok(Known { id, node, requester, fee_percent_max: self.fee_percent_max, worker: None, now })
     }
 }
 
 /// The funding invoices, only if they are what they should be: whoever sees them may pay them.
-async fn fund(api: &Api, id: &str, payee: &Payee) -> Result<Value> {
+async fn fund(api: &Api, id: &str, bond_invoice: Option<&str>, payee: &Payee) -> Result<Value> {
     let known = payee.known(api, id).await?;
-    let task = api.with_evidence(api.fund(id).await?).await?;
+    let task = match bond_invoice {
+        Some(invoice) => api.fund_with_bond(id, invoice).await?,
+        None => api.fund(id).await?,
+    };
+    let task = api.with_evidence(task).await?;
     let found = check_funding(&task, &known).context("do not pay")?;
     if payee.worker.is_none() {
         tell_worker(found);
     }
+    Ok(task)
+}
+
+/// The invoice for the worker's bond, only if it is what it should be: with the task it is all that a worker needs.
+async fn fund_bond(api: &Api, id: &str, node: &NodeSide) -> Result<Value> {
+    let known = node.known(api, id).await?;
+    let task = api.with_bond_offer(api.with_evidence(show(api, id).await?).await?).await?;
+    check_bond(&task, &known).context("do not pay")?;
     Ok(task)
 }
 

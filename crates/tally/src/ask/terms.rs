@@ -7,6 +7,8 @@ use tallystick_core::Id;
 use tallystick_escrow::{OnSilence, Task, Terms};
 use tallystick_graphql::Posting;
 
+use super::bond;
+
 /// Checks a task, with its `posting`, against the terms that its requester signed, and answers these.
 ///
 /// # Errors
@@ -21,6 +23,7 @@ pub fn check(task: &Value, id: Id<Task>) -> Result<Posting> {
     let terms = &posting.terms;
     ensure!(posting.task == id, "the requester posted the task {}, not {id}", posting.task);
     check_milestones(task, terms)?;
+    check_bonds(task, terms)?;
     let on_silence = name_of(terms.on_silence);
     let renewal = terms.renewal.map_or(Value::Null, |missed| name_of(missed).into());
     for (name, posted) in [
@@ -55,6 +58,18 @@ fn check_milestones(task: &Value, terms: &Terms) -> Result<()> {
     Ok(())
 }
 
+fn check_bonds(task: &Value, terms: &Terms) -> Result<()> {
+    let shown = task["bonds"].as_array().context("the node does not show the task's bonds")?.len();
+    let posted = [("REQUESTER", terms.bonds.requester), ("WORKER", terms.bonds.worker)];
+    for (of, posted) in posted {
+        let (shown, posted) =
+            (bond(task, of).map(|hold| hold["payoutSat"].as_u64()), posted.map(|sat| Some(sat.get())));
+        ensure!(shown == posted, "the bond of the {} is not the one that was posted", of.to_lowercase());
+    }
+    ensure!(shown == posted.iter().filter(|(_, bond)| bond.is_some()).count(), "there are more bonds than were posted");
+    Ok(())
+}
+
 const fn name_of(term: OnSilence) -> &'static str {
     match term {
         OnSilence::Release => "RELEASE",
@@ -71,11 +86,16 @@ pub mod tests {
     pub const NOW: u64 = 1_700_000_000;
 
     fn body(id: &str) -> String {
+        body_with(id, &Value::Null, &Value::Null)
+    }
+
+    fn body_with(id: &str, requester_bond: &Value, worker_bond: &Value) -> String {
         let query = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }";
         let input = json!({
             "id": id, "title": "Work", "descriptionHash": "07".repeat(32), "reviewWindowSecs": 40_000,
             "onSilence": "REFUND",
             "milestones": [{ "title": "All of it", "payoutsSat": [1_000], "workDeadline": NOW + 50_000 }],
+            "requesterBondSat": requester_bond, "workerBondSat": worker_bond,
         });
         json!({ "query": query, "variables": { "input": input } }).to_string()
     }
@@ -85,11 +105,38 @@ pub mod tests {
         json!({
             "requester": public(REQUESTER), "title": "Work", "descriptionHash": "07".repeat(32),
             "reviewWindowSecs": 40_000, "onSilence": "REFUND", "renewal": null,
-            "posting": signed(REQUESTER, &body(ID)),
+            "posting": signed(REQUESTER, &body(ID)), "bonds": [],
             "milestones": [
                 { "title": "All of it", "workDeadline": NOW + 50_000, "tranches": [{ "payoutSat": 1_000 }] }
             ],
         })
+    }
+
+    /// The same with a bond of 300 sat of the requester, and one of 200 sat of the worker.
+    pub fn posted_with_bonds() -> Value {
+        let mut task = posted();
+        task["posting"] = signed(REQUESTER, &body_with(ID, &json!(300), &json!(200)));
+        let bond = |of: &str, sat: u64| json!({ "of": of, "hold": { "payoutSat": sat } });
+        task["bonds"] = json!([bond("REQUESTER", 300), bond("WORKER", 200)]);
+        task
+    }
+
+    #[test]
+    fn bonds_that_the_requester_did_not_post_are_refused() {
+        assert!(checked(&posted_with_bonds()).is_ok());
+        let expect = |mut task: Value, bonds: Value, sentence: &str| {
+            task["bonds"] = bonds;
+            let error = checked(&task).unwrap_err();
+            assert!(error.contains(sentence), "{sentence}: {error}");
+        };
+        let good = posted_with_bonds()["bonds"].clone();
+        let mut more = good.clone();
+        more[1]["hold"]["payoutSat"] = json!(201);
+        expect(posted_with_bonds(), more, "the bond of the worker is not the one");
+        expect(posted_with_bonds(), json!([good[1]]), "the bond of the requester is not the one");
+        expect(posted_with_bonds(), json!([good[0], good[1], good[1]]), "more bonds than were posted");
+        expect(posted(), good, "the bond of the requester is not the one");
+        expect(posted(), Value::Null, "does not show the task's bonds");
     }
 
     fn checked(task: &Value) -> Result<Posting, String> {

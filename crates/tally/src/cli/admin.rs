@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tallystick_civics::dispute::Dispute;
 use tallystick_core::{Id, NostrKey};
 use tallystick_escrow::Task;
 
@@ -69,6 +70,13 @@ pub enum AdminAction {
     Erase {
         /// The task
         id: Id<Task>,
+    },
+    /// Erase what was filed in a dispute that is over, before its time
+    EraseEvidence {
+        /// The task
+        id: Id<Task>,
+        /// Its dispute
+        dispute: Id<Dispute>,
     },
 }
 

@@ -126,12 +126,15 @@ pub enum JournalCommand {
         #[command(flatten)]
         factor: SecondFactorArgs,
     },
-    /// Erase what was filed in a dispute that is over, before the node does so by itself; an operator's to do
+    /// Erase what was filed in a dispute that is over, before the node does so by itself. Admins with a second factor only
     EraseEvidence {
         /// The task
         id: Id<Task>,
         /// Its dispute
         dispute: Id<Dispute>,
+        /// What an admin shows besides the key.
+        #[command(flatten)]
+        factor: SecondFactorArgs,
     },
 }
 

@@ -103,15 +103,21 @@ pub enum TaskCommand {
         /// Let a panel of arbitrators decide what you and the worker do not agree on: so many at least
         #[arg(long, value_enum)]
         panel: Option<PanelSize>,
+        /// What you put up, in sats, beside the money for the work; a panel may give it to the worker
+        #[arg(long, requires = "panel")]
+        requester_bond_sat: Option<u64>,
+        /// What the worker puts up, in sats; yours if nothing is handed in in time, or if a panel says so
+        #[arg(long)]
+        worker_bond_sat: Option<u64>,
         /// The task's id, a UUIDv7 of your own: a repeated call then makes no second task. A fresh one if absent
         #[arg(long)]
         id: Option<Id<Task>>,
     },
-    /// Take a task as its requester posted it, with one BOLT 11 invoice per tranche
+    /// Take a task as its requester posted it, with one BOLT 11 invoice per tranche, and one for the requester's bond if there is one
     Accept {
         /// The task
         id: String,
-        /// One for each tranche, in order
+        /// One for each tranche, in order; then one for the requester's bond
         #[arg(required = true)]
         invoices: Vec<String>,
     },
@@ -119,9 +125,20 @@ pub enum TaskCommand {
     Fund {
         /// The task
         id: String,
+        /// A BOLT 11 invoice of your own over the worker's bond, if the task asks for one
+        #[arg(long)]
+        bond_invoice: Option<String>,
         /// Whom you pay
         #[command(flatten)]
         payee: Payee,
+    },
+    /// Get the invoice for your bond as the worker, once it is checked against what the requester signed
+    FundBond {
+        /// The task
+        id: String,
+        /// Whom you pay
+        #[command(flatten)]
+        node: NodeSide,
     },
     /// Offer to renew the holds of a milestone, with one new BOLT 11 invoice per undecided tranche
     Renew {
@@ -301,12 +318,20 @@ pub enum NodeCommand {
 /// Whom a requester pays, as far as that is known without the node.
 #[derive(Args, Clone, Debug)]
 pub struct Payee {
-    /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
-    #[arg(long)]
-    pub node_id: Option<String>,
+    /// The node.
+    #[command(flatten)]
+    pub node: NodeSide,
     /// The worker's public key, if you know it: 64 hexadecimal digits; nobody else's invoices are shown then
     #[arg(long)]
     pub worker: Option<NostrKey>,
+}
+
+/// The node that holds what is paid, as far as that is known without it.
+#[derive(Args, Clone, Debug)]
+pub struct NodeSide {
+    /// The public key of the node's Lightning node, if you know it: 66 hexadecimal digits; else the node is asked
+    #[arg(long)]
+    pub node_id: Option<String>,
     /// The most that the node may keep, in percent of the payout
     #[arg(long, default_value_t = 5)]
     pub fee_percent_max: u64,

@@ -1,6 +1,6 @@
 //! Arguments of `tally dispute` and `tally arbitrator`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tallystick_core::{Digest32, NostrKey};
 
@@ -12,6 +12,15 @@ pub struct OfMilestone {
     /// The milestone, from 0
     #[arg(long, default_value_t = 0)]
     pub milestone: u32,
+}
+
+/// A bond, by whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bond {
+    /// The requester's: it goes to the worker
+    Requester,
+    /// The worker's: it goes to the requester
+    Worker,
 }
 
 /// What is done in a dispute.
@@ -44,6 +53,9 @@ pub enum DisputeCommand {
         /// All of it is to go back to the requester
         #[arg(long)]
         none: bool,
+        /// Take this side's bond for the other side; may be given twice. What is not taken goes back at the end
+        #[arg(long, value_enum)]
+        take_bond: Vec<Bond>,
     },
     /// Show your vote
     Reveal {
@@ -53,6 +65,9 @@ pub enum DisputeCommand {
         /// What you voted, if it cannot be found out
         #[arg(long, value_delimiter = ',')]
         to_worker: Option<Vec<u32>>,
+        /// Whose bond you voted to take
+        #[arg(long, value_enum, requires = "to_worker")]
+        take_bond: Vec<Bond>,
     },
     /// Ask for a larger panel, once; for requester and worker
     Appeal(OfMilestone),
@@ -158,4 +173,12 @@ pub enum ArbitratorCommand {
     },
     /// List arbitrators
     List,
+    /// Show what an arbitrator counts in the draw of panels, and what that is made of
+    Weight {
+        /// Whose
+        arbitrator: NostrKey,
+        /// As of this fact, such as a draw's registrySeq; now if absent
+        #[arg(long)]
+        as_of: Option<u64>,
+    },
 }

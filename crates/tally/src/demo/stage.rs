@@ -38,7 +38,7 @@ pub struct Actor {
 /// The private network.
 pub struct Stage {
     /// The chain.
-    pub chain: RegtestChain,
+    pub chain: Arc<RegtestChain>,
     /// Who pays.
     pub requester: Actor,
     /// Who works.
@@ -107,7 +107,15 @@ impl Stage {
         )?;
         platform.set_env(env);
         platform.start(&[]).await?;
-        let stage = Self { chain, requester, worker, platform, others: Vec::new(), behind: 0, dir: dir.to_owned() };
+        let stage = Self {
+            chain: Arc::new(chain),
+            requester,
+            worker,
+            platform,
+            others: Vec::new(),
+            behind: 0,
+            dir: dir.to_owned(),
+        };
         // A node on a database serves before it has the lease of its Lightning node.
         let up = async || Ok(stage.platform.info().await?["lightning"]["listen"][0].is_string());
         stage.until("the Lightning node is up", up).await?;

@@ -8,12 +8,16 @@ use tally::demo::{LOOK, Purses, STEP_MAX};
 
 use crate::{
     driver::{Driver, End, Gate, GateAt},
+    longer::Arbitrator,
     mortal::{At, Mortal},
     support::assert_conserved,
 };
 
 const PAYOUT_SAT: u64 = 10_000;
-const HOLD_SAT: u64 = 10_100;
+/// What goes on top of a payout: 1 %, rounded up.
+const FEE_PERCENT: u64 = 1;
+/// What the arbitrator of a disputed task gets, in msat: a fifth of the fees of both tranches, 100 and 40 sat.
+const REWARD_MSAT: u64 = 28_000;
 /// How long payments may take to come to rest before the node is looked after.
 const REST_MAX: Duration = Duration::from_secs(5);
 /// More points than any story has: the harness must come to an end.
@@ -70,6 +74,21 @@ async fn refunded_at_the_deadline_whatever_happens() -> Result<()> {
     stop_everywhere(End::Undecided, Deaths::Once).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn milestones_are_paid_in_part_whatever_happens() -> Result<()> {
+    stop_everywhere(End::Milestones, Deaths::Once).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renewed_whatever_happens() -> Result<()> {
+    stop_everywhere(End::Renewed, Deaths::Once).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ruled_and_rewarded_whatever_happens() -> Result<()> {
+    stop_everywhere(End::Ruled, Deaths::Once).await
+}
+
 /// Plays a story once for each point, with the node dying there, until it has passed several times without reaching
 /// the point. What it passed in those calm runs, and never died at, is then aimed at by name.
 async fn stop_everywhere(end: End, deaths: Deaths) -> Result<()> {
@@ -105,17 +124,53 @@ async fn stop_everywhere(end: End, deaths: Deaths) -> Result<()> {
 /// What each run of a story passes, so that nothing is seen only because nothing was looked for.
 fn must_die_at(end: End) -> Vec<&'static str> {
     let mut names = vec!["admit", "append escrow.work_submitted"];
-    if end != End::Killed {
+    if !lives_until_held(end) {
         names.extend(["hold_invoice", "append escrow.task_created", "append escrow.task_accepted", "escrow.task_held"]);
     }
+    let paid = ["pay", "claim_hold", "escrow.task_settled"];
+    let given_back = ["cancel_hold", "escrow.task_refunded"];
     match end {
-        End::Paid | End::Killed | End::PaidLate => names.extend(["pay", "claim_hold", "escrow.task_settled"]),
-        End::Cancelled | End::Rejected | End::Undecided => names.extend(["cancel_hold", "escrow.task_refunded"]),
+        End::Paid | End::Killed | End::PaidLate => names.extend(paid),
+        End::Cancelled | End::Rejected | End::Undecided => names.extend(given_back),
+        End::Milestones => names.extend(paid.into_iter().chain(["cancel_hold", "escrow.work_rejected"])),
+        End::Renewed => names.extend(paid.into_iter().chain(["hold_invoice", "cancel_hold", "escrow.renewal_offered"])),
+        End::Ruled => {
+            names.extend(paid.into_iter().chain(["cancel_hold", "escrow.dispute_opened", "dispute.panel_drawn"]));
+            names.extend(["keep evidence", "wrap keys", "touch evidence", "evidence_filed", "escrow.reward_paid"]);
+        }
     }
     if end == End::Cancelled {
         names.retain(|name| *name != "append escrow.work_submitted");
     }
     names
+}
+
+/// Whether the node lives until the money is held: what comes before is another story's.
+fn lives_until_held(end: End) -> bool {
+    matches!(end, End::Killed | End::Milestones | End::Renewed | End::Ruled)
+}
+
+/// The payouts of a story's task, in sats.
+fn payouts_of(end: End) -> &'static [u64] {
+    match end {
+        End::Milestones => &[PAYOUT_SAT, 4_000, 6_000],
+        End::Ruled => &[PAYOUT_SAT, 4_000],
+        _ => &[PAYOUT_SAT],
+    }
+}
+
+/// What a story moves, in msat: paid by the requester, and earned at the worker's node.
+fn moved(end: End) -> (u64, u64) {
+    let (paid_out, reward): (&[u64], _) = match end {
+        End::Paid | End::Killed | End::PaidLate | End::Renewed => (&[PAYOUT_SAT], 0),
+        End::Milestones => (&[PAYOUT_SAT, 6_000], 0),
+        End::Ruled => (&[PAYOUT_SAT], REWARD_MSAT),
+        End::Cancelled | End::Rejected | End::Undecided => (&[], 0),
+    };
+    let fee = |payout: u64| (payout * FEE_PERCENT).div_ceil(100);
+    let paid: u64 = paid_out.iter().map(|payout| payout + fee(*payout)).sum();
+    let earned: u64 = paid_out.iter().sum();
+    (paid * 1_000, earned * 1_000 + reward)
 }
 
 /// One story on one stage, played again and again.
@@ -124,13 +179,16 @@ struct Show {
     node: Mortal,
     channels: Vec<(String, String)>,
     before: Purses,
+    arbitrators: Vec<Arbitrator>,
 }
 
 impl Show {
     async fn open(end: End) -> Result<Self> {
         let node = Mortal::open().await?;
         let (channels, before) = (node.theatre.channels().await?, node.theatre.stage.purses().await?);
-        Ok(Self { end, node, channels, before })
+        let ruled = end == End::Ruled;
+        let arbitrators = if ruled { Arbitrator::some(&node.theatre.stage).await? } else { Vec::new() };
+        Ok(Self { end, node, channels, before, arbitrators })
     }
 
     /// Plays one task with a node that dies at these points, each in a life of its own, and checks its end. Answers how
@@ -140,15 +198,11 @@ impl Show {
         let at: Vec<At> = at.into_iter().flatten().collect();
         let deaths = self.node.deaths;
         // A node that is to be killed with the money held lives until then.
-        self.node.begin(if end == End::Killed { &[] } else { &at }).await.context(told.clone())?;
+        self.node.begin(if lives_until_held(end) { &[] } else { &at }).await.context(told.clone())?;
         Box::pin(self.play(&at)).await.context(told.clone())?;
         let (after, channels) = self.at_rest().await.context(told.clone())?;
-        match end {
-            End::Paid | End::Killed | End::PaidLate => {
-                assert_conserved(&self.before, &after, HOLD_SAT * 1_000, PAYOUT_SAT * 1_000);
-            }
-            End::Cancelled | End::Rejected | End::Undecided => assert_conserved(&self.before, &after, 0, 0),
-        }
+        let (paid, earned) = moved(end);
+        assert_conserved(&self.before, &after, paid, earned);
         assert_eq!(channels, self.channels, "{told}: a channel was closed");
         self.before = after;
         self.node.note_points()?;
@@ -158,12 +212,13 @@ impl Show {
     /// Plays one task to its end, starting the node again when it dies.
     async fn play(&mut self, at: &[At]) -> Result<()> {
         let gate = Gate::new(GateAt::Held, 2);
-        let driver = Driver::new(&self.node.theatre.stage);
-        let driver = if self.end == End::Killed { driver.with_gate(gate.clone()) } else { driver };
-        let driving = driver.run(self.end, &[PAYOUT_SAT]);
+        let driver = Driver::new(&self.node.theatre.stage).with_arbitrators(self.arbitrators.clone());
+        let lives_until_held = lives_until_held(self.end);
+        let driver = if lives_until_held { driver.with_gate(gate.clone()) } else { driver };
+        let driving = driver.run(self.end, payouts_of(self.end));
         let held = gate.barrier.wait();
         tokio::pin!(driving, held);
-        let mut to_be_killed = self.end == End::Killed;
+        let mut to_be_killed = lives_until_held;
         let task = loop {
             tokio::select! {
                 task = &mut driving => break task?,

@@ -10,16 +10,19 @@ use tally::ask::{Api, tranches};
 use tally::demo::{Actor, LOOK, Stage};
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
 use tallystick_core::{Msat, canonical};
+use tallystick_devnet::RegtestChain;
 use tallystick_escrow::Task;
 use tallystick_graphql::client::ClientError;
 use tokio::sync::Barrier;
 
 use crate::paying::Paying;
 
+use crate::longer::{Arbitrator, HOLD_BLOCKS};
+
 /// The longest that a task may take, restarts of the node included.
-const TASK_MAX: Duration = Duration::from_secs(90);
+pub const TASK_MAX: Duration = Duration::from_secs(90);
 const HOUR_SECS: u64 = 3_600;
-const DAY: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 * 86_400);
+pub const DAY: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 * 86_400);
 
 /// How the two want their task to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,12 @@ pub enum End {
     Rejected,
     /// Nobody decides once work is submitted.
     Undecided,
+    /// One tranche of the first milestone is approved, and the rest given back; the second milestone is approved.
+    Milestones,
+    /// The hold is renewed near its end, and paid out.
+    Renewed,
+    /// The work is refused; an arbitrator rules that the first tranche is paid out.
+    Ruled,
 }
 
 /// Where several drivers wait for each other, so that their escrows are in flight together.
@@ -59,25 +68,36 @@ impl Gate {
 
 #[derive(Clone)]
 pub struct Driver {
-    requester: Actor,
-    worker: Actor,
+    pub requester: Actor,
+    pub worker: Actor,
+    pub operator: Api,
+    pub chain: Arc<RegtestChain>,
+    /// Who can be drawn for a panel.
+    pub arbitrators: Vec<Arbitrator>,
     gate: Option<Gate>,
 }
 
 impl Driver {
     pub fn new(stage: &Stage) -> Self {
-        Self { requester: stage.requester.clone(), worker: stage.worker.clone(), gate: None }
+        let (requester, worker) = (stage.requester.clone(), stage.worker.clone());
+        let (operator, chain) = (stage.platform.operator().clone(), Arc::clone(&stage.chain));
+        Self { requester, worker, operator, chain, arbitrators: Vec::new(), gate: None }
     }
 
     /// The same, speaking to another replica of the node.
     pub fn at(&self, url: &str) -> Result<Self> {
         let moved = |actor: &Actor| anyhow::Ok(Actor { api: Api::new(url, actor.keys.clone())?, ..actor.clone() });
-        Ok(Self { requester: moved(&self.requester)?, worker: moved(&self.worker)?, gate: self.gate.clone() })
+        Ok(Self { requester: moved(&self.requester)?, worker: moved(&self.worker)?, ..self.clone() })
     }
 
     /// The same, waiting for others at a gate.
     pub fn with_gate(&self, gate: Gate) -> Self {
         Self { gate: Some(gate), ..self.clone() }
+    }
+
+    /// The same, where these can be drawn.
+    pub fn with_arbitrators(&self, arbitrators: Vec<Arbitrator>) -> Self {
+        Self { arbitrators, ..self.clone() }
     }
 
     async fn pass(&self, at: GateAt) {
@@ -90,7 +110,7 @@ impl Driver {
     pub async fn run(&self, end: End, payouts_sat: &[u64]) -> Result<Value> {
         let start = Instant::now();
         let id = mint_id::<Task>(SystemClock.now()).map_err(|error| anyhow::anyhow!("{error}"))?.to_string();
-        let input = self.input(&id, payouts_sat)?;
+        let input = self.input(&id, end, payouts_sat)?;
         let mut invoices = Vec::new();
         for payout in payouts_sat {
             invoices.push(self.worker.party.invoice(Msat::try_new(payout * 1_000)?, DAY).await?);
@@ -102,14 +122,20 @@ impl Driver {
         self.pass(GateAt::Funding).await;
         self.lock(&id, &funded, start).await?;
         self.pass(GateAt::Held).await;
-        if end == End::Cancelled {
-            patiently(start, async || self.requester.api.cancel(&id).await).await?;
-            return self.until(&id, &["REFUNDED"], start).await;
-        }
-        let submitted = patiently(start, async || self.worker.api.submit(&id, 0, &work).await).await?;
         match end {
-            End::Paid | End::Killed => {
-                patiently(start, async || self.requester.api.approve(&id, 0, None).await).await?;
+            End::Cancelled => {
+                patiently(start, async || self.requester.api.cancel(&id).await).await?;
+                return self.until(&id, &["REFUNDED"], start).await;
+            }
+            End::Milestones => self.pay_in_part(&id, start).await?,
+            End::Renewed => self.renew(&id, start).await?,
+            _ => {}
+        }
+        let last = u32::from(end == End::Milestones);
+        let submitted = patiently(start, async || self.worker.api.submit(&id, last, &work).await).await?;
+        match end {
+            End::Paid | End::Killed | End::Milestones | End::Renewed => {
+                patiently(start, async || self.requester.api.approve(&id, last, None).await).await?;
                 self.until(&id, &["SETTLED"], start).await
             }
             End::PaidLate => {
@@ -122,6 +148,10 @@ impl Driver {
             End::Rejected => {
                 patiently(start, async || self.requester.api.reject(&id, 0, &work).await).await?;
                 self.until(&id, &["REFUNDED"], start).await
+            }
+            End::Ruled => {
+                patiently(start, async || self.requester.api.reject(&id, 0, &work).await).await?;
+                self.let_a_panel_rule(&id, start).await
             }
             End::Undecided => Ok(submitted),
             End::Cancelled => unreachable!("cancelled before work was submitted"),
@@ -157,14 +187,26 @@ impl Driver {
         }
     }
 
-    /// Pays the funding invoices, again if a payment fails, until all money is held.
+    /// Pays the funding invoices until all money is held.
     async fn lock(&self, id: &str, funded: &Value, start: Instant) -> Result<()> {
-        let mut paying = Paying::new(&self.requester.party, invoices(funded)?);
+        let task = self.pay_all(id, invoices(funded)?, start, |task| task["state"] != "FUNDING").await?;
+        ensure!(task["state"] == "HELD", "funding ended in {task}");
+        Ok(())
+    }
+
+    /// Pays invoices, again if a payment fails, until the task is as it is to be.
+    pub async fn pay_all(
+        &self,
+        id: &str,
+        invoices: Vec<String>,
+        start: Instant,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let mut paying = Paying::new(&self.requester.party, invoices);
         loop {
             let task = patiently(start, async || self.requester.api.task(id).await).await?;
-            if task["state"] != "FUNDING" {
-                ensure!(task["state"] == "HELD", "funding ended in {task}");
-                return Ok(());
+            if is_so(&task) {
+                return Ok(task);
             }
             paying.tend().await;
             ensure!(start.elapsed() < TASK_MAX, "the money of {id} is not locked: {task}");
@@ -172,16 +214,48 @@ impl Driver {
         }
     }
 
-    fn input(&self, id: &str, payouts_sat: &[u64]) -> Result<Value> {
+    /// Waits until a task is as it is to be.
+    pub async fn until_so(
+        &self,
+        id: &str,
+        start: Instant,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        loop {
+            let task = patiently(start, async || self.requester.api.task(id).await).await?;
+            if is_so(&task) {
+                return Ok(task);
+            }
+            ensure!(start.elapsed() < TASK_MAX, "it takes too long until {what}: {task}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn input(&self, id: &str, end: End, payouts_sat: &[u64]) -> Result<Value> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        Ok(json!({
+        let milestone = |payouts: &[u64]| json!({ "title": "A part of it", "payoutsSat": payouts, "workDeadline": now + HOUR_SECS });
+        let milestones = match (end, payouts_sat) {
+            (End::Milestones, [first @ .., last]) => vec![milestone(first), milestone(&[*last])],
+            (_, all) => vec![milestone(all)],
+        };
+        let mut input = json!({
             "id": id,
             "title": "A task that must end well",
             "descriptionHash": canonical::sha256(b"a description").to_string(),
-            "milestones": [{ "title": "All of it", "payoutsSat": payouts_sat, "workDeadline": now + HOUR_SECS }],
+            "milestones": milestones,
             "reviewWindowSecs": HOUR_SECS,
             "onSilence": "REFUND",
-        }))
+        });
+        match end {
+            End::Renewed => {
+                input["holdBlocks"] = json!(HOLD_BLOCKS);
+                input["renewal"] = json!("REFUND");
+            }
+            End::Ruled => input["panel"] = json!("ONE"),
+            _ => {}
+        }
+        Ok(input)
     }
 }
 

@@ -4,6 +4,7 @@
 mod admin;
 mod anchors;
 mod backup;
+mod bonds;
 mod chain;
 mod client;
 mod crash;
@@ -14,6 +15,7 @@ mod foreign;
 mod hammer;
 mod kills;
 mod liar;
+mod longer;
 mod mark;
 mod mortal;
 mod moving;

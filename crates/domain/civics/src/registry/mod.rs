@@ -29,7 +29,7 @@ pub use command::{Command, Did, NodeCommand, OperatorCommand, UserCommand};
 pub use decide::Registry;
 pub use event::Event;
 pub use rejection::Rejection;
-pub use roll::{Roll, RollError};
+pub use roll::{Roll, RollError, in_a_draw};
 pub use state::{Admission, Arbitrator, State};
 
 /// The longest text that tells how an arbitrator is paid, in bytes.

@@ -6,7 +6,7 @@ use tallystick_core::{Code, Coded, Decider, NostrKey, Sat, Timestamp};
 use super::{Arbitrator, Did, Event, Registry, State};
 use crate::{
     draw::{Candidate, Candidates, CandidatesError, WEIGHT_MAX},
-    reputation::{self, ReputationError, Service, draw_weight},
+    reputation::{self, Explained, ReputationError, Service, draw_weight},
 };
 
 /// A whole of thousandths.
@@ -61,6 +61,11 @@ impl Roll {
         self.last.map_or(0, |(seq, _)| seq)
     }
 
+    /// The time that weights are of: the latest of any fact that was noted.
+    pub fn at(&self) -> Timestamp {
+        self.last.map_or(Timestamp::from_millis(0), |(_, at)| at)
+    }
+
     /// What is known of an arbitrator.
     pub fn state(&self, arbitrator: NostrKey) -> &State {
         self.states.get(&arbitrator).unwrap_or(&State::Absent)
@@ -74,28 +79,39 @@ impl Roll {
         })
     }
 
-    /// Who can be drawn, sorted by key.
+    /// Who can be drawn, sorted by key, each with its weight and what that is made of.
     ///
     /// # Errors
-    /// [`RollError`] if facts were noted out of order, or more than [`CANDIDATES_MAX`](crate::draw::CANDIDATES_MAX) are eligible.
-    pub fn candidates(&self) -> Result<Candidates, RollError> {
-        let now = self.last.map_or(Timestamp::from_millis(0), |(_, at)| at);
+    /// [`RollError`] if facts were noted out of order.
+    pub fn weights(&self) -> Result<BTreeMap<NostrKey, Explained>, RollError> {
+        let now = self.at();
         let mut services: BTreeMap<NostrKey, Vec<Service>> = BTreeMap::new();
         for service in &self.services {
             services.entry(service.arbitrator).or_default().push(service.clone());
         }
-        let mut list = Vec::new();
-        for (key, state) in &self.states {
-            let State::Present(arbitrator) = state else { continue };
-            if arbitrator.is_eligible() {
-                let own = services.get(key).map_or(&[][..], Vec::as_slice);
-                let weight = draw_weight(*key, own, now)?.total;
-                let weight = u32::try_from(weight).unwrap_or(WEIGHT_MAX).clamp(1, WEIGHT_MAX);
-                list.push(Candidate { arbitrator: *key, weight });
-            }
-        }
-        Ok(Candidates::try_new(list)?)
+        let eligible = self.arbitrators().filter(|arbitrator| arbitrator.is_eligible());
+        let weighed = eligible.map(|Arbitrator { key, .. }| {
+            let own = services.get(key).map_or(&[][..], Vec::as_slice);
+            Ok((*key, draw_weight(*key, own, now)?))
+        });
+        weighed.collect()
     }
+
+    /// The same as a list to draw from.
+    ///
+    /// # Errors
+    /// As [`Roll::weights`], or if more than [`CANDIDATES_MAX`](crate::draw::CANDIDATES_MAX) are eligible.
+    pub fn candidates(&self) -> Result<Candidates, RollError> {
+        let weights = self.weights()?;
+        let candidate =
+            |(key, weight): (&NostrKey, &Explained)| Candidate { arbitrator: *key, weight: in_a_draw(weight) };
+        Ok(Candidates::try_new(weights.iter().map(candidate).collect())?)
+    }
+}
+
+/// A weight as it counts in a draw.
+pub fn in_a_draw(weight: &Explained) -> u32 {
+    u32::try_from(weight.total).unwrap_or(WEIGHT_MAX).clamp(1, WEIGHT_MAX)
 }
 
 /// A service in the words of [`reputation`]: only how near a vote was to the ruling counts there, not the amounts.

@@ -1,9 +1,10 @@
 //! What takes an admin and a second factor.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use tallystick_core::{Digest32, Msat, NostrKey, canonical};
+use tallystick_core::{Digest32, Id, Msat, NostrKey, canonical};
 
 use super::Operation;
+use crate::dispute::Dispute;
 
 const ACTION_TAG: &str = "tallystick/admin-action/v1";
 
@@ -57,6 +58,13 @@ pub enum Action {
         /// The stream.
         stream: String,
     },
+    /// Erase what was filed in a dispute, before its time is over.
+    EraseEvidence {
+        /// The stream of what the dispute is about.
+        stream: String,
+        /// The dispute.
+        dispute: Id<Dispute>,
+    },
 }
 
 impl Action {
@@ -69,6 +77,7 @@ impl Action {
             Self::Pay { .. } => Operation::Pay,
             Self::CloseChannel { .. } => Operation::CloseChannel,
             Self::Erase { .. } => Operation::EraseTask,
+            Self::EraseEvidence { .. } => Operation::EraseEvidence,
         }
     }
 

@@ -242,7 +242,7 @@ fn authorised(state: &mut State, by: NostrKey, action: &Action, proof: Proof) {
                 admin.enrolment = Some(begun);
             }
         }
-        Action::Pay { .. } | Action::CloseChannel { .. } | Action::Erase { .. } => {}
+        Action::Pay { .. } | Action::CloseChannel { .. } | Action::Erase { .. } | Action::EraseEvidence { .. } => {}
     }
 }
 

@@ -47,8 +47,6 @@ pub enum Operation {
     AdmitArbitrator,
     /// Let an arbitrator not be drawn any more.
     SuspendArbitrator,
-    /// Erase what was filed in a dispute that is over.
-    EraseEvidence,
     /// See who has which role.
     Roles,
     /// See what waits for a second admin.
@@ -69,6 +67,8 @@ pub enum Operation {
     CloseChannel,
     /// Erase a task's contents.
     EraseTask,
+    /// Erase what was filed in a dispute that is over, before its time.
+    EraseEvidence,
 }
 
 impl Operation {
@@ -85,7 +85,6 @@ impl Operation {
         Self::Invoice,
         Self::AdmitArbitrator,
         Self::SuspendArbitrator,
-        Self::EraseEvidence,
         Self::Roles,
         Self::Proposals,
         Self::Propose,
@@ -96,6 +95,7 @@ impl Operation {
         Self::Pay,
         Self::CloseChannel,
         Self::EraseTask,
+        Self::EraseEvidence,
     ];
 
     /// What it is called, in the API as well.
@@ -121,7 +121,6 @@ impl Operation {
             Self::Invoice => ("nodeInvoice", Needs::Operator),
             Self::AdmitArbitrator => ("admitArbitrator", Needs::Operator),
             Self::SuspendArbitrator => ("suspendArbitrator", Needs::Operator),
-            Self::EraseEvidence => ("eraseEvidence", Needs::Operator),
             Self::Roles => ("roles", Needs::Admin),
             Self::Proposals => ("proposals", Needs::Admin),
             Self::Propose => ("propose", Needs::Admin),
@@ -132,6 +131,7 @@ impl Operation {
             Self::Pay => ("nodePay", Needs::SecondFactor),
             Self::CloseChannel => ("nodeCloseChannel", Needs::SecondFactor),
             Self::EraseTask => ("eraseTask", Needs::SecondFactor),
+            Self::EraseEvidence => ("eraseEvidence", Needs::SecondFactor),
         }
     }
 }

@@ -6,7 +6,7 @@ use tallystick_civics::roles::{
     Action, AdminCommand, Checked, Command, Event, Factor, HOLDERS_MAX, Needs, NodeCommand, Operation, PROPOSAL_LIFE,
     PROPOSALS_MAX, Proof, Rejection, Role, Roles, State,
 };
-use tallystick_core::{Coded, Ctx, Decider, Decision, Duration, Msat, NostrKey, Timestamp, canonical};
+use tallystick_core::{Coded, Ctx, Decider, Decision, Duration, Id, Msat, NostrKey, Timestamp, canonical};
 use tallystick_testkit::{cases, complete, golden, same_table};
 
 use crate::given::{HEIGHT, NOW, key, node};
@@ -146,7 +146,7 @@ fn the_table_names_each_operation_once() {
     assert_eq!(with_factor.count(), actions().len());
 }
 
-fn actions() -> [Action; 6] {
+fn actions() -> [Action; 7] {
     [
         grant(Role::Admin, opal()),
         withdraw(Role::Operator, ada()),
@@ -154,6 +154,7 @@ fn actions() -> [Action; 6] {
         pay(),
         Action::CloseChannel { channel_id: "ab".repeat(32), force: true },
         Action::Erase { stream: "escrow/1".into() },
+        Action::EraseEvidence { stream: "escrow/1".into(), dispute: Id::from_parts(7, [1; 10]) },
     ]
 }
 
@@ -163,6 +164,7 @@ const TABLE: &str = "
 roles.granted         | roles.second_factor | + | roles.code_refused | roles.own_proposal | + | roles.second_factor | roles.not_enrolled | + | auth.not_admin
 roles.withdrawn       | roles.second_factor | + | roles.code_refused | roles.own_proposal | + | roles.second_factor | roles.not_enrolled | + | auth.not_admin
 roles.enrolment_begun | roles.not_self | roles.not_self | roles.not_self | roles.not_self | roles.not_self | roles.second_factor | roles.second_admin | + | auth.not_admin
+roles.authorised      | roles.second_factor | + | roles.code_refused | roles.own_proposal | + | roles.second_factor | roles.not_enrolled | + | auth.not_admin
 roles.authorised      | roles.second_factor | + | roles.code_refused | roles.own_proposal | + | roles.second_factor | roles.not_enrolled | + | auth.not_admin
 roles.authorised      | roles.second_factor | + | roles.code_refused | roles.own_proposal | + | roles.second_factor | roles.not_enrolled | + | auth.not_admin
 roles.authorised      | roles.second_factor | + | roles.code_refused | roles.own_proposal | + | roles.second_factor | roles.not_enrolled | + | auth.not_admin

@@ -1,7 +1,7 @@
 //! What the rail's outcomes, time and blocks lead to.
 
 use tallystick_civics::dispute::{self, Side};
-use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash};
+use tallystick_core::{BlockHeight, Ctx, Digest32, Msat, PaymentHash, Timestamp};
 
 use super::{
     Decision, dispute as decide_dispute,
@@ -9,9 +9,8 @@ use super::{
     hold, renewal, reward,
 };
 use crate::{
-    Case, Effect, Event, Job, Milestone, MilestoneTerms, NodeCommand, OnSilence, Outage, PayFailure, Phase,
-    RefundReason, Rejection, ReleaseReason, Renewal, Reward, Stage, State, Task, Tranche, TrancheState, effect,
-    evolve::evolve, plan,
+    Case, Effect, Event, Job, Milestone, NodeCommand, OnSilence, Outage, PayFailure, Phase, RefundReason, Rejection,
+    ReleaseReason, Renewal, Reward, Stage, State, Task, Tranche, TrancheState, effect, evolve::evolve, plan,
 };
 
 pub(super) fn decide(task: &Task, command: NodeCommand, ctx: &Ctx) -> Result<Decision, Rejection> {
@@ -301,14 +300,9 @@ fn wake_milestones(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx
 /// the worker not having stepped back; but only if this node tells when it was away, and that was never between the task's
 /// beginning and the deadline: whoever could not reach it has broken no promise.
 fn broken_promise(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx) -> (Vec<Event>, Vec<Effect>) {
-    let missed = |(milestone, (part, terms)): (u32, (&Milestone, &MilestoneTerms))| {
-        let is_held = task.decide_by(job, milestone).is_some_and(|decide_by| ctx.height < decide_by);
-        let idle = part.stage == Stage::Working && part.running().is_none();
-        (is_held && idle && ctx.now >= terms.work_deadline).then_some(terms.work_deadline)
-    };
-    let missed = (0..).zip(job.milestones.iter().zip(&task.terms.milestones)).find_map(missed);
-    match (missed, outages, task.bond(job, Side::Payee)) {
-        (Some(deadline), Some(outages), Some((tranche, _)))
+    let is_broken = |(deadline, decide_by): &(Timestamp, BlockHeight)| ctx.now >= *deadline && ctx.height < *decide_by;
+    match (task.promises(job).find(is_broken), outages, task.bond(job, Side::Payee)) {
+        (Some((deadline, _)), Some(outages), Some((tranche, _)))
             if !outages.iter().any(|outage| outage.overlaps(task.created_at, deadline)) =>
         {
             ending::take_bond(task, tranche, ReleaseReason::BrokenPromise, ctx)

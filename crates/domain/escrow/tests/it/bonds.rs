@@ -81,6 +81,21 @@ fn each_bond_is_locked_on_the_other_sides_own_hash() {
 }
 
 #[test]
+fn what_becomes_of_a_bond_is_told() {
+    let of = |given: &Given| -> Vec<_> {
+        let bonds = TaskView::from(given.task()).bonds;
+        bonds.iter().map(|bond| (bond.promised_by, bond.return_by)).collect()
+    };
+    let last = Some(decide_by().after(Blocks(230)));
+    assert_eq!(of(&funding_with(both())), [(None, None); 2], "nothing is at stake");
+    let held = held_with(both());
+    assert_eq!(of(&held), [(None, last), (Some(DEADLINE), last)]);
+    assert_eq!(of(&held.clone().disputed_by(requester())), [(None, last); 2], "the panel says");
+    assert_eq!(of(&held.clone().done(worker(), submit())), [(None, last); 2], "the promise is kept");
+    assert_eq!(of(&held.done(worker(), UserCommand::CancelTask)), [(None, None); 2]);
+}
+
+#[test]
 fn a_bond_goes_back_when_all_else_is_over() {
     let held = held_with(both());
     let submitted = held.clone().done(worker(), submit());

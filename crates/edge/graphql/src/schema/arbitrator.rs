@@ -2,14 +2,15 @@
 
 use async_graphql::{Context, Enum, Object, SimpleObject};
 use tallystick_civics::{
-    registry::{self, Command, OperatorCommand, UserCommand},
+    registry::{self, Command, OperatorCommand, UserCommand, in_a_draw},
     roles::Operation,
 };
 
 use super::{
-    Result, app, may,
-    scalar::{Hex32, NostrKey},
+    Result, app, internal, may,
+    scalar::{Hex32, NostrKey, Timestamp},
     signed,
+    standing::StandingTerm,
 };
 use crate::error::Failure;
 
@@ -62,6 +63,39 @@ impl From<&registry::Arbitrator> for Arbitrator {
             eligible: arbitrator.is_eligible(),
         }
     }
+}
+
+/// What an arbitrator counts in the draw of panels, with what it is made of. Whoever has the registry's facts, which are
+/// public, computes the same; `docs/reputation.md` has the formula.
+#[derive(SimpleObject)]
+pub(crate) struct DrawWeight {
+    /// Whose.
+    arbitrator: NostrKey,
+    /// The last fact of the registry that is in it.
+    seq: u64,
+    /// The time that it is of: the latest of these facts.
+    at: Timestamp,
+    /// How much more likely to be drawn than somebody of weight 1: the sum of the terms' points.
+    weight: u32,
+    /// What it is made of.
+    terms: Vec<StandingTerm>,
+}
+
+/// What somebody counts in a draw; nothing if it cannot be drawn.
+pub(super) async fn draw_weight(
+    ctx: &Context<'_>,
+    arbitrator: NostrKey,
+    as_of: Option<u64>,
+) -> Result<Option<DrawWeight>> {
+    let roll = app(ctx).roll(as_of).await.map_err(Failure::from)?;
+    let mut weights = roll.weights().map_err(|error| internal("the registry makes no list", &error))?;
+    Ok(weights.remove(&arbitrator.0).map(|weight| DrawWeight {
+        arbitrator,
+        seq: roll.seq(),
+        at: Timestamp(roll.at()),
+        weight: in_a_draw(&weight),
+        terms: weight.terms.into_iter().map(StandingTerm::from).collect(),
+    }))
 }
 
 /// What became of a request to the registry.

@@ -8,12 +8,13 @@ use tallystick_app::{
 };
 use tallystick_civics::dispute as civics;
 use tallystick_core::{self as core, BlockHeight, Blocks};
-use tallystick_escrow::{self as escrow, DisputeView, SeatView, plan};
+use tallystick_escrow::{DisputeView, SeatView, TaskView, plan};
 
 use super::{
     Result, app, internal,
     scalar::{Hex32, Msat, NostrKey, Sat, Uuid},
     services, session,
+    standing::TaskRole,
     task::named,
 };
 use crate::error::Failure;
@@ -109,9 +110,22 @@ pub(crate) enum RewardState {
     Failed,
 }
 
+/// What a part of a dispute is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "DisputePart")]
+pub(crate) enum Part {
+    /// A tranche: for the worker, it is paid out; else it goes back.
+    Work,
+    /// The requester's bond: for the worker, it is taken; else it stays the requester's.
+    RequesterBond,
+    /// The worker's bond: for the worker, it stays its own; else it is taken.
+    WorkerBond,
+}
+
 /// A dispute, seen at some height.
+#[derive(Clone, Copy)]
 pub(crate) struct Dispute<'a> {
-    pub(super) task: core::Id<escrow::Task>,
+    pub(super) task: &'a TaskView,
     pub(super) view: &'a DisputeView,
     pub(super) height: BlockHeight,
 }
@@ -121,8 +135,44 @@ impl Dispute<'_> {
         self.view.until.map(|until| self.height.until(until))
     }
 
+    /// What its parts are, in order: a task's bonds come after all of its tranches.
+    fn kinds(&self) -> impl Iterator<Item = Part> {
+        let work = self.task.tranches().count();
+        self.view.tranches.iter().map(move |tranche| {
+            let bond = usize::try_from(*tranche).ok().and_then(|at| at.checked_sub(work));
+            match bond.and_then(|at| self.task.bonds.get(at)) {
+                None => Part::Work,
+                Some(bond) if bond.of_worker => Part::WorkerBond,
+                Some(_) => Part::RequesterBond,
+            }
+        })
+    }
+
+    /// What an award makes of the disputed parts.
     fn award(&self, mask: u64) -> Result<Award> {
-        award(self.view, mask)
+        let (mut to_worker, mut bonds_taken) = (Vec::new(), Vec::new());
+        let (mut worker, mut requester) = (Vec::new(), Vec::new());
+        for ((at, kind), amount) in (0..).zip(self.kinds()).zip(&self.view.parts) {
+            let is_for_worker = mask >> at & 1 == 1;
+            to_worker.extend(is_for_worker.then_some(at));
+            match (kind, is_for_worker) {
+                (Part::Work, true) => worker.push(*amount),
+                (Part::Work, false) => requester.push(*amount),
+                (Part::RequesterBond, true) => {
+                    worker.push(*amount);
+                    bonds_taken.push(TaskRole::Requester);
+                }
+                (Part::WorkerBond, false) => {
+                    requester.push(*amount);
+                    bonds_taken.push(TaskRole::Worker);
+                }
+                (Part::RequesterBond, false) | (Part::WorkerBond, true) => {}
+            }
+        }
+        let sum = |parts: Vec<core::Sat>| {
+            core::Sat::sum(parts).map(Sat).map_err(|error| internal("a dispute in the read model", &error))
+        };
+        Ok(Award { to_worker, worker_sat: sum(worker)?, requester_sat: sum(requester)?, bonds_taken })
     }
 
     /// The dispute as its facts make it.
@@ -135,7 +185,7 @@ impl Dispute<'_> {
     }
 
     fn matter(&self) -> Matter {
-        Matter { task: self.task, dispute: self.view.id }
+        Matter { task: self.task.id, dispute: self.view.id }
     }
 
     /// Whether enough of this round's panel are in one of these states.
@@ -145,28 +195,17 @@ impl Dispute<'_> {
     }
 }
 
-/// What an award makes of the disputed tranches.
-fn award(view: &DisputeView, mask: u64) -> Result<Award> {
-    let positions = 0..view.parts.len();
-    let (to_worker, to_requester): (Vec<usize>, Vec<usize>) = positions.partition(|at| mask >> at & 1 == 1);
-    let sum = |parts: &[usize]| {
-        let sum = core::Sat::sum(parts.iter().map(|at| view.parts[*at]));
-        sum.map(Sat).map_err(|error| internal("a dispute in the read model", &error))
-    };
-    let (worker_sat, requester_sat) = (sum(&to_worker)?, sum(&to_requester)?);
-    let to_worker = to_worker.into_iter().filter_map(|at| u32::try_from(at).ok()).collect();
-    Ok(Award { to_worker, worker_sat, requester_sat })
-}
-
-/// Who gets what of the disputed tranches.
+/// Who gets what of the disputed parts.
 #[derive(SimpleObject)]
 pub(crate) struct Award {
-    /// The disputed tranches that are paid out: positions in the dispute's `tranches`, from 0.
+    /// The disputed parts that are decided for the worker: positions in the dispute's `tranches`, from 0.
     to_worker: Vec<u32>,
-    /// What the worker gets.
+    /// What the worker gets: tranches that are paid out, and the requester's bond if it is taken.
     worker_sat: Sat,
-    /// What of the worker's payout the requester gets back.
+    /// What the requester gets: what of the worker's payout goes back, and the worker's bond if it is taken.
     requester_sat: Sat,
+    /// Whose bonds are taken. What is not taken stays until all else is over, and then goes back.
+    bonds_taken: Vec<TaskRole>,
 }
 
 /// A dispute about what was undecided of a milestone: a panel of arbitrators that nobody chose decides.
@@ -187,7 +226,7 @@ impl Dispute<'_> {
         if self.view.opened_by_worker { Side::Worker } else { Side::Requester }
     }
 
-    /// The disputed tranches, by their positions among all of the task.
+    /// The disputed parts, by their positions among all tranches of the task; its bonds come after these.
     async fn tranches(&self) -> &[u32] {
         &self.view.tranches
     }
@@ -195,6 +234,11 @@ impl Dispute<'_> {
     /// What each of them is worth to the worker.
     async fn parts_sat(&self) -> Vec<Sat> {
         self.view.parts.iter().map(|part| Sat(*part)).collect()
+    }
+
+    /// What each of them is.
+    async fn parts(&self) -> Vec<Part> {
+        self.kinds().collect()
     }
 
     /// The height by which it is ruled, whatever anybody does.
@@ -249,7 +293,7 @@ impl Dispute<'_> {
     /// Who was asked to sit, in all rounds.
     #[graphql(complexity = "child_complexity.saturating_mul(SEATS_USUAL)")]
     async fn panel(&self) -> Vec<Seat<'_>> {
-        self.view.panel.iter().map(|seat| Seat { dispute: self.view, seat }).collect()
+        self.view.panel.iter().map(|seat| Seat { dispute: *self, seat }).collect()
     }
 
     /// The ruling, once there is one; it stands once the dispute is decided.
@@ -339,7 +383,7 @@ impl Dispute<'_> {
 
 /// Somebody who was asked to sit.
 pub(crate) struct Seat<'a> {
-    dispute: &'a DisputeView,
+    dispute: Dispute<'a>,
     seat: &'a SeatView,
 }
 
@@ -368,7 +412,7 @@ impl Seat<'_> {
 
     /// The vote, once it was shown.
     async fn vote(&self) -> Result<Option<Award>> {
-        self.seat.vote.map(|mask| award(self.dispute, mask)).transpose()
+        self.seat.vote.map(|mask| self.dispute.award(mask)).transpose()
     }
 
     /// How its pay stands, once it asked for it.
@@ -424,7 +468,7 @@ pub(crate) struct Draw {
 pub(crate) struct Candidate {
     /// Who.
     arbitrator: NostrKey,
-    /// How much more likely than somebody of weight 1.
+    /// How much more likely than somebody of weight 1. `drawWeight` tells what it is made of.
     weight: u32,
 }
 

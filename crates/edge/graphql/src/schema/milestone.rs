@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, Object};
 use serde::Deserialize;
 use tallystick_core::{self as core, BlockHeight, Blocks};
-use tallystick_escrow::{self as escrow, MilestoneView, RenewalView, TrancheView, plan};
+use tallystick_escrow::{MilestoneView, RenewalView, TaskView, TrancheView, plan};
 
 use super::{
     Result, app,
@@ -49,27 +49,27 @@ pub(crate) enum TrancheState {
     Planned,
     /// Nothing is locked.
     Unfunded,
-    /// The requester's money is locked.
+    /// The payer's money is locked.
     Held,
     /// The payout is under way.
     Paying,
-    /// The worker was paid; the requester's money is being claimed.
+    /// The payee was paid; the payer's money is being claimed.
     Paid,
-    /// The worker was paid, and the requester's money is claimed.
+    /// The payee was paid, and the payer's money is claimed.
     Claimed,
-    /// The worker was paid, and the requester's money is gone: the platform's own loss.
+    /// The payee was paid, and the payer's money is gone: the platform's own loss.
     Uncovered,
-    /// The requester's money is being given back.
+    /// The payer's money is being given back.
     Returning,
-    /// The requester has the money back.
+    /// The payer has the money back.
     Returned,
-    /// The worker was paid and the requester's money claimed, as the Lightning node told afterwards.
+    /// The payee was paid and the payer's money claimed, as the Lightning node told afterwards.
     Spent,
 }
 
 /// A milestone, seen by somebody at some height.
 pub(crate) struct Milestone<'a> {
-    pub(super) task: core::Id<escrow::Task>,
+    pub(super) task: &'a TaskView,
     pub(super) position: u32,
     pub(super) view: &'a MilestoneView,
     pub(super) height: BlockHeight,
@@ -171,7 +171,7 @@ impl Milestone<'_> {
         if !self.is_party {
             return Ok(None);
         }
-        let request = app(ctx).renewal_offer(self.task, self.position).await.map_err(Failure::from)?;
+        let request = app(ctx).renewal_offer(self.task.id, self.position).await.map_err(Failure::from)?;
         request.map(SignedRequest::try_new).transpose()
     }
 
@@ -183,11 +183,11 @@ impl Milestone<'_> {
     }
 }
 
-/// A part of a milestone's payout.
+/// A part of a milestone's payout, or a bond.
 pub(crate) struct Tranche<'a> {
-    view: &'a TrancheView,
-    is_party: bool,
-    has_ended: bool,
+    pub(super) view: &'a TrancheView,
+    pub(super) is_party: bool,
+    pub(super) has_ended: bool,
 }
 
 impl Tranche<'_> {
@@ -196,20 +196,21 @@ impl Tranche<'_> {
     }
 }
 
-/// A part of a milestone's payout, with a payment hash and a hold of its own.
+/// What has a payment hash and a hold of its own: a part of a milestone's payout, which the requester locks for the worker;
+/// or a bond, which one side locks for the other. The payer is who locks it, the payee whom it is paid out to.
 #[Object]
 impl Tranche<'_> {
-    /// What the worker gets.
+    /// What the payee gets, if it is paid out.
     async fn payout_sat(&self) -> Sat {
         Sat(self.view.payout)
     }
 
-    /// What the platform gets, the cost of routing included.
+    /// What the platform gets then, the cost of routing included.
     async fn fee_sat(&self) -> Sat {
         Sat(self.view.fee)
     }
 
-    /// What the requester locks: payout and fee.
+    /// What the payer locks: payout and fee.
     async fn hold_sat(&self) -> Result<Sat> {
         let hold = self.view.payout.checked_add(self.view.fee);
         hold.map(Sat).map_err(|error| internal("a tranche in the read model", &error))
@@ -235,19 +236,19 @@ impl Tranche<'_> {
         self.view.renewal.as_ref().filter(|_| self.is_party).map(Renewal)
     }
 
-    /// The worker's payment hash, which the requester's hold is locked to as well; for requester and worker only, until
-    /// the task has ended.
+    /// The payee's payment hash, which the payer's hold is locked to as well; for requester and worker only, until the task
+    /// has ended.
     async fn payment_hash(&self) -> Option<Hex32> {
         let hash = self.view.hash.filter(|_| self.is_party || self.has_ended);
         hash.map(|hash| Hex32(core::Digest32(hash.0)))
     }
 
-    /// The worker's invoice (BOLT 11); for requester and worker only.
+    /// The payee's invoice (BOLT 11); for requester and worker only.
     async fn payout_invoice(&self) -> Option<String> {
         self.for_parties(&self.view.payout_invoice)
     }
 
-    /// The hold invoice (BOLT 11) that the requester pays; for requester and worker only.
+    /// The hold invoice (BOLT 11) that the payer pays; for requester and worker only.
     async fn funding_invoice(&self) -> Option<String> {
         self.for_parties(&self.view.funding_invoice)
     }

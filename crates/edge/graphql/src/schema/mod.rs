@@ -1,6 +1,7 @@
 //! The schema: what can be asked, and by whom.
 
 mod arbitrator;
+mod bond;
 mod dispute;
 mod disputing;
 mod milestone;

@@ -47,6 +47,11 @@ pub(crate) struct CreateTaskInput {
     /// Lets a panel of arbitrators decide what the two of you do not agree on, and how many sit on it at least; larger amounts
     /// ask for more. Without it there are no disputes.
     panel: Option<PanelSize>,
+    /// What you put up, to the worker's hash: a panel may give it to the worker. It goes back otherwise.
+    requester_bond_sat: Option<Sat>,
+    /// What the worker puts up, to your hash: you get it if nothing is handed in in time, or a panel says so. It goes back
+    /// otherwise.
+    worker_bond_sat: Option<Sat>,
 }
 
 /// How many arbitrators sit on a first panel at least.
@@ -92,7 +97,10 @@ impl CreateTaskInput {
             hold_blocks: self.hold_blocks.map(Blocks),
             renewal: self.renewal.map(Into::into),
             panel: self.panel.map(Into::into),
-            bonds: Bonds::default(),
+            bonds: Bonds {
+                requester: self.requester_bond_sat.map(|bond| bond.0),
+                worker: self.worker_bond_sat.map(|bond| bond.0),
+            },
         }
     }
 }
@@ -134,7 +142,8 @@ impl TaskMutation {
         ctx: &Context<'_>,
         id: Uuid,
         #[graphql(
-            desc = "One invoice (BOLT 11) of your own per tranche of all milestones, in order, each over its payout."
+            desc = "One invoice (BOLT 11) of your own per tranche of all milestones, in order, each over its payout; then one \
+                    over the requester's bond, if the task asks for it."
         )]
         invoices: Vec<String>,
     ) -> Result<TaskPayload> {
@@ -142,9 +151,19 @@ impl TaskMutation {
         payload(ctx, answer)
     }
 
-    /// Asks for the funding invoices, for the requester. Waits until they are there; they are in the tranches.
-    async fn funding_invoice(&self, ctx: &Context<'_>, id: Uuid) -> Result<TaskPayload> {
-        let answer = app(ctx).request_funding(id.0, signed(ctx)?).await;
+    /// Asks for the funding invoices, for the requester. Waits until they are there; they are in the tranches and in the
+    /// bonds, of which each side pays its own.
+    async fn funding_invoice(
+        &self,
+        ctx: &Context<'_>,
+        id: Uuid,
+        #[graphql(desc = "An invoice (BOLT 11) of your own over the worker's bond, if the task asks for it.")]
+        bond_invoice: Option<String>,
+    ) -> Result<TaskPayload> {
+        let answer = match bond_invoice {
+            Some(invoice) => app(ctx).request_funding_with_bond(id.0, invoice, signed(ctx)?).await,
+            None => app(ctx).request_funding(id.0, signed(ctx)?).await,
+        };
         payload(ctx, answer)
     }
 

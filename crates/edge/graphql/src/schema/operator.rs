@@ -9,7 +9,7 @@ use tallystick_civics::roles::{Action, Operation};
 use tallystick_core::{self as core, Duration};
 
 use super::{
-    Result, app, may,
+    Result, app,
     node::Payment,
     operator,
     roles::{SecondFactor, close_channel, pay},
@@ -124,16 +124,16 @@ impl NodeMutation {
     }
 
     /// Erases the evidence of a dispute that is over, before the node does so by itself. The fact that you erased it tells
-    /// the hash of each piece; operators only. Answers how many pieces there were.
+    /// the hash of each piece; admins with a second factor only. Answers how many pieces there were.
     async fn erase_evidence(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The task.")] id: Uuid,
         #[graphql(desc = "Its dispute.")] dispute: Uuid,
+        second_factor: Option<SecondFactor>,
     ) -> Result<u64> {
-        may(ctx, Operation::EraseEvidence).await?;
-        let matter = Matter { task: id.0, dispute: dispute.of() };
-        Ok(services(ctx).vault.erase(matter, signed(ctx)?).await.map_err(Failure::from)?)
+        let (matter, said) = (Matter { task: id.0, dispute: dispute.of() }, SecondFactor::said(second_factor));
+        Ok(services(ctx).vault.erase_as_admin(matter, &said, signed(ctx)?).await.map_err(Failure::from)?)
     }
 
     /// Makes an invoice (BOLT 11) that the node settles by itself; operators only.

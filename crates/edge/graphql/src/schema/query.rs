@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Result, app,
-    arbitrator::Arbitrator,
+    arbitrator::{self, Arbitrator, DrawWeight},
     node::Node,
     page::{self, FIRST, TaskCursor, TaskFilter},
     roles::{self, NodeRoles, Proposal},
@@ -48,6 +48,17 @@ impl Query {
     async fn arbitrators(&self, ctx: &Context<'_>) -> Result<Vec<Arbitrator>> {
         let roll = app(ctx).roll(None).await.map_err(Failure::from)?;
         Ok(roll.arbitrators().map(Arbitrator::from).collect())
+    }
+
+    /// What an arbitrator counts in the draw of panels, with what that is made of; null if it cannot be drawn.
+    #[graphql(complexity = "ARBITRATORS_COST + child_complexity")]
+    async fn draw_weight(
+        &self,
+        ctx: &Context<'_>,
+        arbitrator: NostrKey,
+        #[graphql(desc = "As of this fact, such as a draw's `registrySeq`; now if absent.")] as_of: Option<u64>,
+    ) -> Result<Option<DrawWeight>> {
+        arbitrator::draw_weight(ctx, arbitrator, as_of).await
     }
 
     /// Who has which role; admins only.

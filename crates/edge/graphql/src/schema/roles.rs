@@ -3,7 +3,11 @@
 use async_graphql::{Context, Enum, InputObject, Object, OneofObject, SimpleObject};
 use tallystick_app::{
     erase::erasure_of,
-    port::request::{Code, FactorSaid},
+    port::{
+        evidence::Matter,
+        request::{Code, FactorSaid},
+    },
+    vault,
 };
 use tallystick_civics::roles::{self, Action, Operation};
 use tallystick_core::Id;
@@ -76,6 +80,15 @@ pub(crate) struct CloseChannelInput {
     force: bool,
 }
 
+/// Evidence to be erased.
+#[derive(InputObject)]
+pub(crate) struct EvidenceInput {
+    /// The task.
+    id: Uuid,
+    /// Its dispute.
+    dispute: Uuid,
+}
+
 /// What needs an admin and a second factor: each is a mutation of the same name.
 #[derive(OneofObject)]
 pub(crate) enum AdminActionInput {
@@ -91,6 +104,8 @@ pub(crate) enum AdminActionInput {
     NodeCloseChannel(CloseChannelInput),
     /// Erase this task's contents.
     EraseTask(Uuid),
+    /// Erase the evidence of a dispute.
+    EraseEvidence(EvidenceInput),
 }
 
 impl From<AdminActionInput> for Action {
@@ -103,6 +118,9 @@ impl From<AdminActionInput> for Action {
             I::NodePay(PayInput { invoice, fee_limit_msat }) => pay(&invoice, fee_limit_msat),
             I::NodeCloseChannel(CloseChannelInput { channel_id, force }) => close_channel(&channel_id, force),
             I::EraseTask(id) => erasure_of(id.0),
+            I::EraseEvidence(EvidenceInput { id, dispute }) => {
+                vault::erasure_of(Matter { task: id.0, dispute: dispute.of() })
+            }
         }
     }
 }
@@ -172,8 +190,10 @@ pub(crate) struct AdminAction {
     channel_id: Option<String>,
     /// Whether it is closed without the peer.
     force: Option<bool>,
-    /// The task to be erased.
+    /// The task that is erased, or whose evidence is.
     id: Option<Uuid>,
+    /// The dispute whose evidence is erased.
+    dispute: Option<Uuid>,
 }
 
 impl From<&Action> for AdminAction {
@@ -192,6 +212,9 @@ impl From<&Action> for AdminAction {
                 Self { channel_id: Some(channel_id), force: Some(force), ..base }
             }
             Action::Erase { stream } => Self { id: task_of(&stream).map(Uuid), ..base },
+            Action::EraseEvidence { stream, dispute } => {
+                Self { id: task_of(&stream).map(Uuid), dispute: Some(Uuid::about(dispute)), ..base }
+            }
         }
     }
 }

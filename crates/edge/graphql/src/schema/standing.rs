@@ -101,10 +101,11 @@ pub(crate) struct Standing {
     badges: Vec<Badge>,
 }
 
-/// One part of a score.
+/// One part of a score, or of an arbitrator's weight.
 #[derive(SimpleObject)]
 pub(crate) struct StandingTerm {
-    /// What kind of part: `trade`, `age`, `dispute_lost`, `bond_lost` or `fault`.
+    /// What kind of part: `trade`, `age`, `dispute_lost`, `bond_lost` or `fault`; of a weight `newcomer`, `service` or
+    /// `silence`.
     name: &'static str,
     /// The points that it gives, or takes.
     points: i64,
@@ -138,15 +139,15 @@ pub(crate) struct Anomaly {
     strength: u16,
 }
 
+impl From<reputation::Term> for StandingTerm {
+    fn from(term: reputation::Term) -> Self {
+        Self { name: term.name, points: term.points, why: term.why, facts: term.facts }
+    }
+}
+
 impl Standing {
     fn new(known: Known, is_limited: bool) -> Self {
         let Known { standing, seq, at, open_tasks, open_sat } = known;
-        let term = |term: reputation::Term| StandingTerm {
-            name: term.name,
-            points: term.points,
-            why: term.why,
-            facts: term.facts,
-        };
         let badge = |badge: reputation::Badge| Badge { name: badge.name, facts: badge.facts };
         Self {
             key: NostrKey(standing.key),
@@ -154,7 +155,7 @@ impl Standing {
             seq,
             at: Timestamp(at),
             score: standing.score.total,
-            terms: standing.score.terms.into_iter().map(term).collect(),
+            terms: standing.score.terms.into_iter().map(StandingTerm::from).collect(),
             tier: standing.tier.into(),
             cut_by: standing.cut_by,
             ended_well_sat: Sat(standing.ended_well),

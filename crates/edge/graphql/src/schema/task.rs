@@ -9,7 +9,9 @@ use tallystick_core::{self as core, BlockHeight, Duration};
 use tallystick_escrow::{self as escrow, TaskView};
 
 use super::{
-    Result, Session, app, internal,
+    Result, Session, app,
+    bond::Bond,
+    internal,
     milestone::Milestone,
     scalar::{Hex32, NostrKey, Timestamp, Uuid},
     session,
@@ -19,6 +21,8 @@ use crate::error::Failure;
 /// What a task's milestones are counted as in a query's complexity: more than most tasks have. The policy's limit on
 /// tranches bounds what a task can really have.
 const MILESTONES_USUAL: usize = 2;
+/// A bond for each.
+const SIDES: usize = 2;
 
 /// What a signed request is counted as in a query's complexity: a walk through the task's facts, and up to 64 KiB.
 pub(super) const EVIDENCE_COST: usize = 500;
@@ -46,7 +50,7 @@ pub(crate) enum TaskState {
     Disputed,
     /// The worker is being paid.
     Releasing,
-    /// The money is being given back.
+    /// The money is being given back, or only bonds still are on their way.
     Refunding,
     /// The worker was paid.
     Settled,
@@ -97,6 +101,10 @@ pub(crate) enum TaskReason {
     Ruled,
     /// The worker gave it up.
     Conceded,
+    /// A bond: its worker handed nothing in by the deadline, and had not stepped back.
+    BrokenPromise,
+    /// A bond: all else is over, and nothing took it.
+    BondKept,
 }
 
 /// What happens when nobody decides.
@@ -151,6 +159,10 @@ impl Task {
 
     pub fn id(&self) -> core::Id<escrow::Task> {
         self.view.id
+    }
+
+    fn has_ended(&self) -> Result<bool> {
+        Ok(named::<TaskState>(&self.view.state)?.has_ended())
     }
 }
 
@@ -280,10 +292,28 @@ impl Task {
     /// The parts of the work, in order.
     #[graphql(complexity = "child_complexity.saturating_mul(MILESTONES_USUAL)")]
     async fn milestones(&self) -> Result<Vec<Milestone<'_>>> {
-        let has_ended = named::<TaskState>(&self.view.state)?.has_ended();
-        let (task, height, is_party) = (self.view.id, self.height, self.is_party);
+        let has_ended = self.has_ended()?;
+        let (task, height, is_party) = (&*self.view, self.height, self.is_party);
         let milestone = |(position, view)| Milestone { task, position, view, height, is_party, has_ended };
         Ok((0..).zip(&self.view.milestones).map(milestone).collect())
+    }
+
+    /// What each side puts up, if the terms ask for it: the requester's first.
+    #[graphql(complexity = "child_complexity.saturating_mul(SIDES)")]
+    async fn bonds(&self) -> Result<Vec<Bond<'_>>> {
+        let (height, is_party, has_ended) = (self.height, self.is_party, self.has_ended()?);
+        Ok(self.view.bonds.iter().map(|view| Bond { view, height, is_party, has_ended }).collect())
+    }
+
+    /// The requester's signed request that asked for the funding with an invoice for the worker's bond; for requester and
+    /// worker only. Check it before you put a bond up: it ties that invoice to the requester's key.
+    #[graphql(complexity = "EVIDENCE_COST")]
+    async fn bond_offer(&self, ctx: &Context<'_>) -> Result<Option<SignedRequest>> {
+        if !self.is_party {
+            return Ok(None);
+        }
+        let request = app(ctx).bond_offer(self.view.id).await.map_err(Failure::from)?;
+        request.map(SignedRequest::try_new).transpose()
     }
 }
 

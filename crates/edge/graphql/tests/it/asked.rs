@@ -30,6 +30,8 @@ fn every_mutation_of_a_task_is_read() {
         ("acceptTask(id: $id, invoices: [\"a\", \"b\"])".to_owned(), Action::Accept(vec!["a".into(), "b".into()])),
         ("acceptTask(id: $id, invoices: \"a\")".to_owned(), Action::Accept(vec!["a".into()])),
         ("fundingInvoice(id: $id)".to_owned(), Action::Fund),
+        ("fundingInvoice(id: $id, bondInvoice: null)".to_owned(), Action::Fund),
+        ("fundingInvoice(id: $id, bondInvoice: \"b\")".to_owned(), Action::FundWithBond("b".into())),
         (format!("submitWork(id: $id, workHash: \"{hash}\")"), Action::Submit { milestone: 0, work_hash: digest }),
         (
             format!("submitWork(id: $id, milestone: 2, workHash: \"{hash}\")"),

@@ -11,6 +11,7 @@ use tallystick_app::Clock;
 use tallystick_core::{Duration, Timestamp};
 use tallystick_graphql::sign;
 
+use crate::disputes;
 use crate::world::{World, code, keys, operator, requester, stranger, worker};
 
 /// A good event in parts, each of which a test may change.
@@ -305,4 +306,27 @@ async fn strangers_do_not_lock_parties_out() {
     let hash = json!({ "hash": "ab".repeat(32) });
     world.act(&worker(), id, submitted, ", $hash: Hex32!", hash).await.unwrap();
     world.act(&requester(), id, "approveWork(id: $id)", "", json!({})).await.unwrap();
+}
+
+/// Nor whoever was drawn for a panel, and has to answer and to vote in time.
+#[tokio::test]
+async fn strangers_do_not_lock_a_panel_out() {
+    let world = World::with(|config| config.replay_memory_max = 16).await;
+    let (seated, admitted) = (keys(8), keys(9));
+    let ask = async |keys: &nostr::key::Keys| match world.ask(keys, "{ node { height } }").await {
+        (200, _) => "ok".to_owned(),
+        (_, answer) => code(&answer).to_owned(),
+    };
+    disputes::admit(&world, &seated).await;
+    let mut n = 10;
+    while ask(&keys(n)).await == "ok" {
+        n += 1;
+    }
+    assert_eq!(ask(&seated).await, "request.busy", "who may be drawn, and was not, is a stranger");
+    disputes::at(&world, &seated, "SEATING").await;
+    disputes::admit(&world, &admitted).await;
+    // It is not looked up for each request of a crowd.
+    world.clock.advance(Duration::from_secs(6));
+    assert_eq!([ask(&admitted).await, ask(&keys(n)).await], ["request.busy", "request.busy"]);
+    assert_eq!(ask(&seated).await, "ok");
 }

@@ -114,7 +114,7 @@ async fn until(world: &World, by: &Keys, id: Id<Task>, what: &str, is_so: impl F
     tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("never {what}"))
 }
 
-async fn in_state(world: &World, by: &Keys, id: Id<Task>, state: &str) -> Value {
+pub async fn in_state(world: &World, by: &Keys, id: Id<Task>, state: &str) -> Value {
     until(world, by, id, state, |dispute| dispute["state"] == state).await
 }
 
@@ -144,6 +144,22 @@ fn is_drawn(shown: &Value) {
     let (hash, dispute) = (text(&shown["blockHash"]).parse().unwrap(), text(&shown["dispute"]).parse().unwrap());
     let order = draw(&hash, dispute, 1, &list.without(&excluded), Seats::Three);
     assert_eq!(all("order"), order);
+}
+
+/// What somebody counts in a draw is told with what it is made of, now and as of any fact.
+async fn is_explained(world: &World, one: &Keys) {
+    let query = "query($key: NostrKey!, $asOf: Int) { drawWeight(arbitrator: $key, asOf: $asOf) { seq at weight terms { \
+        name points facts } } }";
+    let ask = async |key: NostrKey, as_of: Option<u64>| {
+        let variables = json!({ "key": key.to_string(), "asOf": as_of });
+        field(world, &stranger(), query, variables).await.unwrap()["drawWeight"].take()
+    };
+    let weight = ask(public(one), None).await;
+    assert_eq!(weight["terms"], json!([{ "name": "newcomer", "points": 100, "facts": [] }]));
+    assert_eq!(weight["weight"], 100);
+    assert_eq!(ask(public(one), weight["seq"].as_u64()).await, weight);
+    assert_eq!(ask(public(one), Some(1)).await, Value::Null, "nobody could be drawn then");
+    assert_eq!(ask(public(&stranger()), None).await, Value::Null);
 }
 
 /// An arbitrator's invoice over what a dispute pays.
@@ -253,6 +269,7 @@ async fn three_of_five_tranches() {
         assert_eq!(in_state(&world, one, id, "SEATING").await["evidence"], json!([]), "nothing before a seat is taken");
         assert_eq!(act(&world, one, id, "acceptSeat(id: $id)").await, Ok(true));
     }
+    is_explained(&world, &bench[0]).await;
     let query = "query($id: UUID!) { task(id: $id) { milestones { dispute { draws { dispute round block blockHash \
         registrySeq candidatesDigest candidates { arbitrator weight } excluded seats order } } } } }";
     let draws = field(&world, &stranger(), query, json!({ "id": id.to_string() })).await.unwrap();
@@ -305,12 +322,23 @@ async fn three_of_five_tranches() {
     erase(&world, &worker, id, &ruled).await;
 }
 
-/// An operator erases what was filed; the hash stays, and its bytes do not.
+/// Two admins erase what was filed; the hash stays, and its bytes do not.
 async fn erase(world: &World, worker: &Keys, id: Id<Task>, ruled: &Value) {
-    let erase = "mutation($id: UUID!, $dispute: UUID!) { eraseEvidence(id: $id, dispute: $dispute) }";
-    let variables = json!({ "id": id.to_string(), "dispute": ruled["id"] });
-    assert_eq!(field(world, worker, erase, variables.clone()).await, Err("auth.not_operator".into()));
-    assert_eq!(field(world, &operator(), erase, variables).await.unwrap()["eraseEvidence"], 1);
+    let erase = "mutation($id: UUID!, $dispute: UUID!, $factor: SecondFactor) { eraseEvidence(id: $id, dispute: $dispute, \
+        secondFactor: $factor) }";
+    let variables = |factor: Value| json!({ "id": id.to_string(), "dispute": ruled["id"], "factor": factor });
+    assert_eq!(field(world, worker, erase, variables(Value::Null)).await, Err("auth.not_admin".into()));
+    assert_eq!(field(world, &operator(), erase, variables(Value::Null)).await, Err("roles.second_factor".into()));
+    let other = world.proposed(&format!("eraseEvidence: {{ id: \"{id}\", dispute: \"{id}\" }}")).await;
+    let other = variables(json!({ "confirms": other }));
+    assert_eq!(field(world, &operator(), erase, other).await, Err("roles.other_action".into()));
+    let proposal = world.proposed(&format!("eraseEvidence: {{ id: \"{id}\", dispute: {} }}", ruled["id"])).await;
+    let shown = "{ proposals { number action { operation id dispute } } }";
+    let shown = field(world, &operator(), shown, json!({})).await.unwrap();
+    let action = json!({ "operation": "eraseEvidence", "id": id.to_string(), "dispute": ruled["id"] });
+    assert!(shown["proposals"].as_array().unwrap().contains(&json!({ "number": proposal, "action": action })));
+    let both = variables(json!({ "confirms": proposal }));
+    assert_eq!(field(world, &operator(), erase, both).await.unwrap()["eraseEvidence"], 1);
     let matter = Matter { task: id, dispute: ruled["id"].as_str().unwrap().parse().unwrap() };
     assert_eq!(world.store.pieces(matter).await.unwrap(), []);
     assert_eq!(in_state(world, worker, id, "DECIDED").await["evidence"][0]["kept"], false);

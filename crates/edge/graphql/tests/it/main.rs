@@ -3,6 +3,7 @@
 
 mod asked;
 mod auth;
+mod bonds;
 mod connections;
 mod disputes;
 mod documents;

@@ -9,8 +9,8 @@ use tallystick_escrow::Task;
 use tallystick_graphql::Rate;
 use tallystick_testkit::same_table;
 
-use crate::disputes;
 use crate::world::{World, code, keys, operator, public, requester, stranger, worker};
+use crate::{bonds, disputes};
 
 /// Who tries. The arbitrator here sits on the panels of these tests' disputes, or is asked to; the one elsewhere on none.
 const ROLES: [&str; 10] = [
@@ -42,8 +42,9 @@ commitVote         | auth.missing | dispute.not_seated   | dispute.not_seated   
 completeEnrolment  | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolling
 concedeWork        | auth.missing | escrow.not_worker    | escrow.not_worker    | ok                   | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
 createTask         | auth.missing | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
+drawWeight         | auth.missing | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 enrol              | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.second_admin
-eraseEvidence      | auth.missing | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
+eraseEvidence      | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
 eraseTask          | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
 fundingInvoice     | auth.missing | escrow.not_requester | ok                   | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester | escrow.not_requester
 grantRole          | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
@@ -75,6 +76,7 @@ submitWork         | auth.missing | escrow.not_worker    | escrow.not_worker    
 suspendArbitrator  | auth.missing | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
 task               | auth.missing | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 task.acceptance    | auth.missing | hidden               | ok                   | ok                   | hidden               | hidden               | hidden               | hidden               | hidden               | hidden
+task.bondOffer     | auth.missing | hidden               | ok                   | ok                   | hidden               | hidden               | hidden               | hidden               | hidden               | hidden
 task.proofs        | auth.missing | hidden               | ok                   | ok                   | hidden               | hidden               | hidden               | ok                   | hidden               | hidden
 taskUpdates        | auth.missing | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
 tasks              | auth.missing | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
@@ -195,6 +197,10 @@ impl Stage {
             "task.acceptance" => {
                 format!("{{ task(id: \"{}\") {{ acceptance {{ event }} }} }}", self.task("held").await)
             }
+            "task.bondOffer" => {
+                self.world.rail.add_wallet("payee", 10_000);
+                format!("{{ task(id: \"{}\") {{ bondOffer {{ event }} }} }}", bonds::held(&self.world).await)
+            }
             "node.balances" => "{ node { balances { channelsMsat } } }".into(),
             "node.channels" => "{ node { channels { id } } }".into(),
             "node.payments" => "{ node { payments { id } } }".into(),
@@ -291,6 +297,10 @@ impl Stage {
                 format!("mutation {{ suspendArbitrator(arbitrator: \"{key}\") {{ changed }} }}")
             }
             "arbitrators" => "{ arbitrators { key } }".into(),
+            "drawWeight" => {
+                disputes::admit(&self.world, &keys(62)).await;
+                format!("{{ drawWeight(arbitrator: \"{}\") {{ weight }} }}", public(&keys(62)))
+            }
             other => self.in_dispute(other, role).await,
         }
     }
@@ -330,7 +340,8 @@ impl Stage {
             }
             "eraseEvidence" => {
                 let (id, dispute) = disputes::at(world, &keys(8), "WITHDRAWN").await;
-                format!("mutation {{ eraseEvidence(id: \"{id}\", dispute: {}) }}", dispute["id"])
+                let arguments = format!("id: \"{id}\", dispute: {}, {}", dispute["id"], self.factor(role));
+                format!("mutation {{ eraseEvidence({arguments}) }}")
             }
             other => panic!("{other} has no case: who may do it?"),
         }
@@ -382,7 +393,7 @@ fn operations() -> BTreeSet<String> {
     let sdl = tallystick_graphql::sdl();
     let mut found: BTreeSet<String> = Operation::ALL.iter().map(|operation| operation.name().to_owned()).collect();
     let before = found.clone();
-    found.insert("task.acceptance".into());
+    found.extend(["task.acceptance".into(), "task.bondOffer".into()]);
     for root in ["Query", "Mutation", "Subscription"] {
         let body = sdl.split(&format!("\ntype {root} {{\n")).nth(1).unwrap().split("\n}").next().unwrap();
         let mut quoted = false;

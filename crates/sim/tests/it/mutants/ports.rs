@@ -8,12 +8,16 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tallystick_app::port::{
-    journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
-    rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
-    tasks::{TaskQuery, TaskReader},
+use tallystick_app::{
+    away::AWAY,
+    port::{
+        journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
+        layer::JournalLayer,
+        rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
+        tasks::{TaskQuery, TaskReader},
+    },
 };
-use tallystick_core::{Authority, BlockHeight, Digest32, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
+use tallystick_core::{BlockHeight, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
 use tallystick_escrow::Task;
 
 /// What is wrong with a journal.
@@ -24,6 +28,7 @@ enum Bug {
     SwallowsConflicts,
     ShowsNothing,
     FinishesNothing,
+    HidesOutages,
 }
 
 struct Odd {
@@ -64,6 +69,11 @@ pub fn effect_never_ends(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
     odd(inner, Bug::FinishesNothing)
 }
 
+/// Nobody hears when the node was away.
+pub fn outages_untold(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::HidesOutages)
+}
+
 impl Odd {
     fn take(&self) -> Option<Append> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -78,7 +88,10 @@ impl Odd {
 }
 
 #[async_trait]
-impl Journal for Odd {
+impl JournalLayer for Odd {
+    fn inner(&self) -> &dyn Journal {
+        self.inner.as_ref()
+    }
     async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
         self.write().await;
         {
@@ -108,28 +121,18 @@ impl Journal for Odd {
             answer => answer,
         }
     }
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.inner.scrub().await
-    }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         self.write().await;
         self.inner.stream(stream, after_version).await
     }
-    async fn facts(&self, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.inner.facts(after_seq, limit).await
-    }
     async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
-        self.inner.facts_below(prefix, after_seq, limit).await
-    }
-    async fn authority(&self, digest: Digest32) -> Result<Option<Authority>, StoreError> {
-        self.inner.authority(digest).await
+        let facts = self.inner.facts_below(prefix, after_seq, limit).await?;
+        let is_hidden = |fact: &Fact| self.bug == Bug::HidesOutages && fact.kind == AWAY;
+        Ok(facts.into_iter().filter(|fact| !is_hidden(fact)).collect())
     }
     async fn holder(&self, space: &str, name: &[u8]) -> Result<Option<String>, StoreError> {
         self.write().await;
         self.inner.holder(space, name).await
-    }
-    async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingEffect>, StoreError> {
-        self.inner.due_effects(now, limit).await
     }
     async fn claim_effects(
         &self,
@@ -145,18 +148,6 @@ impl Journal for Odd {
             given.retain(|effect| known.contains(&effect.key));
         }
         Ok(given)
-    }
-    async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_effect_due().await
-    }
-    async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.defer_effect(key, until).await
-    }
-    async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
-        self.inner.finish_effect(key).await
-    }
-    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
-        self.inner.admit(request, now, forget_after).await
     }
 }
 

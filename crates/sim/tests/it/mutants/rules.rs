@@ -3,8 +3,8 @@
 use tallystick_civics::dispute;
 use tallystick_core::{Blocks, Ctx, Decider, Decision, Msat, Timestamp};
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, NodeCommand, Phase, RefundReason, Rejection, ReleaseReason, State, Task, Tranche,
-    TrancheState, UserCommand, payout_id,
+    Command, Effect, Escrow, Event, NodeCommand, Phase, Purpose, RefundReason, Rejection, ReleaseReason, State, Task,
+    Tranche, TrancheState, UserCommand, payout_id,
 };
 
 type Answer = Result<Decision<Event, Effect>, Rejection>;
@@ -228,6 +228,61 @@ pub fn award_exceeded(state: &State, command: Command, ctx: &Ctx) -> Answer {
             {
                 *tranches = (0..).take(task.terms.tranches_of(*milestone).len()).collect();
             }
+        }
+    })
+}
+
+/// A bond is taken whether the node was away or not.
+pub fn outages_unseen(state: &State, mut command: Command, ctx: &Ctx) -> Answer {
+    if let Command::Node(NodeCommand::WakeKnowing { outages }) = &mut command {
+        outages.clear();
+    }
+    Escrow::decide(state, command, ctx)
+}
+
+/// What is paid to the other side is asked back as well.
+pub fn bond_taken_and_given_back(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, effects| {
+        let taken = events.iter().filter_map(|event| match event {
+            Event::BondTaken { tranche, .. } => parts(state).get(usize::try_from(*tranche).ok()?),
+            _ => None,
+        });
+        let back: Vec<Effect> = taken.map(|part| Effect::CancelHold { hash: part.hash }).collect();
+        effects.extend(back);
+    })
+}
+
+/// Nobody looks at the blocks of a bond: it stays until its hold ends.
+pub fn bond_kept_at_its_deadline(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let is_late = |event: &Event| matches!(event, Event::BondReturnBegun { reason: RefundReason::BlocksRanOut, .. });
+    match Escrow::decide(state, command, ctx)? {
+        Decision::Accept { events, .. } if events.iter().all(is_late) => Ok(Decision::AlreadyApplied),
+        answer => Ok(answer),
+    }
+}
+
+/// Nobody asks for the return of a bond when all else is over.
+pub fn bond_never_given_back(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, effects| {
+        let is_over = |event: &Event| matches!(event, Event::BondReturnBegun { reason: RefundReason::BondKept, .. });
+        if events.iter().any(is_over) {
+            let bonds = parts(state).iter().filter(|part| part.purpose != Purpose::Work).map(|part| part.hash);
+            let bonds: Vec<_> = bonds.collect();
+            effects.retain(|effect| !matches!(effect, Effect::CancelHold { hash } if bonds.contains(hash)));
+        }
+    })
+}
+
+/// The worker's bond is taken by any ruling, whatever it says.
+pub fn bond_taken_by_any_ruling(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, _| {
+        let is_ruling =
+            |event: &Event| matches!(event, Event::Dispute { event: dispute::Event::DisputeDecided { .. }, .. });
+        let is_taken = events.iter().any(|event| matches!(event, Event::BondTaken { .. }));
+        let own = parts(state).iter().position(|part| part.purpose == Purpose::Bond(dispute::Side::Payee));
+        let Some(tranche) = own.and_then(|at| u32::try_from(at).ok()) else { return };
+        if events.iter().any(is_ruling) && !is_taken {
+            events.push(Event::BondTaken { tranche, reason: ReleaseReason::Ruled });
         }
     })
 }

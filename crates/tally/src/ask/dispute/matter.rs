@@ -59,6 +59,12 @@ impl Matters {
         self.shown["partsSat"].as_array().map_or(0, Vec::len)
     }
 
+    /// What each of them is: `WORK`, `REQUESTER_BOND` or `WORKER_BOND`.
+    pub fn kinds(&self) -> Vec<&str> {
+        let parts = self.shown["parts"].as_array().into_iter().flatten();
+        parts.map(|part| part.as_str().unwrap_or_default()).collect()
+    }
+
     /// Somebody's seat in this round.
     pub fn seat(&self, arbitrator: NostrKey) -> Option<&Value> {
         let key = arbitrator.to_string();

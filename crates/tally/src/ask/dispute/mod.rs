@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 pub use draw::{check_draw, check_draws, draws};
 pub use evidence::{Filed, add as add_evidence, get as get_evidence, share as share_evidence};
 pub use matter::Matters;
-pub use vote::{reveal, vote};
+pub use vote::{Said, reveal, vote};
 pub use watch::{attend, watch};
 
 use super::{Api, connect_with_keys, print};
@@ -52,13 +52,16 @@ async fn answer(api: &Api, keys: &Keys, command: DisputeCommand) -> Result<()> {
         DisputeCommand::Seat(SeatCommand::Accept(of)) => simple(of, "acceptSeat").await?,
         DisputeCommand::Seat(SeatCommand::Refuse(of)) => simple(of, "refuseSeat").await?,
         DisputeCommand::Evidence(command) => return evidence_command(api, keys, command).await,
-        DisputeCommand::Vote { of, to_worker, none } => {
+        DisputeCommand::Vote { of, to_worker, none, take_bond } => {
             if to_worker.is_empty() && !none {
                 bail!("name the disputed tranches that are to be paid out (--to-worker 0,1), or say --none");
             }
-            vote(api, keys, &of, &to_worker).await?
+            vote(api, keys, &of, Said { to_worker: &to_worker, take_bonds: &take_bond }).await?
         }
-        DisputeCommand::Reveal { of, to_worker } => reveal(api, keys, &of, to_worker.as_deref()).await?,
+        DisputeCommand::Reveal { of, to_worker, take_bond } => {
+            let said = to_worker.as_deref().map(|to_worker| Said { to_worker, take_bonds: &take_bond });
+            reveal(api, keys, &of, said).await?
+        }
         DisputeCommand::Collect { of, invoice } => {
             let variables = json!({ "id": of.id, "milestone": of.milestone, "invoice": invoice });
             api.of_milestone("collectReward", ("$invoice: String!", "invoice: $invoice"), variables).await?

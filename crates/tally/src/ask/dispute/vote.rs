@@ -11,19 +11,37 @@ use tallystick_core::{Digest32, Id, NostrKey};
 use zeroize::Zeroizing;
 
 use super::{super::Api, Matters};
-use crate::{cli::OfMilestone, sealed::secret_of};
+use crate::{
+    cli::{Bond, OfMilestone},
+    sealed::secret_of,
+};
 
 const SALT_TAG: &str = "tallystick/vote-salt/v1";
 /// Parts of a dispute up to which a forgotten vote is looked for: a million awards.
 const PARTS_SOUGHT_MAX: usize = 20;
 
+/// What somebody votes for. Bonds stay where they are unless they are named.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said<'a> {
+    /// The disputed tranches that are to be paid out, counted from 0 among all that is disputed.
+    pub to_worker: &'a [u32],
+    /// Whose bonds are to be taken.
+    pub take_bonds: &'a [Bond],
+}
+
+impl<'a, T: AsRef<[u32]> + ?Sized> From<&'a T> for Said<'a> {
+    fn from(to_worker: &'a T) -> Self {
+        Self { to_worker: to_worker.as_ref(), take_bonds: &[] }
+    }
+}
+
 /// Commits to a vote: these parts are to be paid out.
 ///
 /// # Errors
 /// If the node refuses, with its code, or a part is none.
-pub async fn vote(api: &Api, keys: &Keys, of: &OfMilestone, to_worker: &[u32]) -> Result<Value> {
+pub async fn vote<'a>(api: &Api, keys: &Keys, of: &OfMilestone, said: impl Into<Said<'a>>) -> Result<Value> {
     let matter = Matters::read(api, of).await?;
-    let award = award(to_worker, matter.parts())?;
+    let award = award(said.into(), &matter.kinds())?;
     let (dispute, round) = (matter.matter.dispute, matter.round()?);
     let hidden = commitment(dispute, round, api.client().author(), award, &salt(keys, dispute, round));
     let variables = json!({ "id": of.id, "milestone": of.milestone, "commitment": hidden.to_string() });
@@ -34,7 +52,7 @@ pub async fn vote(api: &Api, keys: &Keys, of: &OfMilestone, to_worker: &[u32]) -
 ///
 /// # Errors
 /// If the node refuses, with its code; if what it shows was not committed to by this key, or another vote was said.
-pub async fn reveal(api: &Api, keys: &Keys, of: &OfMilestone, said: Option<&[u32]>) -> Result<Value> {
+pub async fn reveal(api: &Api, keys: &Keys, of: &OfMilestone, said: Option<Said<'_>>) -> Result<Value> {
     let matter = Matters::read(api, of).await?;
     reveal_shown(api, keys, of, &matter, said).await
 }
@@ -45,7 +63,7 @@ pub(super) async fn reveal_shown(
     keys: &Keys,
     of: &OfMilestone,
     matter: &Matters,
-    said: Option<&[u32]>,
+    said: Option<Said<'_>>,
 ) -> Result<Value> {
     let me = api.client().author();
     let seat = matter.seat(me).context("you have no seat on this panel")?;
@@ -55,7 +73,7 @@ pub(super) async fn reveal_shown(
     let ballot = Ballot { dispute, round, arbitrator: me, salt: &salt, hidden };
     let award = match said {
         Some(said) => {
-            let award = award(said, parts)?;
+            let award = award(said, &matter.kinds())?;
             ensure!(ballot.is(award), "this is not the vote that you committed to");
             award
         }
@@ -95,16 +113,29 @@ impl Ballot<'_> {
     }
 }
 
-/// The award with these parts.
-fn award(to_worker: &[u32], parts: usize) -> Result<Award> {
-    let mut award = Award::NOTHING;
-    for part in to_worker {
-        if usize::try_from(*part)? >= parts {
-            bail!("there is no disputed tranche {part}: they are counted from 0, and there are {parts}");
+/// The award that this is, of parts of these kinds: each bit is what goes for the worker's good.
+fn award(said: Said<'_>, kinds: &[&str]) -> Result<Award> {
+    for part in said.to_worker {
+        match usize::try_from(*part).ok().and_then(|part| kinds.get(part)) {
+            Some(&"WORK") => {}
+            Some(_) => bail!("part {part} is a bond: say --take-bond for it, or nothing"),
+            None => {
+                bail!("there is no disputed tranche {part}: they are counted from 0, and there are {}", kinds.len())
+            }
         }
-        award = Award::new(award.mask() | 1 << part);
     }
-    Ok(award)
+    for (bond, kind) in [(Bond::Requester, "REQUESTER_BOND"), (Bond::Worker, "WORKER_BOND")] {
+        ensure!(!said.take_bonds.contains(&bond) || kinds.contains(&kind), "no bond of the {bond:?} is disputed");
+    }
+    let is_for_worker = |(part, kind): &(u32, &&str)| match **kind {
+        "REQUESTER_BOND" => said.take_bonds.contains(&Bond::Requester),
+        "WORKER_BOND" => !said.take_bonds.contains(&Bond::Worker),
+        _ => said.to_worker.contains(part),
+    };
+    Ok((0..)
+        .zip(kinds)
+        .filter(is_for_worker)
+        .fold(Award::NOTHING, |award, (part, _)| Award::new(award.mask() | 1 << part)))
 }
 
 fn includes(award: Award, part: u32) -> bool {
@@ -121,7 +152,7 @@ mod tests {
         let arbitrator = NostrKey::try_new(keys.public_key().to_bytes()).unwrap();
         let dispute = Id::from_parts(7, [3; 10]);
         for (round, parts) in [(1, vec![]), (1, vec![0, 1, 2]), (2, vec![4]), (2, vec![0, 1, 2, 3, 4])] {
-            let voted = award(&parts, 5).unwrap();
+            let voted = award(Said::from(&parts), &["WORK"; 5]).unwrap();
             let hidden = commitment(dispute, round, arbitrator, voted, &salt(&keys, dispute, round));
             // Another process, with nothing but the key.
             let salt = salt(&Keys::parse(&"11".repeat(32)).unwrap(), dispute, round);
@@ -131,6 +162,22 @@ mod tests {
             assert!(other.find(5).is_err());
         }
         assert_ne!(salt(&keys, dispute, 1), salt(&keys, dispute, 2));
-        assert!(award(&[5], 5).is_err());
+    }
+
+    #[test]
+    fn bonds_stay_unless_they_are_named() {
+        let kinds = ["WORK", "WORK", "REQUESTER_BOND", "WORKER_BOND"];
+        let of = |to_worker: &[u32], take_bonds: &[Bond]| {
+            award(Said { to_worker, take_bonds }, &kinds).map(Award::mask).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&[], &[]), Ok(0b1000));
+        assert_eq!(of(&[1], &[]), Ok(0b1010));
+        assert_eq!(of(&[0, 1], &[Bond::Requester]), Ok(0b1111));
+        assert_eq!(of(&[], &[Bond::Worker]), Ok(0b0000));
+        assert_eq!(of(&[0], &[Bond::Worker, Bond::Requester]), Ok(0b0101));
+        assert!(of(&[2], &[]).unwrap_err().contains("is a bond"));
+        assert!(of(&[4], &[]).unwrap_err().contains("no disputed tranche 4"));
+        let none = award(Said { to_worker: &[], take_bonds: &[Bond::Worker] }, &["WORK"]);
+        assert!(none.unwrap_err().to_string().contains("no bond of the Worker"));
     }
 }
