@@ -90,7 +90,8 @@ check-tests: postgres bitcoind ## run the tests, the crash harness and the short
 		cargo test --locked --workspace --exclude house --features tally/crash-points
 
 .PHONY: soak
-soak: postgres bitcoind ## ten times as many kills, random stories and simulated seeds as `make test`
+soak: postgres bitcoind ## a thousand tasks on real nodes; ten times as many kills, random stories and simulated seeds as `make test`
+	TALLY_SOAK_TASKS=1000 cargo test --release --locked -p tally --test it soak::a_town -- --nocapture
 	TALLY_BITCOIND="$$(scripts/bitcoind --path "$(TOOLS)")" TALLY_KILLS=500 PROPTEST_CASES=10000 TALLY_SIM_SEEDS=50000 \
 		cargo test --locked --workspace --features tally/crash-points
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 use tallystick_app::{
-    AppError,
+    App, AppError,
     fsck::Damage,
     port::{
         evidence::{EvidenceStore, Matter, Piece, WrappedKey},
@@ -14,7 +14,7 @@ use tallystick_app::{
 use tallystick_civics::dispute::{
     EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection, UserCommand as Act,
 };
-use tallystick_core::{Authority, Coded, Digest32, Duration, Id, NostrKey, canonical};
+use tallystick_core::{Authority, BlockHeight, Coded, Digest32, Duration, Id, NostrKey, canonical};
 use tallystick_escrow::UserCommand;
 use tallystick_testkit::{
     FixedDisputes, asking,
@@ -286,4 +286,79 @@ async fn it_is_kept_from_the_fact_that_ended_its_dispute_on() {
     assert_eq!(kept().await, 0);
     let other = Matter { dispute: Id::from_parts(1, [0; 10]), ..matter };
     assert_eq!(disputes.over_since(other).await, Ok(None));
+}
+
+/// A disk that is almost full, and a log that is damaged, begin nothing new; what is kept can be read and erased.
+#[tokio::test]
+async fn without_room_nothing_is_uploaded() {
+    let room = Room::new();
+    let hash = room.filed(worker(), b"one").await;
+    let refused = async |app: &App| {
+        let store = Arc::clone(&room.world.store) as _;
+        let vault = Vault::new(app.clone(), store, Arc::clone(&room.disputes) as _, Retention::default());
+        let two = canonical::sha256(b"two");
+        assert!(vault.fetch(requester(), room.matter, hash).await.is_ok());
+        vault.upload(worker(), room.matter, two, b"two".to_vec()).await.unwrap_err()
+    };
+    let full = room.world.start();
+    full.app.set_room(false);
+    assert_eq!(refused(&full.app).await, AppError::Full.into());
+    let damaged = room.world.start();
+    damaged.app.begin_nothing();
+    assert_eq!(refused(&damaged.app).await, AppError::Damaged.into());
+    assert_eq!(room.kept().await.len(), 1);
+}
+
+/// Whatever is erased or dropped leaves the store's own files as well; and nothing is scrubbed for nothing.
+#[tokio::test]
+async fn what_is_gone_is_scrubbed() {
+    let room = Room::new();
+    let (journal, trouble) = Troubled::new(&room.world.store);
+    let vault = vault(&room.world, journal, &room.disputes);
+    let scrubs = || trouble.scrubs.load(Ordering::Acquire);
+    vault.tidy().await.unwrap();
+    vault.forget(room.matter.task).await.unwrap();
+    assert_eq!(scrubs(), 0);
+    room.upload(worker(), b"orphan").await.unwrap();
+    room.world.clock.advance(UNFILED);
+    vault.tidy().await.unwrap();
+    assert_eq!((scrubs(), room.kept().await.len()), (1, 0), "what nobody filed");
+    room.filed(worker(), b"one").await;
+    room.disputes.withdraw(room.matter);
+    let Matter { task, dispute } = room.matter;
+    let request = asking(stranger(), task, &Action::EraseEvidence { dispute });
+    assert_eq!(vault.erase(room.matter, request).await, Ok(1));
+    assert_eq!(scrubs(), 2, "what an operator erased");
+}
+
+/// The evidence of one task goes, with all of its disputes, and no other task's.
+#[tokio::test]
+async fn a_task_is_forgotten_and_no_other() {
+    let room = Room::new();
+    let (journal, trouble) = Troubled::new(&room.world.store);
+    let vault = vault(&room.world, journal, &room.disputes);
+    let matter = |n, of: u8| Matter { task: task(n), dispute: Id::from_parts(1_800_000_000_000, [of; 10]) };
+    let others = [matter(1, 3), matter(2, 4)];
+    for (text, matter) in (0u8..).zip([matter(0, 2)].into_iter().chain(others)) {
+        room.disputes.open(matter, (requester(), worker()), BlockHeight(800_000));
+        vault.upload(worker(), matter, canonical::sha256(&[text]), vec![text]).await.unwrap();
+    }
+    room.upload(worker(), b"x").await.unwrap();
+    vault.forget(task(0)).await.unwrap();
+    assert_eq!(room.world.store.matters(None, 10).await.unwrap(), others);
+    assert_eq!(trouble.scrubs.load(Ordering::Acquire), 1);
+}
+
+/// More disputes than the store tells of at once.
+#[tokio::test]
+async fn every_matter_is_tidied_up() {
+    let room = Room::new();
+    for n in 0..150 {
+        let matter = Matter { task: task(n), dispute: Id::from_parts(n, [1; 10]) };
+        room.disputes.open(matter, (requester(), worker()), BlockHeight(800_000));
+        room.vault.upload(worker(), matter, canonical::sha256(b"x"), b"x".to_vec()).await.unwrap();
+    }
+    room.world.clock.advance(UNFILED);
+    room.vault.tidy().await.unwrap();
+    assert_eq!(room.world.store.matters(None, 200).await.unwrap(), []);
 }

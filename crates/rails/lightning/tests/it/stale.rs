@@ -97,8 +97,8 @@ async fn a_hold_that_was_refused_does_not_pull_down_the_one_in_its_place() {
     let payment = refused.hold_again().await;
     refused.stage.recorder().refuse(refused.notice.clone());
     refused.crash().await;
-    assert_eq!(refused.told(), 1, "it was told of before the crash, and not after it");
     assert_eq!(refused.holds().await, [(refused.hash, msat(HOLD))]);
+    assert_eq!(refused.told(), 1, "it was told of before the crash, and not after it");
 
     for name in ["payer", "payee"] {
         refused.stage.until_usable(name).await;

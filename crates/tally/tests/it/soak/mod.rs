@@ -23,11 +23,14 @@ mod weather;
 use anyhow::{Context, Result, ensure};
 use bitcoin::OutPoint;
 use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
+use tally::{ask::dispute::Matters, cli::OfMilestone};
 use tallystick_devnet::RegtestChain;
 use tokio::{process::Command, sync::watch};
 
@@ -54,23 +57,50 @@ async fn a_town_of_people_who_do_as_they_like_adds_up() -> Result<()> {
     let tasks = std::env::var("TALLY_SOAK_TASKS").ok().and_then(|text| text.parse().ok()).unwrap_or(TASKS);
     let mut random = Random::new();
     println!("{tasks} tasks, seed {}", random.seed);
-    let mut theatre = Theatre::open(&[]).await?;
     let side = if tasks < FEW { SIDES.0 } else { SIDES.1 };
-    let town = Box::pin(Town::build(&mut theatre.stage, side, side)).await?;
-    let (before, channels, own) = (town.purses().await?, town.channels().await?, theatre.channels().await?);
     let plans = Plan::draw(&mut random, tasks, side, side);
-    let soaked = Box::pin(soak(&mut theatre, &town, plans, random)).await?;
-
-    theatre.stage.until_usable().await?;
-    theatre.stage.purses().await.context("at rest")?;
-    books::nothing_is_open(&town).await?;
-    Books::read(&town, &soaked.played).await?.check(&town, &before, &town.purses().await?)?;
-    ensure!(town.channels().await? == channels && theatre.channels().await? == own, "a channel was closed");
-    unspent(&theatre.stage.chain, &channels).await?;
-    theatre.stage.platform.stop().await?;
-    fsck(&theatre).await?;
+    let mut soak = Box::pin(Soak::open(side)).await?;
+    let soaked = Box::pin(soak.play(plans, Some(random))).await?;
+    Box::pin(soak.close(&soaked)).await?;
     soaked.tell();
-    theatre.close().await
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_the_payer_refuses_ends_as_the_terms_say() -> Result<()> {
+    let mut soak = Box::pin(Soak::open(SIDES.0)).await?;
+    let plans = vec![Plan::of(Life::RenewalMissed, 0), Plan::of(Life::RenewalMissed, 2)];
+    assert_eq!(plans.iter().map(Plan::missed_renewal_pays).collect::<Vec<_>>(), [true, false]);
+    let soaked = Box::pin(soak.play(plans, None)).await?;
+    for one in &soaked.played {
+        let paid = if one.plan.missed_renewal_pays() { one.plan.payouts_sat.len() } else { 0 };
+        assert_eq!(one.paid.len(), paid);
+    }
+    Box::pin(soak.close(&soaked)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_appeal_is_ruled_by_a_larger_panel() -> Result<()> {
+    let mut soak = Box::pin(Soak::open(SIDES.0)).await?;
+    let soaked = Box::pin(soak.play(vec![Plan::of(Life::Appealed, 4)], None)).await?;
+    let of = OfMilestone { id: soaked.played[0].id.clone(), milestone: 0 };
+    let ended = Matters::read(&soak.town.requesters[0].actor.api, &of).await?;
+    assert_eq!((ended.state(), ended.round()?, &ended.shown["seats"]), ("DECIDED", 2, &json!(3)));
+    let panel = ended.shown["panel"].as_array().context("a panel")?;
+    let voted = |round: u64| panel.iter().filter(move |seat| seat["round"] == round && seat["state"] == "REVEALED");
+    assert_eq!((voted(1).count(), voted(2).count()), (1, 3), "{panel:?}");
+    assert!(voted(1).chain(voted(2)).all(|seat| seat["reward"] == "PAID"), "all rounds are paid: {panel:?}");
+    Box::pin(soak.close(&soaked)).await
+}
+
+/// A town before anything happens in it.
+struct Soak {
+    theatre: Theatre,
+    town: Town,
+    purses: Vec<u64>,
+    channels: Vec<Vec<(String, Option<String>)>>,
+    /// The node's.
+    own: Vec<(String, String)>,
 }
 
 /// What was played, and what happened meanwhile.
@@ -81,24 +111,52 @@ struct Soaked {
     restarts: Restarts,
 }
 
-async fn soak(theatre: &mut Theatre, town: &Town, plans: Vec<Plan>, mut random: Random) -> Result<Soaked> {
-    let (call, stop) = watch::channel(false);
-    let weather = Random::of(random.below(1 << 32));
-    let start = Instant::now();
-    let playing = async {
-        let tasks = plans.iter().map(|plan| play(town, plan));
-        let played: Vec<Played> = stream::iter(tasks).buffer_unordered(AT_ONCE).try_collect().await?;
-        let took = start.elapsed();
-        call.send_replace(true);
-        anyhow::Ok((played, took))
-    };
-    let stage = &mut theatre.stage;
-    let ((played, took), blocks, restarts) = tokio::try_join!(
-        playing,
-        weather::blocks(town, &stage.chain, stop.clone()),
-        weather::restarts(&mut stage.platform, weather, stop.clone()),
-    )?;
-    Ok(Soaked { played, took, blocks, restarts })
+impl Soak {
+    async fn open(side: usize) -> Result<Self> {
+        let mut theatre = Theatre::open(&[]).await?;
+        let town = Box::pin(Town::build(&mut theatre.stage, side, side)).await?;
+        let (purses, channels, own) = (town.purses().await?, town.channels().await?, theatre.channels().await?);
+        Ok(Self { theatre, town, purses, channels, own })
+    }
+
+    /// Plays all plans while blocks come, and while the node is killed and stopped if there are dice for that.
+    async fn play(&mut self, plans: Vec<Plan>, dice: Option<Random>) -> Result<Soaked> {
+        let (call, stop) = watch::channel(false);
+        let (town, start) = (&self.town, Instant::now());
+        let playing = async {
+            let tasks = plans.iter().map(|plan| play(town, plan));
+            let played = stream::iter(tasks).buffer_unordered(AT_ONCE).inspect(|_| town.tell()).try_collect().await?;
+            let took = start.elapsed();
+            call.send_replace(true);
+            anyhow::Ok((played, took))
+        };
+        let stage = &mut self.theatre.stage;
+        let restarting = async {
+            match dice {
+                Some(dice) => weather::restarts(&mut stage.platform, dice, stop.clone()).await,
+                None => Ok(Restarts::default()),
+            }
+        };
+        let ((played, took), blocks, restarts) =
+            tokio::try_join!(playing, weather::blocks(town, &stage.chain, stop.clone()), restarting)?;
+        Ok(Soaked { played, took, blocks, restarts })
+    }
+
+    /// Waits until all has come to rest, and checks that it adds up.
+    async fn close(mut self, soaked: &Soaked) -> Result<()> {
+        let (stage, town) = (&self.theatre.stage, &self.town);
+        stage.until_usable().await?;
+        stage.purses().await.context("at rest")?;
+        books::nothing_is_open(town).await?;
+        Books::read(town, &soaked.played).await?.check(town, &self.purses, &town.purses().await?)?;
+        unspent(&stage.chain, &self.channels).await?;
+        ensure!(town.channels().await? == self.channels, "somebody closed a channel");
+        ensure!(self.theatre.channels().await? == self.own, "the node closed a channel");
+        let platform = &mut self.theatre.stage.platform;
+        platform.stop().await?;
+        fsck(platform.dir()).await?;
+        self.theatre.close().await
+    }
 }
 
 async fn play(town: &Town, plan: &Plan) -> Result<Played> {
@@ -107,6 +165,7 @@ async fn play(town: &Town, plan: &Plan) -> Result<Played> {
     town.playing.fetch_add(1, Ordering::SeqCst);
     let played = Box::pin(Player::new(town, plan)?.play()).await;
     town.playing.fetch_sub(1, Ordering::SeqCst);
+    town.played.fetch_add(1, Ordering::SeqCst);
     drop(slots);
     played
 }
@@ -121,8 +180,7 @@ async fn unspent(chain: &RegtestChain, channels: &[Vec<(String, Option<String>)>
     Ok(())
 }
 
-async fn fsck(theatre: &Theatre) -> Result<()> {
-    let dir = theatre.stage.platform.dir();
+async fn fsck(dir: &Path) -> Result<()> {
     let mut fsck = Command::new(BINARY);
     fsck.arg("fsck").arg("--data-dir").arg(dir).arg("--passphrase-file").arg(dir.join("passphrase"));
     let output = fsck.kill_on_drop(true).output().await?;

@@ -17,6 +17,8 @@ use tokio::sync::{Mutex, Semaphore};
 
 /// How many can be drawn.
 const ARBITRATORS: usize = 9;
+/// After how many tasks the progress is told.
+const TELL: usize = 100;
 /// HTLCs that a channel takes (ADR 7), less those that are on their way back.
 const SLOTS: usize = 26;
 
@@ -52,6 +54,8 @@ pub struct Town {
     pub playing: AtomicUsize,
     /// Those of them that wait for nothing but blocks.
     pub idling: AtomicUsize,
+    /// Tasks that were played.
+    pub played: AtomicUsize,
 }
 
 impl Town {
@@ -80,6 +84,7 @@ impl Town {
             operator,
             playing: AtomicUsize::new(0),
             idling: AtomicUsize::new(0),
+            played: AtomicUsize::new(0),
         })
     }
 
@@ -122,6 +127,14 @@ impl Town {
             heights.push(actor.party.node().await.ok().map(|node| node.height().0));
         }
         heights
+    }
+
+    /// Tells of the progress now and then.
+    pub fn tell(&self) {
+        let played = self.played.load(Ordering::SeqCst);
+        if played.is_multiple_of(TELL) {
+            println!("{played} tasks were played");
+        }
     }
 
     /// As long as this lives, a task waits for nothing but blocks.

@@ -18,7 +18,7 @@ const BLOCK_PAUSE_SHORT: Duration = Duration::from_millis(40);
 /// Blocks that may come while somebody is away. Whoever is away for as long as an HTLC lives loses the channel, and should.
 const LAG_MAX: u32 = 6;
 /// How long the node lives, and how long it is gone.
-const LIFE_MILLIS: (u64, u64) = (2_000, 9_000);
+const LIFE_MILLIS: (u64, u64) = (3_000, 15_000);
 const DEATH_MILLIS_MAX: u64 = 700;
 
 /// Mines until told to stop, a block at a time: once everybody who is there has seen the last one.
