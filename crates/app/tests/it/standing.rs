@@ -367,6 +367,61 @@ async fn rulings_count_and_outlive_an_erasure() {
     world.check().await;
 }
 
+/// A quarter is not less than a quarter, on either side.
+#[tokio::test]
+async fn who_got_a_quarter_lost_nothing() {
+    let world = World::new();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    for (n, award) in [(0, Award::new(0b0001)), (1, Award::new(0b0111))] {
+        refused(&node, task(n), &[25_000; 4]).await;
+        dispute(&node, task(n), worker()).await;
+        mined(&node, 6).await;
+        rule(&node, task(n), &[award; 3]).await;
+        node.settle().await;
+        assert_eq!(kept(&node, task(n)).await.dispute_lost_by, None);
+    }
+}
+
+/// A book is made of all facts, in their order, and what is kept of a deal is the journal's own word.
+#[tokio::test]
+async fn a_book_has_no_gap_and_believes_one_stream() {
+    let world = World::new();
+    let node = world.start();
+    settled(&node, task(0), (requester(), worker()), 100_000).await;
+    node.app.erase(task(0), asking(stranger(), task(0), &Action::Erase)).await.unwrap().unwrap();
+    let facts = world.facts().await;
+    let mut book = Book::default();
+    assert!(book.take(&facts[1]).is_err());
+    book.take(&facts[0]).unwrap();
+    assert!(book.take(&facts[0]).is_err() && book.take(&facts[2]).is_err());
+    book.take(&facts[1]).unwrap();
+    assert_eq!(book.seq(), 2);
+    let mut kept = facts.iter().find(|fact| fact.kind == KEPT).unwrap().clone();
+    assert!(Kept::of(&kept).unwrap().is_some());
+    kept.stream = "arbitrator/7".into();
+    assert_eq!(Kept::of(&kept), Ok(None));
+}
+
+/// What is on its way to the journal is open as well: who comes meanwhile finds no room.
+#[tokio::test]
+async fn what_is_about_to_be_open_counts() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.app.limit_open(Limits::default());
+    trouble.meet(2);
+    let waits = post(&node, task(0), requester(), 150_000);
+    let comes = async {
+        let refused = post(&node, task(1), requester(), 50_001).await;
+        let passes = post(&node, task(2), requester(), 50_000).await;
+        (refused, passes)
+    };
+    let (waited, (refused, passed)) = tokio::join!(waits, comes);
+    assert!(matches!(refused, Err(AppError::Limit(LimitError::Sat { open: 150_000, .. }))), "{refused:?}");
+    assert_eq!((waited, passed), (Ok(()), Ok(())));
+}
+
 /// Two keys that trade with each other get flags, and nothing else for it.
 #[tokio::test]
 async fn self_trade_raises_no_limit_and_is_flagged() {

@@ -12,7 +12,7 @@ use tallystick_app::{
     vault::{Disputes, ERASED, EvidenceErased, Retention, Vault, VaultError, readers},
 };
 use tallystick_civics::dispute::{
-    EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection, UserCommand as Act,
+    Duty, EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection, SeatState, UserCommand as Act,
 };
 use tallystick_core::{Authority, BlockHeight, Coded, Digest32, Duration, Id, NostrKey, canonical};
 use tallystick_escrow::UserCommand;
@@ -95,8 +95,11 @@ async fn only_parties_keep_evidence_and_only_while_it_can_be_filed() {
     room.upload(worker(), b"x").await.unwrap();
     // The other side cannot take it for its own.
     assert_eq!(code(&room.upload(requester(), b"x").await), "dispute.evidence_known");
+    room.disputes.file(room.matter, worker(), hash, 1);
+    room.upload(worker(), b"x").await.expect("it is filed already");
     room.disputes.withdraw(room.matter);
     assert_eq!(code(&room.upload(worker(), b"z").await), "dispute.evidence_closed");
+    assert_eq!(code(&room.upload(worker(), b"x").await), "dispute.evidence_closed", "it is filed, and over");
     assert_eq!(room.kept().await.len(), 1);
 }
 
@@ -152,6 +155,23 @@ async fn parties_and_panel_read_and_nobody_else() {
     assert_eq!(code(&room.vault.wrapped(stranger(), room.matter, hash).await), "evidence.not_reader");
     // Who read it can read it again once it is over.
     assert_eq!(room.vault.fetch(first, room.matter, hash).await, Ok(b"sealed".to_vec()));
+}
+
+/// Who was asked and has not answered, and who let go of a seat, reads nothing.
+#[test]
+fn only_who_took_a_seat_reads() {
+    let room = Room::new();
+    room.disputes.seat(room.matter, &[key(11), key(12), key(13)]);
+    let mut dispute = room.disputes.get(room.matter);
+    let [first, second] = [0, 1].map(|seat: usize| dispute.panel.bench[seat].arbitrator);
+    let commitment = Digest32([1; 32]);
+    let sits = [SeatState::Accepted, SeatState::Committed { commitment }];
+    let does_not = [SeatState::Asked, SeatState::Refused, SeatState::Missed(Duty::Answer)];
+    for (state, reads) in sits.map(|state| (state, true)).into_iter().chain(does_not.map(|state| (state, false))) {
+        dispute.panel.bench[0].state = state;
+        assert_eq!(readers(&dispute).contains(&first), reads, "{state:?}");
+        assert!(readers(&dispute).contains(&second));
+    }
 }
 
 #[tokio::test]
