@@ -93,8 +93,8 @@ async fn ruled_and_rewarded_whatever_happens() -> Result<()> {
     stop_everywhere(End::Ruled, Deaths::Once).await
 }
 
-/// Plays a story once for each point (of a dispute: each fifth), with the node dying there, until it has passed several times without reaching
-/// the point. What it passed in those calm runs, and never died at, is then aimed at by name.
+/// Plays a story once for each point (of a dispute: each fifth), with the node dying there, until it has passed several
+/// times without reaching the point. What it passed in those calm runs, and never died at, is then aimed at by name.
 async fn stop_everywhere(end: End, deaths: Deaths) -> Result<()> {
     let mut show = Show::open(end).await?;
     let (mut points, mut calm) = (0, 0);
