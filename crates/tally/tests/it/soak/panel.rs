@@ -105,7 +105,7 @@ impl Player<'_> {
             let key = one.api.client().author().to_string();
             match (matters.state(), seat["state"].as_str().unwrap_or_default()) {
                 ("SEATING", "ASKED") => {
-                    let refuses = self.chance(&key) % REFUSALS == 0;
+                    let refuses = self.chance(&key).is_multiple_of(REFUSALS);
                     let answer = if refuses { "refuseSeat" } else { "acceptSeat" };
                     self.patiently(async || step(&one.api, of, answer).await).await?;
                 }
