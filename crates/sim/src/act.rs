@@ -333,8 +333,11 @@ impl Hand<'_> {
     async fn upload(&self, task: usize, milestone: u32, n: u8) {
         if let Some(case) = self.case(task, milestone) {
             let matter = Matter { task: id_of(task), dispute: case.dispute.opening.id };
-            let (store, now) = (&self.world.store, self.world.clock.now());
-            store.keep(matter, key(n), piece(n), now, Room::SIDE).await.expect("memory has room");
+            // From nobody else.
+            if case.dispute.opening.side_of(key(n)).is_some() {
+                let (store, now) = (&self.world.store, self.world.clock.now());
+                store.keep(matter, key(n), piece(n), now, Room::SIDE).await.expect("memory has room");
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! A shorter plan that breaks the same law: parts are left out as long as it still does (delta debugging).
 
 use std::time::Instant;
+use tallystick_civics::dispute::Seats;
 
 use crate::{
-    draft::Draft,
+    draft::{Bench, Draft},
     law::Broken,
     node::Setup,
     plan::{Act, Plan, Step},
@@ -128,7 +129,7 @@ impl Shrinker<'_> {
         simpler
     }
 
-    /// Makes tasks simpler: fewer milestones, fewer tranches, no renewal.
+    /// Makes tasks simpler: fewer milestones, fewer tranches, fewer seats, no bonds, no renewal.
     fn simplify_drafts(&mut self) -> bool {
         let mut simpler = false;
         for at in 0..self.best.drafts.len() {
@@ -145,6 +146,10 @@ impl Shrinker<'_> {
                     fewer.milestones[milestone].0.pop();
                     tries.push(fewer);
                 }
+            }
+            for seats in [Seats::One, Seats::Three] {
+                let bench = draft.panel.filter(|bench| bench.seats > seats).map(|bench| Bench { seats, ..bench });
+                tries.extend(bench.map(|bench| Draft { panel: Some(bench), ..draft.clone() }));
             }
             if draft.bonds != (None, None) {
                 tries.push(Draft { bonds: (None, None), ..draft.clone() });

@@ -10,6 +10,9 @@
 //!
 //! Tables and columns are matched by name, so that nothing is forgotten: a table or a column of the source that the
 //! target does not have is an error.
+//!
+//! The other way, from a copy that did not end: its id is taken from the target, which then takes no source that has it, and only
+//! then do the sources lose it.
 
 mod columns;
 mod moved;
@@ -123,6 +126,45 @@ pub async fn copy(
     retire().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     client.commit().await?;
     Ok(Copied { facts, tables })
+}
+
+/// Takes a copy back that did not come to its end: it never can from then on. `found` are the sources that it marked, the
+/// journal first, wherever they are; `give_back` gives them the names `files` again, and then they say no more where they went.
+/// Nobody else may use them meanwhile. What was interrupted is called again.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if no source has a mark, the database does not answer, or it does not know the copy: that one
+/// has ended, or is of another database, or the database was made anew. Nothing changed then.
+pub async fn take_back(
+    found: &[PathBuf],
+    files: &[PathBuf],
+    options: &PostgresOptions,
+    give_back: impl FnOnce() -> std::io::Result<()>,
+) -> Result<(), StoreError> {
+    let unavailable = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
+    let marks = found.iter().filter_map(|path| moved_to(path).transpose()).collect::<Result<Vec<MovedTo>>>()?;
+    let Some(copy) = marks.first().map(|moved| moved.copy) else {
+        return unavailable("these files say of no copy that it took them: there is nothing to take back");
+    };
+    if marks.iter().any(|moved| moved.copy != copy) {
+        return unavailable("these files were moved by two copies: one of them is of another time");
+    }
+    let client = connect_with(options, SETTINGS).await?;
+    client.pin_durability().await?;
+    // Waits for a copy that is about to end.
+    client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
+    must_be_empty(&client).await?;
+    // No copy has this id. Whoever is interrupted finds it, and goes on.
+    let never = Uuid::from_u128(!copy.as_u128());
+    let known = "UPDATE copying SET id = $1 WHERE id IN ($1, $2)";
+    if client.execute(known, &[&never, &copy]).await.or_store()? != 1 {
+        return unavailable(
+            "the database knows nothing of the copy that took these files: it is another one, or was made anew",
+        );
+    }
+    client.commit().await?;
+    give_back().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    files.iter().try_for_each(|path| moved::unmark(path))
 }
 
 /// From here on nobody serves the database, until it is whole. Answers which copy this is: the one that the sources are

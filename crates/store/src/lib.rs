@@ -103,7 +103,7 @@ mod sqlite;
 mod status;
 
 pub use backup::{BackedUp, ENCLOSED_BYTES_MAX, ENCLOSED_MAX, Enclosed, Unpacked, back_up, sweep, unpack};
-pub use copy::{Beside, Copied, MovedTo, copy, moved_to, prepare_journal};
+pub use copy::{Beside, Copied, MovedTo, copy, moved_to, prepare_journal, take_back};
 pub use postgres::{PostgresHeads, PostgresSnapshot, PostgresStore, Turn};
 pub use sqlite::{SqliteSnapshot, SqliteStore};
 pub use status::StoreStatus;

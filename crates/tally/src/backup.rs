@@ -3,7 +3,7 @@
 //! The Lightning node's database is left out on purpose: channels that are put back to an older state lose their money.
 #![allow(clippy::print_stderr, reason = "it tells what it does")]
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     fs,
     io::Read,
@@ -46,6 +46,10 @@ pub async fn run(args: BackupArgs) -> Result<()> {
     ensure!(journal.is_file(), "{} has no {JOURNAL} yet", args.data_dir.display());
     // Else a folder that is not there yet would become a file, and the next backup would replace it.
     let is_file = args.out.extension().is_some_and(|extension| extension == EXTENSION);
+    let folder = args.out.parent().filter(|folder| is_file && !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        bail!("--out {}: there is no folder {}; make it first", args.out.display(), folder.display());
+    }
     let to = if args.out.is_dir() || !is_file {
         fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;

@@ -183,8 +183,8 @@ pub struct Init {
     #[arg(long)]
     pub seed_file: Option<PathBuf>,
     /// With --seed-file: the block before which nothing was paid to the seed; all blocks from there are read once
-    #[arg(long, default_value_t = 0, requires = "seed_file")]
-    pub birth_height: u32,
+    #[arg(long)]
+    pub birth_height: Option<u32>,
     /// A file with the passphrase; else TALLY_PASSPHRASE, else it is asked for
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,
@@ -202,6 +202,9 @@ pub enum StoreCommand {
     Rebuild(StorePlace),
     /// Move a stopped node from the SQLite files of its directory into an empty PostgreSQL database, and verify the copy
     Copy(StoreCopy),
+    /// Give a directory its node back from a copy that did not come to its end, and never can from then on. Refuses unless
+    /// that copy's database says that it has not ended. Never with a database that was itself put back to an older state
+    TakeBack(StoreCopy),
 }
 
 /// Which store.
@@ -212,13 +215,13 @@ pub struct StorePlace {
     pub data_dir: PathBuf,
 }
 
-/// Arguments of `tally store copy`.
+/// Arguments of `tally store copy` and `tally store take-back`.
 #[derive(Debug, Args)]
 pub struct StoreCopy {
     /// The directory of the node on SQLite; it must not be running
     #[arg(long, default_value = "tally-data")]
     pub from: PathBuf,
-    /// The empty PostgreSQL database
+    /// The PostgreSQL database that it is copied into: empty, or as an interrupted copy left it
     #[arg(long)]
     pub to: String,
     /// A file with the database's password

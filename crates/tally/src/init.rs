@@ -23,6 +23,11 @@ const FILE_NEW: &str = "tally.toml.new";
 pub fn run(args: &Init) -> Result<()> {
     let path = args.data_dir.join(FILE);
     ensure!(!path.exists(), "{} exists: this directory is a node's already", path.display());
+    ensure!(
+        args.birth_height.is_none() || args.seed_file.is_some(),
+        "--birth-height says from which block on an earlier node's seed was paid: give that seed with --seed-file. A fresh seed, \
+         which is made without it, has never been paid: leave --birth-height out"
+    );
     if args.store_url.is_some() && args.seed_file.is_none() {
         tell("replicas of this node need the same seed: `tally seed` here, then --seed-file there");
     }
@@ -33,7 +38,7 @@ pub fn run(args: &Init) -> Result<()> {
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), true)?;
     ensure!(!passphrase.is_empty(), "the passphrase is empty");
     secret::make_private_dir(&lightning_dir(&args.data_dir))?;
-    make_seed(&lightning_dir(&args.data_dir), &passphrase, restored, args.birth_height)?;
+    make_seed(&lightning_dir(&args.data_dir), &passphrase, restored, args.birth_height.unwrap_or_default())?;
     // Last: a directory with a configuration is a whole one.
     write_config(&args.data_dir, &text)?;
     if args.operators.is_empty() {

@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | [`cli`] | the command line |
 //! | [`check`] | `tally fsck` and `tally verify` |
+//! | `code` | the codes of errors that reach the command line |
 //! | [`config`] | the node's configuration file |
 //! | [`secret`] | passphrases and users' keys |
 //! | [`init`] | `tally init` |
 //! | [`descriptors`] | as many files open as all connections may need |
 //! | [`disk`] | nothing new is begun when the disk is almost full |
 //! | [`mark`] | the newest fact that is known: a journal that was put back does not hold it |
+//! | [`published`] | the last checkpoint that was published: a log that was wiped does not hold it |
 //! | [`store`] | where everything is kept; `tally store` |
 //! | [`backup`] | `tally backup` |
 //! | [`restore`], [`newest`] | `tally restore`; whether anyone has seen more than a backup holds |
@@ -41,6 +43,7 @@ pub mod ask;
 pub mod backup;
 pub mod check;
 pub mod cli;
+mod code;
 pub mod config;
 #[cfg(feature = "crash-points")]
 pub mod crash;
@@ -53,6 +56,7 @@ pub mod log;
 pub mod mark;
 pub mod newest;
 pub mod owner;
+pub mod published;
 pub mod rates;
 pub mod recover;
 pub mod replica;
@@ -67,3 +71,5 @@ pub mod standing;
 pub mod store;
 pub mod vault;
 pub mod witness;
+
+pub use code::code;

@@ -7,6 +7,8 @@
 //! ```
 //! Nobody waits for it: what was acknowledged within the last second before a crash may not be in it.
 //!
+//! Beside it the last published checkpoint is kept (`published.rs`), for `tally fsck`.
+//!
 //! At the same moments a replica looks whether another one has found the log damaged.
 
 use anyhow::{Context, Error, Result, bail};
@@ -16,6 +18,7 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use tallystick_app::{
@@ -28,7 +31,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::store::NodeStore;
+use crate::{published, store::NodeStore};
 
 /// The file's name in a node's directory: the fact's number and its hash.
 pub const FILE: &str = "newest-fact";
@@ -59,6 +62,8 @@ pub struct Mark {
     store: NodeStore,
     app: App,
     known: Mutex<Head>,
+    /// Facts under the last checkpoint that was kept.
+    published: AtomicU64,
 }
 
 impl Mark {
@@ -68,7 +73,7 @@ impl Mark {
     /// If the file cannot be read; else as [`Self::look`].
     pub async fn open(data_dir: &Path, store: NodeStore, app: App) -> Result<Self> {
         let (path, known) = (data_dir.join(FILE), read(data_dir)?);
-        let mark = Self { path, store, app, known: Mutex::new(known) };
+        let mark = Self { path, store, app, known: Mutex::new(known), published: AtomicU64::new(0) };
         mark.look_at_start().await?;
         Ok(mark)
     }
@@ -133,6 +138,10 @@ impl Mark {
                 }
                 Err(_) => {}
             }
+            // A log that cannot be read, or a full disk, is told by others.
+            if let Err(error) = self.keep_published().await {
+                tracing::debug!("the published checkpoint is not kept beside the journal: {error:#}");
+            }
         }
     }
 
@@ -151,6 +160,17 @@ impl Mark {
         if !matches!(timeout(EVERY, keep).await, Ok(Ok(_))) {
             tracing::warn!("the newest facts are not kept beside the journal");
         }
+    }
+
+    /// Keeps the published checkpoint if it is another than before.
+    async fn keep_published(&self) -> Result<()> {
+        let Some(published) = self.store.log().log_state().await?.published else { return Ok(()) };
+        let (size, dir) = (published.size, self.dir().to_owned());
+        if self.published.load(Ordering::Acquire) != size {
+            tokio::task::spawn_blocking(move || published::keep(&dir, &published)).await??;
+            self.published.store(size, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Takes the newest fact that this process has told or, if nobody else writes the journal, that is in it. Answers
@@ -235,15 +255,20 @@ impl fmt::Display for Damaged {
     }
 }
 
-/// Writes the file anew: after a crash it is the old one or the new one, whole.
+/// Writes the file anew, as a whole.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn write(path: &Path, Head { seq, hash }: Head) -> Result<()> {
+    replace(path, format!("{seq} {hash}\n").as_bytes())
+}
+
+/// Writes a file anew: after a crash it is the old one or the new one, whole.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     let written = || {
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-        writeln!(file, "{seq} {hash}")?;
+        file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&new, path)?;
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())

@@ -10,7 +10,7 @@
 mod channels;
 mod refusal;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read},
@@ -62,6 +62,7 @@ pub async fn run(args: RestoreArgs) -> Result<()> {
     }
     must_be_empty(&data_dir)?;
     let channels = args.lightning.as_deref().map(Channels::take).transpose()?;
+    must_be_a_file(&args.from)?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
     let stage = stage(&data_dir)?;
     let (from, journal) = (args.from.clone(), stage.path().join(JOURNAL));
@@ -141,6 +142,16 @@ fn must_be_empty(data_dir: &Path) -> Result<()> {
     }
 }
 
+/// Before the passphrase is asked for.
+fn must_be_a_file(from: &Path) -> Result<()> {
+    match fs::metadata(from) {
+        Ok(found) if found.is_dir() => bail!("--from {}: this is a folder; name a backup in it", from.display()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!("--from {}: there is no such file", from.display()),
+        Err(error) => Err(error).with_context(|| format!("--from {}", from.display())),
+    }
+}
+
 /// A folder of its owner's alone, on the directory's own file system.
 fn stage(data_dir: &Path) -> Result<TempDir> {
     let parent = data_dir.parent().context("the root is no node's directory")?;
@@ -209,6 +220,7 @@ async fn check_store(
         key: Some(log.clone()),
         policy,
         checkpoints: Vec::new(),
+        published: None,
         now: SystemClock.now(),
     };
     let outcome = fsck.run(|_| ()).await;

@@ -43,6 +43,21 @@ pub async fn run(args: Serve) -> Result<()> {
     log_to_stderr(args.log_format)?;
     let config = Config::read(&args.data_dir)?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
+    // First of all the lock: a second node on one directory is told that, and not which port is taken.
+    let store = NodeStore::open(&config).await?;
+    let outcome = Box::pin(run_with(&store, &config, args.until_stdin_closes, passphrase)).await;
+    // After a refused start as well: whoever puts another journal in its place must find no write-ahead log beside it.
+    store.close().await;
+    outcome
+}
+
+/// Listens, and runs the node on a store that is open.
+async fn run_with(
+    store: &NodeStore,
+    config: &Config,
+    until_stdin_closes: bool,
+    passphrase: Zeroizing<String>,
+) -> Result<()> {
     // A port that is taken is told before anything starts that would have to be stopped again.
     let listener =
         TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
@@ -56,12 +71,8 @@ pub async fn run(args: Serve) -> Result<()> {
              client is held to the rates"
         );
     }
-    descriptors::make_room(connections_max(&config, &edge))?;
-    let store = NodeStore::open(&config).await?;
-    let outcome = Box::pin(run_on(&store, (&config, args.until_stdin_closes), passphrase, listener, edge)).await;
-    // After a refused start as well: whoever puts another journal in its place must find no write-ahead log beside it.
-    store.close().await;
-    outcome
+    descriptors::make_room(connections_max(config, &edge))?;
+    Box::pin(run_on(store, (config, until_stdin_closes), passphrase, listener, edge)).await
 }
 
 /// Runs the node on a store that is open.

@@ -9,7 +9,7 @@ use tallystick_app::{
     log::LogReader,
     port::{
         evidence::EvidenceStore,
-        journal::{Head, Journal},
+        journal::{Head, Journal, StoreError},
         log::LogStore,
         snapshot::Snapshot,
         tasks::TaskReader,
@@ -20,7 +20,14 @@ use tallystick_lightning::{SQLITE_FILE, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
 use tallystick_store::{PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, StoreStatus};
 
-use crate::{check, cli::StoreCommand, config::Config, init::lightning_dir, replica::Waiting, restore::restoring};
+use crate::{
+    check,
+    cli::StoreCommand,
+    config::Config,
+    init::lightning_dir,
+    replica::Waiting,
+    restore::{restoring, told},
+};
 
 /// The journal's file in a node's directory.
 pub const JOURNAL: &str = "journal.sqlite";
@@ -201,11 +208,16 @@ pub fn must_be_here(config: &Config) -> Result<()> {
     let files = [lightning_dir(dir).join(SQLITE_FILE), dir.join(JOURNAL)];
     let retired = files.clone().map(|path| moved::name(&path));
     match retired.iter().find(|file| config.store.url.is_none() && file.exists()) {
-        Some(file) => bail!(
-            "this node moves to PostgreSQL, or has moved ({}): [store] url must name its database. If `tally store copy` did \
-            not come to its end, run it again. If `tally restore` took it, it runs elsewhere",
-            file.display()
-        ),
+        Some(file) => {
+            // `tally store copy` says in the file where it went, `tally restore` does not.
+            moved::must_not_be_marked(file)?;
+            Err(told(StoreError::Moved(format!(
+                "`tally restore --lightning` took the channels of this directory and left {}: the node runs in the directory \
+                 that was restored, and one that was started here could lose its channels' money. (If an older program's `tally \
+                 store copy` left it, [store] url must name the database that it was moved to)",
+                file.display()
+            ))))
+        }
         // Whatever they are called.
         None => files.iter().try_for_each(|path| moved::must_not_be_marked(path)),
     }
@@ -235,6 +247,7 @@ pub async fn run(command: StoreCommand) -> Result<()> {
         StoreCommand::Status(place) => status(&Config::read(&place.data_dir)?).await,
         StoreCommand::Rebuild(place) => rebuild(&Config::read(&place.data_dir)?).await,
         StoreCommand::Copy(args) => moved::to_postgres(&args).await,
+        StoreCommand::TakeBack(args) => moved::take_back(&args).await,
     }
 }
 

@@ -12,6 +12,9 @@ use tallystick_civics::dispute::{
 use tallystick_civics::draw::{Candidate, Candidates};
 use tallystick_core::{BlockHeight, Ctx, Decision, Digest32, NostrKey, Sat, Timestamp};
 
+/// When everything happens to them.
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
 /// Disputes by what they are about.
 #[derive(Default)]
 pub struct FixedDisputes(Mutex<BTreeMap<Matter, Dispute>>);
@@ -113,8 +116,12 @@ impl Disputes for FixedDisputes {
     async fn dispute(&self, matter: Matter) -> Result<Option<Dispute>, AppError> {
         Ok(self.disputes().get(&matter).cloned())
     }
+
+    async fn over_since(&self, matter: Matter) -> Result<Option<Timestamp>, AppError> {
+        Ok(self.disputes().get(&matter).filter(|dispute| dispute.phase.is_final()).map(|_| NOW))
+    }
 }
 
 fn ctx(author: NostrKey, height: BlockHeight) -> Ctx {
-    Ctx { now: Timestamp::from_secs(1_800_000_000), height, author }
+    Ctx { now: NOW, height, author }
 }

@@ -119,6 +119,7 @@ impl Facts {
         let mut signed = Vec::new();
         for fact in page {
             self.link(fact)?;
+            self.remembered.recorded(fact);
             let authority = fsck.store.authority(fact.authority).await?;
             match &authority {
                 Some(Authority::Node { author, .. }) => {

@@ -31,7 +31,7 @@ mod tasks;
 mod tree;
 
 use std::sync::Arc;
-use tallystick_core::{Code, Coded, Timestamp};
+use tallystick_core::{Code, Coded, Digest32, Timestamp};
 use tallystick_log::{Checkpoint, VerifierKey, WitnessPolicy};
 
 use self::{evidence::Evidence, remembered::Remembered};
@@ -56,7 +56,10 @@ pub struct Fsck {
     pub policy: WitnessPolicy,
     /// Checkpoints that others kept, each with a name for it: their signatures are checked already.
     pub checkpoints: Vec<(String, Checkpoint)>,
-    /// The time: no request can have been remembered later.
+    /// The last checkpoint that is known to have been published from this store, if its node kept it beside it: one as large must
+    /// be there.
+    pub published: Option<Checkpoint>,
+    /// The time: requests that are remembered for longer are told.
     pub now: Timestamp,
 }
 
@@ -81,6 +84,8 @@ pub struct Sound {
     pub effects: u64,
     /// Pieces of evidence that are kept.
     pub evidence: u64,
+    /// A clock was set back, or somebody wrote among the requests that are remembered.
+    pub clock: Option<ClockSet>,
 }
 
 /// How the log is behind the facts, by more than ten minutes as they tell the time.
@@ -90,6 +95,16 @@ pub enum Behind {
     Tree(u64),
     /// No checkpoint was ever published.
     Checkpoint,
+}
+
+/// How a request is remembered that came while a clock was not where it was before, or after. Any time is possible then, and
+/// no fact tells of a request that changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSet {
+    /// This one for longer than any that has come, as far as facts and the time tell.
+    Ahead(Digest32),
+    /// This one still, and later ones are forgotten.
+    Back(Digest32),
 }
 
 /// Where it is.
@@ -212,12 +227,12 @@ impl Fsck {
         facts.check_erasures()?;
         facts.check_authorities(&*self.store).await?;
         self.checkpoints.iter().try_for_each(|(name, checkpoint)| tree.follows(name, checkpoint))?;
-        let (logged, published, behind) = tree.finish(self.key.as_ref(), &self.policy)?;
+        let (logged, published, behind) = tree.finish(self)?;
         tree.no_more(&*self.store).await?;
         roles::check(self, &facts).await?;
         let evidence = Evidence::read(self).await?;
-        let (tasks, effects) = tasks::check(self, &facts, &evidence, &mut progress).await?;
+        let (tasks, effects, clock) = tasks::check(self, &facts, &evidence, &mut progress).await?;
         let evidence = evidence.count();
-        Ok(Sound { logged, published, behind, tasks, effects, evidence, ..facts.sound() })
+        Ok(Sound { logged, published, behind, tasks, effects, evidence, clock, ..facts.sound() })
     }
 }

@@ -1,7 +1,7 @@
 //! Every task: its facts decided again, the names that it holds, its effects and its row.
 
 use super::{
-    Damage, Fsck, Progress, evidence::Evidence, facts::Facts, names::Names, outbox::Outbox, rows::Rows, rules,
+    ClockSet, Damage, Fsck, Progress, evidence::Evidence, facts::Facts, names::Names, outbox::Outbox, rows::Rows, rules,
 };
 use crate::{
     change::{is_task, row, task_of},
@@ -11,13 +11,13 @@ use crate::{
 /// Tasks between two words of progress.
 const STEP: u64 = 1_000;
 
-/// Checks every task. Answers how many there are, and how many effects.
+/// Checks every task. Answers how many there are, how many effects, and whether a clock was set back.
 pub(super) async fn check(
     fsck: &Fsck,
     facts: &Facts,
     evidence: &Evidence,
     progress: &mut (impl FnMut(Progress) + Send),
-) -> Result<(u64, u64), Damage> {
+) -> Result<(u64, u64, Option<ClockSet>), Damage> {
     let mut tasks = Vec::new();
     for (stream, seen) in facts.streams.iter().filter(|(stream, _)| is_task(stream)) {
         if !seen.is_erased() {
@@ -44,9 +44,10 @@ pub(super) async fn check(
             progress(Progress { what: "tasks", done });
         }
     }
+    evidence.check_tasks(facts)?;
     names.check(fsck, facts).await?;
     let effects = outbox.check(fsck, facts).await?;
-    facts.remembered.check(fsck.now)?;
+    let clock = facts.remembered.check(fsck.now)?;
     rows.finish(fsck).await?;
-    Ok((done, effects))
+    Ok((done, effects, clock))
 }

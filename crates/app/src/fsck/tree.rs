@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use tallystick_core::{Duration, Fact, Timestamp};
-use tallystick_log::{
-    Checkpoint, CompactRange, Hash, SignedCheckpoint, TileEdge, TileId, VerifierKey, WitnessPolicy, leaf_hash,
-    tiles_in_level,
-};
+use tallystick_log::{Checkpoint, CompactRange, Hash, SignedCheckpoint, TileEdge, TileId, leaf_hash, tiles_in_level};
 
 use super::{Behind, Damage, Fsck};
 use crate::{
     anchor::event::{AnchorEvent, STREAM as ANCHORS},
     port::{
+        journal::StoreError,
         limits::PAGE_MAX,
         log::{LogState, Published},
         snapshot::Snapshot,
@@ -40,9 +38,13 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) async fn open(fsck: &Fsck) -> Result<Self, Damage> {
-        let state = fsck.store.log_state().await?;
+        let state = fsck.store.log_state().await.map_err(|error| match error {
+            StoreError::Corrupt(why) => Damage::Log(why),
+            error => error.into(),
+        })?;
         let (edge, range) = (TileEdge::new(), CompactRange::new());
-        let sizes = fsck.checkpoints.iter().map(|(_, checkpoint)| checkpoint.size());
+        let kept = fsck.checkpoints.iter().map(|(_, checkpoint)| checkpoint).chain(&fsck.published);
+        let sizes = kept.map(Checkpoint::size);
         let sizes = sizes.chain(state.published.as_ref().map(|published| published.size));
         let roots = sizes.map(|size| (size, None)).collect();
         let (partial, newest) = (BTreeMap::new(), Timestamp::from_millis(0));
@@ -103,11 +105,7 @@ impl Tree {
 
     /// Checks how far the tree has come, and the published checkpoint. Answers the sizes of both, and whether they are far
     /// behind the facts: that is no damage if nobody could publish for so long, and nothing in the store tells whether.
-    pub(super) fn finish(
-        &self,
-        key: Option<&VerifierKey>,
-        policy: &WitnessPolicy,
-    ) -> Result<(u64, u64, Option<Behind>), Damage> {
+    pub(super) fn finish(&self, fsck: &Fsck) -> Result<(u64, u64, Option<Behind>), Damage> {
         if self.edge.size() != self.state.size {
             let (size, facts) = (self.state.size, self.edge.size());
             return Err(Damage::Log(format!("its tree holds {size} facts, and the journal {facts}")));
@@ -118,22 +116,32 @@ impl Tree {
                 format!("{size} facts are under its published checkpoint, and fact {seq} anchors one of {anchored}");
             return Err(Damage::Log(why));
         }
+        if let Some(kept) = &fsck.published {
+            self.follows("this node's directory", kept)?;
+            if kept.size() > size {
+                let why = format!(
+                    "{size} facts are under its published checkpoint, and this node published one of {}",
+                    kept.size()
+                );
+                return Err(Damage::Log(why));
+            }
+        }
         let is_late = |at: Timestamp| at.until(self.newest) > BEHIND_MAX;
         let unlogged = self.unlogged.filter(|(_, at)| is_late(*at)).map(|(seq, _)| Behind::Tree(seq));
         let Some(Published { size, note }) = &self.state.published else {
             // Whoever names keys expects what they signed.
-            if self.first.is_some() && (key.is_some() || policy.k() > 0) {
+            if self.first.is_some() && (fsck.key.is_some() || fsck.policy.k() > 0) {
                 return Err(Damage::Log("no checkpoint is published".into()));
             }
             let unpublished = self.first.filter(|at| is_late(*at)).map(|_| Behind::Checkpoint);
             return Ok((self.state.size, 0, unlogged.or(unpublished)));
         };
         let signed = SignedCheckpoint::parse(note).map_err(bad)?;
-        let told = match key {
+        let told = match &fsck.key {
             Some(key) => signed.verify(key).map_err(bad)?,
             None => signed.unverified(),
         };
-        policy.verify(signed.note()).map_err(bad)?;
+        fsck.policy.verify(signed.note()).map_err(bad)?;
         if told.size() != *size || self.roots.get(size) != Some(&Some(*told.root())) {
             return Err(Damage::Log("the published checkpoint is of another tree".into()));
         }

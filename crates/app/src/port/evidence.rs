@@ -153,12 +153,6 @@ pub trait EvidenceStore: Send + Sync {
     /// [`StoreError`].
     async fn matters(&self, after: Option<Matter>, limit: u32) -> Result<Vec<Matter>, StoreError>;
 
-    /// Notes since when a matter is seen to be over, and answers that: the first time counts.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp, StoreError>;
-
     /// Erases all that is kept of a matter.
     ///
     /// # Errors

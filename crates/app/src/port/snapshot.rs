@@ -6,7 +6,7 @@ use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use super::{
-    evidence::{Matter, Piece},
+    evidence::{Matter, Piece, WrappedKey},
     journal::StoreError,
     log::LogState,
     tasks::TaskRow,
@@ -47,7 +47,8 @@ pub struct Held {
 #[async_trait]
 pub trait Snapshot: Send + Sync {
     /// Checks what answers are found by: that the database's pages, tables and indexes are whole and agree with each other,
-    /// so that no way of asking finds less, or something else, than what is there. May take long.
+    /// so that no way of asking finds less, or something else, than what is there; and that no part of a piece of evidence, nor a
+    /// key, is there without its piece. May take long.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] says what is wrong.
@@ -143,4 +144,10 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// [`StoreError::Corrupt`] if they do not have this hash.
     async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// A piece's wrapped keys, by their readers.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if they are not those whose hash was written with them.
+    async fn evidence_keys(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>, StoreError>;
 }

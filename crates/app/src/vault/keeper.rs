@@ -73,11 +73,9 @@ impl Vault {
                 gone |= self.store.drop_unfiled(piece).await?;
             }
         }
-        if dispute.phase.is_final() {
-            let since = self.store.over_since(matter, ctx.now).await?;
-            if since.after(self.retention.filed) <= ctx.now {
-                gone |= self.erase_matter(matter, None, &ctx).await? > 0;
-            }
+        let over = if dispute.phase.is_final() { self.disputes.over_since(matter).await? } else { None };
+        if over.is_some_and(|since| since.after(self.retention.filed) <= ctx.now) {
+            gone |= self.erase_matter(matter, None, &ctx).await? > 0;
         }
         Ok(gone)
     }

@@ -28,8 +28,8 @@ mod rights;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tallystick_civics::dispute::{Command, Dispute, Rejection, UserCommand, decide};
-use tallystick_core::{Decision, Digest32, Duration, Id, NostrKey, canonical::sha256};
-use tallystick_escrow::{State, Task};
+use tallystick_core::{Decider, Decision, Digest32, Duration, Id, NostrKey, Timestamp, canonical::sha256};
+use tallystick_escrow::{Escrow, State, Task};
 
 pub use erasing::erasure_of;
 pub use error::VaultError;
@@ -40,6 +40,7 @@ pub use rights::readers;
 
 use crate::{
     app::App,
+    change::{self, event_of},
     error::AppError,
     port::evidence::{EvidenceStore, Kept, Matter, Piece, Room, WrappedKey},
 };
@@ -52,6 +53,12 @@ pub trait Disputes: Send + Sync {
     /// # Errors
     /// [`AppError`].
     async fn dispute(&self, matter: Matter) -> Result<Option<Dispute>, AppError>;
+
+    /// When the fact was recorded that ended a dispute. Nothing while it goes on, and where [`Disputes::dispute`] finds none.
+    ///
+    /// # Errors
+    /// [`AppError`].
+    async fn over_since(&self, matter: Matter) -> Result<Option<Timestamp>, AppError>;
 }
 
 #[async_trait]
@@ -65,6 +72,28 @@ impl Disputes for App {
             Ok((State::Absent, _)) | Err(AppError::Erased) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn over_since(&self, matter: Matter) -> Result<Option<Timestamp>, AppError> {
+        let is_over = |state: &State| match state {
+            State::Present(task) => {
+                let mut cases = task.cases().map(|case| &case.dispute);
+                cases.any(|dispute| dispute.opening.id == matter.dispute && dispute.phase.is_final())
+            }
+            State::Absent => false,
+        };
+        let mut state = State::Absent;
+        for fact in self.0.parts.journal.stream(&change::stream_of(matter.task), 0).await? {
+            state = match event_of(&fact) {
+                Ok(event) => Escrow::evolve(state, &event),
+                Err(AppError::Erased) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if is_over(&state) {
+                return Ok(Some(fact.recorded_at));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -9,7 +9,7 @@ use tallystick_civics::{
     dispute::Award,
     reputation::{End, Role},
 };
-use tallystick_core::{Duration, Id};
+use tallystick_core::{Duration, Id, Sat};
 use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
 use tallystick_testkit::{
     asking,
@@ -25,18 +25,29 @@ const BOND: u64 = 2_000;
 
 /// A task of 20,000 sat whose worker puts up a bond, all locked: the payer and the payee pay their own holds.
 pub async fn held(node: &Node, id: Id<Task>) {
+    held_with(node, id, terms(&[20_000])).await;
+}
+
+/// The same with these terms, and perhaps a requester's bond in them.
+pub async fn held_with(node: &Node, id: Id<Task>, terms: Terms) {
     let rail = &node.world.rail;
-    let bonds = Bonds { requester: None, worker: Some(sat(BOND)) };
-    node.create(id, Terms { bonds, ..terms(&[20_000]) }).await.unwrap();
-    node.accept(id, worker(), node.invoices(&[20_000])).await.unwrap();
+    let terms = Terms { bonds: Bonds { worker: Some(sat(BOND)), ..terms.bonds }, ..terms };
+    let invoices: Vec<u64> = terms.workers_invoices().map(Sat::get).collect();
+    node.create(id, terms).await.unwrap();
+    node.accept(id, worker(), node.invoices(&invoices)).await.unwrap();
     let bolt11 = rail.invoice(PAYER, BOND);
     let facts = rail.read(&bolt11).unwrap();
     let fund = UserCommand::FundWithBond { invoice: Box::new((bolt11, facts)) };
     node.ask(id, requester(), fund).await.unwrap();
     node.outbox.run_once().await.unwrap();
     let view = node.view(id).await;
-    assert!(rail.pay_hold(PAYER, view.tranches().next().unwrap().funding_invoice.as_ref().unwrap()));
-    assert!(rail.pay_hold(PAYEE, view.bonds[0].hold.funding_invoice.as_ref().unwrap()));
+    for part in view.tranches() {
+        assert!(rail.pay_hold(PAYER, part.funding_invoice.as_ref().unwrap()));
+    }
+    for bond in &view.bonds {
+        let owner = if bond.of_worker { PAYEE } else { PAYER };
+        assert!(rail.pay_hold(owner, bond.hold.funding_invoice.as_ref().unwrap()));
+    }
     node.deliver().await;
     assert_eq!(node.state_name(id).await, "held");
 }

@@ -43,6 +43,8 @@ pub struct Trouble {
     pub outbox_cursed: AtomicBool,
     /// How often an append was tried.
     pub appends: AtomicU32,
+    /// How often what was erased was to leave the store's files.
+    pub scrubs: AtomicU32,
 }
 
 pub struct Troubled {
@@ -112,6 +114,10 @@ impl JournalLayer for Troubled {
             brake.acquire().await.unwrap().forget();
         }
         if take(&trouble.unheard) { Err(down().into()) } else { answer }
+    }
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.trouble.scrubs.fetch_add(1, Ordering::AcqRel);
+        self.store.scrub().await
     }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
         let cursed = self.trouble.cursed.lock().unwrap().iter().any(|cursed| cursed == stream);

@@ -146,6 +146,12 @@ async fn double_payout_on_a_replaced_invoice() {
     node.turn().await;
     let other = world.rail.invoice(PAYEE, 20_000);
     assert_eq!(offer(&node, &other).await.unwrap_err().code().0, "escrow.not_held");
+    // It is asked after again and again meanwhile, and begins once.
+    for _ in 0..3 {
+        node.later(Duration::from_secs(600));
+        node.turn().await;
+    }
+    assert_eq!(world.rail.payouts(old), (1, 0));
     world.rail.set_presence(PAYEE, Presence::Online);
     check_paid_once(&node, &[old, hash_of(&node, &next), hash_of(&node, &other)]).await;
 }

@@ -115,6 +115,7 @@ impl World {
             key: None,
             policy: WitnessPolicy::none(),
             checkpoints: Vec::new(),
+            published: None,
             now: tallystick_app::Clock::now(&*self.clock),
         }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 use tallystick_app::{
     AppError,
+    fsck::ClockSet,
     outbox::Outbox,
     port::{rail::RailNotice, request::Action, tasks::TaskQuery},
 };
@@ -13,7 +14,7 @@ use tallystick_core::{BlockHeight, Coded};
 use tallystick_escrow::{Policy, Rejection, State, UserCommand};
 use tallystick_testkit::{
     asking,
-    escrow::{key, requester, stranger, terms, worker},
+    escrow::{NOW, key, requester, stranger, terms, worker},
     rail::InvoiceSpec,
 };
 use tokio::sync::Semaphore;
@@ -353,4 +354,41 @@ async fn updates_tell_every_change_in_order() {
     assert_eq!(seen, ["open", "assigned", "funding", "held", "submitted", "releasing", "settled"]);
     assert_eq!(last, world.count().await as u64);
     assert!(world.rail.wallet_msat(PAYER) < crate::node::PAYER_SAT * 1_000);
+}
+
+/// Requests that came while a clock was ahead, or after it was set back, are remembered as no other would be. That is told, and
+/// is no damage; nor is one that was forgotten and is given again.
+#[tokio::test]
+async fn a_clock_that_was_set_back_is_no_damage() {
+    use tallystick_core::Duration;
+    use tallystick_escrow::UserCommand::CancelTask;
+    let (world, hour) = (World::new(), Duration::from_secs(3_600));
+    let node = world.start();
+    let told = async || world.fsck().run(|_| ()).await.map(|sound| sound.clock);
+    let refused = async || assert!(node.ask(task(7), requester(), CancelTask).await.is_err(), "there is no such task");
+    let request = asking(requester(), task(0), &Action::Create(terms(&[20_000])));
+    node.app.create(task(0), terms(&[20_000]), request.clone()).await.unwrap();
+    node.create(task(2), terms(&[20_000])).await.unwrap();
+    world.check().await;
+    assert_eq!(told().await, Ok(None));
+    world.clock.set(NOW.after(hour));
+    refused().await;
+    assert_eq!(told().await, Ok(None));
+    // The clock is right again, and what came after it was ahead is remembered for too long.
+    world.clock.set(NOW.after(Duration::from_secs(1)));
+    assert!(matches!(told().await, Ok(Some(ClockSet::Ahead(_)))));
+    node.create(task(1), terms(&[20_000])).await.unwrap();
+    // What was forgotten works again, and changes nothing.
+    assert!(!node.app.create(task(0), terms(&[20_000]), request.clone()).await.unwrap().changed);
+    assert_eq!(node.app.create(task(0), terms(&[20_000]), request).await, Err(AppError::Replayed));
+    assert!(matches!(told().await, Ok(Some(ClockSet::Ahead(_)))));
+    // Now it is behind.
+    world.clock.set(tallystick_core::Timestamp::from_millis(NOW.as_millis() - hour.as_millis()));
+    refused().await;
+    world.clock.set(NOW.after(hour));
+    assert!(matches!(told().await, Ok(Some(ClockSet::Back(_)))));
+    // It goes with time.
+    world.clock.set(NOW.after(hour).after(hour));
+    refused().await;
+    assert_eq!(told().await, Ok(None));
 }

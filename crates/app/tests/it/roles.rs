@@ -203,6 +203,19 @@ async fn an_admin_erases_what_has_ended_and_a_code_is_not_wasted_on_what_has_not
     world.check().await;
 }
 
+/// Whoever proposes what is so already is given no number, not even that of a proposal that has ended.
+#[tokio::test]
+async fn a_proposal_that_ended_has_no_number() {
+    let world = World::new();
+    let (node, codes) = founded(&world).await;
+    propose(&node, ada(), grant(worker())).await;
+    world.clock.advance(Duration::from_secs(2 * 86_400));
+    let said = codes.now(&world);
+    assert_eq!(node.app.act(grant(worker()), &said, act(ada(), &grant(worker()), &said)).await, Ok(true));
+    let request = asking_roles(ada(), &AdminAsked::Propose(grant(worker())));
+    assert_eq!(node.app.propose(grant(worker()), request).await, Ok(None));
+}
+
 #[tokio::test]
 async fn whoever_has_the_machine_makes_an_admin() {
     let world = World::new();
@@ -263,6 +276,7 @@ async fn fsck_finds_what_no_admin_asked_for_or_the_rules_do_not_allow() {
     let granted = |proof| Event::ActionAuthorised { by: ada(), action: grant(stranger()), proof };
     let asks = |action, said| AdminAsked::Act(action, said);
     let code = || Proof::Code { step: 1 << 40 };
+    let completed = |admin| Event::EnrolmentCompleted { admin, step: 1 << 40 };
     // Somebody else's grant; another role; another proof; in another's name.
     for (author, asked, event) in [
         (ada(), asks(grant(worker()), wrong()), granted(code())),
@@ -270,6 +284,9 @@ async fn fsck_finds_what_no_admin_asked_for_or_the_rules_do_not_allow() {
         (ada(), asks(grant(stranger()), FactorSaid::Confirms(2)), granted(Proof::Confirms { proposal: 1 })),
         (bea(), asks(grant(stranger()), wrong()), granted(code())),
         (ada(), AdminAsked::Propose(grant(stranger())), granted(code())),
+        // A right code, and a wrong one, that somebody else is said to have shown.
+        (ada(), AdminAsked::CompleteEnrolment(Code("000000".into())), completed(bea())),
+        (ada(), asks(grant(stranger()), wrong()), Event::CodeRefused { admin: bea(), paused_until: escrow::NOW }),
     ] {
         assert_eq!(forged(|_| (STREAM, told(&event), by(author, asked))).await, other);
     }
@@ -284,6 +301,10 @@ async fn fsck_finds_what_no_admin_asked_for_or_the_rules_do_not_allow() {
         let what = forged(|_| (STREAM, told(&event), by(author, asked))).await;
         assert!(what.starts_with("is not what the rules decide"), "{what}");
     }
+    // Told as something else.
+    let renamed = NewFact { kind: Event::PROPOSED, ..told(&granted(code())).remove(0) };
+    let what = forged(|_| (STREAM, vec![renamed], by(ada(), asks(grant(stranger()), wrong())))).await;
+    assert!(what.starts_with("is not proven"), "{what}");
     // What is private must not be told, and what is public not hidden.
     let shown = told(&granted(code())).remove(0);
     let hidden = NewFact { kind: shown.kind, body: Body::private([3; 32], canonical::encode(&granted(code()))) };

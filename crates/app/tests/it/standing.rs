@@ -1,5 +1,6 @@
 //! Standing, made of the journal's facts.
 
+use std::sync::{Arc, atomic::Ordering};
 use tallystick_app::{
     AppError,
     erase::STREAM,
@@ -18,16 +19,19 @@ use tallystick_civics::{
     reputation::{Deal, Did, End, Limits, Role, Service, Tier},
 };
 use tallystick_core::{Authority, Body, Coded, Duration, Id, NostrKey, Sat, Timestamp, canonical};
-use tallystick_escrow::{Task, UserCommand};
+use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
 use tallystick_testkit::{
     asking,
-    escrow::{self, key, requester, sat, stranger, terms, worker},
+    escrow::{self, key, panel_terms, requester, sat, stranger, terms, worker},
     golden,
+    rail::Presence,
 };
 
 use crate::{
+    bonds,
     disputes::{FIVE, admit, dispute, mined, refused, rule},
-    node::{Node, World, task},
+    faults::Troubled,
+    node::{Node, PAYEE, World, task},
 };
 
 /// Posts a task in somebody's name.
@@ -144,6 +148,128 @@ async fn what_routing_costs_is_no_fee() {
     assert_eq!(kept.deal.fee, sat(849));
 }
 
+/// What is kept of a task that is erased.
+async fn kept(node: &Node, id: Id<Task>) -> Deal {
+    node.app.erase(id, asking(stranger(), id, &Action::Erase)).await.unwrap().unwrap();
+    let kept = node.world.facts().await.iter().filter_map(|fact| Kept::of(fact).unwrap()).next_back();
+    kept.unwrap().deal
+}
+
+/// Where the platform paid with its own money, no fee was earned.
+#[tokio::test]
+async fn a_payout_that_no_hold_covered_earned_no_fee() {
+    let world = World::new();
+    let node = world.start();
+    world.rail.set_presence(PAYEE, Presence::Stalling);
+    node.task_at(task(0), &[100_000], "releasing").await;
+    node.turn().await;
+    assert!(world.rail.lose_hold(node.hashes(task(0)).await[0]));
+    node.turn().await;
+    world.rail.set_presence(PAYEE, Presence::Online);
+    node.settle().await;
+    let deal = kept(&node, task(0)).await;
+    assert_eq!((deal.paid, deal.fee, deal.end), (sat(100_000), Sat::ZERO, End::Settled));
+}
+
+#[tokio::test]
+async fn who_gives_work_up_is_at_fault() {
+    let world = World::new();
+    let node = world.start();
+    node.task_at(task(0), &[20_000], "submitted").await;
+    node.ask(task(0), worker(), UserCommand::ConcedeWork { milestone: 0 }).await.unwrap();
+    node.settle().await;
+    let deal = kept(&node, task(0)).await;
+    assert_eq!(deal.end, End::Refunded { fault: Some(Role::Worker) });
+}
+
+/// A bond is put up, and not traded: it is in no sum, and counts when it is lost, for whoever lost it.
+#[tokio::test]
+async fn a_bond_counts_against_who_lost_it_and_for_nobody() {
+    let world = bonds::world();
+    let node = world.start();
+    bonds::held(&node, task(0)).await;
+    let open = standing(&node, worker(), Role::Worker).await;
+    assert_eq!((open.open_tasks, open.open_sat), (1, 20_000));
+    world.clock.set(escrow::DEADLINE);
+    node.settle().await;
+    let names = |known: &Known| known.standing.score.terms.iter().map(|term| term.name).collect::<Vec<_>>();
+    let lost = standing(&node, worker(), Role::Worker).await;
+    assert_eq!((names(&lost), lost.standing.score.total), (vec!["bond_lost", "fault"], -700));
+    assert_eq!(names(&standing(&node, requester(), Role::Requester).await), Vec::<&str>::new());
+    assert_eq!(kept(&node, task(0)).await.bond_lost_by, Some(Role::Worker));
+
+    // A ruling for the worker, and with it the requester's bond.
+    let world = bonds::world();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    let both = Bonds { requester: Some(sat(3_000)), worker: None };
+    bonds::held_with(&node, task(0), Terms { bonds: both, ..panel_terms(&[20_000]) }).await;
+    dispute(&node, task(0), requester()).await;
+    mined(&node, 6).await;
+    rule(&node, task(0), &[Award::new(0b111); 3]).await;
+    node.settle().await;
+    let lost = standing(&node, requester(), Role::Requester).await;
+    assert_eq!(names(&lost), ["dispute_lost", "bond_lost"]);
+    assert!(!names(&standing(&node, worker(), Role::Worker).await).contains(&"bond_lost"));
+    let deal = kept(&node, task(0)).await;
+    assert_eq!((deal.bond_lost_by, deal.dispute_lost_by), (Some(Role::Requester), Some(Role::Requester)));
+    assert_eq!((deal.paid, deal.refunded), (sat(20_000), Sat::ZERO));
+}
+
+/// The clock goes back between two facts: no deal ends before it begins, and a standing can still be told.
+#[tokio::test]
+async fn a_clock_that_was_set_back_leaves_a_standing() {
+    let world = World::new();
+    let node = world.start();
+    node.later(Duration::from_secs(600));
+    node.task_at(task(0), &[100_000], "submitted").await;
+    world.clock.set(escrow::NOW);
+    node.approve(task(0)).await.unwrap();
+    node.settle().await;
+    let first = standing(&node, worker(), Role::Worker).await;
+    assert_eq!(first.at, escrow::NOW.after(Duration::from_secs(600)), "the latest fact's time, not the clock's");
+    let deal = kept(&node, task(0)).await;
+    assert!(deal.funded_at <= deal.submitted_at.unwrap() && deal.submitted_at.unwrap() <= deal.ended_at);
+    assert_eq!(said(&standing(&node, worker(), Role::Worker).await), said(&first));
+}
+
+/// Of several milestones the last one that was handed in tells how fast the end came.
+#[tokio::test]
+async fn the_last_work_counts() {
+    let world = World::new();
+    let node = world.start();
+    let [part] = <[_; 1]>::try_from(terms(&[20_000]).milestones).unwrap();
+    let two = Terms { milestones: vec![part.clone(), part], ..terms(&[]) };
+    node.create(task(0), two).await.unwrap();
+    node.accept(task(0), worker(), node.invoices(&[20_000, 20_000])).await.unwrap();
+    node.ask(task(0), requester(), UserCommand::RequestFunding).await.unwrap();
+    node.outbox.run_once().await.unwrap();
+    node.pay_holds(task(0)).await;
+    for milestone in [0, 1] {
+        node.later(Duration::from_secs(60));
+        let work_hash = escrow::WORK;
+        node.ask(task(0), worker(), UserCommand::SubmitWork { milestone, work_hash }).await.unwrap();
+    }
+    for milestone in [0, 1] {
+        let tranches = None;
+        node.ask(task(0), requester(), UserCommand::ApproveWork { milestone, tranches }).await.unwrap();
+    }
+    node.settle().await;
+    assert_eq!(kept(&node, task(0)).await.submitted_at, Some(escrow::NOW.after(Duration::from_secs(120))));
+}
+
+/// A command whose facts did not come into the journal takes no room.
+#[tokio::test]
+async fn what_failed_is_not_open() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.app.limit_open(Limits::default());
+    trouble.refused.store(1, Ordering::Release);
+    assert!(matches!(post(&node, task(0), requester(), 150_000).await, Err(AppError::Store(_))));
+    post(&node, task(1), requester(), 150_000).await.unwrap();
+}
+
 /// An erasure takes what the parties wrote, and changes nobody's standing: not in this process, and not for who reads
 /// the journal afterwards.
 #[tokio::test]
@@ -239,6 +365,61 @@ async fn rulings_count_and_outlive_an_erasure() {
     assert_eq!(votes.count(), 6);
     assert_eq!(said(&standing(&world.start(), worker(), Role::Worker).await), said(&before));
     world.check().await;
+}
+
+/// A quarter is not less than a quarter, on either side.
+#[tokio::test]
+async fn who_got_a_quarter_lost_nothing() {
+    let world = World::new();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    for (n, award) in [(0, Award::new(0b0001)), (1, Award::new(0b0111))] {
+        refused(&node, task(n), &[25_000; 4]).await;
+        dispute(&node, task(n), worker()).await;
+        mined(&node, 6).await;
+        rule(&node, task(n), &[award; 3]).await;
+        node.settle().await;
+        assert_eq!(kept(&node, task(n)).await.dispute_lost_by, None);
+    }
+}
+
+/// A book is made of all facts, in their order, and what is kept of a deal is the journal's own word.
+#[tokio::test]
+async fn a_book_has_no_gap_and_believes_one_stream() {
+    let world = World::new();
+    let node = world.start();
+    settled(&node, task(0), (requester(), worker()), 100_000).await;
+    node.app.erase(task(0), asking(stranger(), task(0), &Action::Erase)).await.unwrap().unwrap();
+    let facts = world.facts().await;
+    let mut book = Book::default();
+    assert!(book.take(&facts[1]).is_err());
+    book.take(&facts[0]).unwrap();
+    assert!(book.take(&facts[0]).is_err() && book.take(&facts[2]).is_err());
+    book.take(&facts[1]).unwrap();
+    assert_eq!(book.seq(), 2);
+    let mut kept = facts.iter().find(|fact| fact.kind == KEPT).unwrap().clone();
+    assert!(Kept::of(&kept).unwrap().is_some());
+    kept.stream = "arbitrator/7".into();
+    assert_eq!(Kept::of(&kept), Ok(None));
+}
+
+/// What is on its way to the journal is open as well: who comes meanwhile finds no room.
+#[tokio::test]
+async fn what_is_about_to_be_open_counts() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.app.limit_open(Limits::default());
+    trouble.meet(2);
+    let waits = post(&node, task(0), requester(), 150_000);
+    let comes = async {
+        let refused = post(&node, task(1), requester(), 50_001).await;
+        let passes = post(&node, task(2), requester(), 50_000).await;
+        (refused, passes)
+    };
+    let (waited, (refused, passed)) = tokio::join!(waits, comes);
+    assert!(matches!(refused, Err(AppError::Limit(LimitError::Sat { open: 150_000, .. }))), "{refused:?}");
+    assert_eq!((waited, passed), (Ok(()), Ok(())));
 }
 
 /// Two keys that trade with each other get flags, and nothing else for it.

@@ -2,17 +2,20 @@
 
 use std::sync::{Arc, atomic::Ordering};
 use tallystick_app::{
-    AppError,
+    App, AppError,
     fsck::Damage,
     port::{
         evidence::{EvidenceStore, Matter, Piece, WrappedKey},
         journal::{Journal, StoreError},
         request::Action,
     },
-    vault::{ERASED, EvidenceErased, Retention, Vault, VaultError, readers},
+    vault::{Disputes, ERASED, EvidenceErased, Retention, Vault, VaultError, readers},
 };
-use tallystick_civics::dispute::{EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection};
-use tallystick_core::{Authority, Coded, Digest32, Duration, Id, NostrKey, canonical};
+use tallystick_civics::dispute::{
+    Duty, EVIDENCE_BYTES_MAX, EVIDENCE_FILES_MAX, EVIDENCE_TOTAL_MAX, Rejection, SeatState, UserCommand as Act,
+};
+use tallystick_core::{Authority, BlockHeight, Coded, Digest32, Duration, Id, NostrKey, canonical};
+use tallystick_escrow::UserCommand;
 use tallystick_testkit::{
     FixedDisputes, asking,
     escrow::{key, requester, stranger, worker},
@@ -20,6 +23,7 @@ use tallystick_testkit::{
 };
 
 use crate::{
+    disputes::{FIVE, admit, dispute, refused},
     faults::Troubled,
     node::{World, task},
 };
@@ -91,8 +95,11 @@ async fn only_parties_keep_evidence_and_only_while_it_can_be_filed() {
     room.upload(worker(), b"x").await.unwrap();
     // The other side cannot take it for its own.
     assert_eq!(code(&room.upload(requester(), b"x").await), "dispute.evidence_known");
+    room.disputes.file(room.matter, worker(), hash, 1);
+    room.upload(worker(), b"x").await.expect("it is filed already");
     room.disputes.withdraw(room.matter);
     assert_eq!(code(&room.upload(worker(), b"z").await), "dispute.evidence_closed");
+    assert_eq!(code(&room.upload(worker(), b"x").await), "dispute.evidence_closed", "it is filed, and over");
     assert_eq!(room.kept().await.len(), 1);
 }
 
@@ -148,6 +155,23 @@ async fn parties_and_panel_read_and_nobody_else() {
     assert_eq!(code(&room.vault.wrapped(stranger(), room.matter, hash).await), "evidence.not_reader");
     // Who read it can read it again once it is over.
     assert_eq!(room.vault.fetch(first, room.matter, hash).await, Ok(b"sealed".to_vec()));
+}
+
+/// Who was asked and has not answered, and who let go of a seat, reads nothing.
+#[test]
+fn only_who_took_a_seat_reads() {
+    let room = Room::new();
+    room.disputes.seat(room.matter, &[key(11), key(12), key(13)]);
+    let mut dispute = room.disputes.get(room.matter);
+    let [first, second] = [0, 1].map(|seat: usize| dispute.panel.bench[seat].arbitrator);
+    let commitment = Digest32([1; 32]);
+    let sits = [SeatState::Accepted, SeatState::Committed { commitment }];
+    let does_not = [SeatState::Asked, SeatState::Refused, SeatState::Missed(Duty::Answer)];
+    for (state, reads) in sits.map(|state| (state, true)).into_iter().chain(does_not.map(|state| (state, false))) {
+        dispute.panel.bench[0].state = state;
+        assert_eq!(readers(&dispute).contains(&first), reads, "{state:?}");
+        assert!(readers(&dispute).contains(&second));
+    }
 }
 
 #[tokio::test]
@@ -248,4 +272,113 @@ async fn evidence_of_an_erased_task_goes_with_it() {
     room.vault.tidy().await.unwrap();
     assert_eq!(room.kept().await, []);
     assert_eq!(room.erasures().await, [], "the erasure of its task tells of it");
+}
+
+/// How long it is kept counts from the fact that ended its dispute, whenever somebody looks first.
+#[tokio::test]
+async fn it_is_kept_from_the_fact_that_ended_its_dispute_on() {
+    let world = World::new();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    refused(&node, task(0), &FIVE).await;
+    dispute(&node, task(0), requester()).await;
+    let id = node.view(task(0)).await.milestones[0].dispute.as_ref().expect("it is disputed").id;
+    let matter = Matter { task: task(0), dispute: id };
+    let (store, disputes) = (Arc::clone(&world.store) as _, Arc::new(node.app.clone()));
+    let retention = Retention { filed: KEPT, unfiled: UNFILED };
+    let vault = Vault::new(node.app.clone(), store, Arc::clone(&disputes) as _, retention);
+    let hash = canonical::sha256(b"sealed");
+    vault.upload(requester(), matter, hash, b"sealed".to_vec()).await.unwrap();
+    let act = async |command| {
+        node.ask(task(0), requester(), UserCommand::Dispute { milestone: 0, command }).await.unwrap();
+    };
+    act(Act::FileEvidence { hash, bytes: 6 }).await;
+    assert_eq!(disputes.over_since(matter).await, Ok(None));
+    act(Act::Withdraw).await;
+    assert_eq!(disputes.over_since(matter).await, Ok(Some(tallystick_app::Clock::now(&*world.clock))));
+    world.check().await;
+    let kept = async || world.store.pieces(matter).await.unwrap().len();
+    world.clock.advance(Duration::from_millis(KEPT.as_millis() - 1));
+    vault.tidy().await.unwrap();
+    assert_eq!(kept().await, 1);
+    world.clock.advance(Duration::from_millis(1));
+    vault.tidy().await.unwrap();
+    assert_eq!(kept().await, 0);
+    let other = Matter { dispute: Id::from_parts(1, [0; 10]), ..matter };
+    assert_eq!(disputes.over_since(other).await, Ok(None));
+}
+
+/// A disk that is almost full, and a log that is damaged, begin nothing new; what is kept can be read and erased.
+#[tokio::test]
+async fn without_room_nothing_is_uploaded() {
+    let room = Room::new();
+    let hash = room.filed(worker(), b"one").await;
+    let refused = async |app: &App| {
+        let store = Arc::clone(&room.world.store) as _;
+        let vault = Vault::new(app.clone(), store, Arc::clone(&room.disputes) as _, Retention::default());
+        let two = canonical::sha256(b"two");
+        assert!(vault.fetch(requester(), room.matter, hash).await.is_ok());
+        vault.upload(worker(), room.matter, two, b"two".to_vec()).await.unwrap_err()
+    };
+    let full = room.world.start();
+    full.app.set_room(false);
+    assert_eq!(refused(&full.app).await, AppError::Full.into());
+    let damaged = room.world.start();
+    damaged.app.begin_nothing();
+    assert_eq!(refused(&damaged.app).await, AppError::Damaged.into());
+    assert_eq!(room.kept().await.len(), 1);
+}
+
+/// Whatever is erased or dropped leaves the store's own files as well; and nothing is scrubbed for nothing.
+#[tokio::test]
+async fn what_is_gone_is_scrubbed() {
+    let room = Room::new();
+    let (journal, trouble) = Troubled::new(&room.world.store);
+    let vault = vault(&room.world, journal, &room.disputes);
+    let scrubs = || trouble.scrubs.load(Ordering::Acquire);
+    vault.tidy().await.unwrap();
+    vault.forget(room.matter.task).await.unwrap();
+    assert_eq!(scrubs(), 0);
+    room.upload(worker(), b"orphan").await.unwrap();
+    room.world.clock.advance(UNFILED);
+    vault.tidy().await.unwrap();
+    assert_eq!((scrubs(), room.kept().await.len()), (1, 0), "what nobody filed");
+    room.filed(worker(), b"one").await;
+    room.disputes.withdraw(room.matter);
+    let Matter { task, dispute } = room.matter;
+    let request = asking(stranger(), task, &Action::EraseEvidence { dispute });
+    assert_eq!(vault.erase(room.matter, request).await, Ok(1));
+    assert_eq!(scrubs(), 2, "what an operator erased");
+}
+
+/// The evidence of one task goes, with all of its disputes, and no other task's.
+#[tokio::test]
+async fn a_task_is_forgotten_and_no_other() {
+    let room = Room::new();
+    let (journal, trouble) = Troubled::new(&room.world.store);
+    let vault = vault(&room.world, journal, &room.disputes);
+    let matter = |n, of: u8| Matter { task: task(n), dispute: Id::from_parts(1_800_000_000_000, [of; 10]) };
+    let others = [matter(1, 3), matter(2, 4)];
+    for (text, matter) in (0u8..).zip([matter(0, 2)].into_iter().chain(others)) {
+        room.disputes.open(matter, (requester(), worker()), BlockHeight(800_000));
+        vault.upload(worker(), matter, canonical::sha256(&[text]), vec![text]).await.unwrap();
+    }
+    room.upload(worker(), b"x").await.unwrap();
+    vault.forget(task(0)).await.unwrap();
+    assert_eq!(room.world.store.matters(None, 10).await.unwrap(), others);
+    assert_eq!(trouble.scrubs.load(Ordering::Acquire), 1);
+}
+
+/// More disputes than the store tells of at once.
+#[tokio::test]
+async fn every_matter_is_tidied_up() {
+    let room = Room::new();
+    for n in 0..150 {
+        let matter = Matter { task: task(n), dispute: Id::from_parts(n, [1; 10]) };
+        room.disputes.open(matter, (requester(), worker()), BlockHeight(800_000));
+        room.vault.upload(worker(), matter, canonical::sha256(b"x"), b"x".to_vec()).await.unwrap();
+    }
+    room.world.clock.advance(UNFILED);
+    room.vault.tidy().await.unwrap();
+    assert_eq!(room.world.store.matters(None, 200).await.unwrap(), []);
 }

@@ -33,9 +33,9 @@ impl MovedTo {
     #[must_use]
     pub fn refusal(&self, file: &Path) -> StoreError {
         StoreError::Moved(format!(
-            "{} was copied to {} at {}: what is here is older, and a second node with it could lose its channels' money. If \
-             that copy did not come to its end, run `tally store copy` into that database again; \
-             docs/runbooks/backup-and-restore.md tells the way back",
+            "{} is what `tally store copy` left when it moved this node, to {} at {}. What is here is older: a second node on it \
+             could lose its channels' money. Run the node with [store] url naming that database; if the copy did not come to \
+             its end, give the same command again. `tally store take-back` is the way back from one that failed (docs/runbooks/backup-and-restore.md)",
             file.display(),
             self.place,
             self.at
@@ -64,17 +64,33 @@ pub fn moved_to(path: &Path) -> Result<Option<MovedTo>, StoreError> {
 
 /// Marks a file that nobody else uses. On disk, and in the file itself, when it answers. Blocks.
 pub(super) fn mark(path: &Path, moved: &MovedTo) -> Result<()> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = or_store(Connection::open_with_flags(path, flags))?;
-    or_store(conn.busy_timeout(BUSY_TIMEOUT))?;
-    or_store(conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF"))?;
+    let mut conn = writer(path)?;
     let transaction = or_store(conn.transaction())?;
     or_store(transaction.execute_batch(MAKE))?;
     let MovedTo { copy, place, at } = moved;
     let insert = "INSERT OR REPLACE INTO moved_to (one, copy, place, at) VALUES (1, ?1, ?2, ?3)";
     or_store(transaction.execute(insert, params![copy.as_bytes(), place, at.as_millis()]))?;
     or_store(transaction.commit())?;
+    written_back(conn, path)
+}
+
+/// Takes a file's mark away, if it has one. On disk, and in the file itself, when it answers. Blocks.
+pub(super) fn unmark(path: &Path) -> Result<()> {
+    let conn = writer(path)?;
+    or_store(conn.execute_batch("DROP TABLE IF EXISTS moved_to"))?;
+    written_back(conn, path)
+}
+
+fn writer(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = or_store(Connection::open_with_flags(path, flags))?;
+    or_store(conn.busy_timeout(BUSY_TIMEOUT))?;
+    or_store(conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF"))?;
+    Ok(conn)
+}
+
+/// A file that gets another name leaves its write-ahead log behind.
+fn written_back(conn: Connection, path: &Path) -> Result<()> {
     drop(conn);
-    // A file that gets another name leaves its write-ahead log behind.
     if cut_log(path)? { Ok(()) } else { Err(StoreError::Unavailable(format!("{} is being read", path.display()))) }
 }

@@ -7,10 +7,10 @@ use deadpool_postgres::Object;
 use tallystick_app::port::evidence::{Kept, Matter, Piece, WrappedKey};
 use tallystick_app::port::journal::StoreError;
 use tallystick_core::{Digest32, Id, NostrKey, Timestamp};
-use tokio_postgres::Row;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use crate::evidence::{NewPiece, PART_BYTES, whole};
+use crate::evidence::{NewPiece, PART_BYTES, checked, keys_hash, whole};
 use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned};
 use crate::postgres::facts::page;
 use crate::postgres::log::LogWriter;
@@ -37,18 +37,16 @@ const DROP: &str = "DELETE FROM evidence
 const WRAP: &str = "INSERT INTO evidence_keys (task, dispute, hash, reader, wrapped)
     SELECT $1, $2, $3, reader, wrapped FROM unnest($4::bytea[], $5::text[]) AS new (reader, wrapped)
     ON CONFLICT (task, dispute, hash, reader) DO UPDATE SET wrapped = excluded.wrapped";
-/// Nobody drops the piece meanwhile.
-const HOLD: &str = "SELECT 1 FROM evidence WHERE task = $1 AND dispute = $2 AND hash = $3 FOR SHARE";
+/// Nobody drops the piece meanwhile, nor gives keys to it.
+const HOLD: &str = "SELECT 1 FROM evidence WHERE task = $1 AND dispute = $2 AND hash = $3 FOR UPDATE";
 const WRAPPED: &str = "SELECT reader, wrapped FROM evidence_keys
     WHERE task = $1 AND dispute = $2 AND hash = $3 ORDER BY reader";
 const MATTERS: &str = "SELECT DISTINCT task, dispute FROM evidence WHERE (task, dispute) > ($1, $2)
     ORDER BY task, dispute LIMIT $3";
-const OVER: &str = "INSERT INTO evidence_over (task, dispute, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-const SINCE: &str = "SELECT since FROM evidence_over WHERE task = $1 AND dispute = $2";
-const ERASE: [&str; 2] = [
-    "DELETE FROM evidence WHERE task = $1 AND dispute = $2",
-    "DELETE FROM evidence_over WHERE task = $1 AND dispute = $2",
-];
+const HASH_KEYS: &str = "UPDATE evidence SET keys = $4 WHERE task = $1 AND dispute = $2 AND hash = $3";
+const KEYS_HASH: &str = "SELECT keys FROM evidence WHERE task = $1 AND dispute = $2 AND hash = $3";
+const WITH_KEYS: &str = "SELECT DISTINCT task, dispute, hash FROM evidence_keys";
+const ERASE: &str = "DELETE FROM evidence WHERE task = $1 AND dispute = $2";
 
 /// Keeps a piece, if there is room for it.
 pub(crate) async fn keep(writer: &LogWriter, new: &NewPiece) -> Result<Kept> {
@@ -142,18 +140,35 @@ pub(crate) async fn drop_unfiled(writer: &LogWriter, piece: &Piece) -> Result<bo
 
 /// Adds wrapped keys; false if there is no such piece.
 pub(crate) async fn wrap(writer: &LogWriter, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> Result<bool> {
-    let ((task, dispute), hash) = (ids(matter), hash.0.as_slice());
+    let ((task, dispute), name) = (ids(matter), hash.0.as_slice());
     let (readers, wrapped): (Vec<Vec<u8>>, Vec<&str>) =
         keys.iter().map(|key| (key.reader.to_bytes().to_vec(), key.wrapped.as_str())).unzip();
     writer
         .write(async |conn| {
-            if conn.query_opt(HOLD, &[&task, &dispute, &hash]).await.or_store()?.is_none() {
+            if conn.query_opt(HOLD, &[&task, &dispute, &name]).await.or_store()?.is_none() {
                 return Ok(false);
             }
-            conn.execute(WRAP, &[&task, &dispute, &hash, &readers, &wrapped]).await.or_store()?;
+            conn.execute(WRAP, &[&task, &dispute, &name, &readers, &wrapped]).await.or_store()?;
+            hash_keys(conn, matter, hash).await?;
             Ok(true)
         })
         .await
+}
+
+/// Writes the hash of a piece's keys as they are now.
+async fn hash_keys(conn: &Client, matter: Matter, hash: Digest32) -> Result<()> {
+    let ((task, dispute), name) = (ids(matter), hash.0.as_slice());
+    let rows = conn.query(WRAPPED, &[&task, &dispute, &name]).await.or_store()?;
+    let keys = keys_hash(&rows.iter().map(wrapped_key).collect::<Result<Vec<_>>>()?);
+    conn.execute(HASH_KEYS, &[&task, &dispute, &name, &keys.0.as_slice()]).await.or_store().map(drop)
+}
+
+/// Writes the hashes of all keys.
+pub(crate) async fn hash_all_keys(conn: &Client) -> Result<()> {
+    for row in conn.query(WITH_KEYS, &[]).await.or_store()? {
+        hash_keys(conn, matter_of(&row)?, digest(&row, 2)?).await?;
+    }
+    Ok(())
 }
 
 /// The wrapped keys of a piece.
@@ -161,7 +176,15 @@ pub(crate) async fn wrapped(conn: &Object, matter: Matter, hash: Digest32) -> Re
     let ((task, dispute), hash) = (ids(matter), hash.0.as_slice());
     let statement = conn.prepare_cached(WRAPPED).await.or_store()?;
     let rows = conn.query(&statement, &[&task, &dispute, &hash]).await.or_store()?;
-    rows.iter().map(|row| Ok(WrappedKey { reader: key(row, 0)?, wrapped: column(row, 1)? })).collect()
+    rows.iter().map(wrapped_key).collect()
+}
+
+/// The wrapped keys of a piece, if they are those that were written.
+pub(crate) async fn checked_keys(conn: &Object, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+    let ((task, dispute), name) = (ids(matter), hash.0.as_slice());
+    let statement = conn.prepare_cached(KEYS_HASH).await.or_store()?;
+    let written = digest(&conn.query_one(&statement, &[&task, &dispute, &name]).await.or_store()?, 0)?;
+    checked(matter, hash, wrapped(conn, matter, hash).await?, written)
 }
 
 /// The matters with pieces.
@@ -171,32 +194,10 @@ pub(crate) async fn matters(conn: &Object, after: Option<Matter>, limit: u32) ->
     conn.query(&statement, &[&task, &dispute, &page(limit)]).await.or_store()?.iter().map(matter_of).collect()
 }
 
-/// Notes since when a matter is over, once.
-pub(crate) async fn over_since(writer: &LogWriter, matter: Matter, now: Timestamp) -> Result<Timestamp> {
-    let ((task, dispute), at) = (ids(matter), signed(now.as_millis()));
-    let mut since = now;
-    writer
-        .write(async |conn| {
-            let first = conn.execute(OVER, &[&task, &dispute, &at]).await.or_store()? == 1;
-            let row = conn.query_one(SINCE, &[&task, &dispute]).await.or_store()?;
-            since = Timestamp::from_millis(unsigned(&row, 0)?);
-            Ok(first)
-        })
-        .await?;
-    Ok(since)
-}
-
 /// Erases all of a matter.
 pub(crate) async fn erase(writer: &LogWriter, matter: Matter) -> Result<()> {
     let (task, dispute) = ids(matter);
-    writer
-        .write(async |conn| {
-            for sql in ERASE {
-                conn.execute(sql, &[&task, &dispute]).await.or_store()?;
-            }
-            Ok(true)
-        })
-        .await?;
+    writer.write(async |conn| Ok(conn.execute(ERASE, &[&task, &dispute]).await.or_store()? > 0)).await?;
     Ok(())
 }
 
@@ -213,6 +214,10 @@ fn piece(row: &Row) -> Result<Piece> {
         touched_at: Timestamp::from_millis(unsigned(row, 5)?),
         filed: column(row, 6)?,
     })
+}
+
+fn wrapped_key(row: &Row) -> Result<WrappedKey> {
+    Ok(WrappedKey { reader: key(row, 0)?, wrapped: column(row, 1)? })
 }
 
 fn matter_of(row: &Row) -> Result<Matter> {

@@ -8,6 +8,7 @@ use tallystick_app::port::journal::StoreError;
 use tallystick_postgres::{PostgresOptions, connect_with};
 use tokio_postgres::{Client, Row};
 
+use crate::evidence::{ORPHANS, orphan};
 use crate::postgres::error::{OrStore, Result, column};
 
 /// Names of index and table, the condition of a partial index, and its columns.
@@ -46,7 +47,7 @@ struct Index {
     columns: Vec<String>,
 }
 
-/// Checks every index of this schema, within a transaction that only reads.
+/// Checks every index of this schema, and that no evidence is without its piece, within a transaction that only reads.
 pub(crate) async fn check(conn: &Client) -> Result<()> {
     conn.batch_execute(BEGIN).await.or_store()?;
     let indexes = conn.query(INDEXES, &[]).await.or_store()?;
@@ -56,6 +57,10 @@ pub(crate) async fn check(conn: &Client) -> Result<()> {
             let Index { name, table, .. } = index;
             return Err(StoreError::Corrupt(format!("the index {name} does not say what {table} holds")));
         }
+    }
+    conn.batch_execute(BY_TABLE).await.or_store()?;
+    if conn.query_opt(ORPHANS, &[]).await.or_store()?.is_some() {
+        return Err(orphan());
     }
     conn.batch_execute(END).await.or_store()
 }

@@ -10,6 +10,7 @@ use tallystick_log::Tile;
 use tallystick_postgres::{Connection, PostgresOptions, connect_with};
 use tokio::sync::Mutex;
 
+use crate::error::no_log_state;
 use crate::postgres::error::{OrStore, Result, closed, column, signed, unsigned};
 use crate::postgres::facts::page;
 
@@ -35,7 +36,7 @@ const SETTINGS: &str =
 /// How far the log has come.
 pub(crate) async fn state(conn: &Object) -> Result<LogState> {
     let statement = conn.prepare_cached(STATE).await.or_store()?;
-    let row = conn.query_one(&statement, &[]).await.or_store()?;
+    let row = conn.query_opt(&statement, &[]).await.or_store()?.ok_or_else(no_log_state)?;
     let note: Option<Vec<u8>> = column(&row, 2)?;
     let published = match note {
         Some(note) => Some(Published { size: unsigned(&row, 1)?, note }),

@@ -5,6 +5,7 @@ use tallystick_postgres::{Connection, PostgresOptions, connect};
 use tokio_postgres::{Client, Row};
 
 use crate::postgres::error::{OrStore, Result, column};
+use crate::postgres::evidence;
 
 /// All migrations, in order; the table `tallystick_schema` counts those that the database has. A released one never
 /// changes.
@@ -16,7 +17,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0005_log_damaged.sql"),
     include_str!("../../migrations/postgres/0006_copy.sql"),
     include_str!("../../migrations/postgres/0007_evidence.sql"),
+    include_str!("../../migrations/postgres/0008_evidence_keys.sql"),
 ];
+/// The migration that adds hashes of keys, which SQL alone cannot make.
+const KEYS_HASHED: i64 = 8;
 
 /// How many there are.
 pub(crate) fn migrations() -> u64 {
@@ -121,6 +125,9 @@ async fn migrate(client: &Client) -> Result<()> {
     }
     for (index, sql) in (1i64..).zip(MIGRATIONS).filter(|(index, _)| *index > version) {
         client.batch_execute(sql).await.or_store()?;
+        if index == KEYS_HASHED {
+            evidence::hash_all_keys(client).await?;
+        }
         client.execute("UPDATE tallystick_schema SET version = $1", &[&index]).await.or_store()?;
     }
     Ok(())

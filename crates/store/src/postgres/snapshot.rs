@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use deadpool_postgres::Object;
-use tallystick_app::port::evidence::{Matter, Piece};
+use tallystick_app::port::evidence::{Matter, Piece, WrappedKey};
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::log::LogState;
 use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
@@ -132,5 +132,9 @@ impl Snapshot for PostgresSnapshot {
 
     async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
         evidence::content(&self.conn, matter, hash).await
+    }
+
+    async fn evidence_keys(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+        evidence::checked_keys(&self.conn, matter, hash).await
     }
 }

@@ -388,11 +388,6 @@ impl EvidenceStore for PostgresStore {
         evidence::matters(&self.readers.get().await?, after, limit).await
     }
 
-    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp> {
-        check_time(now)?;
-        evidence::over_since(&self.inner.evidence, matter, now).await
-    }
-
     async fn erase(&self, matter: Matter) -> Result<()> {
         evidence::erase(&self.inner.evidence, matter).await
     }

@@ -6,7 +6,7 @@ use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_core::{Digest32, Id, NostrKey, Timestamp};
 use uuid::Uuid;
 
-use crate::evidence::{NewPiece, PART_BYTES, whole};
+use crate::evidence::{NewPiece, PART_BYTES, checked, keys_hash, whole};
 use crate::sqlite::error::{OrStore, Result};
 
 const UPLOADER: &str = "SELECT uploader FROM evidence WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
@@ -32,12 +32,10 @@ const WRAPPED: &str = "SELECT reader, wrapped FROM evidence_keys
     WHERE task = ?1 AND dispute = ?2 AND hash = ?3 ORDER BY reader";
 const MATTERS: &str = "SELECT DISTINCT task, dispute FROM evidence WHERE (task, dispute) > (?1, ?2)
     ORDER BY task, dispute LIMIT ?3";
-const OVER: &str = "INSERT INTO evidence_over (task, dispute, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const SINCE: &str = "SELECT since FROM evidence_over WHERE task = ?1 AND dispute = ?2";
-const ERASE: [&str; 2] = [
-    "DELETE FROM evidence WHERE task = ?1 AND dispute = ?2",
-    "DELETE FROM evidence_over WHERE task = ?1 AND dispute = ?2",
-];
+const HASH_KEYS: &str = "UPDATE evidence SET keys = ?4 WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const KEYS_HASH: &str = "SELECT keys FROM evidence WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const WITH_KEYS: &str = "SELECT DISTINCT task, dispute, hash FROM evidence_keys";
+const ERASE: &str = "DELETE FROM evidence WHERE task = ?1 AND dispute = ?2";
 
 /// Keeps a piece, if there is room for it.
 pub(crate) fn keep(conn: &Connection, new: &NewPiece) -> rusqlite::Result<Kept> {
@@ -139,16 +137,39 @@ pub(crate) fn wrap(conn: &Connection, matter: Matter, hash: Digest32, keys: &[Wr
     for WrappedKey { reader, wrapped } in keys {
         statement.execute(params![task, dispute, hash.0, reader.to_bytes(), wrapped])?;
     }
+    hash_keys(conn, matter, hash)?;
     Ok(true)
 }
 
+/// Writes the hash of a piece's keys as they are now.
+fn hash_keys(conn: &Connection, matter: Matter, hash: Digest32) -> rusqlite::Result<()> {
+    let keys = keys_hash(&wrapped(conn, matter, hash)?);
+    let row = params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0, keys.0];
+    conn.prepare_cached(HASH_KEYS)?.execute(row).map(drop)
+}
+
+/// Writes the hashes of all keys.
+pub(crate) fn hash_all_keys(conn: &Connection) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare(WITH_KEYS)?;
+    let pieces = statement.query_map([], |row| Ok((matter(row)?, Digest32(row.get(2)?))))?;
+    for piece in pieces.collect::<rusqlite::Result<Vec<_>>>()? {
+        hash_keys(conn, piece.0, piece.1)?;
+    }
+    Ok(())
+}
+
 /// The wrapped keys of a piece.
-pub(crate) fn wrapped(conn: &Connection, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
-    let mut statement = conn.prepare_cached(WRAPPED).or_store()?;
+pub(crate) fn wrapped(conn: &Connection, matter: Matter, hash: Digest32) -> rusqlite::Result<Vec<WrappedKey>> {
+    let mut statement = conn.prepare_cached(WRAPPED)?;
     let read = |row: &Row<'_>| Ok(WrappedKey { reader: key(row, 0)?, wrapped: row.get(1)? });
-    let rows =
-        statement.query_map(params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0], read).or_store()?;
-    rows.collect::<rusqlite::Result<_>>().or_store()
+    statement.query_map(params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0], read)?.collect()
+}
+
+/// The wrapped keys of a piece, if they are those that were written.
+pub(crate) fn checked_keys(conn: &Connection, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+    let name = params![matter.task.as_bytes(), matter.dispute.as_bytes(), hash.0];
+    let written = conn.prepare_cached(KEYS_HASH).and_then(|mut it| it.query_row(name, |row| row.get(0))).or_store()?;
+    checked(matter, hash, wrapped(conn, matter, hash).or_store()?, Digest32(written))
 }
 
 /// The matters with pieces.
@@ -163,19 +184,9 @@ pub(crate) fn matters(conn: &Connection, after: Option<Matter>, limit: u32) -> R
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
-/// Notes since when a matter is over, once.
-pub(crate) fn over_since(conn: &Connection, matter: Matter, now: Timestamp) -> rusqlite::Result<Timestamp> {
-    let (task, dispute) = (matter.task.as_bytes(), matter.dispute.as_bytes());
-    conn.prepare_cached(OVER)?.execute(params![task, dispute, now.as_millis()])?;
-    conn.prepare_cached(SINCE)?.query_row(params![task, dispute], |row| Ok(Timestamp::from_millis(row.get(0)?)))
-}
-
 /// Erases all of a matter. `secure_delete` overwrites it.
 pub(crate) fn erase(conn: &Connection, matter: Matter) -> rusqlite::Result<()> {
-    for sql in ERASE {
-        conn.prepare_cached(sql)?.execute(params![matter.task.as_bytes(), matter.dispute.as_bytes()])?;
-    }
-    Ok(())
+    conn.prepare_cached(ERASE)?.execute(params![matter.task.as_bytes(), matter.dispute.as_bytes()]).map(drop)
 }
 
 fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {

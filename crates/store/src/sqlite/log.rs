@@ -1,10 +1,11 @@
 //! The tree's tiles and the published checkpoint.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_app::port::log::{LogState, Published};
 use tallystick_log::Tile;
 
+use crate::error::no_log_state;
 use crate::sqlite::error::{OrStore, Result};
 
 const STATE: &str = "SELECT size, published_size, published FROM log_state WHERE one = 1";
@@ -19,16 +20,13 @@ const PUBLISH: &str = "UPDATE log_state SET published_size = ?1, published = ?2
 
 /// How far the log has come.
 pub(crate) fn state(conn: &Connection) -> Result<LogState> {
-    conn.prepare_cached(STATE)
-        .and_then(|mut statement| {
-            statement.query_row([], |row| {
-                let published: Option<(u64, Vec<u8>)> =
-                    row.get::<_, Option<u64>>(1)?.zip(row.get::<_, Option<Vec<u8>>>(2)?);
-                let published = published.map(|(size, note)| Published { size, note });
-                Ok(LogState { size: row.get(0)?, published })
-            })
-        })
-        .or_store()
+    let read = |row: &Row<'_>| {
+        let published: Option<(u64, Vec<u8>)> = row.get::<_, Option<u64>>(1)?.zip(row.get::<_, Option<Vec<u8>>>(2)?);
+        let published = published.map(|(size, note)| Published { size, note });
+        Ok(LogState { size: row.get(0)?, published })
+    };
+    let state = conn.prepare_cached(STATE).and_then(|mut statement| statement.query_row([], read).optional());
+    state.or_store()?.ok_or_else(no_log_state)
 }
 
 /// A tile's hashes.

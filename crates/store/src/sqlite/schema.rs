@@ -4,14 +4,19 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use std::{collections::BTreeSet, path::Path, time::Duration};
 use tallystick_app::port::journal::StoreError;
 
+use crate::evidence::{ORPHANS, orphan};
 use crate::sqlite::error::{OrStore, Result};
+use crate::sqlite::evidence;
 
 /// All migrations, in order; the database's `user_version` counts those that it has. A released one never changes.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_journal.sql"),
     include_str!("../../migrations/sqlite/0002_claims.sql"),
     include_str!("../../migrations/sqlite/0003_evidence.sql"),
+    include_str!("../../migrations/sqlite/0004_evidence_keys.sql"),
 ];
+/// The migration that adds hashes of keys, which SQL alone cannot make.
+const KEYS_HASHED: usize = 4;
 
 /// How many there are.
 pub(crate) fn migrations() -> u64 {
@@ -95,6 +100,9 @@ fn migrate(conn: &mut Connection) -> Result<()> {
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(applied) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).or_store()?;
         transaction.execute_batch(sql).or_store()?;
+        if index + 1 == KEYS_HASHED {
+            evidence::hash_all_keys(&transaction).or_store()?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).or_store()?;
         transaction.pragma_update(None, "user_version", u64::try_from(index + 1).unwrap_or(u64::MAX)).or_store()?;
         transaction.commit().or_store()?;
@@ -106,6 +114,9 @@ fn migrate(conn: &mut Connection) -> Result<()> {
 /// changes what it means.
 pub(crate) fn check_structure(conn: &Connection) -> Result<()> {
     check_pages(conn)?;
+    if conn.prepare(ORPHANS).and_then(|mut statement| statement.exists([])).or_store()? {
+        return Err(orphan());
+    }
     let mut fresh = Connection::open_in_memory().or_store()?;
     migrate(&mut fresh)?;
     let found = objects(conn)?;

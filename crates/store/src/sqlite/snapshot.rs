@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use tallystick_app::port::evidence::{Matter, Piece};
+use tallystick_app::port::evidence::{Matter, Piece, WrappedKey};
 use tallystick_app::port::journal::StoreError;
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_app::port::log::LogState;
@@ -134,6 +134,10 @@ impl Snapshot for SqliteSnapshot {
 
     async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>> {
         self.read(move |conn| evidence::content(conn, matter, hash)).await
+    }
+
+    async fn evidence_keys(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
+        self.read(move |conn| evidence::checked_keys(conn, matter, hash)).await
     }
 }
 

@@ -326,16 +326,11 @@ impl EvidenceStore for SqliteStore {
     }
 
     async fn wrapped(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>> {
-        self.inner.readers.read(move |conn| evidence::wrapped(conn, matter, hash)).await
+        self.inner.readers.read(move |conn| evidence::wrapped(conn, matter, hash).or_store()).await
     }
 
     async fn matters(&self, after: Option<Matter>, limit: u32) -> Result<Vec<Matter>> {
         self.inner.readers.read(move |conn| evidence::matters(conn, after, limit)).await
-    }
-
-    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp> {
-        check_time(now)?;
-        self.inner.writer.write(move |ledger| ledger.note(evidence::over_since(&ledger.conn, matter, now))).await
     }
 
     async fn erase(&self, matter: Matter) -> Result<()> {

@@ -13,14 +13,15 @@ use tallystick_escrow::Task;
 use tallystick_testkit::escrow::{requester, worker};
 use tallystick_testkit::{ManualClock, asking_at, escrow, publish};
 
-use crate::tampering::{AFTER, Whole, live, node};
+use crate::tampering::{AFTER, Whole, argue, live, node};
 
 /// Tasks in [`much`]: so many that tables and indexes have pages within.
 const TASKS: u64 = 150;
 
-/// A life with many tasks more, whose deadlines differ.
+/// A life with an argument and many tasks more, whose deadlines differ.
 pub async fn much<S: Whole>(store: &S) {
     live(store).await;
+    argue(store, 100).await;
     let (app, _) = node(store, &ManualClock::new(AFTER));
     for n in 0..TASKS {
         let id = Id::from_parts(escrow::NOW.as_millis() + 1_000 + n, [9; 10]);
@@ -78,6 +79,14 @@ pub async fn everything<S: Whole>(store: &S, snapshot: Arc<dyn Snapshot>) -> Vec
     let rows = rows.unwrap_or_default();
     for row in &rows {
         say(&store.task(row.id).await);
+    }
+    for matter in store.matters(None, PAGE_MAX).await.into_iter().flatten() {
+        let pieces = store.pieces(matter).await;
+        say(&pieces);
+        for piece in pieces.into_iter().flatten() {
+            say(&store.content(matter, piece.hash).await);
+            say(&store.wrapped(matter, piece.hash).await);
+        }
     }
     lists(store, &mut say).await;
     // As timers ask: what is due by time alone, and by height alone.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use tallystick_app::cause::Trusted;
-use tallystick_app::fsck::{Behind, Damage, Fsck, Sound};
+use tallystick_app::fsck::{Behind, ClockSet, Damage, Fsck, Sound};
 use tallystick_app::log::TreeError;
 use tallystick_app::outbox::Outbox;
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::{
+    evidence::{EvidenceStore, Matter, Room, WrappedKey},
     log::LogStore,
     request::Action,
     snapshot::Snapshot,
@@ -14,16 +15,19 @@ use tallystick_app::port::{
 };
 use tallystick_app::rebuild::rebuild_tree;
 use tallystick_app::{App, AppError, Clock, Parts};
+use tallystick_civics::dispute::UserCommand as Act;
+use tallystick_core::canonical::sha256;
 use tallystick_core::{Coded, Duration, Id, NodeKey, Timestamp};
 use tallystick_escrow::{Policy, Terms, UserCommand};
 use tallystick_log::{Checkpoint, LogError, WitnessPolicy};
 use tallystick_testkit::escrow::{self, requester, stranger, worker};
 use tallystick_testkit::published::log_key;
+use tallystick_testkit::store_suite::evidence::content;
 use tallystick_testkit::{ManualClock, Requests, SimRail, asking_at, publish};
 
 /// Everything that a node keeps in one database.
-pub trait Whole: Journal + LogStore + TaskReader + TaskRebuild + Clone + 'static {}
-impl<S: Journal + LogStore + TaskReader + TaskRebuild + Clone + 'static> Whole for S {}
+pub trait Whole: Journal + LogStore + TaskReader + TaskRebuild + EvidenceStore + Clone + 'static {}
+impl<S: Journal + LogStore + TaskReader + TaskRebuild + EvidenceStore + Clone + 'static> Whole for S {}
 
 /// The node's own key.
 fn node_key() -> NodeKey {
@@ -89,6 +93,52 @@ pub async fn live<S: Whole>(store: &S) {
     publish(&Arc::new(store.clone())).await;
 }
 
+/// An argument: a disputed task, and two pieces of evidence of so many bytes each. The worker's is filed; the requester's is
+/// not, yet. Each party has a key to each. Answers what it is about.
+pub async fn argue<S: Whole>(store: &S, bytes: usize) -> Matter {
+    let (app, rail) = node(store, &ManualClock::new(AFTER));
+    rail.add_wallet("payee", 0);
+    rail.add_wallet("payer", 1_000_000);
+    app.refresh_tasks(store).await.unwrap();
+    let id = Id::from_parts(escrow::NOW.as_millis() + 500, [9; 10]);
+    let ask = |by, action: &Action| asking_at(AFTER, by, id, action);
+    let terms = escrow::panel_terms(&[20_000]);
+    app.create(id, terms.clone(), ask(requester(), &Action::Create(terms))).await.unwrap();
+    // Another one than any before.
+    let invoices: Vec<String> = (0..9).map(|_| rail.invoice("payee", 20_000)).skip(8).collect();
+    app.accept(id, invoices.clone(), ask(worker(), &Action::Accept(invoices))).await.unwrap();
+    app.ask(id, UserCommand::RequestFunding, ask(requester(), &Action::Fund)).await.unwrap();
+    Outbox::new(app.clone()).run_once().await.unwrap();
+    for part in app.task(id).await.unwrap().unwrap().tranches() {
+        assert!(rail.pay_hold("payer", part.funding_invoice.as_deref().unwrap()));
+    }
+    rail.deliver(&app).await;
+    let work = Action::Submit { milestone: 0, work_hash: escrow::WORK };
+    app.ask(id, escrow::submit(), ask(worker(), &work)).await.unwrap();
+    let (reject, reason_hash) =
+        (UserCommand::RejectWork { milestone: 0, reason_hash: escrow::REASONS }, escrow::REASONS);
+    app.ask(id, reject, ask(requester(), &Action::Reject { milestone: 0, reason_hash })).await.unwrap();
+    app.open_dispute(id, 0, ask(requester(), &Action::OpenDispute { milestone: 0 })).await.unwrap();
+    let dispute = app.task(id).await.unwrap().unwrap().milestones[0].dispute.as_ref().unwrap().id;
+    let matter = Matter { task: id, dispute };
+    for (n, by) in [(1, worker()), (2, requester())] {
+        let content = content(n, bytes);
+        let hash = sha256(&content);
+        store.keep(matter, by, content, AFTER, Room::SIDE).await.unwrap();
+        let wrapped = |reader, to| WrappedKey { reader, wrapped: format!("wrapped-by-{n}-to-{to}") };
+        assert!(store.wrap(matter, hash, vec![wrapped(worker(), "worker")]).await.unwrap());
+        assert!(store.wrap(matter, hash, vec![wrapped(requester(), "requester")]).await.unwrap());
+        if by == worker() {
+            let command = Act::FileEvidence { hash, bytes: u64::try_from(bytes).unwrap() };
+            let act = UserCommand::Dispute { milestone: 0, command: command.clone() };
+            app.ask(id, act, ask(by, &Action::Dispute { milestone: 0, command })).await.unwrap();
+            store.set_filed(matter, hash).await.unwrap();
+        }
+    }
+    publish(&Arc::new(store.clone())).await;
+    matter
+}
+
 /// What checks a store at one moment.
 pub fn checker(store: Arc<dyn Snapshot>) -> Fsck {
     Fsck {
@@ -99,6 +149,7 @@ pub fn checker(store: Arc<dyn Snapshot>) -> Fsck {
         key: Some(log_key().verifier().clone()),
         policy: WitnessPolicy::none(),
         checkpoints: Vec::new(),
+        published: None,
         now: AFTER,
     }
 }
@@ -149,10 +200,19 @@ pub async fn a_log_that_is_behind_is_told<S: Whole>(
     assert_eq!(fsck().await.map(|sound| sound.behind), Ok(Some(Behind::Tree(1))));
     publish(&Arc::new(store.clone())).await;
     assert!(fsck().await.is_ok_and(|sound| (sound.logged, sound.published, sound.behind) == (3, 3, None)));
+    let note = store.log_state().await.unwrap().published.unwrap().note;
+    let published = tallystick_log::SignedCheckpoint::parse(&note).unwrap().unverified().clone();
     sql("UPDATE log_state SET published = NULL, published_size = NULL").await;
     assert_eq!(fsck().await.map(|sound| sound.behind), Ok(Some(Behind::Checkpoint)));
     let found = checker(now().await).run(|_| ()).await.unwrap_err().to_string();
     assert_eq!(found, "the log: no checkpoint is published");
+    // Or if the node's directory holds one that was.
+    let kept = |published| async { Fsck { key: None, published, ..checker(now().await) }.run(|_| ()).await };
+    let found = kept(Some(published.clone())).await.unwrap_err().to_string();
+    assert_eq!(found, "the log: 0 facts are under its published checkpoint, and this node published one of 3");
+    let other = Checkpoint::try_new(published.origin(), 3, [7; 32]).unwrap();
+    let found = kept(Some(other)).await.unwrap_err();
+    assert_eq!(found.code().0, "fsck.fork", "{found}");
 }
 
 /// Nothing that is written, erased or published meanwhile is seen, and all of it afterwards.
@@ -194,6 +254,24 @@ pub async fn tiles_are_made_again<S: Whole>(
     assert_eq!(store.log_tile(0, 0).await, Ok(None), "nothing was written");
 }
 
+/// What could only have been made while a clock was set wrongly, for longer than from now, or older than what is forgotten: it
+/// is told. With a request that is missing it is damage all the same, unless it was so late that this one was forgotten.
+pub async fn what_a_clock_may_have_made_is_told(now: impl AsyncFn() -> Arc<dyn Snapshot>, sql: impl AsyncFn(&str)) {
+    for (until, is_ahead) in [(1_900_000_000_000_u64, true), (1_800_000_599_999, false)] {
+        sql(&format!("INSERT INTO seen_requests SELECT hash, {until} FROM facts WHERE seq = 1")).await;
+        let sound = fsck(now().await).await.unwrap();
+        let told =
+            matches!((sound.clock, is_ahead), (Some(ClockSet::Ahead(_)), true) | (Some(ClockSet::Back(_)), false));
+        assert!(told && Sound { clock: None, ..sound } == SOUND, "{until}: {sound:?}");
+        sql(&format!("DELETE FROM seen_requests WHERE forget_after = {until}")).await;
+    }
+    assert_eq!(fsck(now().await).await, Ok(SOUND));
+    sql("DELETE FROM seen_requests WHERE id = (SELECT id FROM seen_requests ORDER BY id DESC LIMIT 1)").await;
+    sql("INSERT INTO seen_requests SELECT hash, 1800000599999 FROM facts WHERE seq = 1").await;
+    let found = fsck(now().await).await.unwrap_err().to_string();
+    assert!(found.contains("is not remembered, and could be given again"), "{found}");
+}
+
 /// What is found in [`live`].
 pub const SOUND: Sound = Sound {
     facts: 14,
@@ -205,7 +283,58 @@ pub const SOUND: Sound = Sound {
     tasks: 4,
     effects: 2,
     evidence: 0,
+    clock: None,
 };
+
+/// Where evidence is.
+pub const EVIDENCE: [(&str, &str); 3] = [("evidence", "true"), ("evidence_parts", "true"), ("evidence_keys", "true")];
+
+/// What the vault of [`argue`] is told, and what fsck says of it then.
+pub const EVIDENCE_LIES: [(&str, &str); 11] = [
+    ("DELETE FROM evidence_keys", OTHER_KEYS),
+    (
+        "DELETE FROM evidence_keys WHERE hash = (SELECT hash FROM evidence_keys ORDER BY hash LIMIT 1)
+            AND reader = (SELECT reader FROM evidence_keys ORDER BY reader LIMIT 1)",
+        OTHER_KEYS,
+    ),
+    ("UPDATE evidence_keys SET wrapped = wrapped || 'x'", OTHER_KEYS),
+    // Swapped among the readers.
+    (
+        "UPDATE evidence_keys SET wrapped = (SELECT other.wrapped FROM evidence_keys AS other
+            WHERE other.hash = evidence_keys.hash AND other.reader <> evidence_keys.reader)",
+        OTHER_KEYS,
+    ),
+    (
+        "INSERT INTO evidence_keys (task, dispute, hash, reader, wrapped)
+            SELECT dispute, task, hash, reader, wrapped FROM evidence_keys",
+        ORPHAN,
+    ),
+    (
+        "INSERT INTO evidence_parts (task, dispute, hash, part, content)
+            SELECT dispute, task, hash, part, content FROM evidence_parts",
+        ORPHAN,
+    ),
+    ("DELETE FROM evidence WHERE NOT filed", ORPHAN),
+    (
+        "DELETE FROM evidence_parts; DELETE FROM evidence_keys; DELETE FROM evidence",
+        "was filed and is not kept, and no fact tells that it was erased",
+    ),
+    ("UPDATE evidence SET filed = NOT filed", "is marked as filed, as no fact says"),
+    (
+        "UPDATE evidence_parts SET dispute = task WHERE hash = (SELECT hash FROM evidence WHERE NOT filed);
+            UPDATE evidence_keys SET dispute = task WHERE hash = (SELECT hash FROM evidence WHERE NOT filed);
+            UPDATE evidence SET dispute = task WHERE NOT filed",
+        "is kept, and there is no such dispute",
+    ),
+    (
+        "UPDATE evidence_parts SET task = dispute WHERE hash = (SELECT hash FROM evidence WHERE NOT filed);
+            UPDATE evidence_keys SET task = dispute WHERE hash = (SELECT hash FROM evidence WHERE NOT filed);
+            UPDATE evidence SET task = dispute WHERE NOT filed",
+        "is kept, and there is no such task",
+    ),
+];
+const OTHER_KEYS: &str = "has other keys than were given";
+const ORPHAN: &str = "a part of evidence, or a key, is there without its piece";
 
 /// Tables and what tells their rows apart.
 pub const TABLES: [(&str, &str); 10] = [
@@ -222,7 +351,12 @@ pub const TABLES: [(&str, &str); 10] = [
 ];
 /// Columns that facts do not make. (An effect that is done again does no harm, by its key; one that is marked as done too
 /// soon is among the [`LIES`].)
-pub const FREE: [(&str, &str); 7] = [
+/// So does a piece that was looked at as filed too late, and one whose time to be filed is counted anew; of the number of a
+/// part its order alone is read.
+pub const FREE: [(&str, &str); 10] = [
+    ("evidence", "touched_at"),
+    ("evidence", "filed"),
+    ("evidence_parts", "part"),
     ("head", "one"),
     ("outbox", "id"),
     ("outbox", "due"),
@@ -233,7 +367,7 @@ pub const FREE: [(&str, &str); 7] = [
 ];
 
 /// What a database is told, and what fsck must say of it then: in SQL that both databases speak.
-pub const LIES: [(&str, &str); 25] = [
+pub const LIES: [(&str, &str); 24] = [
     (
         "UPDATE facts SET body = NULL, salt = NULL WHERE seq = 1; UPDATE authorities SET bytes = NULL
             WHERE digest = (SELECT authority FROM facts WHERE seq = 1)",
@@ -249,6 +383,7 @@ pub const LIES: [(&str, &str); 25] = [
         "UPDATE log_state SET published = NULL, published_size = NULL, size = 0; DELETE FROM log_tiles",
         "the log: no checkpoint is published",
     ),
+    ("DELETE FROM log_state", "the log: how far the log has come is missing"),
     ("DELETE FROM tasks WHERE version = 4", "the read model: task"),
     ("DELETE FROM reservations", "fact 7 names a payment hash that is not reserved for its task"),
     (
@@ -276,9 +411,6 @@ pub const LIES: [(&str, &str); 25] = [
         "the remembered requests: ",
     ),
     ("UPDATE seen_requests SET forget_after = forget_after + 1", "the remembered requests: "),
-    // None that could have been made: for longer than from now, and older than what is forgotten.
-    ("INSERT INTO seen_requests SELECT hash, 1900000000000 FROM facts WHERE seq = 1", "the remembered requests: "),
-    ("INSERT INTO seen_requests SELECT hash, 1800000599999 FROM facts WHERE seq = 1", "the remembered requests: "),
     ("DELETE FROM log_tiles", "the log: tile/0/000 is not what the facts make"),
     (
         "INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + 1, hashes FROM log_tiles",

@@ -6,32 +6,24 @@ use tallystick_app::fsck::Damage;
 use tallystick_app::port::evidence::{EvidenceStore, Matter, Piece, Room, WrappedKey};
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::snapshot::Snapshot;
-use tallystick_core::canonical::sha256;
 use tallystick_store::{
     PostgresOptions, PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, back_up, copy, prepare_journal,
     unpack,
 };
 use tallystick_testkit::Cluster;
-use tallystick_testkit::store_suite::evidence::{content, matter};
-use tallystick_testkit::store_suite::fixture::{NOW, key, later};
+use tallystick_testkit::escrow::stranger;
+use tallystick_testkit::store_suite::evidence::matter;
+use tallystick_testkit::store_suite::fixture::{NOW, key};
 
-use crate::tampering::{Whole, fsck, live};
+use crate::tampering::{Whole, argue, fsck, live};
 
 /// Four parts, the last one shorter.
 const BYTES: usize = 100_000;
 
 /// A life with two pieces of evidence.
-async fn filled<S: Whole + EvidenceStore>(store: &S) {
+async fn filled<S: Whole>(store: &S) -> Matter {
     live(store).await;
-    for n in 1..=2 {
-        let content = content(n, BYTES);
-        let hash = sha256(&content);
-        store.keep(matter(1, 1), key(n), content, NOW, Room::SIDE).await.unwrap();
-        store.set_filed(matter(1, 1), hash).await.unwrap();
-        let wrapped = WrappedKey { reader: key(9), wrapped: format!("wrapped-by-{n}") };
-        assert!(store.wrap(matter(1, 1), hash, vec![wrapped]).await.unwrap());
-    }
-    store.over_since(matter(1, 1), later(7)).await.unwrap();
+    argue(store, BYTES).await
 }
 
 /// Everything that the vault answers.
@@ -76,7 +68,7 @@ async fn a_bit_that_turned_in_a_piece_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.sqlite");
     let store = SqliteStore::open(&path).unwrap();
-    filled(&store).await;
+    let matter = filled(&store).await;
     store.close().await;
     let now = async || Arc::new(SqliteSnapshot::open(&path).unwrap()) as Arc<dyn Snapshot>;
     let run = async |sql: &str| {
@@ -90,8 +82,8 @@ async fn a_bit_that_turned_in_a_piece_on_sqlite() {
     conn.execute(&format!("UPDATE evidence_parts SET content = {flipped} WHERE part = 0"), []).unwrap();
     drop(conn);
     let store = SqliteStore::open(&path).unwrap();
-    let piece = store.pieces(matter(1, 1)).await.unwrap()[0];
-    let read = store.content(matter(1, 1), piece.hash).await;
+    let piece = store.pieces(matter).await.unwrap()[0];
+    let read = store.content(matter, piece.hash).await;
     assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
 }
 
@@ -100,15 +92,15 @@ async fn a_bit_that_turned_in_a_piece_on_postgres() {
     let address = Cluster::shared().database();
     let options = PostgresOptions::try_new(&address).unwrap();
     let store = PostgresStore::open(options.clone()).await.unwrap();
-    filled(&store).await;
+    let matter = filled(&store).await;
     let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let now = async || Arc::new(PostgresSnapshot::open(&options).await.unwrap()) as Arc<dyn Snapshot>;
     let run = async |sql: &str| client.batch_execute(sql).await.unwrap();
     finds(now, run, "set_bit(content, 9, 1 - get_bit(content, 9))").await;
     run("UPDATE evidence_parts SET content = set_bit(content, 9, 1 - get_bit(content, 9)) WHERE part = 0").await;
-    let piece = store.pieces(matter(1, 1)).await.unwrap()[0];
-    let read = store.content(matter(1, 1), piece.hash).await;
+    let piece = store.pieces(matter).await.unwrap()[0];
+    let read = store.content(matter, piece.hash).await;
     assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
 }
 
@@ -132,10 +124,59 @@ async fn backups_and_copies_carry_it() {
     let path: &Path = &at("restored.sqlite");
     let copied = copy(path, &[], &options, |_, _, _| {}, || Ok(())).await.unwrap();
     let rows = |name: &str| copied.tables.iter().find(|(table, _)| table == name).map(|(_, rows)| *rows);
-    assert_eq!((rows("evidence"), rows("evidence_parts"), rows("evidence_keys")), (Some(2), Some(8), Some(2)));
+    assert_eq!((rows("evidence"), rows("evidence_parts"), rows("evidence_keys")), (Some(2), Some(8), Some(4)));
     let moved = PostgresStore::open(options.clone()).await.unwrap();
     assert!(all(&moved).await == wanted);
-    assert_eq!(moved.over_since(matter(1, 1), later(9)).await, Ok(later(7)));
+    assert_eq!(fsck(Arc::new(PostgresSnapshot::open(&options).await.unwrap())).await.unwrap().evidence, 2);
+}
+
+/// A key for somebody who cannot have been given one is found, though its hash is right.
+async fn finds_a_stranger<S: Whole>(store: &S, now: impl AsyncFn() -> Arc<dyn Snapshot>) {
+    let matter = argue(store, 10).await;
+    assert_eq!(fsck(now().await).await.unwrap().evidence, 2);
+    let piece = store.pieces(matter).await.unwrap()[0];
+    let wrapped = WrappedKey { reader: stranger(), wrapped: "another".into() };
+    assert!(store.wrap(matter, piece.hash, vec![wrapped]).await.unwrap());
+    let found = fsck(now().await).await.unwrap_err();
+    assert!(matches!(&found, Damage::Evidence(why) if why.contains("has a key for")), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_key_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    let sqlite = SqliteStore::open(&path).unwrap();
+    finds_a_stranger(&sqlite, async || Arc::new(SqliteSnapshot::open(&path).unwrap()) as Arc<dyn Snapshot>).await;
+    let options = PostgresOptions::try_new(&Cluster::shared().database()).unwrap();
+    let postgres = PostgresStore::open(options.clone()).await.unwrap();
+    let now = async || Arc::new(PostgresSnapshot::open(&options).await.unwrap()) as Arc<dyn Snapshot>;
+    finds_a_stranger(&postgres, now).await;
+}
+
+/// A database of a program that did not hash the keys yet is brought up to date with those that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_from_before_they_were_hashed_are_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    let store = SqliteStore::open(&path).unwrap();
+    argue(&store, 10).await;
+    store.close().await;
+    let back = "ALTER TABLE evidence DROP COLUMN keys; CREATE TABLE evidence_over (one bigint);";
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch(&format!("{back} PRAGMA user_version = 3")).unwrap();
+    drop(conn);
+    SqliteStore::open(&path).unwrap().close().await;
+    assert_eq!(fsck(Arc::new(SqliteSnapshot::open(&path).unwrap())).await.unwrap().evidence, 2);
+
+    let address = Cluster::shared().database();
+    let options = PostgresOptions::try_new(&address).unwrap();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    argue(&store, 10).await;
+    store.close().await;
+    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("{back} UPDATE tallystick_schema SET version = 7")).await.unwrap();
+    PostgresStore::open(options.clone()).await.unwrap().close().await;
     assert_eq!(fsck(Arc::new(PostgresSnapshot::open(&options).await.unwrap())).await.unwrap().evidence, 2);
 }
 

@@ -52,7 +52,7 @@ async fn answer(api: &Api, command: TaskCommand) -> Result<()> {
         }
         TaskCommand::Cancel { id } => api.cancel(&id).await?,
         TaskCommand::Show { id } => show(api, &id).await?,
-        TaskCommand::Prove { id, out } => prove(api, &id, &out).await?,
+        TaskCommand::Prove { id, out, wait_secs } => prove(api, &id, &out, Duration::from_secs(wait_secs)).await?,
         TaskCommand::List { states, requester, worker, first, after } => {
             let mut filter = Map::new();
             if !states.is_empty() {

@@ -10,7 +10,8 @@ use std::{
 use tallystick_app::{
     Clock as _, SystemClock,
     cause::Trusted,
-    fsck::{Behind, Fsck, Progress, Sound},
+    fsck::{Behind, ClockSet, Fsck, Progress, Sound},
+    port::journal::StoreError,
 };
 use tallystick_core::{Coded, NostrKey};
 use tallystick_graphql::Requests;
@@ -22,7 +23,7 @@ use crate::{
     cli::FsckArgs,
     config::Config,
     init::lightning_dir,
-    mark, newest,
+    mark, newest, published,
     secret::{self, PASSPHRASE_VAR},
     store,
 };
@@ -37,11 +38,16 @@ const TELL: Duration = Duration::from_secs(1);
 pub async fn fsck(mut args: FsckArgs) -> Result<()> {
     let config = Config::read(&args.data_dir)?;
     // Before the moment that is looked at: the node may go on meanwhile, and know more.
-    let known = mark::read(&args.data_dir)?;
+    let (known, kept) = (mark::read(&args.data_dir)?, published::read(&args.data_dir)?);
     let store = store::snapshot(&config).await?;
     mark::find(known, &*store).await?;
     // Keys that are named are those of a checkpoint that is there; those that the node has may not have signed one yet.
-    let published = store.log_state().await?.published.is_some();
+    let published = match store.log_state().await {
+        Ok(state) => state.published.is_some(),
+        // What is damaged the check itself tells.
+        Err(StoreError::Corrupt(_)) => true,
+        Err(error) => return Err(error.into()),
+    };
     let own = own_keys(&args, &config)?;
     let policy = match args.trust.witnesses.is_empty() {
         true if published => config.log.policy(args.trust.witnesses_needed)?,
@@ -58,6 +64,7 @@ pub async fn fsck(mut args: FsckArgs) -> Result<()> {
         invoices: Arc::new(PlainReader { network: config.network }),
         trusted,
         checkpoints: checkpoints(&args.checkpoints, args.log.as_ref())?,
+        published: kept,
         key: args.log,
         policy,
         now: SystemClock.now(),
@@ -107,6 +114,7 @@ pub async fn whole(config: &Config) -> Result<()> {
         invoices: Arc::new(PlainReader { network: config.network }),
         trusted: Trusted::default(),
         checkpoints: Vec::new(),
+        published: None,
         key: None,
         policy: WitnessPolicy::none(),
         now: SystemClock.now(),
@@ -126,17 +134,23 @@ async fn run(fsck: &Fsck) -> Result<()> {
             }
         })
         .await;
-    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects, evidence } =
+    let Sound { facts, erased, signatures, logged, published, behind, tasks, effects, evidence, clock } =
         outcome.map_err(|damage| anyhow!("{damage} ({}); {RUNBOOK} tells what to do", damage.code()))?;
     say!(
         "sound: {facts} facts, {signatures} signatures, {tasks} tasks, {effects} effects, {erased} facts erased on purpose"
     );
     if evidence > 0 {
-        say!("the vault: {evidence} pieces of evidence with the bytes that their hashes name");
+        say!(
+            "the vault: {evidence} pieces of evidence with the bytes that their hashes name, and keys as they were given"
+        );
+        say!("not checked: what those keys open, and who gave them, which is no fact: only their readers can tell");
     }
     say!("the log: {logged} of {facts} facts in its tree, {published} under its published checkpoint");
     if let Some(behind) = behind {
         tell_behind(behind);
+    }
+    if let Some(clock) = clock {
+        tell_clock(clock);
     }
     say!("checked in {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
@@ -153,6 +167,18 @@ fn tell_behind(behind: Behind) {
     say!(
         "note: the log is behind: {how}. If no node could publish for so long, start one. Else it was wiped: a checkpoint \
          that others kept (--checkpoint, with --log) tells what it was, and the next start makes it again; {RUNBOOK}"
+    );
+}
+
+/// No damage either: any time is possible while a clock is set wrongly.
+fn tell_clock(clock: ClockSet) {
+    let how = match clock {
+        ClockSet::Ahead(id) => format!("the request {id} is remembered for longer than any that has come"),
+        ClockSet::Back(id) => format!("the request {id} is remembered, and later ones are forgotten"),
+    };
+    say!(
+        "note: {how}. The clock of a node's machine was set back by more than ten minutes, or somebody wrote there; facts and \
+         money do not depend on it, and it goes with time; {RUNBOOK}"
     );
 }
 

@@ -80,9 +80,10 @@ fn check<'a>(
     headers: Option<&(Headers, Tied)>,
     policy: &WitnessPolicy,
 ) -> Result<Checked<'a>> {
-    let proven = bundle
-        .verify(&args.log, policy, headers.map(|(headers, _)| headers))
-        .map_err(|error| refused(error.code(), &error))?;
+    let proven = bundle.verify(&args.log, policy, headers.map(|(headers, _)| headers)).map_err(|error| {
+        let code = error.code();
+        refused(code, &format!("{error}{}", headers.map_or_else(String::new, |(all, _)| hint(code, bundle, all))))
+    })?;
     if let (Some(anchored), Some((_, tied))) = (&proven.anchored, headers) {
         tied.vouch(anchored.height).map_err(|error| refused(Code(error.code()), &error))?;
     }
@@ -101,6 +102,19 @@ fn check<'a>(
         (None, _) => None,
     };
     Ok(Checked { proven, bundle, chain: chain.transpose()? })
+}
+
+/// What else may be wrong where headers do not hold an anchor: nobody can see the height of a header.
+fn hint(code: Code, bundle: &FactBundle, headers: &Headers) -> String {
+    if ![AnchorError::BadPath.code(), AnchorError::NoHeader { height: 0 }.code()].contains(&code.0) {
+        return String::new();
+    }
+    match bundle.anchor().and_then(|anchor| anchor.proof.would_begin(headers)) {
+        Some(height) => format!("; the anchor's block is among these headers if the first one is of height {height}: give \
+             --headers-from {height}"),
+        None => "; the headers do not hold the anchor's block: they begin after it or end before it, or are of another chain"
+            .to_owned(),
+    }
 }
 
 fn tell_standing(standing: Standing, authority: Option<&Authority>) {
@@ -147,7 +161,12 @@ fn headers(args: &VerifyArgs) -> Result<Option<(Headers, Tied)>> {
     let (Some(path), Some(from)) = (&args.headers, args.headers_from) else { return Ok(None) };
     let bytes = read(path, HEADERS_BYTES_MAX)?;
     let easiest = bitcoin::params::Params::new(args.network).max_attainable_target;
-    let bad = |error: AnchorError| anyhow!("{}: {error} ({})", path.display(), error.code());
+    let bad = |error: AnchorError| {
+        let (path, code, network) = (path.display(), error.code(), args.network);
+        anyhow!(
+            "{path}: {error} ({code}); are these headers of the network {network} (--network), the first of height {from}?"
+        )
+    };
     let headers = Headers::parse(from, &bytes, easiest).map_err(bad)?;
     let tied = tie(&headers, args.network, args.block).map_err(bad)?;
     Ok(Some((headers, tied)))

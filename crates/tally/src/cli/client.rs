@@ -205,13 +205,17 @@ pub enum TaskCommand {
         /// The task
         id: String,
     },
-    /// Write what proves a task's facts to anyone, a file each for `tally verify`; for its requester, worker and operators
+    /// Write what proves a task's facts to anyone, a file each for `tally verify`; for its requester, worker and operators.
+    /// A fact that is not under a published checkpoint by then has no file, and says so
     Prove {
         /// The task
         id: String,
         /// The folder for the files
         #[arg(long, default_value = ".")]
         out: PathBuf,
+        /// How many seconds to wait for a checkpoint over all of the facts; an hour at most
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=3_600))]
+        wait_secs: u64,
     },
     /// List tasks, the newest first
     List {

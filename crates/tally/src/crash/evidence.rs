@@ -52,10 +52,6 @@ impl EvidenceStore for CrashingEvidence {
         self.points.around("wrap keys", self.inner.wrap(matter, hash, keys)).await
     }
 
-    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp, StoreError> {
-        self.points.around("note a matter as over", self.inner.over_since(matter, now)).await
-    }
-
     async fn erase(&self, matter: Matter) -> Result<(), StoreError> {
         self.points.around("erase evidence", self.inner.erase(matter)).await
     }

@@ -121,7 +121,7 @@ impl Platform {
             store_password_file: None,
             operators: vec![operator_keys.public_key().to_hex().parse()?],
             seed_file,
-            birth_height: 0,
+            birth_height: None,
             passphrase_file: Some(passphrase),
         })?;
         let file = dir.join(FILE);

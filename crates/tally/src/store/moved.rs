@@ -80,11 +80,7 @@ fn find(path: &Path) -> Result<PathBuf> {
 }
 
 pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
-    let mut options = PostgresOptions::try_new(&args.to)?;
-    if let Some(file) = &args.to_password_file {
-        let password = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        options = options.with_password(zeroize::Zeroizing::new(password).trim_end());
-    }
+    let options = target(args)?;
     let lightning = lightning_dir(&args.from);
     let files = [lightning.join(SQLITE_FILE), args.from.join(JOURNAL)];
     let [channels, journal] = [find(&files[0])?, find(&files[1])?];
@@ -112,6 +108,59 @@ pub(super) async fn to_postgres(args: &StoreCopy) -> Result<()> {
     say!("{} facts are there, and verified on both sides", copied.facts);
     say!("The SQLite files are kept with {MOVED} after their names: a node that ran on them again could lose money.");
     tell_next(args, &self::name(&files[1]));
+    Ok(())
+}
+
+/// The database, and how to log in.
+fn target(args: &StoreCopy) -> Result<PostgresOptions> {
+    let options = PostgresOptions::try_new(&args.to)?;
+    let Some(file) = &args.to_password_file else { return Ok(options) };
+    let password = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(options.with_password(zeroize::Zeroizing::new(password).trim_end()))
+}
+
+/// `tally store take-back`: the other way, from a copy that has not ended.
+///
+/// ```text
+/// the copy can never end ──▶ files renamed, on disk ──▶ marks gone, the journal's first: they can be used
+///    nothing can be used
+/// ```
+/// Interrupted, the same command comes to the end.
+pub(super) async fn take_back(args: &StoreCopy) -> Result<()> {
+    let options = target(args)?;
+    let lightning = lightning_dir(&args.from);
+    let files = [args.from.join(JOURNAL), lightning.join(SQLITE_FILE)];
+    let [journal, channels] = [find(&files[0])?, find(&files[1])?];
+    ensure!(journal.is_file(), "{} has no {JOURNAL}", args.from.display());
+    let name = channels.file_name().and_then(|name| name.to_str()).unwrap_or(SQLITE_FILE);
+    // Held to the end: nobody starts the node on the files meanwhile.
+    let stopped = StoppedDatabase::open(&lightning, name)?;
+    let found: Vec<PathBuf> = [journal].into_iter().chain(stopped.iter().map(|it| it.path().to_owned())).collect();
+    let crash = Crash::default();
+    let files = &files[..found.len()];
+    tallystick_store::take_back(&found, files, &options, || give_back(files, &crash)).await.map_err(told)?;
+    say!(
+        "{} has its node again. Nothing can be copied from before into that database any more: drop it.",
+        args.from.display()
+    );
+    Ok(())
+}
+
+/// Gives files their own names again, and waits until that is on disk.
+fn give_back(files: &[PathBuf], crash: &Crash) -> io::Result<()> {
+    for path in files {
+        let moved = name(path);
+        must_be_written_back(path)?;
+        must_be_written_back(&moved)?;
+        crash.pass(&format!("before giving back {}", path.display()));
+        if moved.exists() {
+            fs::rename(&moved, path)?;
+        }
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+    }
+    crash.pass("before the marks go");
     Ok(())
 }
 

@@ -56,7 +56,7 @@ pub(super) fn add_log(args: &AddLog) -> Result<()> {
     let log = TrustedLog::try_new(&args.origin, args.vkeys.iter().map(parse).collect::<Result<_>>()?)?;
     if let Some(known) = known {
         ensure!(known.keys() == log.keys(), "witness.toml has other keys for {}: give those", args.origin);
-        let _lock = WitnessLock::take(&args.data_dir)?;
+        let _lock = lock(&args.data_dir)?;
         return begin_anew(&OsFolder::create(&records_dir(&args.data_dir))?, &log);
     }
     let path = WitnessConfig::path(&args.data_dir);
@@ -65,7 +65,7 @@ pub(super) fn add_log(args: &AddLog) -> Result<()> {
     let origin = toml::Value::String(args.origin.clone());
     text.push_str(&format!("\n[[log]]\norigin = {origin}\nvkeys = {}\n", toml::Value::Array(vkeys)));
     WitnessConfig::parse(&text).context("witness.toml with the new log")?;
-    let _lock = WitnessLock::take(&args.data_dir)?;
+    let _lock = lock(&args.data_dir)?;
     // First: a log in the configuration has a record.
     let records = OsFolder::create(&records_dir(&args.data_dir))?;
     if args.begin_anew {
@@ -75,6 +75,13 @@ pub(super) fn add_log(args: &AddLog) -> Result<()> {
         tell("the log is known from before: going on from what was last cosigned for it");
     }
     write_config(&args.data_dir, &text)
+}
+
+/// A witness reads its logs once, when it starts, and writes their records as long as it runs.
+fn lock(data_dir: &Path) -> Result<WitnessLock> {
+    WitnessLock::take(data_dir).context(
+        "a log is added while the witness is stopped: stop it, give this command again, and start it; it knows the log then",
+    )
 }
 
 fn begin_anew(records: &OsFolder, log: &TrustedLog) -> Result<()> {

@@ -23,10 +23,11 @@ pub(super) async fn run(args: WitnessServe) -> Result<()> {
     log_to_stderr(args.log_format)?;
     let config = WitnessConfig::read(&args.data_dir)?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
+    // First: a second witness on one directory is told that, and not which port is taken.
+    let _lock = WitnessLock::take(&args.data_dir)?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen = {}", config.listen))?;
     let address = listener.local_addr()?;
     descriptors::make_room(ServeLimits::default().connections_max)?;
-    let _lock = WitnessLock::take(&args.data_dir)?;
     let key = key::open(&args.data_dir, &config.vkey, &passphrase)?;
     drop(passphrase);
     if config.logs.is_empty() {

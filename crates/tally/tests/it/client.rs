@@ -77,17 +77,17 @@ async fn each_side_is_shown_what_its_own_bond_takes() -> Result<()> {
     let (requester, worker) = (key("requester", &stage.requester)?, key("worker", &stage.worker)?);
     let hash = "ab".repeat(32);
     let terms = ["create", "--title", "Pay me", "--description-hash", &hash, "--payout-sat", "1000"];
-    let no_panel = task(stage, &requester, &[&terms[..], &["--requester-bond-sat", "300"]].concat()).await?;
+    let no_panel = task(stage, &requester, &[&terms[..], &["--requester-bond-sat", "3000"]].concat()).await?;
     assert!(String::from_utf8_lossy(&no_panel.stderr).contains("--panel"), "{no_panel:?}");
-    let bonds = ["--requester-bond-sat", "300", "--worker-bond-sat", "200", "--panel", "one", "--work-hours", "2"];
+    let bonds = ["--requester-bond-sat", "3000", "--worker-bond-sat", "2000", "--panel", "one", "--work-hours", "2"];
     let posted = shown(&task(stage, &requester, &[&terms[..], &bonds].concat()).await?)?;
     let id = posted["id"].as_str().context("a task has an id")?;
 
-    let invoices = stage.invoices(&[PAYOUT_SAT, 300]).await?;
+    let invoices = stage.invoices(&[PAYOUT_SAT, 3_000]).await?;
     shown(&task(stage, &worker, &["accept", id, &invoices[0], &invoices[1]]).await?)?;
     let early = task(stage, &worker, &["fund-bond", id]).await?;
     assert!(String::from_utf8_lossy(&early.stderr).contains("does not show the request"), "{early:?}");
-    let own = stage.requester.party.invoice(Msat::try_new(200_000)?, Duration::from_secs(7 * 86_400)).await?;
+    let own = stage.requester.party.invoice(Msat::try_new(2_000_000)?, Duration::from_secs(7 * 86_400)).await?;
     let funded = shown(&task(stage, &requester, &["fund", id, "--bond-invoice", &own]).await?)?;
     let text =
         |hold: Option<&serde_json::Value>, name: &str| hold.and_then(|hold| hold[name].as_str()).map(str::to_owned);

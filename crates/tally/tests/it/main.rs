@@ -33,3 +33,4 @@ mod stories;
 mod support;
 mod verify;
 mod witness;
+mod words;

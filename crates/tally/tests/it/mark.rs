@@ -4,19 +4,20 @@ use anyhow::{Context, Result, ensure};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Instant,
 };
 use tally::{
     demo::{LOOK, Platform, STEP_MAX},
     init::lightning_dir,
-    mark,
+    mark, published,
     store::JOURNAL,
 };
 use tallystick_lightning::SQLITE_FILE;
 use tallystick_store::{PostgresOptions, StoreStatus};
 use tallystick_testkit::Cluster;
 
-use crate::support::Theatre;
+use crate::support::{BINARY, Theatre};
 
 const PAYOUT_SAT: u64 = 20_000;
 const UP: &str = "the Lightning node is up";
@@ -164,5 +165,35 @@ async fn a_database_that_went_back_stops_every_replica() -> Result<()> {
     for replica in [&mut theatre.stage.platform, &mut other] {
         refuses(replica, &[&told, "log.rollback"]).await?;
     }
+    theatre.close().await
+}
+
+/// Without anybody's key, and without an anchor: the node's own directory tells that there was a checkpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_wiped_is_missed_by_the_nodes_directory() -> Result<()> {
+    let mut theatre = Box::pin(Theatre::open(&[])).await?;
+    theatre.stage.post("A task", &[PAYOUT_SAT], "REFUND").await?;
+    let dir = theatre.stage.platform.dir().to_owned();
+    let kept = async || Ok(published::read(&dir)?.is_some());
+    theatre.stage.until("a published checkpoint is kept", kept).await?;
+    theatre.stage.platform.stop().await?;
+    let fsck = || Command::new(BINARY).args(["fsck", "--data-dir"]).arg(&dir).env_remove("TALLY_PASSPHRASE").output();
+    let sound = fsck()?;
+    ensure!(sound.status.success(), "{sound:?}");
+    let conn = rusqlite::Connection::open(dir.join(JOURNAL))?;
+    conn.execute_batch(
+        "UPDATE log_state SET published = NULL, published_size = NULL, size = 0; DELETE FROM log_tiles",
+    )?;
+    drop(conn);
+    let wiped = fsck()?;
+    let said = String::from_utf8_lossy(&wiped.stderr).into_owned();
+    ensure!(
+        !wiped.status.success() && said.contains("this node published one of") && said.contains("(fsck.log)"),
+        "{said}"
+    );
+    // The next start makes it again from its facts.
+    theatre.stage.platform.start(&[]).await?;
+    let again = async || Ok(fsck()?.status.success());
+    theatre.stage.until("the log is there again", again).await?;
     theatre.close().await
 }

@@ -250,3 +250,68 @@ async fn channels_that_a_restore_took_are_not_copied() -> Result<()> {
     ensure!(usable(&dir, &url).await?.1.is_none_or(|facts| facts == 0), "nothing was copied");
     Ok(())
 }
+
+fn take_back(dir: &Path, url: &str, point: u64) -> Result<Output> {
+    let mut command = Command::new(BINARY);
+    command.args(["store", "take-back", "--to", url, "--from"]).arg(dir);
+    command.env("TALLY_CRASH_AT", point.to_string()).env("TALLY_CRASH_LOG", dir.join("points"));
+    command.output().context("tally store take-back")
+}
+
+/// Stops a copy at each point, and takes it back, stopped at each point as well: the files can be used if the copy had not
+/// ended, and nothing can while it is not certain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_failed_is_taken_back_wherever_it_stopped() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let whole = node(place.path()).await?;
+    let cluster = Cluster::start(&[]);
+    let (mut taken, mut refused) = (0, 0);
+    for point in 1..POINTS_MAX {
+        let (dir, url) = (place.path().join(point.to_string()), cluster.database());
+        duplicate(&whole, &dir)?;
+        if copy(&dir, &url, point)?.status.success() {
+            break;
+        }
+        let left = usable(&dir, &url).await?;
+        if left == (None, None) {
+            given_back(&dir, &url, &cluster.database()).await.with_context(|| format!("stopped at point {point}"))?;
+            taken += 1;
+        } else {
+            // It had not begun to move anything, or it had ended.
+            let said = take_back(&dir, &url, 0)?;
+            ensure!(!said.status.success() && usable(&dir, &url).await? == left, "point {point}: {said:?}");
+            refused += usize::from(left.1.is_some());
+        }
+    }
+    assert!(taken > 3 && refused > 0, "{taken} taken back, {refused} that had ended");
+    Ok(())
+}
+
+/// Takes a directory's node back from where a copy left it, and moves it into another database afterwards.
+async fn given_back(dir: &Path, url: &str, other: &str) -> Result<()> {
+    let elsewhere = take_back(dir, other, 0)?;
+    ensure!(!elsewhere.status.success(), "another database knows nothing of this copy: {elsewhere:?}");
+    let late = dir.with_extension("late");
+    duplicate(dir, &late)?;
+    for point in 1..POINTS_MAX {
+        let stopped = take_back(dir, url, point)?;
+        if stopped.status.success() {
+            break;
+        }
+        ensure!(stopped.status.signal() == Some(SIGABRT), "{stopped:?}");
+        ensure!(usable(dir, url).await? == (None, None), "point {point} of the way back");
+    }
+    ensure!(usable(dir, url).await? == (Some(FACTS), None), "the files alone can be used");
+    // The copy that was taken back does not end any more, from whatever is left of its sources.
+    let ended = copy(&late, url, 0)?;
+    ensure!(!ended.status.success() && usable(&late, url).await? == (None, None), "{ended:?}");
+    let again = take_back(dir, url, 0)?;
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    ensure!(!again.status.success() && said.contains("nothing to take back"), "{said}");
+    ensure!(
+        copy(dir, other, 0)?.status.success() && usable(dir, other).await? == (None, Some(FACTS)),
+        "it moves again"
+    );
+    ensure!(wallet_changes(other).await? == 1, "with its channels");
+    Ok(())
+}

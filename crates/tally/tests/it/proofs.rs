@@ -199,6 +199,14 @@ async fn a_stranger_checks_a_paid_task_with_files_alone() -> Result<()> {
     let mainnet = ["--headers", headers.as_str(), "--headers-from", "0"];
     let output = scene.verify(&files[0], &mainnet)?;
     assert!(!output.status.success() && said(&output).contains("anchor.too_easy"), "{}", said(&output));
+    assert!(said(&output).contains("of the network bitcoin (--network)"), "{}", said(&output));
+
+    // Whoever says another height than the first header has is told which one it is.
+    for (from, end) in [("1", "give --headers-from 0"), ("1000", "give --headers-from 0")] {
+        let wrong = ["--headers", headers.as_str(), "--headers-from", from, "--network", "regtest"];
+        let output = scene.verify(&files[0], &wrong)?;
+        assert!(!output.status.success() && said(&output).contains(end), "{}", said(&output));
+    }
 
     // The whole chain of anchors from its genesis on, and a block that is known.
     let (genesis, anchors) = scene.anchors(dir.path())?;

@@ -16,7 +16,6 @@ use super::{MemoryStore, page};
 pub(super) struct Evidence {
     pub(super) pieces: BTreeMap<(Matter, Digest32), (Piece, Vec<u8>)>,
     keys: BTreeMap<(Matter, Digest32), BTreeMap<NostrKey, String>>,
-    over: BTreeMap<Matter, Timestamp>,
 }
 
 impl Evidence {
@@ -127,16 +126,10 @@ impl EvidenceStore for MemoryStore {
         Ok(matters.into_iter().filter(|matter| after.is_none_or(|after| *matter > after)).take(page(limit)).collect())
     }
 
-    async fn over_since(&self, matter: Matter, now: Timestamp) -> Result<Timestamp, StoreError> {
-        check_time(now)?;
-        Ok(*self.state().evidence.over.entry(matter).or_insert(now))
-    }
-
     async fn erase(&self, matter: Matter) -> Result<(), StoreError> {
-        let Evidence { pieces, keys, over } = &mut self.state().evidence;
+        let Evidence { pieces, keys } = &mut self.state().evidence;
         pieces.retain(|(of, _), _| *of != matter);
         keys.retain(|(of, _), _| *of != matter);
-        over.remove(&matter);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeSet;
-use tallystick_app::port::evidence::{EvidenceStore, Matter, Piece};
+use tallystick_app::port::evidence::{EvidenceStore, Matter, Piece, WrappedKey};
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::log::{LogState, LogStore};
 use tallystick_app::port::snapshot::{Held, KeptEffect, Snapshot};
@@ -103,5 +103,9 @@ impl Snapshot for MemoryStore {
 
     async fn evidence_content(&self, matter: Matter, hash: Digest32) -> Result<Option<Vec<u8>>, StoreError> {
         self.content(matter, hash).await
+    }
+
+    async fn evidence_keys(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>, StoreError> {
+        self.wrapped(matter, hash).await
     }
 }

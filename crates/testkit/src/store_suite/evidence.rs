@@ -150,7 +150,7 @@ pub async fn keys_are_wrapped_to_readers<S: Store>(store: Arc<S>) {
     assert_eq!(store.wrapped(here, hash).await, Ok(Vec::new()));
 }
 
-/// Matters are found in order, know since when they are over, and are erased one by one.
+/// Matters are found in order, and are erased one by one.
 pub async fn matters_are_listed_and_erased<S: Store>(store: Arc<S>) {
     let all = [matter(1, 1), matter(1, 2), matter(2, 1)];
     for (n, matter) in (1..).zip(all.iter().rev()) {
@@ -161,8 +161,6 @@ pub async fn matters_are_listed_and_erased<S: Store>(store: Arc<S>) {
     assert_eq!(store.matters(None, 2).await, Ok(all[..2].to_vec()));
     assert_eq!(store.matters(Some(all[0]), 10).await, Ok(all[1..].to_vec()));
     assert_eq!(store.matters(Some(all[2]), 10).await, Ok(Vec::new()));
-    assert_eq!(store.over_since(all[0], later(1)).await, Ok(later(1)));
-    assert_eq!(store.over_since(all[0], later(9)).await, Ok(later(1)));
     let hash = store.pieces(all[0]).await.expect("an answer")[0].hash;
     let gone = vec![WrappedKey { reader: key(2), wrapped: "a".into() }];
     assert_eq!(store.wrap(all[0], hash, gone).await, Ok(true));
@@ -173,5 +171,4 @@ pub async fn matters_are_listed_and_erased<S: Store>(store: Arc<S>) {
     assert_eq!((store.pieces(all[0]).await, store.content(all[0], hash).await), (Ok(Vec::new()), Ok(None)));
     assert_eq!(store.wrapped(all[0], hash).await, Ok(Vec::new()));
     assert_eq!(store.pieces(all[1]).await.expect("an answer").len(), 2);
-    assert_eq!(store.over_since(all[0], later(9)).await, Ok(later(9)));
 }

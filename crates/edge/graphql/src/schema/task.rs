@@ -220,10 +220,15 @@ impl Task {
         self.view.on_silence.into()
     }
 
-    /// Until when the worker's invoices must be payable if they are handed in within the hour; only while the task is
-    /// open.
+    /// Until when invoices must be payable if they are handed in within the hour: the worker's while the task is open, and
+    /// then the requester's for the worker's bond. Null when none is asked for.
     async fn invoice_expiry_needed(&self) -> Option<Timestamp> {
-        (self.view.state == "open").then(|| Timestamp(self.view.invoice_needed(self.now.after(TIME_TO_ACCEPT))))
+        let is_asked = match self.view.state.as_str() {
+            "open" => true,
+            "assigned" => self.view.bonds.iter().any(|bond| bond.of_worker),
+            _ => false,
+        };
+        is_asked.then(|| Timestamp(self.view.invoice_needed(self.now.after(TIME_TO_ACCEPT))))
     }
 
     /// For how many blocks the hold can be used.

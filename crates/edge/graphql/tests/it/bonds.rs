@@ -91,6 +91,7 @@ async fn taken(world: &World) -> Id<Task> {
     assert_eq!(take(&invoices[..1]).await.unwrap_err(), "invoice.count");
     assert!(take(&invoices).await.unwrap().0);
     assert!(!take(&invoices).await.unwrap().0);
+    assert!(shown(world, &requester(), id, "invoiceExpiryNeeded").await["invoiceExpiryNeeded"].is_u64());
     id
 }
 
@@ -246,6 +247,7 @@ async fn bonds_have_terms_of_their_own() {
     // Nobody asked for one.
     let id = world.create().await;
     world.accept(id).await;
+    assert!(shown(&world, &requester(), id, "invoiceExpiryNeeded").await["invoiceExpiryNeeded"].is_null());
     let invoice = world.rail.invoice("payer", 2_000);
     let ask = format!("fundingInvoice(id: $id, bondInvoice: \"{invoice}\")");
     assert_eq!(of(&world, &requester(), id, &ask).await.unwrap_err(), "invoice.count");

@@ -173,6 +173,7 @@ async fn what_admins_write_is_sound() {
         key: None,
         policy: WitnessPolicy::none(),
         checkpoints: Vec::new(),
+        published: None,
         now: tallystick_app::Clock::now(&*world.clock),
     };
     let sound = fsck.run(|_| ()).await.unwrap();

@@ -89,6 +89,15 @@ impl AnchorProof {
         bytes
     }
 
+    /// The height that the first of these headers would have if the anchor were under one of them; nothing if it is under
+    /// none. For whoever was told another height, and [`Self::verify`] refused.
+    #[must_use]
+    pub fn would_begin(&self, headers: &Headers) -> Option<u32> {
+        let root = self.path.root(self.tx.txid()).ok()?;
+        let index = headers.as_slice().iter().position(|header| header.merkle_root.to_byte_array() == root)?;
+        self.height.checked_sub(u32::try_from(index).ok()?)
+    }
+
     /// Verifies that a checkpoint's text is anchored under these headers.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ fn mutants() -> Vec<(&'static str, Setup)> {
         ("a bond taken and given back", ruled(rules::bond_taken_and_given_back)),
         ("a bond kept until its hold ends", ruled(rules::bond_kept_at_its_deadline)),
         ("a bond that is not given back in the end", ruled(rules::bond_never_given_back)),
+        ("a bond taken from who has handed in", ruled(rules::bond_taken_in_spite_of_work)),
         ("a bond taken that no ruling takes", ruled(rules::bond_taken_by_any_ruling)),
         ("an outage that the journal does not tell", kept(ports::outages_untold)),
         ("an effect forgotten after a restart", kept(ports::effects_forgotten)),

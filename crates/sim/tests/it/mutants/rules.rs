@@ -273,14 +273,30 @@ pub fn bond_never_given_back(state: &State, command: Command, ctx: &Ctx) -> Answ
     })
 }
 
+fn workers_bond(state: &State) -> Option<u32> {
+    let own = parts(state).iter().position(|part| part.purpose == Purpose::Bond(dispute::Side::Payee));
+    own.and_then(|at| u32::try_from(at).ok())
+}
+
+/// The worker's bond is taken once time has decided, whether anything was handed in or not.
+pub fn bond_taken_in_spite_of_work(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let is_wake = matches!(command, Command::Node(NodeCommand::WakeKnowing { .. }));
+    let tranche = workers_bond(state);
+    changed(Escrow::decide(state, command, ctx), |events, _| {
+        let is_decided = |event: &Event| matches!(event, Event::ReleaseBegun { reason: ReleaseReason::Silence, .. });
+        if is_wake && events.iter().any(is_decided) {
+            events.extend(tranche.map(|tranche| Event::BondTaken { tranche, reason: ReleaseReason::BrokenPromise }));
+        }
+    })
+}
+
 /// The worker's bond is taken by any ruling, whatever it says.
 pub fn bond_taken_by_any_ruling(state: &State, command: Command, ctx: &Ctx) -> Answer {
     changed(Escrow::decide(state, command, ctx), |events, _| {
         let is_ruling =
             |event: &Event| matches!(event, Event::Dispute { event: dispute::Event::DisputeDecided { .. }, .. });
         let is_taken = events.iter().any(|event| matches!(event, Event::BondTaken { .. }));
-        let own = parts(state).iter().position(|part| part.purpose == Purpose::Bond(dispute::Side::Payee));
-        let Some(tranche) = own.and_then(|at| u32::try_from(at).ok()) else { return };
+        let Some(tranche) = workers_bond(state) else { return };
         if events.iter().any(is_ruling) && !is_taken {
             events.push(Event::BondTaken { tranche, reason: ReleaseReason::Ruled });
         }

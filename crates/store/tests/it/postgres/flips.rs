@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tallystick_app::port::snapshot::Snapshot;
 use tallystick_store::{PostgresOptions, PostgresSnapshot};
 use tallystick_testkit::Cluster;
@@ -17,6 +18,9 @@ use crate::tampering::fsck;
 const DATABASES: usize = 8;
 /// How often the server is stopped.
 const ROUNDS: usize = 8;
+/// How long a server may take that starts anew, and how often it is asked.
+const READY_MAX: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(50);
 /// Indexes and tables. Of three, two are indexes.
 const FILES: &str = "SELECT relkind::text, relname::text, pg_relation_filepath(oid) FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') AND pg_relation_size(oid) > 0
@@ -62,12 +66,14 @@ async fn fsck_finds_every_bit_that_matters() {
         let turned: Vec<Turned> = databases.iter().map(|(files, _)| turn(files, &mut dice)).collect();
         cluster.go();
         for ((_, address), turned) in databases.iter().zip(&turned) {
+            ready(&cluster).await;
             match read(address).await {
                 None => *found.entry(turned.what.split(' ').next().unwrap().to_owned()).or_insert(0) += 1,
                 Some(read) if read == wanted => harmless += 1,
                 Some(_) => missed.push(turned.what.clone()),
             }
         }
+        ready(&cluster).await;
         cluster.stop();
         for Turned { path, sound, .. } in turned {
             std::fs::write(path, sound).unwrap();
@@ -77,6 +83,16 @@ async fn fsck_finds_every_bit_that_matters() {
     println!("found {found:?}, harmless {harmless}");
     assert!(missed.is_empty(), "{} missed, {harmless} harmless, found {found:?}: {missed:#?}", missed.len());
     assert!(found.len() == 2, "{found:?}");
+}
+
+/// Waits until the server answers. A page can make one of its processes crash: it starts anew then, and whoever stops it
+/// meanwhile waits for ever.
+async fn ready(cluster: &Cluster) {
+    let (address, start) = (cluster.address("template1"), Instant::now());
+    while tokio_postgres::connect(&address, tokio_postgres::NoTls).await.is_err() {
+        assert!(start.elapsed() < READY_MAX, "the server does not come back");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn now(address: &str) -> Option<Arc<dyn Snapshot>> {

@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 
 use super::{connection, fresh};
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, fsck,
-    kept_checkpoints_are_compared, live, tiles_are_made_again,
+    EVIDENCE, EVIDENCE_LIES, FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, argue,
+    fsck, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
 };
 
 /// The database as it is now.
@@ -33,6 +33,15 @@ async fn fsck_finds_lies() {
         let found = fsck(now(&address).await).await.unwrap_err().to_string();
         assert!(found.starts_with(wanted), "{lie}: {found}");
     }
+    for (lie, wanted) in EVIDENCE_LIES {
+        let (store, address) = fresh().await;
+        argue(&store, 10).await;
+        let client = connection(&address).await;
+        client.batch_execute(UNCHECKED).await.unwrap();
+        client.batch_execute(lie).await.unwrap();
+        let found = fsck(now(&address).await).await.unwrap_err().to_string();
+        assert!(found.ends_with(wanted), "{lie}: {found}");
+    }
 }
 
 /// Databases that values are changed in at once, each in its share.
@@ -40,7 +49,7 @@ const SHARES: usize = 4;
 /// An intruder would not stop at constraints.
 const UNCHECKED: &str = "DO $$ DECLARE c record; BEGIN
     FOR c IN SELECT conrelid::regclass AS t, conname FROM pg_constraint
-        WHERE connamespace = current_schema()::regnamespace AND contype = 'c'
+        WHERE connamespace = current_schema()::regnamespace AND contype IN ('c', 'f')
     LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.t, c.conname); END LOOP; END $$";
 
 /// A value of each column of each row is changed at its beginning, in its middle and at its end.
@@ -48,21 +57,37 @@ const UNCHECKED: &str = "DO $$ DECLARE c record; BEGIN
 async fn fsck_finds_every_changed_value() {
     let mut shares = tokio::task::JoinSet::new();
     for share in 0..SHARES {
-        shares.spawn(change_values(share));
+        shares.spawn(async move {
+            let (store, address) = fresh().await;
+            live(&store).await;
+            let tried = change_values(&address, &TABLES, (share, SHARES)).await;
+            assert_eq!(fsck(now(&address).await).await, Ok(SOUND), "all is as it was");
+            assert_eq!(store.facts(0, 100).await.unwrap().len(), 14);
+            tried
+        });
     }
     let tried: usize = shares.join_all().await.into_iter().sum();
     assert!(tried > 500, "only {tried} changes");
 }
 
-/// Changes every value of this share of all values in turn, and back. Answers how many changes there were.
-async fn change_values(share: usize) -> usize {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fsck_finds_every_changed_value_of_evidence() {
     let (store, address) = fresh().await;
-    live(&store).await;
-    let client = connection(&address).await;
+    argue(&store, 40_000).await;
+    let sound = fsck(now(&address).await).await.unwrap();
+    assert_eq!(sound.evidence, 2);
+    let tried = change_values(&address, &EVIDENCE, (0, 1)).await;
+    assert!(tried > 100, "only {tried} changes");
+    assert_eq!(fsck(now(&address).await).await, Ok(sound), "all is as it was");
+}
+
+/// Changes every value of this share of all values in turn, and back. Answers how many changes there were.
+async fn change_values(address: &str, tables: &[(&str, &str)], (share, shares): (usize, usize)) -> usize {
+    let client = connection(address).await;
     client.batch_execute(UNGUARD).await.unwrap();
     client.batch_execute(UNCHECKED).await.unwrap();
     let (mut turn, mut tried) = (0, 0);
-    for (table, rows) in TABLES {
+    for (table, rows) in tables.iter().copied() {
         for (column, kind) in columns(&client, table).await {
             if FREE.contains(&(table, column.as_str())) {
                 continue;
@@ -71,7 +96,7 @@ async fn change_values(share: usize) -> usize {
                 format!("SELECT ctid::text, {column}::text FROM {table} WHERE {rows} AND {column} IS NOT NULL");
             for row in client.query(&filled, &[]).await.unwrap() {
                 turn += 1;
-                if turn % SHARES != share {
+                if turn % shares != share {
                     continue;
                 }
                 // A row that is written is another one, and so tells where it is now.
@@ -80,7 +105,7 @@ async fn change_values(share: usize) -> usize {
                     let change =
                         format!("UPDATE {table} SET {column} = {other} WHERE ctid = '{at}' RETURNING ctid::text");
                     at = client.query_one(&change, &[]).await.unwrap().get(0);
-                    assert!(fsck(now(&address).await).await.is_err(), "{table}.{column} = {other}, before {value}");
+                    assert!(fsck(now(address).await).await.is_err(), "{table}.{column} = {other}, before {value}");
                     let back = format!(
                         "UPDATE {table} SET {column} = $1::text::{kind} WHERE ctid = '{at}' RETURNING ctid::text"
                     );
@@ -90,8 +115,6 @@ async fn change_values(share: usize) -> usize {
             }
         }
     }
-    assert_eq!(fsck(now(&address).await).await, Ok(SOUND), "all is as it was");
-    assert_eq!(store.facts(0, 100).await.unwrap().len(), 14);
     tried
 }
 
@@ -138,6 +161,15 @@ async fn fsck_on_a_node_that_goes_on_cries_no_wolf() {
     live(&store).await;
     a_snapshot_stands_still(&store, now(&address).await).await;
     assert!(fsck(now(&address).await).await.is_ok_and(|sound| sound.facts == SOUND.facts + 2));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_is_told() {
+    let (store, address) = fresh().await;
+    live(&store).await;
+    let client = connection(&address).await;
+    let sql = async |sql: &str| client.batch_execute(sql).await.unwrap();
+    what_a_clock_may_have_made_is_told(async || now(&address).await, sql).await;
 }
 
 #[tokio::test]

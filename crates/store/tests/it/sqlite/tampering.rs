@@ -7,8 +7,8 @@ use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{
-    FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, fsck,
-    kept_checkpoints_are_compared, live, tiles_are_made_again,
+    EVIDENCE, EVIDENCE_LIES, FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, argue,
+    fsck, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
 };
 
 /// The database as it is now.
@@ -23,9 +23,31 @@ async fn fsck_finds_every_changed_value() {
     let store = SqliteStore::open(&path).unwrap();
     live(&store).await;
     assert_eq!(fsck(now(&path)).await, Ok(SOUND));
-    let conn = unguarded(&path);
+    let tried = change_values(&path, &TABLES).await;
+    assert!(tried > 140, "only {tried} values");
+    assert_eq!(fsck(now(&path)).await, Ok(SOUND), "all is as it was");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn fsck_finds_every_changed_value_of_evidence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    argue(&store, 40_000).await;
+    let sound = fsck(now(&path)).await.unwrap();
+    assert_eq!(sound.evidence, 2);
+    let tried = change_values(&path, &EVIDENCE).await;
+    assert!(tried > 40, "only {tried} values");
+    assert_eq!(fsck(now(&path)).await, Ok(sound), "all is as it was");
+    store.close().await;
+}
+
+/// Changes every value in turn, and back. Answers how many there were.
+async fn change_values(path: &Path, tables: &[(&str, &str)]) -> usize {
+    let conn = unguarded(path);
     let mut tried = 0;
-    for (table, rows) in TABLES {
+    for (table, rows) in tables.iter().copied() {
         for (rowid, column, value) in values(&conn, table, rows) {
             if FREE.contains(&(table, column.as_str())) {
                 continue;
@@ -41,15 +63,13 @@ async fn fsck_finds_every_changed_value() {
                 (_, column) if column == key => changed.clone(),
                 _ => rowid.clone(),
             };
-            let found = fsck(now(&path)).await;
+            let found = fsck(now(path)).await;
             assert!(found.is_err(), "{table}.{column} of row {rowid:?}: {value:?} became {changed:?}");
             conn.execute(&set, rusqlite::params![value, moved]).unwrap();
             tried += 1;
         }
     }
-    assert!(tried > 140, "only {tried} values");
-    assert_eq!(fsck(now(&path)).await, Ok(SOUND), "all is as it was");
-    store.close().await;
+    tried
 }
 
 #[tokio::test]
@@ -62,6 +82,15 @@ async fn fsck_finds_lies() {
         unguarded(&path).execute_batch(lie).unwrap();
         let found = fsck(now(&path)).await.unwrap_err().to_string();
         assert!(found.starts_with(wanted), "{lie}: {found}");
+    }
+    for (lie, wanted) in EVIDENCE_LIES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let store = SqliteStore::open(&path).unwrap();
+        argue(&store, 10).await;
+        unguarded(&path).execute_batch(lie).unwrap();
+        let found = fsck(now(&path)).await.unwrap_err().to_string();
+        assert!(found.ends_with(wanted), "{lie}: {found}");
     }
 }
 
@@ -82,6 +111,16 @@ async fn fsck_on_a_node_that_goes_on_cries_no_wolf() {
     live(&store).await;
     a_snapshot_stands_still(&store, now(&path)).await;
     assert!(fsck(now(&path)).await.is_ok_and(|sound| sound.facts == SOUND.facts + 2));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    let conn = unguarded(&path);
+    what_a_clock_may_have_made_is_told(async || now(&path), async |sql: &str| conn.execute_batch(sql).unwrap()).await;
 }
 
 #[tokio::test]
