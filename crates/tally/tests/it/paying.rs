@@ -16,14 +16,19 @@ const DAYS: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 *
 /// What a payment came to, and when.
 type Ended = (Result<Payment, PartyError>, Instant);
 
+/// After so long whoever pays looks again: a node that went offline meanwhile tells nothing any more.
+const LOOK_AGAIN: tallystick_core::Duration = tallystick_core::Duration::from_secs(5);
+
 /// Payments under way, one for each invoice.
 pub struct Paying {
-    party: Arc<Party>,
     parts: Vec<Part>,
 }
 
 struct Part {
+    party: Arc<Party>,
     bolt11: String,
+    /// How long one try is waited for.
+    patience: tallystick_core::Duration,
     running: Option<JoinHandle<Ended>>,
     /// When it succeeded.
     settled: Option<Instant>,
@@ -31,8 +36,13 @@ struct Part {
 
 impl Paying {
     pub fn new(party: &Arc<Party>, invoices: impl IntoIterator<Item = String>) -> Self {
-        let part = |bolt11| Part { bolt11, running: None, settled: None };
-        Self { party: party.clone(), parts: invoices.into_iter().map(part).collect() }
+        let part = |bolt11| Part { party: party.clone(), bolt11, patience: DAYS, running: None, settled: None };
+        Self { parts: invoices.into_iter().map(part).collect() }
+    }
+
+    /// Pays one more invoice, out of the wallet of somebody whose node may go offline.
+    pub fn add(&mut self, party: &Arc<Party>, bolt11: String) {
+        self.parts.push(Part { party: party.clone(), bolt11, patience: LOOK_AGAIN, running: None, settled: None });
     }
 
     /// Begins each payment that has not begun, or that failed.
@@ -42,8 +52,8 @@ impl Paying {
                 part.look().await;
             }
             if part.running.is_none() && part.settled.is_none() {
-                let (party, bolt11) = (self.party.clone(), part.bolt11.clone());
-                let pay = async move { (party.pay(&bolt11, Msat::ZERO, DAYS).await, Instant::now()) };
+                let (party, bolt11, patience) = (part.party.clone(), part.bolt11.clone(), part.patience);
+                let pay = async move { (party.pay(&bolt11, Msat::ZERO, patience).await, Instant::now()) };
                 part.running = Some(tokio::spawn(pay));
             }
         }

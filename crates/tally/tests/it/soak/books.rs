@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tally::{
-    ask::{dispute::Matters, tranches},
+    ask::{bond, dispute::Matters, tranches},
     cli::OfMilestone,
     demo::read_msat,
 };
@@ -39,6 +39,9 @@ impl Books {
         ensure!(task["state"] == expected, "it is not {expected}");
         let (requester, worker) = (1 + one.plan.requester, 1 + town.requesters.len() + one.plan.worker);
         let router = town.actors().count();
+        let back = json!("RETURNED");
+        let put_up = bond(task, "WORKER").map(|hold| &hold["state"]);
+        ensure!(put_up == one.plan.bond_sat.map(|_| &back), "what was put up is {put_up:?}");
         for (number, tranche) in tranches(task).enumerate() {
             let state = tranche["state"].as_str().unwrap_or_default();
             if !one.paid.contains(&number) {

@@ -8,12 +8,16 @@ use crate::kills::Random;
 
 const HOUR_SECS: u64 = 3_600;
 const PAYOUT_SAT: (u64, u64) = (1_000, 20_000);
-/// How long a hold is usable, unless the life says otherwise: longer than the harness takes.
-const HOLD_BLOCKS: u32 = 250;
+const BOND_SAT: u64 = 2_000;
+/// How long a hold is usable, unless the life says otherwise: so long that a payout which is tried again and again, with
+/// pauses of up to a minute, comes in time although blocks come faster than anywhere.
+const HOLD_BLOCKS: u32 = 500;
 /// The same where blocks are to run out.
 const HOLD_BLOCKS_SHORT: u32 = 30;
+/// The same where the hold is renewed: an invoice of a week must outlive two of them.
+const HOLD_BLOCKS_RENEWED: u32 = 250;
 /// The shortest that can be renewed.
-const HOLD_BLOCKS_RENEWED: u32 = 144;
+const HOLD_BLOCKS_RENEWABLE: u32 = 144;
 
 /// The life of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,17 +84,21 @@ impl Life {
         matches!(self, Self::Conceded | Self::Disputed | Self::Appealed)
     }
 
+    /// Whether its worker may have to put up a bond, which goes back in the end.
+    fn may_have_bond(self) -> bool {
+        matches!(self, Self::Approved | Self::Partly | Self::Rejected | Self::TakenBack | Self::GivenUp)
+    }
+
     fn is_renewable(self) -> bool {
         matches!(self, Self::Renewed | Self::RenewalMissed)
     }
 
-    fn hold_blocks(self) -> Option<u32> {
+    fn hold_blocks(self) -> u32 {
         match self {
-            Self::SilenceRefunds | Self::Idle => Some(HOLD_BLOCKS_SHORT),
-            Self::Renewed | Self::RenewalMissed => Some(HOLD_BLOCKS_RENEWED),
-            // As long as a dispute may take.
-            Self::Conceded | Self::Disputed | Self::Appealed => None,
-            _ => Some(HOLD_BLOCKS),
+            Self::SilenceRefunds | Self::Idle => HOLD_BLOCKS_SHORT,
+            Self::Renewed => HOLD_BLOCKS_RENEWED,
+            Self::RenewalMissed => HOLD_BLOCKS_RENEWABLE,
+            _ => HOLD_BLOCKS,
         }
     }
 }
@@ -106,6 +114,8 @@ pub struct Plan {
     pub worker: usize,
     /// A number to choose by, whatever the life leaves open.
     pub choice: u64,
+    /// What the worker puts up.
+    pub bond_sat: Option<u64>,
 }
 
 impl Plan {
@@ -127,19 +137,26 @@ impl Plan {
         for at in (1..lives.len()).rev() {
             lives.swap(at, index(random, at + 1));
         }
-        let plan = |life: Life| Self {
-            life,
-            payouts_sat: (0..between(random, life.tranches())).map(|_| between(random, PAYOUT_SAT)).collect(),
-            requester: index(random, requesters),
-            worker: index(random, workers),
-            choice: random.below(1 << 32),
+        let plan = |life: Life| {
+            let worker = index(random, workers);
+            // The last worker's wallet would have to pay the router.
+            let bond = life.may_have_bond() && worker + 1 < workers && random.below(3) == 0;
+            Self {
+                life,
+                payouts_sat: (0..between(random, life.tranches())).map(|_| between(random, PAYOUT_SAT)).collect(),
+                requester: index(random, requesters),
+                worker,
+                // Silence that pays has a few blocks to do so, which are no time for a node that is killed.
+                choice: random.below(1 << 32) | if life == Life::RenewalMissed { 2 } else { 0 },
+                bond_sat: bond.then_some(BOND_SAT),
+            }
         };
         lives.into_iter().map(plan).collect()
     }
 
     /// A plan of the first requester and worker.
     pub fn of(life: Life, choice: u64) -> Self {
-        Self { life, payouts_sat: vec![5_000, 6_000, 7_000], requester: 0, worker: 0, choice }
+        Self { life, payouts_sat: vec![5_000, 6_000, 7_000], requester: 0, worker: 0, choice, bond_sat: None }
     }
 
     /// Payments of the requester's that may be held at one time.
@@ -174,6 +191,9 @@ impl Plan {
         if self.life.has_panel() {
             let one = self.life == Life::Appealed || self.choose(3) == 0;
             input["panel"] = json!(if one { "ONE" } else { "THREE" });
+        }
+        if let Some(bond) = self.bond_sat {
+            input["workerBondSat"] = json!(bond);
         }
         if self.life.is_renewable() {
             input["renewal"] = json!(name(self.missed_renewal_pays()));

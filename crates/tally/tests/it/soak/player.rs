@@ -6,7 +6,10 @@ use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
-use tally::{ask::tranches, demo::Actor};
+use tally::{
+    ask::{bond, tranches},
+    demo::Actor,
+};
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
 use tallystick_core::{Msat, canonical};
 use tallystick_devnet::PartyError;
@@ -135,8 +138,18 @@ impl<'a> Player<'a> {
         let (input, payouts) = (self.plan.input(&self.id), self.payout_invoices(&self.plan.payouts_sat).await?);
         self.patiently(async || requester.api.create(input.clone()).await).await?;
         self.patiently(async || worker.api.accept(&self.id, &payouts).await).await?;
-        let funded = self.patiently(async || requester.api.fund(&self.id).await).await?;
-        Ok(Paying::new(&requester.party, invoices(&funded)?))
+        let Some(sat) = self.plan.bond_sat else {
+            let funded = self.patiently(async || requester.api.fund(&self.id).await).await?;
+            return Ok(Paying::new(&requester.party, invoices(&funded)?));
+        };
+        let own = self.invoice(requester, Msat::try_new(sat * 1_000)?).await?;
+        let funded = self.patiently(async || requester.api.fund_with_bond(&self.id, &own).await).await?;
+        let mut paying = Paying::new(&requester.party, invoices(&funded)?);
+        let shown = self.patiently(async || worker.api.task(&self.id).await).await?;
+        let hold = bond(&shown, "WORKER").context("the worker's bond")?;
+        let invoice = hold["fundingInvoice"].as_str().context("the bond has an invoice")?;
+        paying.add(&worker.party, invoice.to_owned());
+        Ok(paying)
     }
 
     /// Invoices of the worker's, whose node may be offline just now.
