@@ -23,7 +23,7 @@ use crate::{
     owner::{Crash, Owner, Replica},
     secret,
     signal::StopSignals,
-    store::NodeStore,
+    store::{JOURNAL, NodeStore},
     vault::keeper,
 };
 
@@ -43,24 +43,34 @@ pub async fn run(args: Serve) -> Result<()> {
     log_to_stderr(args.log_format)?;
     let config = Config::read(&args.data_dir)?;
     let passphrase = secret::passphrase(args.passphrase_file.as_deref(), false)?;
-    // First of all the lock: a second node on one directory is told that, and not which port is taken.
+    let listener = listen(&config).await?;
     let store = NodeStore::open(&config).await?;
-    let outcome = Box::pin(run_with(&store, &config, args.until_stdin_closes, passphrase)).await;
+    let outcome = Box::pin(run_with(&store, &config, args.until_stdin_closes, passphrase, listener)).await;
     // After a refused start as well: whoever puts another journal in its place must find no write-ahead log beside it.
     store.close().await;
     outcome
 }
 
-/// Listens, and runs the node on a store that is open.
+/// Listens, before anything is touched. Where a node is on this directory already, that is told, and not which port it has.
+async fn listen(config: &Config) -> Result<TcpListener> {
+    let refused = match TcpListener::bind(config.api.listen).await {
+        Ok(listener) => return Ok(listener),
+        Err(refused) => refused,
+    };
+    if config.data_dir.join(JOURNAL).exists() {
+        NodeStore::open(config).await?.close().await;
+    }
+    Err(refused).with_context(|| format!("[api] {}", config.api.listen))
+}
+
+/// Runs the node on a store that is open.
 async fn run_with(
     store: &NodeStore,
     config: &Config,
     until_stdin_closes: bool,
     passphrase: Zeroizing<String>,
+    listener: TcpListener,
 ) -> Result<()> {
-    // A port that is taken is told before anything starts that would have to be stopped again.
-    let listener =
-        TcpListener::bind(config.api.listen).await.with_context(|| format!("[api] {}", config.api.listen))?;
     let address = listener.local_addr()?;
     let mut edge = EdgeConfig::new(config.api.signed_urls(address));
     edge.rates = config.api.rates.limits()?;
@@ -75,7 +85,7 @@ async fn run_with(
     Box::pin(run_on(store, (config, until_stdin_closes), passphrase, listener, edge)).await
 }
 
-/// Runs the node on a store that is open.
+/// The same with all that its edge needs.
 async fn run_on(
     store: &NodeStore,
     (config, until_stdin_closes): (&Config, bool),

@@ -79,8 +79,8 @@ impl EdgeConfig {
             acceptance_bytes_max: 64 * 1024,
             depth_max: 15,
             selections_max: 5_000,
-            // A page of a hundred tasks as our client shows them, disputes included.
-            complexity_max: 16_000,
+            // A page of a hundred tasks as our client shows them, disputes and bonds included.
+            complexity_max: 22_000,
             requests_max: 512,
             requests_per_key_max: 32,
             rates: RateLimits::default(),

@@ -163,13 +163,24 @@ impl World {
             self.holds.insert(hash, hold);
             self.notices.push(RailNotice::HoldLocked { hash, amount, claim_deadline });
         }
+        self.forget_lost(hash);
         true
+    }
+
+    /// That a hold was lost is not told again once it was heard and something was written after it: a real node's
+    /// writes are one queue, and none is on disk before those that came earlier.
+    fn forget_lost(&mut self, hash: PaymentHash) {
+        self.heard.retain(|notice| *notice != RailNotice::HoldLost { hash });
     }
 
     /// Gives a hold back to its payer, if it is held.
     pub(super) fn give_back(&mut self, hash: PaymentHash) -> bool {
         let Some(hold) = self.holds.get_mut(&hash).filter(|hold| hold.state == HoldState::Held) else { return false };
         hold.state = HoldState::Back;
+        // Nobody hears of it any more, whatever takes its place: a real node tells the two apart by their deadlines.
+        let is_of_it = |notice: &RailNotice| matches!(notice, RailNotice::HoldLocked { hash: of, .. } if *of == hash);
+        self.notices.retain(|notice| !is_of_it(notice));
+        self.heard.retain(|notice| !is_of_it(notice));
         if let Some(wallet) = self.wallets.get_mut(&hold.payer) {
             wallet.msat += hold.amount.get();
         }
@@ -208,6 +219,7 @@ impl World {
         };
         if failure.is_none() {
             self.check_begin(hash, request);
+            self.forget_lost(hash);
             self.node_msat -= amount + fee;
         }
         let state = failure.map_or(Outgoing::InFlight, Outgoing::Failed);

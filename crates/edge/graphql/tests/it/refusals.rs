@@ -95,11 +95,11 @@ async fn queries_that_are_refused() {
         ("graphql.too_complex", format!("{{ {} }}", aliases(2_000, "node { height }"))),
         (
             "graphql.too_complex",
-            format!("{{ {} }}", aliases(40, "tasks(first: 100) { nodes { id state title height } }")),
+            format!("{{ {} }}", aliases(60, "tasks(first: 100) { nodes { id state title height } }")),
         ),
         (
             "graphql.too_complex",
-            format!("{{ {} }}", aliases(40, "tasks(first: 100) { nodes { milestones { tranches { state } } } }")),
+            format!("{{ {} }}", aliases(60, "tasks(first: 100) { nodes { milestones { tranches { state } } } }")),
         ),
         ("graphql.too_complex", format!("{{ __schema {{ types {{ {} }} }} }}", aliases(1_200, "name"))),
         ("graphql.too_complex", format!("{{ {} }}", aliases(400, "__schema { types { name } }"))),
