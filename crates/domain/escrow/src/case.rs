@@ -1,6 +1,6 @@
 //! A milestone's dispute, with what its host needs besides: which tranches it is about, and what its arbitrators are paid.
 
-use tallystick_civics::dispute::{self, Dispute};
+use tallystick_civics::dispute::{self, Dispute, Outcome, Side};
 use tallystick_core::{BlockHeight, Id, Msat, NostrKey, PaymentHash, Timestamp};
 
 use crate::{Event, Job, Phase, State, Task};
@@ -67,6 +67,12 @@ pub struct DrawDue {
 }
 
 impl Case {
+    /// Whether it keeps the worker from having broken a promise, also when it is over: while it runs nobody is told to hand
+    /// anything in. The one that excuses nothing is the worker's own, withdrawn: else whoever is late would open one.
+    pub fn excuses(&self) -> bool {
+        self.dispute.opened_by == Side::Payer || self.dispute.outcome() != Outcome::Withdrawn
+    }
+
     /// An arbitrator's pay, if it asked for it.
     pub fn reward_of(&self, arbitrator: NostrKey) -> Option<&Reward> {
         self.rewards.iter().find(|reward| reward.arbitrator == arbitrator)

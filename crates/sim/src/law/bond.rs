@@ -7,7 +7,7 @@ use tallystick_escrow::{Event, Purpose, RefundReason, ReleaseReason, Task, Tranc
 
 use super::{
     Evidence,
-    decision::{is_awarded, is_disputed, ruling},
+    decision::{is_awarded, is_excused, ruling},
 };
 use crate::books::{Told, is_handed_in, last_height, tranches};
 
@@ -54,11 +54,11 @@ pub(super) fn away(seen: &Evidence<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The first deadline that passed with nothing handed in, nobody disputing it and its money locked.
+/// The first deadline that passed with nothing handed in, no dispute that excuses it, and its money locked.
 fn broken_at(task: &Task, told: &Told) -> Option<Timestamp> {
     let missed = (0..).zip(&task.terms.milestones).filter(|(milestone, part)| {
         let is_locked = last_height(task, *milestone).is_some_and(|last| told.height < last);
-        let is_idle = !is_handed_in(task, *milestone) && !is_disputed(task, *milestone);
+        let is_idle = !is_handed_in(task, *milestone) && !is_excused(task, *milestone);
         is_locked && is_idle && told.at >= part.work_deadline
     });
     missed.map(|(_, part)| part.work_deadline).min()

@@ -1,6 +1,6 @@
 //! Laws about decisions: whoever decided had the right to, and the time had come.
 
-use tallystick_civics::dispute::{Award, Dispute, Outcome, SeatState};
+use tallystick_civics::dispute::{Award, Dispute, Outcome, SeatState, Side};
 use tallystick_core::BlockHeight;
 use tallystick_escrow::{Case, Event, OnSilence, RefundReason, ReleaseReason, Stage, State, Task, TrancheState, plan};
 
@@ -58,6 +58,13 @@ fn in_time(task: &Task, told: &Told, tranche: u32) -> bool {
 /// A milestone's last dispute.
 fn case(task: &Task, milestone: u32) -> Option<&Case> {
     task.phase.job()?.milestones.get(usize::try_from(milestone).ok()?)?.cases.last()
+}
+
+/// Whether a dispute, running or over, kept the worker of a milestone from its deadline: any but one that it withdrew itself.
+pub(super) fn is_excused(task: &Task, milestone: u32) -> bool {
+    let part = task.phase.job().and_then(|job| job.milestones.get(usize::try_from(milestone).ok()?));
+    let excuses = |case: &Case| case.dispute.outcome() != Outcome::Withdrawn || case.dispute.opened_by == Side::Payer;
+    part.is_some_and(|part| part.cases.iter().any(excuses))
 }
 
 /// While a dispute runs, only its panel decides, or both sides do.

@@ -1,6 +1,6 @@
 //! Bonds: given back by default, taken by a ruling or for a promise that was broken, and never while this node was away.
 
-use tallystick_civics::dispute::{Award, Seats};
+use tallystick_civics::dispute::{Award, Outcome, Seats, UserCommand as Act};
 use tallystick_core::{Blocks, Duration};
 use tallystick_escrow::{
     Bonds, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection, ReleaseReason,
@@ -184,6 +184,22 @@ fn a_disputed_deadline_takes_no_bond() {
     let given = held_with(both()).disputed_by(requester()).at(DEADLINE);
     given.when_reported(wake(&[])).then_already_applied();
     assert!(state(&given, WORKERS).is_held());
+}
+
+/// The requester cannot have the worker's bond by a dispute that it withdraws when the deadline is over; nor does a panel's
+/// silence take it from a worker who asked for one in time.
+#[test]
+fn a_dispute_that_came_to_nothing_takes_no_bond() {
+    let withdraw = || UserCommand::Dispute { milestone: 0, command: Act::Withdraw };
+    let taken = |given: Given| verdict(&given.reported(wake(&[])), WORKERS);
+    let after = |by| held_with(both()).disputed_by(by).at(DEADLINE).done(by, withdraw());
+    assert_eq!(taken(after(requester())), None);
+    assert_eq!(taken(after(worker())), Some(Verdict::Release(ReleaseReason::BrokenPromise)), "its own is no excuse");
+    let silent = held_with(both()).disputed_by(worker()).at(DEADLINE);
+    let too_late = silent.case(0).dispute.opening.rule_by.after(Blocks(1));
+    let silent = silent.height(too_late).reported(wake(&[]));
+    assert_eq!(silent.case(0).dispute.outcome(), Outcome::Failed);
+    assert_ne!(verdict(&silent, WORKERS), Some(Verdict::Release(ReleaseReason::BrokenPromise)));
 }
 
 /// Two parts of work, the requester's bond, the worker's: each bit is for the worker's good.
