@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tallystick_app::port::operator::NodeOperator;
+use tallystick_app::port::{operator::NodeOperator, rail::HoldRail};
 use tallystick_core::{Msat, Sat};
 use tallystick_devnet::{Party, PartyOptions, RegtestChain};
 use tallystick_graphql::client::Tap;
@@ -345,15 +345,22 @@ impl Stage {
         Ok(self.chain.rpc().get_block_count().await?)
     }
 
-    /// Mines blocks and waits until the node has seen them.
+    /// Mines blocks and waits until the node and all wallets that are online have seen them: a wallet that has not would
+    /// lock money until a block that is too near.
     ///
     /// # Errors
-    /// If it does not in time.
+    /// If somebody does not in time.
     pub async fn mine(&self, blocks: u32) -> Result<u32> {
         self.chain.miner().mine(blocks).await?;
         let height = self.height().await?;
-        self.until("the node sees the blocks", async || {
-            Ok(self.platform.info().await?["height"].as_u64() == Some(u64::from(height)))
+        self.until("everybody sees the blocks", async || {
+            let mut seen = self.platform.info().await?["height"].as_u64() == Some(u64::from(height));
+            for actor in self.actors() {
+                if let Ok(node) = actor.party.node().await {
+                    seen &= node.height().0 >= height;
+                }
+            }
+            Ok(seen)
         })
         .await?;
         Ok(height)
