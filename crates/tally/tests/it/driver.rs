@@ -141,7 +141,8 @@ impl Driver {
             End::PaidLate => {
                 self.worker.party.go_offline().await;
                 patiently(start, async || self.requester.api.approve(&id, 0, None).await).await?;
-                self.until_tried_twice(&id, start).await?;
+                let again = |task: &Value| task["milestones"][0]["tranches"][0]["attempts"].as_u64() >= Some(2);
+                self.until_so(&id, start, "a payout is begun again", again).await?;
                 self.worker.party.come_back().await?;
                 self.until(&id, &["SETTLED"], start).await
             }
@@ -171,18 +172,6 @@ impl Driver {
                 "task {id} ended as {state}, not as one of {states:?}: {task}"
             );
             ensure!(start.elapsed() < TASK_MAX, "task {id} is still {state}: {task}");
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Waits until a payout has failed and was begun again.
-    async fn until_tried_twice(&self, id: &str, start: Instant) -> Result<()> {
-        loop {
-            let task = patiently(start, async || self.requester.api.task(id).await).await?;
-            if task["milestones"][0]["tranches"][0]["attempts"].as_u64() >= Some(2) {
-                return Ok(());
-            }
-            ensure!(start.elapsed() < TASK_MAX, "no second attempt was made: {task}");
             tokio::time::sleep(LOOK).await;
         }
     }
