@@ -226,8 +226,8 @@ impl Party {
         capacity: Sat,
         push: Msat,
     ) -> Result<String, PartyError> {
-        let request =
-            OpenChannel { peer: peer.to_owned(), address: Some(address.to_owned()), capacity, push, announce: false };
+        let (peer, address) = (peer.to_owned(), Some(address.to_owned()));
+        let request = OpenChannel { peer, address, capacity, push, announce: false, key: None };
         Ok(self.node().await?.open_channel(request).await?)
     }
 

@@ -22,6 +22,7 @@ mod asked;
 mod cases;
 pub mod chain_suite;
 pub mod clock;
+pub mod crowd;
 mod disputes;
 pub mod escrow;
 pub mod machine;

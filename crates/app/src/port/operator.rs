@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde::Serialize;
-use tallystick_core::{BlockHeight, Duration, Msat, PaymentHash, Sat, Timestamp};
+use tallystick_core::{BlockHeight, Duration, Id, Msat, PaymentHash, Sat, Timestamp};
 
 use super::rail::RailError;
 
@@ -121,6 +121,8 @@ pub struct OpenChannel {
     pub push: Msat,
     /// Whether the channel is told to the network.
     pub announce: bool,
+    /// The idempotency key: of all requests with one key, one opens a channel.
+    pub key: Option<Id<Channel>>,
 }
 
 /// The operator's side of a Lightning node.
@@ -143,10 +145,11 @@ pub trait NodeOperator: Send + Sync {
     /// # Errors
     /// [`RailError`] for a malformed key or address, or if the peer does not answer.
     async fn connect(&self, peer: &str, address: &str) -> Result<(), RailError>;
-    /// Begins to open a channel; answers the temporary channel id once the peer was asked.
+    /// Begins to open a channel; answers the temporary channel id once the peer was asked. If there is a channel that was
+    /// asked for under the request's key, answers its id, and opens none.
     ///
     /// # Errors
-    /// [`RailError`] for a malformed request, too little money, or an unreachable peer.
+    /// [`RailError`] for a malformed request, too little money, an unreachable peer, or a key of another channel's.
     async fn open_channel(&self, request: OpenChannel) -> Result<String, RailError>;
     /// Begins to close a channel, together with the peer or, with `force`, alone.
     ///
@@ -160,7 +163,8 @@ pub trait NodeOperator: Send + Sync {
     /// # Errors
     /// [`RailError`] if the node's store does not answer.
     async fn payments(&self, limit: u32) -> Result<Vec<Payment>, RailError>;
-    /// Pays a BOLT 11 invoice and waits for the result, `timeout` at most; the payment goes on after it.
+    /// Pays a BOLT 11 invoice and waits for the result, `timeout` at most; the payment goes on after it. A payment of the
+    /// operator's that is under way, or was made, on the invoice's hash is not begun again: it is waited for and answered.
     ///
     /// # Errors
     /// [`RailError`] if the invoice is refused or the payment cannot begin.

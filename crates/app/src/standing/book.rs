@@ -117,7 +117,7 @@ impl Book {
 }
 
 /// Everything that ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct All {
     at: Timestamp,
     deals: Vec<Deal>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use tallystick_app::{
     AppError,
+    cause::{Trusted, check_cause},
     erase::{ERASED, Erased},
     fsck::Damage,
     port::{
@@ -15,12 +16,12 @@ use tallystick_app::{
 };
 use tallystick_civics::roles::{Action, Event, NodeCommand, Operation, Proof, Rejection, Role};
 use tallystick_core::{
-    Authority, BlockHeight, Body, Ctx, Digest32, Duration, Id, Msat, NodeKey, NodeWord, NostrKey, SignedRequest,
+    Authority, BlockHeight, Body, Ctx, Digest32, Duration, Fact, Id, Msat, NodeKey, NodeWord, NostrKey, SignedRequest,
     canonical,
 };
 use tallystick_escrow::Task;
 use tallystick_testkit::{
-    asking, asking_roles, asking_to_erase,
+    Requests, asking, asking_roles, asking_to_erase,
     escrow::{self, key, stranger, terms, worker},
 };
 
@@ -342,12 +343,20 @@ async fn fsck_finds_an_erasure_that_nobody_was_let_do_and_a_word_that_is_not_the
     assert!(found.contains("was erased, which nobody was let do"), "{found}");
 
     let recovered = Event::AdminRecovered { admin: stranger() };
-    for (secret, admin, found) in [
-        ([7; 32], stranger(), "which is not the node's key"),
-        ([8; 32], worker(), "the node's word behind the fact is for something else"),
+    let founded = |admins: &[NostrKey]| Event::RolesFounded { admins: admins.to_vec() };
+    let found_by = |admins: &[NostrKey]| NodeCommand::Found { admins: admins.to_vec() };
+    let other = "the node's word behind the fact is for something else";
+    for (secret, told_as, command, found) in [
+        ([7; 32], recovered.clone(), NodeCommand::Recover { admin: stranger() }, "which is not the node's key"),
+        ([8; 32], recovered.clone(), NodeCommand::Recover { admin: worker() }, other),
+        ([8; 32], recovered, found_by(&[stranger()]), other),
+        ([8; 32], founded(&[stranger()]), found_by(&[ada()]), other),
+        ([8; 32], founded(&[ada()]), found_by(&[ada(), bea()]), other),
+        // Its own word: but the node has roles already.
+        ([8; 32], founded(&[stranger()]), found_by(&[stranger()]), "is not what the rules decide"),
     ] {
         let word = |world: &World| {
-            let command = canonical::encode(&NodeCommand::Recover { admin });
+            let command = canonical::encode(&command);
             let word = NodeWord {
                 stream: STREAM,
                 expected_version: 4,
@@ -355,10 +364,42 @@ async fn fsck_finds_an_erasure_that_nobody_was_let_do_and_a_word_that_is_not_the
                 height: HEIGHT,
                 command: &command,
             };
-            (STREAM, told(&recovered), NodeKey::try_new(&secret).unwrap().authorise(&word))
+            (STREAM, told(&told_as), NodeKey::try_new(&secret).unwrap().authorise(&word))
         };
         let what = forged(word).await;
         assert!(what.contains(found), "{what}");
+    }
+}
+
+/// Of a fact whose contents are not told, its kind still has to be one that the request can lead to.
+#[test]
+fn a_request_stands_behind_no_hidden_fact_of_another_kind() {
+    let asks = |action, said| AdminAsked::Act(action, said);
+    let enrol = Action::Enrol { admin: ada() };
+    let kinds =
+        [Event::PROPOSED, Event::AUTHORISED, Event::CODE_REFUSED, Event::ENROLMENT_BEGUN, Event::ENROLMENT_COMPLETED];
+    for (asked, fitting) in [
+        (AdminAsked::Propose(pay()), [true, false, false, false, false]),
+        (asks(pay(), wrong()), [false, true, true, false, false]),
+        (asks(enrol, wrong()), [false, false, true, true, false]),
+        (AdminAsked::CompleteEnrolment(Code("000000".into())), [false, false, true, false, true]),
+    ] {
+        let fits = kinds.map(|kind| {
+            let fact = Fact {
+                seq: 1,
+                stream: STREAM.into(),
+                version: 1,
+                kind: kind.into(),
+                body: Body::Private { commitment: Digest32([5; 32]), opening: None },
+                authority: Digest32([6; 32]),
+                recorded_at: escrow::NOW,
+                height: HEIGHT,
+                prev: Digest32([0; 32]),
+                hash: Digest32([0; 32]),
+            };
+            check_cause(&fact, &by(ada(), asked.clone()), &Requests, &Trusted::default()).is_ok()
+        });
+        assert_eq!(fits, fitting, "{asked:?}");
     }
 }
 

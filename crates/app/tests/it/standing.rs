@@ -343,6 +343,7 @@ async fn rulings_count_and_outlive_an_erasure() {
     assert_eq!((lost.points, &lost.facts), (-1_316, &before.standing.cut_by));
     let other = standing(&node, requester(), Role::Requester).await.standing;
     assert_eq!((other.score.total, other.cut_by), (0, Vec::new()));
+    let ended = book(&world).await.all(before.at);
     for n in [0, 1] {
         node.app.erase(task(n), asking(stranger(), task(n), &Action::Erase)).await.unwrap().unwrap();
     }
@@ -363,6 +364,7 @@ async fn rulings_count_and_outlive_an_erasure() {
         assert!(matches!(vote.did, Did::Revealed { vote, ruling, of } if vote == ruling && of == sat(100_000)));
     }
     assert_eq!(votes.count(), 6);
+    assert_eq!(book(&world).await.all(before.at), ended, "votes of tasks that are not erased count as well");
     assert_eq!(said(&standing(&world.start(), worker(), Role::Worker).await), said(&before));
     world.check().await;
 }

@@ -160,6 +160,7 @@ impl Devnet {
             capacity: plan.capacity,
             push: plan.push,
             announce: plan.announce,
+            key: None,
         })
         .await?;
         let rpc = self.chain.rpc();

@@ -98,7 +98,8 @@ impl Peers {
             tokio::pin!(closed);
             loop {
                 tokio::select! {
-                    () = &mut closed => return Err(unreachable()),
+                    // Of two connections of one peer the second is closed: it may have come to us meanwhile.
+                    () = &mut closed => return if self.is_connected(&peer) { Ok(()) } else { Err(unreachable()) },
                     () = tokio::time::sleep(HANDSHAKE_CHECK) => {}
                 }
                 if self.is_connected(&peer) {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tallystick_app::port::operator::Channel;
 use tallystick_core::{Digest32, Id, NostrKey};
 use tallystick_escrow::Task;
 
@@ -282,6 +283,9 @@ pub enum NodeCommand {
         /// Tell the network about it
         #[arg(long)]
         announce: bool,
+        /// A UUIDv7 of your own: asked again with the same one, no second channel is opened
+        #[arg(long)]
+        key: Option<Id<Channel>>,
     },
     /// Close a channel; admins with a second factor only
     Close {

@@ -35,6 +35,9 @@ pub(crate) struct OpenChannelInput {
     /// Whether the channel is told to the network.
     #[graphql(default)]
     announce: bool,
+    /// A UUIDv7 of your own. Asked again with the same key, the channel that there is is answered, and none is opened
+    /// beside it.
+    key: Option<Uuid>,
 }
 
 #[derive(Default)]
@@ -58,7 +61,7 @@ impl NodeMutation {
         Ok(true)
     }
 
-    /// Begins to open a channel and answers its temporary id; operators only.
+    /// Begins to open a channel and answers its id, which changes once it is funded; operators only.
     async fn node_open_channel(&self, ctx: &Context<'_>, input: OpenChannelInput) -> Result<String> {
         let request = OpenChannel {
             peer: input.peer,
@@ -66,6 +69,7 @@ impl NodeMutation {
             capacity: input.capacity_sat.0,
             push: input.push_msat.map_or(core::Msat::ZERO, |push| push.0),
             announce: input.announce,
+            key: input.key.map(Uuid::of),
         };
         Ok(commanded(ctx, Operation::OpenChannel).await?.open_channel(request).await.map_err(Failure::from)?)
     }
@@ -85,8 +89,8 @@ impl NodeMutation {
         Ok(true)
     }
 
-    /// Pays an invoice (BOLT 11) and waits for the result; admins with a second factor only. It is tried once: if no answer
-    /// comes, look at the payments.
+    /// Pays an invoice (BOLT 11) and waits for the result; admins with a second factor only. Asked again, it is not paid
+    /// again: the answer is the payment that there is, unless that one failed.
     async fn node_pay(
         &self,
         ctx: &Context<'_>,

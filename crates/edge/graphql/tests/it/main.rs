@@ -1,6 +1,7 @@
 //! The edge over real HTTP: a server on the loopback, the app over an in-memory journal and a simulated network.
 #![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
+mod again;
 mod asked;
 mod auth;
 mod bonds;

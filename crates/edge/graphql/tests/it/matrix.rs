@@ -13,7 +13,7 @@ use crate::world::{World, code, keys, operator, public, requester, stranger, wor
 use crate::{bonds, disputes};
 
 /// Who tries. The arbitrator here sits on the panels of these tests' disputes, or is asked to; the one elsewhere on none.
-const ROLES: [&str; 10] = [
+pub const ROLES: [&str; 10] = [
     "nobody",
     "stranger",
     "requester",
@@ -27,7 +27,7 @@ const ROLES: [&str; 10] = [
 ];
 
 /// What becomes of it: done, hidden, or refused with this code.
-const TABLE: &str = "
+pub const TABLE: &str = "
 acceptRuling       | auth.missing | dispute.not_party    | ok                   | ok                   | dispute.not_party    | dispute.not_party    | dispute.not_party    | dispute.not_party    | dispute.not_party    | dispute.not_party
 acceptSeat         | auth.missing | dispute.not_seated   | dispute.not_seated   | dispute.not_seated   | dispute.not_seated   | ok                   | dispute.not_seated   | dispute.not_seated   | dispute.not_seated   | dispute.not_seated
 acceptTask         | auth.missing | ok                   | escrow.own_task      | ok                   | ok                   | ok                   | ok                   | ok                   | ok                   | ok
@@ -85,7 +85,7 @@ withdrawDispute    | auth.missing | dispute.not_opener   | dispute.not_opener   
 withdrawRole       | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
 ";
 
-fn key_of(role: &str) -> Option<Keys> {
+pub fn key_of(role: &str) -> Option<Keys> {
     Some(match role {
         "nobody" => return None,
         "stranger" => stranger(),
@@ -110,13 +110,13 @@ fn bare_admin() -> Keys {
 }
 
 /// A node with an operator who is no admin, and two admins who are no operators, of whom one has an authenticator.
-struct Stage {
-    world: World,
+pub struct Stage {
+    pub world: World,
     uri: String,
 }
 
 impl Stage {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let world = World::with(|config| {
             // Between two codes of an authenticator clients' clocks fall behind the node's.
             config.signature_age_max = tallystick_core::Duration::from_secs(7_200);
@@ -154,7 +154,7 @@ impl Stage {
     }
 
     /// A code that counts.
-    fn code(&self) -> String {
+    pub fn code(&self) -> String {
         self.world.wait(30);
         self.world.code(&self.uri)
     }
@@ -205,7 +205,6 @@ impl Stage {
             "node.channels" => "{ node { channels { id } } }".into(),
             "node.payments" => "{ node { payments { id } } }".into(),
             "taskUpdates" => format!("subscription {{ taskUpdates(id: \"{}\") {{ id }} }}", self.task("open").await),
-            "createTask" => String::new(),
             "acceptTask" => {
                 let invoice = self.world.rail.invoice("payee", 1_000);
                 of("open", &format!(", invoices: [\"{invoice}\"]")).await
@@ -361,14 +360,18 @@ impl Stage {
         id
     }
 
+    /// A query that is ready to be asked, with its variables.
+    pub async fn asked(&self, operation: &str, role: &str) -> (String, Value) {
+        if operation != "createTask" {
+            return (self.query(operation, role).await, json!({}));
+        }
+        let query = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }";
+        (query.into(), json!({ "input": self.world.input(self.world.new_id()) }))
+    }
+
     /// `ok`, `hidden` for what is not told, or the refusal's code.
     async fn cell(&self, operation: &str, role: &str) -> String {
-        let mut query = self.query(operation, role).await;
-        let mut variables = json!({});
-        if operation == "createTask" {
-            query = "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }".into();
-            variables = json!({ "input": self.world.input(self.world.new_id()) });
-        }
+        let (query, variables) = self.asked(operation, role).await;
         let key = key_of(role);
         if let (Some(key), "taskUpdates") = (&key, operation) {
             let updates = self.world.client(key.clone()).subscribe(&query, json!({})).await;
@@ -389,7 +392,7 @@ impl Stage {
 }
 
 /// The operations of the schema: the fields of its three roots, and those inside that the table of roles names.
-fn operations() -> BTreeSet<String> {
+pub fn operations() -> BTreeSet<String> {
     let sdl = tallystick_graphql::sdl();
     let mut found: BTreeSet<String> = Operation::ALL.iter().map(|operation| operation.name().to_owned()).collect();
     let before = found.clone();

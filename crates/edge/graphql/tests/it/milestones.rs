@@ -86,10 +86,14 @@ async fn the_next_holds_are_locked_before_the_ones_before_go_back() {
     let variables = json!({ "invoices": invoices });
     let refused = world.act(&stranger(), id, offer, ", $invoices: [String!]!", variables.clone()).await;
     assert_eq!(refused, Err("escrow.not_worker".into()));
+    let again = variables.clone();
     world.act(&worker(), id, offer, ", $invoices: [String!]!", variables).await.unwrap();
     let made = |task: &Value| tranches(task)[..2].iter().all(|part| part["renewal"]["fundingInvoice"].is_string());
     let task = eventually(&world, id, made).await;
     assert!(tranches(&task)[2]["renewal"].is_null(), "the other milestone's hold stays as it is");
+    let facts = world.facts().await;
+    world.act(&worker(), id, offer, ", $invoices: [String!]!", again).await.unwrap();
+    assert_eq!(world.facts().await, facts, "the same offer again changes nothing");
 
     // The requester checks what the worker signed; nobody else is shown it.
     let query = format!("{{ task(id: \"{id}\") {{ milestones {{ renewalOffer {{ event body }} }} }} }}");

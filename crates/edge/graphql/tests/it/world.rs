@@ -390,7 +390,9 @@ impl NodeOperator for FakeNode {
     }
 
     async fn open_channel(&self, request: OpenChannel) -> Result<String, RailError> {
-        self.tell(format!("open {} {} {} {}", request.peer, request.capacity, request.push, request.announce));
+        let OpenChannel { peer, capacity, push, announce, key, .. } = request;
+        let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+        self.tell(format!("open {peer} {capacity} {push} {announce}{key}"));
         Ok("ef".repeat(32))
     }
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bitcoin::Amount;
+use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::types::ChannelId;
 use tallystick_app::port::operator::{Balances, Channel, NodeInfo, NodeOperator, OpenChannel, Payment};
 use tallystick_app::port::rail::RailError;
@@ -19,6 +20,21 @@ pub(super) fn network_name(network: bitcoin::Network) -> String {
     match network {
         bitcoin::Network::Bitcoin => "bitcoin".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// In whose order requests for a channel under one key come.
+fn turn_of(key: u128) -> [u8; 32] {
+    let mut turn = [0; 32];
+    turn[16..].copy_from_slice(&key.to_be_bytes());
+    turn
+}
+
+impl LightningNode {
+    /// The channel of ours that was asked for under this key.
+    fn opened_under(&self, key: u128) -> Option<ChannelDetails> {
+        let ours = |channel: &ChannelDetails| channel.is_outbound && channel.user_channel_id == key;
+        self.inner.engine.manager.list_channels().into_iter().find(ours)
     }
 }
 
@@ -55,6 +71,18 @@ impl NodeOperator for LightningNode {
     }
 
     async fn open_channel(&self, request: OpenChannel) -> Result<String, RailError> {
+        let engine = &self.inner.engine;
+        let key = request.key.map(|key| u128::from_be_bytes(*key.as_bytes()));
+        let _turn = match key {
+            Some(key) => Some(engine.turns.take(turn_of(key)).await),
+            None => None,
+        };
+        if let Some(channel) = key.and_then(|key| self.opened_under(key)) {
+            let same = channel.counterparty.node_id == parse_peer(&request.peer)?
+                && channel.channel_value_satoshis == request.capacity.get();
+            let refused = || RailError::Refused("another channel was opened under this key".into());
+            return if same { Ok(channel.channel_id.to_string()) } else { Err(refused()) };
+        }
         let peer = match &request.address {
             Some(address) => self.inner.peers.connect(&request.peer, address).await?,
             None => parse_peer(&request.peer)?,
@@ -62,7 +90,6 @@ impl NodeOperator for LightningNode {
         if !self.inner.peers.is_connected(&peer) {
             return Err(RailError::Unavailable("the peer is not connected, and no address was given".into()));
         }
-        let engine = &self.inner.engine;
         if request.push.get() > request.capacity.to_msat().get() {
             return Err(RailError::Refused("more would be pushed than the channel holds".into()));
         }
@@ -72,7 +99,8 @@ impl NodeOperator for LightningNode {
         let mut settings = engine.manager.get_current_config();
         settings.channel_handshake_config.announce_for_forwarding = request.announce;
         let (capacity, push) = (request.capacity.get(), request.push.get());
-        let channel = engine.manager.create_channel(peer, capacity, push, 0, None, Some(settings));
+        let channel =
+            engine.manager.create_channel(peer, capacity, push, key.unwrap_or_default(), None, Some(settings));
         let channel = channel.map_err(|error| RailError::Refused(format!("{error:?}")))?;
         Ok(channel.to_string())
     }

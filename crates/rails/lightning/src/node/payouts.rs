@@ -156,26 +156,18 @@ impl Engine {
         }
     }
 
-    /// Pays an invoice for the operator, and waits for the end.
+    /// Pays an invoice for the operator, unless that was done or is under way, and waits for the end.
     pub(crate) async fn pay_and_wait(
         &self,
         bolt11: &str,
         fee_limit: Msat,
         timeout: Duration,
     ) -> Result<Payment, RailError> {
-        let mut id = [0; 32];
-        getrandom::fill(&mut id).map_err(|_| unavailable(LightningError::Randomness))?;
-        let id = Digest32(id);
-        let request = PayRequest {
-            id,
-            bolt11: bolt11.to_owned(),
-            fee_limit,
-            cltv_limit: OPERATOR_CLTV_LIMIT,
-            begin_by: BlockHeight(u32::MAX),
-            covered: false,
-        };
         let mut ended = self.ended.subscribe();
-        self.pay(&request, Kind::Operator).await?;
+        let id = match self.paid_by_hand(bolt11)? {
+            Some(id) => id,
+            None => self.pay_by_hand(bolt11, fee_limit).await?,
+        };
         let done = async {
             loop {
                 ended.borrow_and_update();
@@ -193,6 +185,31 @@ impl Engine {
                 row.map(|row| row.to_payment()).ok_or_else(|| RailError::Unavailable("the payment is gone".into()))
             }
         }
+    }
+
+    /// The operator's payment of this invoice that has not failed.
+    fn paid_by_hand(&self, bolt11: &str) -> Result<Option<Digest32>, RailError> {
+        let invoice = self.payable(bolt11)?;
+        let hash = PaymentHash(*AsRef::<[u8; 32]>::as_ref(invoice.payment_hash()));
+        let rows = self.store.outbound_on(&hash).map_err(unavailable)?;
+        let mut same = rows.iter().filter(|row| row.kind == Kind::Operator && row.status != PaymentStatus::Failed);
+        Ok(same.next().map(|row| Digest32(row.id)))
+    }
+
+    /// Begins a payment of the operator's.
+    async fn pay_by_hand(&self, bolt11: &str, fee_limit: Msat) -> Result<Digest32, RailError> {
+        let mut id = [0; 32];
+        getrandom::fill(&mut id).map_err(|_| unavailable(LightningError::Randomness))?;
+        let request = PayRequest {
+            id: Digest32(id),
+            bolt11: bolt11.to_owned(),
+            fee_limit,
+            cltv_limit: OPERATOR_CLTV_LIMIT,
+            begin_by: BlockHeight(u32::MAX),
+            covered: false,
+        };
+        self.pay(&request, Kind::Operator).await?;
+        Ok(request.id)
     }
 }
 

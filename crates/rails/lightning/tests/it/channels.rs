@@ -2,7 +2,7 @@
 
 use tallystick_app::port::operator::{NodeOperator, OpenChannel};
 use tallystick_app::port::rail::RailError;
-use tallystick_core::{Msat, Sat};
+use tallystick_core::{Id, Msat, Sat};
 use tallystick_devnet::{ChannelPlan, Devnet, PartyOptions, wait_until};
 
 use crate::stage::{HOUR, Platform, Stage, fees, msat, plan};
@@ -129,6 +129,7 @@ async fn impossible_channels_are_refused() {
         capacity: Sat::try_new(100_000).unwrap(),
         push: Msat::ZERO,
         announce: false,
+        key: None,
     };
     let bad = [
         OpenChannel { peer: "02".to_owned(), ..request.clone() },
@@ -144,5 +145,40 @@ async fn impossible_channels_are_refused() {
     let unreachable = OpenChannel { peer: nobody, address: Some("127.0.0.1:1".to_owned()), ..request };
     let answer = node.open_channel(unreachable).await;
     assert!(matches!(answer, Err(RailError::Unavailable(_))), "{answer:?}");
+    stage.stop().await;
+}
+
+/// Who lost the answer asks again, and does not pay for two channels; not after a restart either.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_opens_one_channel() {
+    let mut stage = Stage::with(&["payer"]).await;
+    let (peer, address) = stage.party("payer").address().await.unwrap();
+    let key = |random| Some(Id::from_parts(1_700_000_000_000, [random; 10]));
+    let request = OpenChannel {
+        peer,
+        address: Some(address),
+        capacity: Sat::try_new(100_000).unwrap(),
+        push: Msat::ZERO,
+        announce: false,
+        key: key(1),
+    };
+    let node = &stage.platform.node;
+    let (one, two) = tokio::join!(node.open_channel(request.clone()), node.open_channel(request.clone()));
+    assert_eq!(one.unwrap(), two.unwrap(), "asked twice at once");
+    wait_until("the funding", async || Ok(!stage.net.chain().rpc().get_raw_mempool().await?.is_empty())).await.unwrap();
+    stage.mine(6).await;
+    wait_until("the second channel", async || Ok(stage.platform.node.info().usable_channels == 2)).await.unwrap();
+    stage.platform.stop().await;
+    stage.platform.start_again().await;
+    let node = &stage.platform.node;
+    let opened = node.open_channel(request.clone()).await.unwrap();
+    let channels = node.channels().await;
+    let found: Vec<_> = channels.iter().filter(|channel| channel.channel_id == opened).collect();
+    assert_eq!((channels.len(), found.len(), found[0].capacity), (2, 1, request.capacity));
+    let larger = OpenChannel { capacity: Sat::try_new(200_000).unwrap(), ..request.clone() };
+    let refused = node.open_channel(larger).await;
+    assert!(matches!(&refused, Err(RailError::Refused(why)) if why.contains("under this key")), "{refused:?}");
+    node.open_channel(OpenChannel { key: key(2), ..request }).await.unwrap();
+    assert_eq!(node.channels().await.len(), 3, "another key is another channel");
     stage.stop().await;
 }

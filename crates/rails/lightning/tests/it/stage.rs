@@ -227,6 +227,7 @@ impl Stage {
             capacity: plan.capacity,
             push: plan.push,
             announce: plan.announce,
+            key: None,
         };
         other.node.open_channel(request).await.unwrap();
         wait_until("the funding", async || Ok(!self.net.chain().rpc().get_raw_mempool().await?.is_empty()))
