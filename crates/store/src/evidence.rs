@@ -61,6 +61,31 @@ pub(crate) fn keys_hash(keys: &[WrappedKey]) -> Digest32 {
     canonical::sha256(&canonical::encode(&keys))
 }
 
+/// How keys come to those that a piece has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// Beside them.
+    Beside,
+    /// In place of all: they are not those that were written, and the uploader begins anew.
+    Instead,
+    /// Not at all: a new hash would cover what is damaged.
+    Refused,
+}
+
+impl Joining {
+    /// By the keys that are there, if they can be read, the hash that was written with them, and whether the uploader's own is
+    /// among the new ones.
+    pub(crate) fn of(there: Option<&[WrappedKey]>, written: Digest32, new: &[WrappedKey], uploader: NostrKey) -> Self {
+        if there.is_some_and(|there| keys_hash(there) == written) {
+            Self::Beside
+        } else if new.iter().any(|key| key.reader == uploader) {
+            Self::Instead
+        } else {
+            Self::Refused
+        }
+    }
+}
+
 /// The keys of a piece that were read, if their hash is the one that was written with them.
 pub(crate) fn checked(
     matter: Matter,

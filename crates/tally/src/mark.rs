@@ -35,6 +35,8 @@ use crate::{published, store::NodeStore};
 
 /// The file's name in a node's directory: the fact's number and its hash.
 pub const FILE: &str = "newest-fact";
+/// The code of a file that the node keeps in its directory and that is not what was written.
+pub(crate) const DAMAGED: &str = "fsck.directory";
 /// How often the journal is looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -212,10 +214,11 @@ async fn compare(known: Head, found: Option<&Fact>, end: impl AsyncFnOnce() -> R
     let found = match found {
         Some(fact) if fact.seq == known.seq && fact.hash == known.hash => return Ok(()),
         Some(fact) => format!("has fact {} ({}) in its place", fact.seq, fact.hash),
-        None => {
-            let end = end().await?;
-            format!("ends with fact {} ({})", end.seq, end.hash)
-        }
+        None => match end().await? {
+            end if end.seq < known.seq => format!("ends with fact {} ({})", end.seq, end.hash),
+            // What was written last is told apart from the facts themselves.
+            end => format!("does not hold it, though fact {} is said to be its last", end.seq),
+        },
     };
     Err(WentBack { known, found }.into())
 }
@@ -249,7 +252,7 @@ impl fmt::Display for Damaged {
             f,
             "{} is damaged: it told which fact this node knew last. Find out what wrote there, and make sure by a \
              checkpoint that others have (`tally fsck --checkpoint`) that the journal was not put back; then delete it, \
-             and it is written anew",
+             and it is written anew ({DAMAGED})",
             self.0.display()
         )
     }

@@ -41,7 +41,7 @@ const WITNESS_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15)
 /// The pause before they are asked again; it doubles up to the second.
 const WITNESS_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 const WITNESS_PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
-const MUST_NOT_GO_ON: &str = "the journal's log must not go on";
+const MUST_NOT_GO_ON: &str = "the journal's log must not go on (log.rollback)";
 
 /// What runs where the Lightning node is, from the moment that it is.
 pub struct Owner {

@@ -21,7 +21,7 @@ use crate::{
     init::lightning_dir,
     mark::Mark,
     owner::{Crash, Owner, Replica},
-    secret,
+    published, secret,
     signal::StopSignals,
     store::{JOURNAL, NodeStore},
     vault::keeper,
@@ -119,7 +119,10 @@ async fn run_on(
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
-    let log = config.log.worker(log_key, store.journal(), store.log())?;
+    let mut log = config.log.worker(log_key, store.journal(), store.log())?;
+    if let Some(kept) = published::read(&config.data_dir)? {
+        log = log.going_on_from(published::BY, kept.unverified().clone());
+    }
     let owner = Owner::new(app.clone(), crash, sealed.info(), (log, config.log.patience()), config, Arc::clone(&mark));
     let replica = match store {
         NodeStore::Sqlite(_) => {

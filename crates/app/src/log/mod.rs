@@ -41,28 +41,30 @@ pub enum TreeError {
     /// The tree in the store is not one.
     #[error("the log's tree is damaged: {0}")]
     Tree(LogError),
-    /// A witness has cosigned what this journal does not hold: it is older than it was, or another one was shown.
+    /// A witness has cosigned, or the node itself published, what this journal does not hold: it is older than it was, or another
+    /// one was shown.
     #[error(
-        "{witness} has cosigned a tree of {theirs} facts, and this journal has {ours}: it was put back to an older \
+        "{witness} knows a tree of {theirs} facts, and this journal has {ours}: it was put back to an older \
         state, or two nodes have used its key"
     )]
     Rollback {
-        /// The witness's name.
+        /// The witness's name, or what tells what the node published.
         witness: String,
-        /// The size that it cosigned.
+        /// The size that it knows.
         theirs: u64,
         /// The size here.
         ours: u64,
     },
-    /// A witness has cosigned what this journal does not begin with: it was put back and went on, or there are two.
+    /// A witness has cosigned, or the node itself published, what this journal does not begin with: it was put back and went on,
+    /// or there are two.
     #[error(
-        "{witness} has cosigned a tree of {theirs} facts that the {ours} facts of this journal do not begin with: it was \
+        "{witness} knows a tree of {theirs} facts that the {ours} facts of this journal do not begin with: it was \
         put back to an older state and went on from there, or two nodes have used its key"
     )]
     Fork {
-        /// The witness's name.
+        /// The witness's name, or what tells what the node published.
         witness: String,
-        /// The size that it cosigned.
+        /// The size that it knows.
         theirs: u64,
         /// The size here.
         ours: u64,
@@ -78,7 +80,7 @@ pub enum TreeError {
 }
 
 impl TreeError {
-    /// Whether witnesses have seen another journal than this one.
+    /// Whether somebody has seen another journal than this one.
     pub fn is_rollback(&self) -> bool {
         matches!(self, Self::Rollback { .. } | Self::Fork { .. })
     }

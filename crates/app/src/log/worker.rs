@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use tallystick_core::{Coded, Duration};
-use tallystick_log::{LogError, SigningKey};
+use tallystick_log::{Checkpoint, LogError, SigningKey};
 
 use super::{LogReader, TreeError, integrate::Integrator, publish::Publisher};
 use crate::port::{journal::Journal, log::LogStore, witness::Witness};
@@ -26,7 +26,15 @@ pub struct LogConfig {
 pub struct LogWorker {
     integrator: Integrator,
     publisher: Publisher,
+    reader: LogReader,
+    published: Option<KnownToBePublished>,
     interval: Duration,
+}
+
+/// A checkpoint that is known to be published, and who knows it.
+struct KnownToBePublished {
+    by: String,
+    checkpoint: Checkpoint,
 }
 
 impl LogWorker {
@@ -37,8 +45,16 @@ impl LogWorker {
     pub fn try_new(journal: Arc<dyn Journal>, store: Arc<dyn LogStore>, config: LogConfig) -> Result<Self, LogError> {
         let reader = LogReader::new(Arc::clone(&journal), Arc::clone(&store));
         let LogConfig { key, interval, witnesses, witnesses_needed } = config;
-        let publisher = Publisher::try_new(Arc::clone(&store), reader, Arc::new(key), witnesses, witnesses_needed)?;
-        Ok(Self { integrator: Integrator::new(journal, store), publisher, interval })
+        let publisher =
+            Publisher::try_new(Arc::clone(&store), reader.clone(), Arc::new(key), witnesses, witnesses_needed)?;
+        Ok(Self { integrator: Integrator::new(journal, store), publisher, reader, published: None, interval })
+    }
+
+    /// Nothing is published that does not go on from this checkpoint, which `by` knows to be published: a log that was wiped, and
+    /// is made again, could be another one.
+    #[must_use]
+    pub fn going_on_from(self, by: impl Into<String>, checkpoint: Checkpoint) -> Self {
+        Self { published: Some(KnownToBePublished { by: by.into(), checkpoint }), ..self }
     }
 
     /// Integrates what is new and publishes a checkpoint of it. Answers whether all that is in the journal is under the
@@ -48,6 +64,10 @@ impl LogWorker {
     /// [`TreeError`].
     pub async fn run_once(&mut self) -> Result<bool, TreeError> {
         let tree = self.integrator.catch_up().await?;
+        if let Some(known) = &self.published {
+            known.is_beginning(tree.size(), &self.reader).await?;
+            self.published = None;
+        }
         if tree.size() == 0 {
             return Ok(true);
         }
@@ -78,6 +98,20 @@ impl LogWorker {
             }
             tokio::time::sleep(std::time::Duration::from_millis(pause.as_millis())).await;
         }
+    }
+}
+
+impl KnownToBePublished {
+    /// Checks that a tree of this size begins with it.
+    async fn is_beginning(&self, ours: u64, reader: &LogReader) -> Result<(), TreeError> {
+        let (witness, theirs) = (self.by.clone(), self.checkpoint.size());
+        if theirs > ours {
+            return Err(TreeError::Rollback { witness, theirs, ours });
+        }
+        if theirs > 0 && reader.root(theirs).await? != *self.checkpoint.root() {
+            return Err(TreeError::Fork { witness, theirs, ours });
+        }
+        Ok(())
     }
 }
 

@@ -67,6 +67,17 @@ pub enum Kept {
     Foreign,
 }
 
+/// What became of wrapped keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapped {
+    /// They are kept.
+    Kept,
+    /// There is no such piece.
+    NoPiece,
+    /// The keys that the piece has are not those that were written: nothing was changed.
+    Damaged,
+}
+
 /// What one uploader may keep for one matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -135,11 +146,12 @@ pub trait EvidenceStore: Send + Sync {
     /// [`StoreError`].
     async fn drop_unfiled(&self, piece: &Piece) -> Result<bool, StoreError>;
 
-    /// Adds wrapped keys to a piece; a reader's newest one counts. False if there is no such piece.
+    /// Adds wrapped keys to a piece; a reader's newest one counts. If the keys that are there are not those that were written,
+    /// none comes beside them; only keys among which is the uploader's own take the place of all.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Limit`] for more than [`WRAPPED_MAX`], or one longer than [`WRAPPED_BYTES_MAX`].
-    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool, StoreError>;
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<Wrapped, StoreError>;
 
     /// The wrapped keys of a piece, by their readers.
     ///

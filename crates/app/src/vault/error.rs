@@ -24,6 +24,14 @@ pub enum VaultError {
         /// The piece.
         hash: Digest32,
     },
+    /// Its keys were damaged.
+    #[error(
+        "the keys of evidence {hash} are not those that were given any more: give all of them anew, your own among them; with `tally`, by adding the same file again"
+    )]
+    DamagedKeys {
+        /// The piece.
+        hash: Digest32,
+    },
     /// Neither a party nor seated.
     #[error("{reader} is neither a party of the dispute nor seated on its panel: only they read its evidence")]
     NotReader {
@@ -66,6 +74,7 @@ impl Coded for VaultError {
             Self::App(error) => return error.code(),
             Self::NoDispute => "evidence.no_dispute",
             Self::NoPiece { .. } => "evidence.no_piece",
+            Self::DamagedKeys { .. } => "evidence.damaged_keys",
             Self::NotReader { .. } => "evidence.not_reader",
             Self::OtherBytes { .. } => "evidence.other_bytes",
             Self::OtherLength { .. } => "evidence.other_length",

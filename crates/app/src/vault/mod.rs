@@ -42,7 +42,7 @@ use crate::{
     app::App,
     change::{self, event_of},
     error::AppError,
-    port::evidence::{EvidenceStore, Kept, Matter, Piece, Room, WrappedKey},
+    port::evidence::{EvidenceStore, Kept, Matter, Piece, Room, Wrapped, WrappedKey},
 };
 
 /// Where disputes are found.
@@ -206,7 +206,8 @@ impl Vault {
     /// Gives readers the key of a piece, wrapped to each by the piece's uploader.
     ///
     /// # Errors
-    /// [`VaultError::NotReader`] if one of them may not read it; nothing is given then.
+    /// [`VaultError::NotReader`] if one of them may not read it, and [`VaultError::DamagedKeys`] if the keys that there are were
+    /// damaged, and the uploader's own is not among these; nothing is given then.
     pub async fn share(
         &self,
         author: NostrKey,
@@ -220,8 +221,11 @@ impl Vault {
         if let Some(stranger) = keys.iter().map(|key| key.reader).find(|reader| !readers.contains(reader)) {
             return Err(VaultError::NotReader { reader: stranger });
         }
-        let there = self.store.wrap(matter, hash, keys).await?;
-        if there { Ok(()) } else { Err(VaultError::NoPiece { hash }) }
+        match self.store.wrap(matter, hash, keys).await? {
+            Wrapped::Kept => Ok(()),
+            Wrapped::NoPiece => Err(VaultError::NoPiece { hash }),
+            Wrapped::Damaged => Err(VaultError::DamagedKeys { hash }),
+        }
     }
 
     /// The wrapped keys of a piece, for whoever may read it: who has one, and the payloads, which nobody else can open.

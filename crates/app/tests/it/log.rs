@@ -10,8 +10,8 @@ use tallystick_app::{
 };
 use tallystick_core::{Duration, Fact};
 use tallystick_log::{
-    KeyKind, KeyName, LogPath, SignedCheckpoint, SigningKey, TileEdge, WitnessPolicy, leaf_hash, parse_entries,
-    parse_tile, root_of_entries, verify_consistency,
+    Checkpoint, KeyKind, KeyName, LogPath, SignedCheckpoint, SigningKey, TileEdge, WitnessPolicy, leaf_hash,
+    parse_entries, parse_tile, root_of_entries, verify_consistency,
 };
 use tallystick_testkit::{MemoryStore, SimWitness, store_suite::fixture};
 
@@ -189,6 +189,31 @@ async fn a_journal_that_was_put_back_is_told_by_a_witness() {
 }
 
 /// A size is no proof: one witness of three that tells a large one, lying or somebody on the way to it, stops nothing.
+/// A log that was wiped is made again only if it goes on from what the node knows that it published.
+#[tokio::test]
+async fn a_log_that_is_made_again_goes_on_from_what_is_known_of_it() {
+    let store = Arc::new(MemoryStore::new());
+    append(&store, 5).await;
+    worker(&store, &[], 0).run_once().await.unwrap();
+    let kept = checkpoint(&store).await.unverified().clone();
+    let other = Checkpoint::try_new(kept.origin(), 5, [7; 32]).unwrap();
+    let remade = async |facts: u64, known: &Checkpoint| {
+        let store = Arc::new(MemoryStore::new());
+        append(&store, facts).await;
+        let mut worker = worker(&store, &[], 0).going_on_from("the directory", known.clone());
+        let made = worker.run_once().await;
+        (made, reader(&store).checkpoint().await.unwrap().is_some(), worker.run_once().await.is_ok())
+    };
+    assert_eq!(remade(5, &kept).await, (Ok(true), true, true));
+    assert_eq!(remade(9, &kept).await, (Ok(true), true, true));
+    let witness = || "the directory".to_owned();
+    let behind = |ours| Err(TreeError::Rollback { witness: witness(), theirs: 5, ours });
+    assert_eq!(remade(4, &kept).await, (behind(4), false, false));
+    assert_eq!(remade(0, &kept).await, (behind(0), false, false));
+    let forked = Err(TreeError::Fork { witness: witness(), theirs: 5, ours: 9 });
+    assert_eq!(remade(9, &other).await, (forked, false, false), "nothing is published");
+}
+
 #[tokio::test]
 async fn one_liar_among_the_witnesses_stops_nothing() {
     let known = witnesses(3);

@@ -4,13 +4,13 @@
 //! and no checkpoint.
 
 use deadpool_postgres::Object;
-use tallystick_app::port::evidence::{Kept, Matter, Piece, WrappedKey};
+use tallystick_app::port::evidence::{Kept, Matter, Piece, Wrapped, WrappedKey};
 use tallystick_app::port::journal::StoreError;
 use tallystick_core::{Digest32, Id, NostrKey, Timestamp};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use crate::evidence::{NewPiece, PART_BYTES, checked, keys_hash, whole};
+use crate::evidence::{Joining, NewPiece, PART_BYTES, checked, keys_hash, whole};
 use crate::postgres::error::{OrStore, Result, bytes_32, column, digest, signed, unsigned};
 use crate::postgres::facts::page;
 use crate::postgres::log::LogWriter;
@@ -38,7 +38,8 @@ const WRAP: &str = "INSERT INTO evidence_keys (task, dispute, hash, reader, wrap
     SELECT $1, $2, $3, reader, wrapped FROM unnest($4::bytea[], $5::text[]) AS new (reader, wrapped)
     ON CONFLICT (task, dispute, hash, reader) DO UPDATE SET wrapped = excluded.wrapped";
 /// Nobody drops the piece meanwhile, nor gives keys to it.
-const HOLD: &str = "SELECT 1 FROM evidence WHERE task = $1 AND dispute = $2 AND hash = $3 FOR UPDATE";
+const HOLD: &str = "SELECT uploader, keys FROM evidence WHERE task = $1 AND dispute = $2 AND hash = $3 FOR UPDATE";
+const UNWRAP: &str = "DELETE FROM evidence_keys WHERE task = $1 AND dispute = $2 AND hash = $3";
 const WRAPPED: &str = "SELECT reader, wrapped FROM evidence_keys
     WHERE task = $1 AND dispute = $2 AND hash = $3 ORDER BY reader";
 const MATTERS: &str = "SELECT DISTINCT task, dispute FROM evidence WHERE (task, dispute) > ($1, $2)
@@ -138,21 +139,34 @@ pub(crate) async fn drop_unfiled(writer: &LogWriter, piece: &Piece) -> Result<bo
     writer.write(async |conn| Ok(conn.execute(DROP, &[&task, &dispute, &hash, &at]).await.or_store()? == 1)).await
 }
 
-/// Adds wrapped keys; false if there is no such piece.
-pub(crate) async fn wrap(writer: &LogWriter, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> Result<bool> {
+/// Adds wrapped keys, unless those that are there were damaged.
+pub(crate) async fn wrap(writer: &LogWriter, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> Result<Wrapped> {
+    let mut outcome = Wrapped::NoPiece;
     let ((task, dispute), name) = (ids(matter), hash.0.as_slice());
     let (readers, wrapped): (Vec<Vec<u8>>, Vec<&str>) =
         keys.iter().map(|key| (key.reader.to_bytes().to_vec(), key.wrapped.as_str())).unzip();
     writer
         .write(async |conn| {
-            if conn.query_opt(HOLD, &[&task, &dispute, &name]).await.or_store()?.is_none() {
+            let Some(piece) = conn.query_opt(HOLD, &[&task, &dispute, &name]).await.or_store()? else {
                 return Ok(false);
+            };
+            let there = conn.query(WRAPPED, &[&task, &dispute, &name]).await.or_store()?;
+            let there = there.iter().map(wrapped_key).collect::<Result<Vec<_>>>().ok();
+            match Joining::of(there.as_deref(), digest(&piece, 1)?, keys, key(&piece, 0)?) {
+                Joining::Beside => {}
+                Joining::Instead => drop(conn.execute(UNWRAP, &[&task, &dispute, &name]).await.or_store()?),
+                Joining::Refused => {
+                    outcome = Wrapped::Damaged;
+                    return Ok(false);
+                }
             }
             conn.execute(WRAP, &[&task, &dispute, &name, &readers, &wrapped]).await.or_store()?;
             hash_keys(conn, matter, hash).await?;
+            outcome = Wrapped::Kept;
             Ok(true)
         })
-        .await
+        .await?;
+    Ok(outcome)
 }
 
 /// Writes the hash of a piece's keys as they are now.

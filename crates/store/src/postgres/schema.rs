@@ -36,6 +36,9 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 /// The key of the advisory lock that migrations are made under (`TLYS`).
 const MIGRATION_LOCK: i64 = 0x544c_5953;
+/// The key of the advisory lock that every writer's session shares, so that no migration changes tables under a program that
+/// knows them as they were (`TLYV`).
+const VERSION_LOCK: i64 = 0x544c_5956;
 
 /// Settings of the session. A process that hangs inside a transaction loses the head before the others stop
 /// waiting for it. Plans are made once, and always go through an index, also while tables are too small to need it.
@@ -60,6 +63,8 @@ pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Connecti
     check_isolation(&client.query_one(SERVER, &[]).await.or_store()?)?;
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.or_store()?;
     migrate(&client).await?;
+    // Before the next one can migrate.
+    client.execute("SELECT pg_advisory_lock_shared($1)", &[&VERSION_LOCK]).await.or_store()?;
     client.commit().await?;
     Ok(client)
 }
@@ -123,6 +128,9 @@ async fn migrate(client: &Client) -> Result<()> {
             "the database has schema version {version}, and this program knows {known} at most: run a newer one"
         ));
     }
+    if version < known {
+        nobody_else_writes(client).await?;
+    }
     for (index, sql) in (1i64..).zip(MIGRATIONS).filter(|(index, _)| *index > version) {
         client.batch_execute(sql).await.or_store()?;
         if index == KEYS_HASHED {
@@ -131,6 +139,18 @@ async fn migrate(client: &Client) -> Result<()> {
         client.execute("UPDATE tallystick_schema SET version = $1", &[&index]).await.or_store()?;
     }
     Ok(())
+}
+
+/// Refuses while another session writes: its program may know the tables as they were before. Until the transaction ends, none
+/// begins to.
+async fn nobody_else_writes(client: &Client) -> Result<()> {
+    let alone = client.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&VERSION_LOCK]).await.or_store()?;
+    if column(&alone, 0)? {
+        return Ok(());
+    }
+    refuse(
+        "the database is to be brought to this program's version, and another process still uses it: stop all replicas, and start again",
+    )
 }
 
 const OURS: &str = "SELECT to_regclass(quote_ident(current_schema()) || '.tallystick_schema') IS NOT NULL";

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
 use tallystick_app::port::evidence::{
-    EvidenceStore, Kept as KeptPiece, Matter, Piece, Room, WrappedKey, check_wrapped,
+    EvidenceStore, Kept as KeptPiece, Matter, Piece, Room, Wrapped, WrappedKey, check_wrapped,
 };
 use tallystick_app::port::journal::{Append, AppendError, Appended, Head, Journal, PendingEffect, StoreError};
 use tallystick_app::port::limits::{check_rows, check_time};
@@ -375,7 +375,7 @@ impl EvidenceStore for PostgresStore {
         evidence::drop_unfiled(&self.inner.evidence, piece).await
     }
 
-    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool> {
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<Wrapped> {
         check_wrapped(&keys)?;
         evidence::wrap(&self.inner.evidence, matter, hash, &keys).await
     }

@@ -1,12 +1,12 @@
 //! The vault's tables.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tallystick_app::port::evidence::{Kept, Matter, Piece, WrappedKey};
+use tallystick_app::port::evidence::{Kept, Matter, Piece, Wrapped, WrappedKey};
 use tallystick_app::port::limits::PAGE_MAX;
 use tallystick_core::{Digest32, Id, NostrKey, Timestamp};
 use uuid::Uuid;
 
-use crate::evidence::{NewPiece, PART_BYTES, checked, keys_hash, whole};
+use crate::evidence::{Joining, NewPiece, PART_BYTES, checked, keys_hash, whole};
 use crate::sqlite::error::{OrStore, Result};
 
 const UPLOADER: &str = "SELECT uploader FROM evidence WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
@@ -28,6 +28,8 @@ const DROP: &str = "DELETE FROM evidence
     WHERE task = ?1 AND dispute = ?2 AND hash = ?3 AND touched_at = ?4 AND filed = 0";
 const WRAP: &str = "INSERT INTO evidence_keys (task, dispute, hash, reader, wrapped) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (task, dispute, hash, reader) DO UPDATE SET wrapped = excluded.wrapped";
+const WRITTEN: &str = "SELECT uploader, keys FROM evidence WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
+const UNWRAP: &str = "DELETE FROM evidence_keys WHERE task = ?1 AND dispute = ?2 AND hash = ?3";
 const WRAPPED: &str = "SELECT reader, wrapped FROM evidence_keys
     WHERE task = ?1 AND dispute = ?2 AND hash = ?3 ORDER BY reader";
 const MATTERS: &str = "SELECT DISTINCT task, dispute FROM evidence WHERE (task, dispute) > (?1, ?2)
@@ -127,18 +129,34 @@ pub(crate) fn drop_unfiled(conn: &Connection, piece: &Piece) -> rusqlite::Result
     Ok(conn.prepare_cached(DROP)?.execute(row)? == 1)
 }
 
-/// Adds wrapped keys; false if there is no such piece.
-pub(crate) fn wrap(conn: &Connection, matter: Matter, hash: Digest32, keys: &[WrappedKey]) -> rusqlite::Result<bool> {
+/// Adds wrapped keys, unless those that are there were damaged.
+pub(crate) fn wrap(
+    conn: &Connection,
+    matter: Matter,
+    hash: Digest32,
+    keys: &[WrappedKey],
+) -> rusqlite::Result<Wrapped> {
     let (task, dispute) = (matter.task.as_bytes(), matter.dispute.as_bytes());
-    if !conn.prepare_cached(IS_THERE)?.exists(params![task, dispute, hash.0])? {
-        return Ok(false);
+    let name = params![task, dispute, hash.0];
+    let read = |row: &Row<'_>| Ok((key(row, 0)?, Digest32(row.get(1)?)));
+    let Some((uploader, written)) = conn.prepare_cached(WRITTEN)?.query_row(name, read).optional()? else {
+        return Ok(Wrapped::NoPiece);
+    };
+    let there = match wrapped(conn, matter, hash) {
+        Err(rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)) => None,
+        there => Some(there?),
+    };
+    match Joining::of(there.as_deref(), written, keys, uploader) {
+        Joining::Beside => {}
+        Joining::Instead => drop(conn.prepare_cached(UNWRAP)?.execute(name)?),
+        Joining::Refused => return Ok(Wrapped::Damaged),
     }
     let mut statement = conn.prepare_cached(WRAP)?;
     for WrappedKey { reader, wrapped } in keys {
         statement.execute(params![task, dispute, hash.0, reader.to_bytes(), wrapped])?;
     }
     hash_keys(conn, matter, hash)?;
-    Ok(true)
+    Ok(Wrapped::Kept)
 }
 
 /// Writes the hash of a piece's keys as they are now.

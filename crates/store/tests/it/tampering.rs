@@ -7,7 +7,7 @@ use tallystick_app::log::TreeError;
 use tallystick_app::outbox::Outbox;
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::{
-    evidence::{EvidenceStore, Matter, Room, WrappedKey},
+    evidence::{EvidenceStore, Matter, Room, Wrapped, WrappedKey},
     log::LogStore,
     request::Action,
     snapshot::Snapshot,
@@ -126,8 +126,8 @@ pub async fn argue<S: Whole>(store: &S, bytes: usize) -> Matter {
         let hash = sha256(&content);
         store.keep(matter, by, content, AFTER, Room::SIDE).await.unwrap();
         let wrapped = |reader, to| WrappedKey { reader, wrapped: format!("wrapped-by-{n}-to-{to}") };
-        assert!(store.wrap(matter, hash, vec![wrapped(worker(), "worker")]).await.unwrap());
-        assert!(store.wrap(matter, hash, vec![wrapped(requester(), "requester")]).await.unwrap());
+        assert_eq!(store.wrap(matter, hash, vec![wrapped(worker(), "worker")]).await, Ok(Wrapped::Kept));
+        assert_eq!(store.wrap(matter, hash, vec![wrapped(requester(), "requester")]).await, Ok(Wrapped::Kept));
         if by == worker() {
             let command = Act::FileEvidence { hash, bytes: u64::try_from(bytes).unwrap() };
             let act = UserCommand::Dispute { milestone: 0, command: command.clone() };

@@ -3,18 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 use tallystick_app::fsck::Damage;
-use tallystick_app::port::evidence::{EvidenceStore, Matter, Piece, Room, WrappedKey};
+use tallystick_app::port::evidence::{EvidenceStore, Matter, Piece, Room, Wrapped, WrappedKey};
 use tallystick_app::port::journal::{Journal, StoreError};
 use tallystick_app::port::snapshot::Snapshot;
+use tallystick_core::Digest32;
 use tallystick_store::{
     PostgresOptions, PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, back_up, copy, prepare_journal,
     unpack,
 };
 use tallystick_testkit::Cluster;
-use tallystick_testkit::escrow::stranger;
+use tallystick_testkit::escrow::{requester, stranger, worker};
 use tallystick_testkit::store_suite::evidence::matter;
 use tallystick_testkit::store_suite::fixture::{NOW, key};
 
+use crate::postgres::BEFORE_THE_LAST;
 use crate::tampering::{Whole, argue, fsck, live};
 
 /// Four parts, the last one shorter.
@@ -136,9 +138,8 @@ async fn finds_a_stranger<S: Whole>(store: &S, now: impl AsyncFn() -> Arc<dyn Sn
     assert_eq!(fsck(now().await).await.unwrap().evidence, 2);
     let piece = store.pieces(matter).await.unwrap()[0];
     let wrapped = WrappedKey { reader: stranger(), wrapped: "another".into() };
-    assert!(store.wrap(matter, piece.hash, vec![wrapped]).await.unwrap());
-    let found = fsck(now().await).await.unwrap_err();
-    assert!(matches!(&found, Damage::Evidence(why) if why.contains("has a key for")), "{found}");
+    assert_eq!(store.wrap(matter, piece.hash, vec![wrapped]).await, Ok(Wrapped::Kept));
+    has_a_strangers_key(now().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,31 +154,104 @@ async fn a_strangers_key_is_found() {
     finds_a_stranger(&postgres, now).await;
 }
 
-/// A database of a program that did not hash the keys yet is brought up to date with those that it has.
+/// Keys that were damaged are not covered by a hash of keys that come later; who filed the piece gives all of them anew.
+async fn damaged_keys<S: Whole>(
+    store: &S,
+    now: impl AsyncFn() -> Arc<dyn Snapshot>,
+    (run, bytes): (impl AsyncFn(&str), impl Fn(Digest32) -> String),
+) {
+    let matter = argue(store, 10).await;
+    let Piece { hash, uploader, .. } = store.pieces(matter).await.unwrap()[0];
+    let one = |reader, text: &str| vec![WrappedKey { reader, wrapped: text.into() }];
+    let (other, name) = (if uploader == worker() { requester() } else { worker() }, bytes(hash));
+    let changes = [
+        format!("UPDATE evidence_keys SET wrapped = wrapped || 'x' WHERE hash = {name}"),
+        format!("DELETE FROM evidence_keys WHERE hash = {name} AND wrapped LIKE '%requester'"),
+        format!("UPDATE evidence SET keys = hash WHERE hash = {name}"),
+    ];
+    for change in changes {
+        assert_eq!(fsck(now().await).await.unwrap().evidence, 2);
+        run(&change).await;
+        let damaged =
+            async || matches!(fsck(now().await).await, Err(Damage::Evidence(why)) if why.contains("other keys"));
+        assert!(damaged().await, "{change}");
+        let there = store.wrapped(matter, hash).await;
+        assert_eq!(store.wrap(matter, hash, one(other, "another")).await, Ok(Wrapped::Damaged), "{change}");
+        assert_eq!(store.wrapped(matter, hash).await, there);
+        assert!(damaged().await, "{change}: a key that comes later does not hide it");
+        assert_eq!(store.wrap(matter, hash, one(uploader, "own")).await, Ok(Wrapped::Kept));
+        assert_eq!(store.wrapped(matter, hash).await, Ok(one(uploader, "own")), "all begins anew");
+        assert_eq!(store.wrap(matter, hash, one(other, "wrapped-to-requester")).await, Ok(Wrapped::Kept));
+    }
+    assert_eq!(fsck(now().await).await.unwrap().evidence, 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_from_before_they_were_hashed_are_sound() {
+async fn a_new_key_does_not_hide_damaged_ones() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.sqlite");
+    let sqlite = SqliteStore::open(&path).unwrap();
+    let run = async |sql: &str| rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    damaged_keys(
+        &sqlite,
+        async || Arc::new(SqliteSnapshot::open(&path).unwrap()) as Arc<dyn Snapshot>,
+        (run, |hash| format!("X'{hash}'")),
+    )
+    .await;
+    let address = Cluster::shared().database();
+    let options = PostgresOptions::try_new(&address).unwrap();
+    let postgres = PostgresStore::open(options.clone()).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let now = async || Arc::new(PostgresSnapshot::open(&options).await.unwrap()) as Arc<dyn Snapshot>;
+    let run = async |sql: &str| client.batch_execute(sql).await.unwrap();
+    damaged_keys(&postgres, now, (run, |hash| format!("'\\x{hash}'"))).await;
+}
+
+/// A database of a program that did not hash the keys yet is brought up to date with those that it has: what is wrong with
+/// them beside that is found as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_from_before_they_were_hashed_are_taken_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    let older = |sql: &str| {
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        conn.execute_batch(sql).unwrap();
+    };
     let store = SqliteStore::open(&path).unwrap();
     argue(&store, 10).await;
     store.close().await;
-    let back = "ALTER TABLE evidence DROP COLUMN keys; CREATE TABLE evidence_over (one bigint);";
-    let conn = rusqlite::Connection::open(&path).unwrap();
-    conn.execute_batch(&format!("{back} PRAGMA user_version = 3")).unwrap();
-    drop(conn);
+    let back = "ALTER TABLE evidence DROP COLUMN keys; CREATE TABLE evidence_over (task, dispute, since);
+        PRAGMA user_version = 3";
+    older(back);
+    let now = || Arc::new(SqliteSnapshot::open(&path).unwrap());
     SqliteStore::open(&path).unwrap().close().await;
-    assert_eq!(fsck(Arc::new(SqliteSnapshot::open(&path).unwrap())).await.unwrap().evidence, 2);
+    assert_eq!(fsck(now()).await.unwrap().evidence, 2);
+    let strange = format!("UPDATE evidence_keys SET reader = X'{}' WHERE wrapped LIKE '%requester'", stranger());
+    older(&format!("{strange}; {back}"));
+    SqliteStore::open(&path).unwrap().close().await;
+    has_a_strangers_key(now()).await;
 
     let address = Cluster::shared().database();
     let options = PostgresOptions::try_new(&address).unwrap();
+    let now = async || Arc::new(PostgresSnapshot::open(&options).await.unwrap());
     let store = PostgresStore::open(options.clone()).await.unwrap();
     argue(&store, 10).await;
     store.close().await;
     let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    client.batch_execute(&format!("{back} UPDATE tallystick_schema SET version = 7")).await.unwrap();
+    client.batch_execute(BEFORE_THE_LAST).await.unwrap();
     PostgresStore::open(options.clone()).await.unwrap().close().await;
-    assert_eq!(fsck(Arc::new(PostgresSnapshot::open(&options).await.unwrap())).await.unwrap().evidence, 2);
+    assert_eq!(fsck(now().await).await.unwrap().evidence, 2);
+    let strange = format!("UPDATE evidence_keys SET reader = '\\x{}' WHERE wrapped LIKE '%requester'", stranger());
+    client.batch_execute(&format!("{strange}; {BEFORE_THE_LAST}")).await.unwrap();
+    PostgresStore::open(options.clone()).await.unwrap().close().await;
+    has_a_strangers_key(now().await).await;
+}
+
+async fn has_a_strangers_key(now: Arc<dyn Snapshot>) {
+    let found = fsck(now).await.unwrap_err();
+    assert!(matches!(&found, Damage::Evidence(why) if why.contains("has a key for")), "{found}");
 }
 
 /// Nothing of a piece that was erased is left in the file.

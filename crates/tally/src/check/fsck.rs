@@ -64,7 +64,7 @@ pub async fn fsck(mut args: FsckArgs) -> Result<()> {
         invoices: Arc::new(PlainReader { network: config.network }),
         trusted,
         checkpoints: checkpoints(&args.checkpoints, args.log.as_ref())?,
-        published: kept,
+        published: kept.map(|kept| kept.unverified().clone()),
         key: args.log,
         policy,
         now: SystemClock.now(),
@@ -103,23 +103,26 @@ fn tell_unchecked(fsck: &Fsck, published: bool) {
     }
 }
 
-/// Checks all that can be checked without anybody's word.
+/// Checks all that can be checked without anybody's word. Answers whether a checkpoint is published: none has to be, after a log
+/// was wiped and made again.
 ///
 /// # Errors
 /// The first damage, with its code.
-pub async fn whole(config: &Config) -> Result<()> {
-    run(&Fsck {
+pub async fn whole(config: &Config) -> Result<bool> {
+    let kept = published::read(&config.data_dir)?.map(|kept| (published::BY.to_owned(), kept.unverified().clone()));
+    let fsck = Fsck {
         store: store::snapshot(config).await?,
         requests: Arc::new(Requests),
         invoices: Arc::new(PlainReader { network: config.network }),
         trusted: Trusted::default(),
-        checkpoints: Vec::new(),
+        checkpoints: kept.into_iter().collect(),
         published: None,
         key: None,
         policy: WitnessPolicy::none(),
         now: SystemClock.now(),
-    })
-    .await
+    };
+    run(&fsck).await?;
+    Ok(fsck.store.log_state().await?.published.is_some())
 }
 
 async fn run(fsck: &Fsck) -> Result<()> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 use tallystick_app::port::{
-    evidence::{EvidenceStore, Kept, Matter, Piece, Room, WrappedKey},
+    evidence::{EvidenceStore, Kept, Matter, Piece, Room, Wrapped, WrappedKey},
     journal::StoreError,
 };
 use tallystick_core::{Digest32, NostrKey, Timestamp};
@@ -48,7 +48,7 @@ impl EvidenceStore for CrashingEvidence {
         self.points.around("drop evidence", self.inner.drop_unfiled(piece)).await
     }
 
-    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool, StoreError> {
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<Wrapped, StoreError> {
         self.points.around("wrap keys", self.inner.wrap(matter, hash, keys)).await
     }
 

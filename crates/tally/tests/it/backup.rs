@@ -102,7 +102,7 @@ async fn go_on(theatre: &Theatre, home: &Home) -> Result<()> {
 async fn is_caught(dir: &Path) -> Result<()> {
     let words: [&OsStr; 3] = ["serve".as_ref(), "--data-dir".as_ref(), dir.as_ref()];
     let (well, said) = tally(&words).await?;
-    ensure!(!well && said.contains("has cosigned a tree of"), "{said}");
+    ensure!(!well && said.contains("knows a tree of"), "{said}");
     ensure!(!said.contains("the Lightning node is up"), "its channels were opened: {said}");
     Ok(())
 }
@@ -156,7 +156,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     theatre.stage.platform.kill().await?;
     let before = StoreStatus::of_sqlite(&dir.join(JOURNAL))?;
 
-    let told = format!("has cosigned a tree of {new} facts, and this journal has {old}");
+    let told = format!("knows a tree of {new} facts, and this journal has {old}");
     shelf.refuses("old.backup", &[], &[&told, "witness.example/w1", "log.rollback", "--force-rollback"]).await?;
     let force: &OsStr = "--force-rollback".as_ref();
     shelf.takes("old.backup", "forced", &[force], &["warning", &told]).await?;
@@ -184,7 +184,7 @@ async fn a_node_is_backed_up_while_it_runs_and_never_put_back_unseen() -> Result
     shelf.takes("before.backup", "unwitnessed", &[], &["It has no witnesses", &operator]).await?;
     let (url, vkey) = (witness.prefix.clone(), home.vkey.to_vkey());
     let named: [&OsStr; 3] = ["--witness".as_ref(), url.as_ref(), vkey.as_ref()];
-    shelf.refuses("before.backup", &named, &["has cosigned a tree of", "log.rollback"]).await?;
+    shelf.refuses("before.backup", &named, &["knows a tree of", "log.rollback"]).await?;
 
     goes_on(&mut theatre, &shelf).await?;
     ensure!(StoreStatus::of_sqlite(&dir.join(JOURNAL))?.facts >= before.facts, "facts were lost");

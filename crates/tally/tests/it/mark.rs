@@ -13,7 +13,9 @@ use tally::{
     mark, published,
     store::JOURNAL,
 };
+use tallystick_app::port::log::Published;
 use tallystick_lightning::SQLITE_FILE;
+use tallystick_log::{Checkpoint, KeyKind, KeyName, SignedCheckpoint, SigningKey};
 use tallystick_store::{PostgresOptions, StoreStatus};
 use tallystick_testkit::Cluster;
 
@@ -115,6 +117,8 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     // Whoever wants to go on from there says so, and another history begins.
     put(&old, &journal)?;
     fs::remove_file(mark_of(&theatre.stage.platform))?;
+    refuses(&mut theatre.stage.platform, &["(published-checkpoint) knows a tree of", "(log.rollback)"]).await?;
+    fs::remove_file(dir.join(published::FILE))?;
     theatre.stage.platform.start(&[]).await?;
     let other = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
     ensure!(other == second, "{other}, {second}");
@@ -191,9 +195,37 @@ async fn a_log_that_was_wiped_is_missed_by_the_nodes_directory() -> Result<()> {
         !wiped.status.success() && said.contains("this node published one of") && said.contains("(fsck.log)"),
         "{said}"
     );
+    // A file that is not what was written is told as such, by fsck and by a start.
+    let path = dir.join(published::FILE);
+    let kept = fs::read(&path)?;
+    fs::write(&path, [&kept[..], b"more"].concat())?;
+    let damaged = String::from_utf8_lossy(&fsck()?.stderr).into_owned();
+    ensure!(damaged.contains("published-checkpoint is damaged") && damaged.contains("(fsck.directory)"), "{damaged}");
+    refuses(&mut theatre.stage.platform, &["published-checkpoint is damaged", "(fsck.directory)"]).await?;
+    fs::write(&path, &kept)?;
+    // What rebuild makes is compared as well, though it publishes nothing.
+    let rebuild = || Command::new(BINARY).args(["store", "rebuild", "--data-dir"]).arg(&dir).output();
+    let rebuilt = rebuild()?;
+    let said = String::from_utf8_lossy(&rebuilt.stdout).into_owned();
+    ensure!(rebuilt.status.success() && said.contains("no checkpoint is published"), "{rebuilt:?}");
+    let other = published_as(&dir, [9; 32])?;
+    published::keep(&dir, &other)?;
+    let said = String::from_utf8_lossy(&rebuild()?.stderr).into_owned();
+    ensure!(said.contains("(fsck.fork)"), "{said}");
+    refuses(&mut theatre.stage.platform, &["facts of this journal do not begin with", "(log.rollback)"]).await?;
+    fs::write(&path, &kept)?;
     // The next start makes it again from its facts.
     theatre.stage.platform.start(&[]).await?;
     let again = async || Ok(fsck()?.status.success());
     theatre.stage.until("the log is there again", again).await?;
     theatre.close().await
+}
+
+/// A checkpoint of all facts of a journal with another root, as somebody's who shows another history.
+fn published_as(dir: &Path, root: [u8; 32]) -> Result<Published> {
+    let size = StoreStatus::of_sqlite(&dir.join(JOURNAL))?.facts;
+    fs::remove_file(dir.join(published::FILE))?;
+    let key = SigningKey::try_from_seed(KeyName::try_new("node.example/log")?, KeyKind::Note, &[7; 32])?;
+    let signed = SignedCheckpoint::sign(Checkpoint::try_new("node.example/log", size, root)?, &key)?;
+    Ok(Published { size, note: signed.to_string().into_bytes() })
 }

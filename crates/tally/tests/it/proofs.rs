@@ -357,7 +357,7 @@ async fn a_node_that_was_put_back_is_caught() -> Result<()> {
     };
     put(&copy)?;
     fs::write(&mark, known)?;
-    refuses(&mut scene.theatre.stage.platform, &["has cosigned a tree of", "put back to an older state"]).await?;
+    refuses(&mut scene.theatre.stage.platform, &["knows a tree of", "put back to an older state"]).await?;
 
     // Nor if it went on before it could ask them, until it had more than they have seen.
     let config = scene.theatre.stage.platform.dir().join("tally.toml");

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use tallystick_app::port::{
-    evidence::{EvidenceStore, Kept, Matter, Piece, Room, WrappedKey, check_content, check_wrapped},
+    evidence::{EvidenceStore, Kept, Matter, Piece, Room, Wrapped, WrappedKey, check_content, check_wrapped},
     journal::StoreError,
     limits::check_time,
 };
@@ -103,15 +103,15 @@ impl EvidenceStore for MemoryStore {
         Ok(same)
     }
 
-    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<bool, StoreError> {
+    async fn wrap(&self, matter: Matter, hash: Digest32, keys: Vec<WrappedKey>) -> Result<Wrapped, StoreError> {
         check_wrapped(&keys)?;
         let mut state = self.state();
         if state.evidence.piece(matter, hash).is_none() {
-            return Ok(false);
+            return Ok(Wrapped::NoPiece);
         }
         let wrapped = keys.into_iter().map(|key| (key.reader, key.wrapped));
         state.evidence.keys.entry((matter, hash)).or_default().extend(wrapped);
-        Ok(true)
+        Ok(Wrapped::Kept)
     }
 
     async fn wrapped(&self, matter: Matter, hash: Digest32) -> Result<Vec<WrappedKey>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use tallystick_app::port::{
-    evidence::{Kept, Matter, Piece, Room, WRAPPED_BYTES_MAX, WRAPPED_MAX, WrappedKey},
+    evidence::{Kept, Matter, Piece, Room, WRAPPED_BYTES_MAX, WRAPPED_MAX, Wrapped, WrappedKey},
     journal::StoreError,
 };
 use tallystick_core::{Id, canonical::sha256};
@@ -127,12 +127,12 @@ pub async fn keys_are_wrapped_to_readers<S: Store>(store: Arc<S>) {
     keep(&*store, here, 1, &content(1, 10)).await;
     let hash = the_piece(&*store, here).await.hash;
     let wrapped = |reader: u8, text: &str| WrappedKey { reader: key(reader), wrapped: text.into() };
-    assert_eq!(store.wrap(here, hash, vec![wrapped(1, "a"), wrapped(2, "b")]).await, Ok(true));
-    assert_eq!(store.wrap(here, hash, vec![wrapped(2, "c"), wrapped(3, "d")]).await, Ok(true));
+    assert_eq!(store.wrap(here, hash, vec![wrapped(1, "a"), wrapped(2, "b")]).await, Ok(Wrapped::Kept));
+    assert_eq!(store.wrap(here, hash, vec![wrapped(2, "c"), wrapped(3, "d")]).await, Ok(Wrapped::Kept));
     let mut all = vec![wrapped(1, "a"), wrapped(2, "c"), wrapped(3, "d")];
     all.sort_by_key(|key| key.reader);
     assert_eq!(store.wrapped(here, hash).await, Ok(all.clone()));
-    assert_eq!(store.wrap(matter(1, 2), hash, vec![wrapped(1, "a")]).await, Ok(false));
+    assert_eq!(store.wrap(matter(1, 2), hash, vec![wrapped(1, "a")]).await, Ok(Wrapped::NoPiece));
     let long = "x".repeat(WRAPPED_BYTES_MAX + 1);
     let many = (0..=u8::try_from(WRAPPED_MAX).expect("small")).map(|n| wrapped(n, "a")).collect();
     for wrong in [
@@ -163,7 +163,7 @@ pub async fn matters_are_listed_and_erased<S: Store>(store: Arc<S>) {
     assert_eq!(store.matters(Some(all[2]), 10).await, Ok(Vec::new()));
     let hash = store.pieces(all[0]).await.expect("an answer")[0].hash;
     let gone = vec![WrappedKey { reader: key(2), wrapped: "a".into() }];
-    assert_eq!(store.wrap(all[0], hash, gone).await, Ok(true));
+    assert_eq!(store.wrap(all[0], hash, gone).await, Ok(Wrapped::Kept));
     store.erase(all[0]).await.expect("erased");
     store.erase(all[0]).await.expect("there is nothing left");
     store.scrub().await.expect("scrubbed");

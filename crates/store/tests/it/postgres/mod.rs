@@ -8,6 +8,7 @@ mod erasing;
 mod flips;
 mod lost;
 mod open;
+pub use open::BEFORE_THE_LAST;
 mod power;
 mod recovery;
 mod replicas;

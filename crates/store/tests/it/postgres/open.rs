@@ -67,6 +67,34 @@ async fn a_later_schema_is_refused_and_left_alone() {
     }
 }
 
+/// The migration before the last, as a database has it that an older program made.
+pub const BEFORE_THE_LAST: &str = "ALTER TABLE evidence DROP COLUMN keys;
+    CREATE TABLE evidence_over (task uuid, dispute uuid, since bigint);
+    UPDATE tallystick_schema SET version = 7";
+
+/// What an older program's replica would write into newer tables, nobody could foresee.
+#[tokio::test]
+async fn no_table_changes_under_a_program_that_still_runs() {
+    let (older, address) = fresh().await;
+    older.append(append(1, 0)).await.unwrap();
+    let client = connection(&address).await;
+    client.batch_execute(BEFORE_THE_LAST).await.unwrap();
+    let why = refusal(open(&address).await);
+    assert!(why.contains("another process still uses it: stop all replicas"), "{why}");
+    let version =
+        async || client.query_one("SELECT version FROM tallystick_schema", &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(version().await, 7);
+    older.append(append(1, 1)).await.unwrap();
+    older.close().await;
+    // Two at once: one brings it up to date, and the other one finds it so.
+    let (one, two) = tokio::join!(open(&address), open(&address));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(version().await, 8);
+    one.append(append(1, 2)).await.unwrap();
+    two.append(append(1, 3)).await.unwrap();
+    assert_eq!(two.verify_chain().await, Ok(4));
+}
+
 #[tokio::test]
 async fn another_programs_database_is_refused_and_left_alone() {
     let address = Cluster::shared().database();
