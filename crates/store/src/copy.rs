@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::chain::Head;
 use crate::error::{Result, closed};
-use crate::postgres::{connect_writer, unsigned, verify_page};
+use crate::postgres::{connect_writer, migrations, stored, unsigned, verify_page};
 use columns::{Column, ColumnType};
 pub use moved::{MovedTo, moved_to};
 use source::Source;
@@ -151,6 +151,9 @@ pub async fn take_back(
     }
     let client = connect_with(options, SETTINGS).await?;
     client.pin_durability().await?;
+    if stored(&client).await? != migrations().cast_signed() {
+        return unavailable("the database is of another version than the copy that took these files: use that program");
+    }
     // Waits for a copy that is about to end.
     client.batch_execute("BEGIN; SELECT seq FROM head FOR UPDATE").await.or_store()?;
     must_be_empty(&client).await?;

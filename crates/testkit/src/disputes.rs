@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tallystick_app::{AppError, port::evidence::Matter, vault::Disputes};
 use tallystick_civics::dispute::{
@@ -17,9 +20,14 @@ const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// Disputes by what they are about.
 #[derive(Default)]
-pub struct FixedDisputes(Mutex<BTreeMap<Matter, Dispute>>);
+pub struct FixedDisputes(Mutex<BTreeMap<Matter, Dispute>>, AtomicU64);
 
 impl FixedDisputes {
+    /// How often it was asked since when a dispute is over.
+    pub fn asked_since(&self) -> u64 {
+        self.1.load(Ordering::SeqCst)
+    }
+
     /// Opens a dispute about a sat between two parties at this height.
     ///
     /// # Panics
@@ -118,6 +126,7 @@ impl Disputes for FixedDisputes {
     }
 
     async fn over_since(&self, matter: Matter) -> Result<Option<Timestamp>, AppError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
         Ok(self.disputes().get(&matter).filter(|dispute| dispute.phase.is_final()).map(|_| NOW))
     }
 }

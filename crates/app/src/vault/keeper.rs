@@ -1,7 +1,7 @@
 //! Drops what nobody filed, and erases what has been kept long enough.
 
 use std::convert::Infallible;
-use tallystick_core::{Coded, Duration};
+use tallystick_core::{Coded, Duration, Timestamp};
 
 use super::{Vault, VaultError};
 use crate::port::evidence::Matter;
@@ -65,16 +65,21 @@ impl Vault {
             self.store.erase(matter).await?;
             return Ok(true);
         };
+        let pieces = self.store.pieces(matter).await?;
         let mut gone = false;
-        for piece in self.store.pieces(matter).await?.iter().filter(|piece| !piece.filed) {
+        for piece in pieces.iter().filter(|piece| !piece.filed) {
             if dispute.evidence.iter().any(|filed| filed.hash == piece.hash) {
                 self.store.set_filed(matter, piece.hash).await?;
             } else if piece.touched_at.after(self.retention.unfiled) <= ctx.now {
                 gone |= self.store.drop_unfiled(piece).await?;
             }
         }
-        let over = if dispute.phase.is_final() { self.disputes.over_since(matter).await? } else { None };
-        if over.is_some_and(|since| since.after(self.retention.filed) <= ctx.now) {
+        let is_old = |since: Timestamp| since.after(self.retention.filed) <= ctx.now;
+        // Nothing is touched once its dispute is over: only what is old enough by that is worth reading all facts of its task.
+        if dispute.phase.is_final()
+            && pieces.iter().all(|piece| is_old(piece.touched_at))
+            && self.disputes.over_since(matter).await?.is_some_and(is_old)
+        {
             gone |= self.erase_matter(matter, None, &ctx).await? > 0;
         }
         Ok(gone)

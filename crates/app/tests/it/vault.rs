@@ -211,6 +211,7 @@ async fn evidence_is_erased_when_its_time_is_over_and_a_fact_tells_so() {
     room.world.clock.advance(Duration::from_millis(KEPT.as_millis() - 1));
     room.vault.tidy().await.unwrap();
     assert_eq!(room.kept().await.len(), 2);
+    assert_eq!(room.disputes.asked_since(), 0, "a look costs no reading of a task's facts before it can matter");
     room.world.clock.advance(Duration::from_millis(1));
     room.vault.tidy().await.unwrap();
     room.vault.tidy().await.unwrap();

@@ -4,6 +4,7 @@ mod batch;
 mod error;
 mod evidence;
 mod facts;
+mod guards;
 mod heads;
 mod indexes;
 mod log;
@@ -25,7 +26,7 @@ mod writer;
 
 pub(crate) use error::{digest, unsigned};
 pub use heads::{PostgresHeads, Turn};
-pub(crate) use schema::{connect_writer, migrations};
+pub(crate) use schema::{connect_writer, migrations, stored};
 pub use snapshot::PostgresSnapshot;
 pub use store::PostgresStore;
 pub(crate) use verify::page as verify_page;

@@ -15,7 +15,7 @@ use crate::chain::Kept;
 use crate::columns::names_from;
 use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
 use crate::postgres::readers::Readers;
-use crate::postgres::{evidence, facts, indexes, log, schema, tasks};
+use crate::postgres::{evidence, facts, guards, indexes, log, schema, tasks};
 
 const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
 const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= ($1, $2)
@@ -52,6 +52,7 @@ impl PostgresSnapshot {
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
     async fn check_structure(&self) -> Result<()> {
+        guards::check(&self.conn).await?;
         indexes::check(&self.conn).await
     }
 

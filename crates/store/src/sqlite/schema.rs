@@ -110,8 +110,8 @@ fn migrate(conn: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Checks pages, tables and indexes, and that each is defined as the migrations define it: a bit that turns in a definition
-/// changes what it means.
+/// Checks pages, tables and indexes, and that each is defined as the migrations define it, with nothing of others on them: a bit
+/// that turns in a definition, or a trigger, changes what a write means.
 pub(crate) fn check_structure(conn: &Connection) -> Result<()> {
     check_pages(conn)?;
     if conn.prepare(ORPHANS).and_then(|mut statement| statement.exists([])).or_store()? {
@@ -119,12 +119,17 @@ pub(crate) fn check_structure(conn: &Connection) -> Result<()> {
     }
     let mut fresh = Connection::open_in_memory().or_store()?;
     migrate(&mut fresh)?;
-    let found = objects(conn)?;
-    match objects(&fresh)?.difference(&found).next() {
+    let (found, ours) = (objects(conn)?, objects(&fresh)?);
+    if let Some([name, ..]) = ours.difference(&found).next() {
+        let name = name.as_deref().unwrap_or_default();
+        return Err(StoreError::Corrupt(format!("{name} is not defined as this program defines it")));
+    }
+    let is_on_ours = |[_, _, table, _]: &&[Option<String>; 4]| ours.iter().any(|[_, _, own, _]| own == table);
+    match found.difference(&ours).find(is_on_ours) {
         None => Ok(()),
-        Some([name, ..]) => {
-            let name = name.as_deref().unwrap_or_default();
-            Err(StoreError::Corrupt(format!("{name} is not defined as this program defines it")))
+        Some([name, kind, table, _]) => {
+            let [name, kind, table] = [name, kind, table].map(|text| text.as_deref().unwrap_or_default());
+            Err(StoreError::Corrupt(format!("the {kind} {name} on {table} is none of this program's")))
         }
     }
 }
@@ -135,7 +140,7 @@ pub(crate) fn check_pages(conn: &Connection) -> Result<()> {
     if told == "ok" { Ok(()) } else { Err(StoreError::Corrupt(told)) }
 }
 
-/// Tables, indexes and triggers: name, type, table and definition. What others put beside them has names of its own.
+/// Tables, indexes and triggers: name, type, table and definition. What others put beside them has tables of its own.
 fn objects(conn: &Connection) -> Result<BTreeSet<[Option<String>; 4]>> {
     let mut statement = conn.prepare("SELECT name, type, tbl_name, sql FROM sqlite_schema").or_store()?;
     let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).or_store()?;

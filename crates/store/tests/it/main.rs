@@ -3,6 +3,7 @@
 
 mod copy;
 mod damaging;
+mod guards;
 mod postgres;
 mod powerless;
 mod reading;
