@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use tallystick_core::{Coded, Duration, Timestamp};
 
 use super::{Vault, VaultError};
-use crate::port::evidence::Matter;
+use crate::port::evidence::{Matter, Piece};
 
 /// Matters in one answer of the store.
 const PAGE: u32 = 100;
@@ -75,9 +75,11 @@ impl Vault {
             }
         }
         let is_old = |since: Timestamp| since.after(self.retention.filed) <= ctx.now;
-        // Nothing is touched once its dispute is over: only what is old enough by that is worth reading all facts of its task.
+        // Nothing is touched once its dispute is over: only what is old enough by that is worth reading all facts of its task. A
+        // time that has not come yet tells nothing.
+        let may_be_due = |piece: &Piece| is_old(piece.touched_at) || piece.touched_at > ctx.now;
         if dispute.phase.is_final()
-            && pieces.iter().all(|piece| is_old(piece.touched_at))
+            && pieces.iter().all(may_be_due)
             && self.disputes.over_since(matter).await?.is_some_and(is_old)
         {
             gone |= self.erase_matter(matter, None, &ctx).await? > 0;

@@ -201,6 +201,19 @@ async fn what_nobody_files_is_dropped_and_what_is_being_filed_stays() {
     assert_eq!(room.erasures().await, []);
 }
 
+/// A piece that was touched while the clock was ahead does not stay until then.
+#[tokio::test]
+async fn a_clock_that_was_ahead_keeps_no_evidence() {
+    let room = Room::new();
+    let then = tallystick_app::Clock::now(&*room.world.clock);
+    room.world.clock.advance(Duration::from_millis(KEPT.as_millis() * 10));
+    room.filed(worker(), b"one").await;
+    room.disputes.withdraw(room.matter);
+    room.world.clock.set(then.after(KEPT));
+    room.vault.tidy().await.unwrap();
+    assert_eq!(room.kept().await, []);
+}
+
 #[tokio::test]
 async fn evidence_is_erased_when_its_time_is_over_and_a_fact_tells_so() {
     let room = Room::new();

@@ -349,6 +349,32 @@ pub const TABLES: [(&str, &str); 10] = [
     ("reservations", "true"),
     ("seen_requests", "true"),
 ];
+/// What is said of changes in each table, and nothing else. A change that the database's own constraints forbid, or that breaks a
+/// reference, is told as the database's.
+pub const SAID: [(&str, &[&str]); 13] = [
+    ("authorities", &["fsck.authorities", "fsck.fact", "store.corrupt"]),
+    ("evidence", &["fsck.database", "fsck.evidence", "store.corrupt"]),
+    ("evidence_keys", &["fsck.database", "fsck.evidence"]),
+    ("evidence_parts", &["fsck.database", "fsck.evidence"]),
+    ("facts", &["fsck.fact"]),
+    ("head", &["fsck.fact"]),
+    ("log_state", &["fsck.log"]),
+    ("log_tiles", &["fsck.log"]),
+    ("outbox", &["fsck.outbox"]),
+    ("read_models", &["fsck.rows"]),
+    ("reservations", &["fsck.fact", "fsck.names"]),
+    ("seen_requests", &["fsck.requests"]),
+    ("tasks", &["fsck.rows", "store.corrupt"]),
+];
+
+/// Checks that a change in a table was told as one.
+#[track_caller]
+pub fn is_said_of(table: &str, found: Result<Sound, Damage>, change: &str) {
+    let (_, codes) = SAID.iter().find(|(name, _)| *name == table).expect("a table that is known");
+    let found = found.err().unwrap_or_else(|| panic!("{change}: is not found"));
+    assert!(codes.contains(&found.code().0), "{change}: {found} ({})", found.code());
+}
+
 /// Columns that facts do not make. (An effect that is done again does no harm, by its key; one that is marked as done too
 /// soon is among the [`LIES`].)
 /// So does a piece that was looked at as filed too late, and one whose time to be filed is counted anew; of the number of a

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use super::{connection, fresh};
 use crate::tampering::{
     EVIDENCE, EVIDENCE_LIES, FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, argue,
-    fsck, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
+    fsck, is_said_of, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
 };
 
 /// The database as it is now.
@@ -105,7 +105,8 @@ async fn change_values(address: &str, tables: &[(&str, &str)], (share, shares): 
                     let change =
                         format!("UPDATE {table} SET {column} = {other} WHERE ctid = '{at}' RETURNING ctid::text");
                     at = client.query_one(&change, &[]).await.unwrap().get(0);
-                    assert!(fsck(now(address).await).await.is_err(), "{table}.{column} = {other}, before {value}");
+                    let change = format!("{table}.{column} = {other}, before {value}");
+                    is_said_of(table, fsck(now(address).await).await, &change);
                     let back = format!(
                         "UPDATE {table} SET {column} = $1::text::{kind} WHERE ctid = '{at}' RETURNING ctid::text"
                     );

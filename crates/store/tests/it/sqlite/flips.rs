@@ -1,6 +1,7 @@
-//! Bits of the file that turn: fsck finds each, or nothing that the node reads is changed by it.
+//! Bits of the file that turn: fsck finds each, or nothing that the node reads is changed by it, nor any row: it was where
+//! nothing is kept.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, types::Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::power::Dice;
 
 use crate::reading::{everything, much};
-use crate::tampering::fsck;
+use crate::tampering::{EVIDENCE, FREE, TABLES, fsck};
 
 /// Bits that turn in each leaf, one at a time.
 const IN_A_LEAF: u64 = 2;
@@ -46,6 +47,8 @@ async fn fsck_finds_every_bit_that_matters() {
     journal(&path).await;
     let sound = std::fs::read(&path).unwrap();
     let wanted = read(&path).await.expect("a sound journal");
+    let all = held(&path);
+    assert!(all.len() > 500, "{} rows", all.len());
     let (mut dice, mut kinds, mut harmless, mut missed) = (Dice::default(), BTreeMap::new(), 0, Vec::new());
     let size = 4096;
     for page in 0..sound.len() / size {
@@ -57,7 +60,7 @@ async fn fsck_finds_every_bit_that_matters() {
             std::fs::write(&path, &bytes).unwrap();
             match read(&path).await {
                 None => *kinds.entry(kind).or_insert(0) += 1,
-                Some(found) if found == wanted => harmless += 1,
+                Some(found) if found == wanted && held(&path) == all => harmless += 1,
                 Some(_) => missed.push(format!("bit {bit} of byte {at}, in page {} ({kind})", page + 1)),
             }
             for beside in ["journal.db-wal", "journal.db-shm"] {
@@ -68,6 +71,24 @@ async fn fsck_finds_every_bit_that_matters() {
     println!("found {kinds:?}, harmless {harmless}");
     assert!(missed.is_empty(), "{} missed, {harmless} harmless, found {kinds:?}: {missed:#?}", missed.len());
     assert_eq!(kinds.len(), 5, "{kinds:?}");
+}
+
+/// Every row of every table, but for what facts do not make ([`FREE`]).
+fn held(path: &Path) -> Vec<String> {
+    let conn = Connection::open(path).unwrap();
+    let mut rows = Vec::new();
+    for (table, _) in TABLES.iter().chain(&EVIDENCE) {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let read = |row: &rusqlite::Row<'_>| {
+            let kept = names.iter().enumerate().filter(|(_, name)| !FREE.contains(&(table, name)));
+            kept.map(|(at, _)| row.get::<_, Value>(at)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let found = statement.query_map([], read).unwrap();
+        rows.extend(found.map(|row| format!("{table} {row:?}")));
+    }
+    rows.sort_unstable();
+    rows
 }
 
 /// What a node reads from this file, if fsck says that it is sound.

@@ -8,7 +8,7 @@ use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{
     EVIDENCE, EVIDENCE_LIES, FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, argue,
-    fsck, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
+    fsck, is_said_of, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
 };
 
 /// The database as it is now.
@@ -63,8 +63,8 @@ async fn change_values(path: &Path, tables: &[(&str, &str)]) -> usize {
                 (_, column) if column == key => changed.clone(),
                 _ => rowid.clone(),
             };
-            let found = fsck(now(path)).await;
-            assert!(found.is_err(), "{table}.{column} of row {rowid:?}: {value:?} became {changed:?}");
+            let change = format!("{table}.{column} of row {rowid:?}: {value:?} became {changed:?}");
+            is_said_of(table, fsck(now(path)).await, &change);
             conn.execute(&set, rusqlite::params![value, moved]).unwrap();
             tried += 1;
         }
