@@ -29,6 +29,30 @@ fn nobody_has_an_empty_score() {
     assert!(empty.score.terms.is_empty() && empty.badges.is_empty());
 }
 
+/// A deal is worth weight to the side that nothing of it is held against, and none to the other.
+#[test]
+fn a_deal_that_one_side_lost_makes_only_the_other_known() {
+    let (winner, loser, seen_by) = (2, 3, key(1));
+    for lost in [Worker, Requester] {
+        let (requester, worker) = if lost == Worker { (winner, loser) } else { (loser, winner) };
+        // A loser who works is paid some of it, and that makes a fee.
+        let end = End::Ruled { award: sat(10_000), of: sat(50_000) };
+        let some = Deal {
+            refunded: sat(40_000),
+            end,
+            disputed: true,
+            dispute_lost_by: Some(Worker),
+            ..deal(0, requester, worker, 10_000, 0)
+        };
+        let deals =
+            numbered([if lost == Worker { some } else { lost_by(deal(0, requester, worker, 50_000, 0), lost) }]);
+        let limits = Limits::default();
+        let market = Market::try_new(&deals, &limits, now()).unwrap();
+        let weights = [winner, loser].map(|n| market.weight(key(n), seen_by));
+        assert!(weights[0] > 0 && weights[1] == 0, "{lost:?}: {weights:?}");
+    }
+}
+
 /// The worked example of `docs/reputation.md`.
 #[test]
 fn the_worked_example() {
