@@ -6,10 +6,11 @@ use std::{
     io::{IsTerminal, Read},
     sync::Arc,
 };
-use tallystick_app::{App, Parts, SystemClock, WorkerHandle, vault::Vault};
+use tallystick_app::{App, Parts, SystemClock, WorkerHandle, log::LogWorker, vault::Vault};
 use tallystick_bitcoin::RpcClient;
 use tallystick_graphql::{EdgeConfig, ServeLimits, router};
 use tallystick_lightning::{BlockHashes, INBOUND_MAX, LightningConfig, LightningNode, PEERS_MAX};
+use tallystick_log::SigningKey;
 use tokio::{net::TcpListener, sync::oneshot};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -85,6 +86,15 @@ async fn run_with(
     Box::pin(run_on(store, (config, until_stdin_closes), passphrase, listener, edge)).await
 }
 
+/// What keeps the log. It publishes nothing that does not go on from what this node is known to have published.
+fn log_worker(config: &Config, key: SigningKey, store: &NodeStore) -> Result<LogWorker> {
+    let log = config.log.worker(key, store.journal(), store.log())?;
+    Ok(match published::read(&config.data_dir)? {
+        Some(kept) => log.going_on_from(published::BY, kept.unverified().clone()),
+        None => log,
+    })
+}
+
 /// The same with all that its edge needs.
 async fn run_on(
     store: &NodeStore,
@@ -119,10 +129,7 @@ async fn run_on(
     let log_key = config.log.key(app.key(), &sealed.log_seed())?;
     let log_vkey = log_key.verifier().clone();
     tracing::info!(vkey = log_vkey.to_vkey(), "the log");
-    let mut log = config.log.worker(log_key, store.journal(), store.log())?;
-    if let Some(kept) = published::read(&config.data_dir)? {
-        log = log.going_on_from(published::BY, kept.unverified().clone());
-    }
+    let log = log_worker(config, log_key, store)?;
     let owner = Owner::new(app.clone(), crash, sealed.info(), (log, config.log.patience()), config, Arc::clone(&mark));
     let replica = match store {
         NodeStore::Sqlite(_) => {

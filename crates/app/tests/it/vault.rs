@@ -308,6 +308,7 @@ async fn it_is_kept_from_the_fact_that_ended_its_dispute_on() {
     };
     act(Act::FileEvidence { hash, bytes: 6 }).await;
     assert_eq!(disputes.over_since(matter).await, Ok(None));
+    world.clock.advance(Duration::from_secs(60));
     act(Act::Withdraw).await;
     assert_eq!(disputes.over_since(matter).await, Ok(Some(tallystick_app::Clock::now(&*world.clock))));
     world.check().await;

@@ -79,7 +79,7 @@ fn held(path: &Path) -> Vec<String> {
     let mut rows = Vec::new();
     for (table, _) in TABLES.iter().chain(&EVIDENCE) {
         let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let read = |row: &rusqlite::Row<'_>| {
             let kept = names.iter().enumerate().filter(|(_, name)| !FREE.contains(&(table, name)));
             kept.map(|(at, _)| row.get::<_, Value>(at)).collect::<rusqlite::Result<Vec<_>>>()

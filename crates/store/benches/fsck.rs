@@ -1,0 +1,148 @@
+//! What fsck costs: whole lives of tasks, made by the app on a simulated rail, each request and each of the node's words signed
+//! and checked, every decision made again.
+//!
+//! `cargo bench -p tallystick-store --bench fsck`; `TALLY_BENCH_TASKS` sets how many tasks, 10,000 if absent.
+#![allow(clippy::print_stdout)] // A bench prints its findings.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tallystick_app::cause::Trusted;
+use tallystick_app::fsck::Fsck;
+use tallystick_app::port::request::Action;
+use tallystick_app::{App, Parts, Workers};
+use tallystick_core::{Id, NodeKey, NostrKey};
+use tallystick_escrow::{Policy, Task, UserCommand};
+use tallystick_log::WitnessPolicy;
+use tallystick_store::{SqliteSnapshot, SqliteStore};
+use tallystick_testkit::escrow::{self, requester, worker};
+use tallystick_testkit::machine::machine;
+use tallystick_testkit::{ManualClock, Requests, SimRail, action_of, asking, publish};
+use tokio::task::JoinSet;
+
+/// Tasks under way at once.
+const WRITERS: u64 = 64;
+const PAYOUT_SAT: u64 = 20_000;
+
+fn main() {
+    let wanted: u64 = std::env::var("TALLY_BENCH_TASKS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on disk");
+    println!("{}", machine(dir.path()));
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let path = dir.path().join("journal.db");
+        let store = SqliteStore::open(&path).expect("a new store");
+        let start = Instant::now();
+        live(&store, wanted).await;
+        publish(&Arc::new(store.clone())).await;
+        store.close().await;
+        println!("{wanted} tasks lived in {:.1} s", start.elapsed().as_secs_f64());
+
+        let before = memory_kib();
+        let start = Instant::now();
+        let sound = checker(&path).run(|_| ()).await.expect("a sound store");
+        let took = start.elapsed();
+        println!(
+            "fsck of {} facts, {} signatures, {} tasks: {:.1} s, {} facts/s, {} MiB more of memory at most",
+            sound.facts,
+            sound.signatures,
+            sound.tasks,
+            took.as_secs_f64(),
+            u128::from(sound.facts) * 1_000_000 / took.as_micros().max(1),
+            memory_kib().saturating_sub(before) >> 10
+        );
+    });
+}
+
+fn node_key() -> NodeKey {
+    NodeKey::try_new(&[8; 32]).expect("a key")
+}
+
+fn checker(path: &std::path::Path) -> Fsck {
+    Fsck {
+        store: Arc::new(SqliteSnapshot::open(path).expect("a closed store")),
+        requests: Arc::new(Requests),
+        invoices: Arc::new(SimRail::new(ManualClock::new(escrow::NOW))),
+        trusted: Trusted { node: Some(node_key().public()), ..Trusted::default() },
+        key: None,
+        policy: WitnessPolicy::none(),
+        checkpoints: Vec::new(),
+        published: None,
+        now: escrow::NOW,
+    }
+}
+
+/// So many tasks, from their posting to their payment.
+async fn live(store: &SqliteStore, tasks: u64) {
+    let clock = ManualClock::new(escrow::NOW);
+    let rail = Arc::new(SimRail::new(Arc::clone(&clock)));
+    let shared = Arc::new(store.clone());
+    let app = App::new(Parts {
+        journal: Arc::clone(&shared) as _,
+        log: Arc::clone(&shared) as _,
+        tasks: shared,
+        clock,
+        key: node_key(),
+        policy: Policy::default(),
+    });
+    app.connect(Arc::clone(&rail) as _, Arc::clone(&rail) as _);
+    rail.add_wallet("payee", 0);
+    rail.add_wallet("payer", tasks * PAYOUT_SAT * 2);
+    let workers = Workers::start(&app);
+    let deliveries = rail.run(Arc::new(app.clone()));
+    let mut lives = JoinSet::new();
+    for first in 0..WRITERS {
+        let (app, rail) = (app.clone(), Arc::clone(&rail));
+        lives.spawn(async move {
+            for n in (first..tasks).step_by(usize::try_from(WRITERS).expect("it fits")) {
+                one_life(&app, &rail, Id::from_parts(escrow::NOW.as_millis() + n, [7; 10])).await;
+            }
+        });
+    }
+    while let Some(ended) = lives.join_next().await {
+        ended.expect("a life");
+    }
+    deliveries.abort();
+    workers.stop().await;
+}
+
+async fn one_life(app: &App, rail: &SimRail, id: Id<Task>) {
+    let ask = async |by: NostrKey, command: UserCommand| {
+        let request = asking(by, id, &action_of(&command));
+        app.ask(id, command, request).await.expect("a command that is allowed");
+    };
+    let terms = escrow::terms(&[PAYOUT_SAT]);
+    let request = asking(requester(), id, &Action::Create(terms.clone()));
+    app.create(id, terms, request).await.expect("a new task");
+    let invoices = vec![rail.invoice("payee", PAYOUT_SAT)];
+    let request = asking(worker(), id, &Action::Accept(invoices.clone()));
+    app.accept(id, invoices, request).await.expect("a worker");
+    ask(requester(), UserCommand::RequestFunding).await;
+    let mut invoice = None;
+    while invoice.is_none() {
+        pause().await;
+        let view = app.task(id).await.expect("an answer").expect("the task");
+        invoice = view.tranches().next().and_then(|part| part.funding_invoice.clone());
+    }
+    assert!(rail.pay_hold("payer", &invoice.expect("it is there")), "the hold is paid");
+    until(app, id, "held").await;
+    ask(worker(), escrow::submit()).await;
+    ask(requester(), escrow::approve()).await;
+    until(app, id, "settled").await;
+}
+
+async fn until(app: &App, id: Id<Task>, state: &str) {
+    while app.task(id).await.expect("an answer").expect("the task").state != state {
+        pause().await;
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+
+/// The most memory that this process ever had.
+fn memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for it");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
