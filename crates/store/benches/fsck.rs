@@ -5,23 +5,26 @@
 #![allow(clippy::print_stdout)] // A bench prints its findings.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tallystick_app::cause::Trusted;
 use tallystick_app::fsck::Fsck;
-use tallystick_app::port::request::Action;
-use tallystick_app::{App, Parts, Workers};
-use tallystick_core::{Id, NodeKey, NostrKey};
+use tallystick_app::outbox::Outbox;
+use tallystick_app::port::{journal::Journal, request::Action};
+use tallystick_app::{App, Clock, Parts};
+use tallystick_core::{Duration, Id, NodeKey, NostrKey};
 use tallystick_escrow::{Policy, Task, UserCommand};
 use tallystick_log::WitnessPolicy;
 use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::escrow::{self, requester, worker};
 use tallystick_testkit::machine::machine;
-use tallystick_testkit::{ManualClock, Requests, SimRail, action_of, asking, publish};
+use tallystick_testkit::{ManualClock, Requests, SimRail, action_of, asking_at, publish};
 use tokio::task::JoinSet;
 
 /// Tasks under way at once.
-const WRITERS: u64 = 64;
+const AT_ONCE: u64 = 256;
+/// How often a task may be looked at until it is settled.
+const ROUNDS_MAX: u32 = 100;
 const PAYOUT_SAT: u64 = 20_000;
 
 fn main() {
@@ -67,7 +70,8 @@ fn checker(path: &std::path::Path) -> Fsck {
         policy: WitnessPolicy::none(),
         checkpoints: Vec::new(),
         published: None,
-        now: escrow::NOW,
+        // Later than the last of them, whatever was tried again.
+        now: escrow::NOW.after(Duration::from_secs(86_400)),
     }
 }
 
@@ -80,64 +84,73 @@ async fn live(store: &SqliteStore, tasks: u64) {
         journal: Arc::clone(&shared) as _,
         log: Arc::clone(&shared) as _,
         tasks: shared,
-        clock,
+        clock: Arc::clone(&clock) as _,
         key: node_key(),
         policy: Policy::default(),
     });
     app.connect(Arc::clone(&rail) as _, Arc::clone(&rail) as _);
+    app.refresh_tasks(store).await.expect("a read model of this version");
     rail.add_wallet("payee", 0);
     rail.add_wallet("payer", tasks * PAYOUT_SAT * 2);
-    let workers = Workers::start(&app);
-    let deliveries = rail.run(Arc::new(app.clone()));
-    let mut lives = JoinSet::new();
-    for first in 0..WRITERS {
-        let (app, rail) = (app.clone(), Arc::clone(&rail));
-        lives.spawn(async move {
-            for n in (first..tasks).step_by(usize::try_from(WRITERS).expect("it fits")) {
-                one_life(&app, &rail, Id::from_parts(escrow::NOW.as_millis() + n, [7; 10])).await;
+    let outbox = Outbox::new(app.clone());
+    for first in (0..tasks).step_by(usize::try_from(AT_ONCE).expect("it fits")) {
+        let ids: Vec<Id<Task>> =
+            (first..tasks.min(first + AT_ONCE)).map(|n| Id::from_parts(escrow::NOW.as_millis() + n, [7; 10])).collect();
+        at_once(ids.iter().map(|id| begin(app.clone(), Arc::clone(&rail), *id))).await;
+        outbox.run_once().await.expect("an outbox");
+        for id in &ids {
+            let view = app.task(*id).await.expect("an answer").expect("the task");
+            let invoice = view.tranches().next().and_then(|part| part.funding_invoice.clone()).expect("an invoice");
+            assert!(rail.pay_hold("payer", &invoice), "the hold is paid");
+        }
+        rail.deliver(&app).await;
+        at_once(ids.iter().map(|id| finish(app.clone(), *id))).await;
+        for id in &ids {
+            let mut rounds = 0;
+            while app.task(*id).await.expect("an answer").expect("the task").state != "settled" {
+                outbox.run_once().await.expect("an outbox");
+                while rail.step() {}
+                rail.deliver(&app).await;
+                // What is to be tried again is due later.
+                if let Some(due) = store.next_effect_due().await.expect("an outbox") {
+                    clock.set(due.max(clock.now()));
+                }
+                rounds += 1;
+                assert!(rounds < ROUNDS_MAX, "{id} does not come to its end");
             }
-        });
+        }
     }
-    while let Some(ended) = lives.join_next().await {
-        ended.expect("a life");
-    }
-    deliveries.abort();
-    workers.stop().await;
 }
 
-async fn one_life(app: &App, rail: &SimRail, id: Id<Task>) {
-    let ask = async |by: NostrKey, command: UserCommand| {
-        let request = asking(by, id, &action_of(&command));
-        app.ask(id, command, request).await.expect("a command that is allowed");
-    };
+/// Does all of this at once.
+async fn at_once(work: impl Iterator<Item = impl Future<Output = ()> + Send + 'static>) {
+    let mut set = JoinSet::new();
+    for one in work {
+        set.spawn(one);
+    }
+    while let Some(ended) = set.join_next().await {
+        ended.expect("it is done");
+    }
+}
+
+async fn begin(app: App, rail: Arc<SimRail>, id: Id<Task>) {
     let terms = escrow::terms(&[PAYOUT_SAT]);
-    let request = asking(requester(), id, &Action::Create(terms.clone()));
+    let request = asking_at(app.clock().now(), requester(), id, &Action::Create(terms.clone()));
     app.create(id, terms, request).await.expect("a new task");
     let invoices = vec![rail.invoice("payee", PAYOUT_SAT)];
-    let request = asking(worker(), id, &Action::Accept(invoices.clone()));
+    let request = asking_at(app.clock().now(), worker(), id, &Action::Accept(invoices.clone()));
     app.accept(id, invoices, request).await.expect("a worker");
-    ask(requester(), UserCommand::RequestFunding).await;
-    let mut invoice = None;
-    while invoice.is_none() {
-        pause().await;
-        let view = app.task(id).await.expect("an answer").expect("the task");
-        invoice = view.tranches().next().and_then(|part| part.funding_invoice.clone());
-    }
-    assert!(rail.pay_hold("payer", &invoice.expect("it is there")), "the hold is paid");
-    until(app, id, "held").await;
-    ask(worker(), escrow::submit()).await;
-    ask(requester(), escrow::approve()).await;
-    until(app, id, "settled").await;
+    ask(&app, id, requester(), UserCommand::RequestFunding).await;
 }
 
-async fn until(app: &App, id: Id<Task>, state: &str) {
-    while app.task(id).await.expect("an answer").expect("the task").state != state {
-        pause().await;
-    }
+async fn finish(app: App, id: Id<Task>) {
+    ask(&app, id, worker(), escrow::submit()).await;
+    ask(&app, id, requester(), escrow::approve()).await;
 }
 
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(2)).await;
+async fn ask(app: &App, id: Id<Task>, by: NostrKey, command: UserCommand) {
+    let request = asking_at(app.clock().now(), by, id, &action_of(&command));
+    app.ask(id, command, request).await.expect("a command that is allowed");
 }
 
 /// The most memory that this process ever had.
