@@ -218,21 +218,22 @@ fn the_last_time_that_counts_is_before_the_first_start() {
 /// Gaps that follow each other are one absence; those that are far from each other are none.
 #[test]
 fn short_gaps_one_after_another_are_an_absence() {
-    let at = |secs| tallystick_core::Timestamp::from_millis(1_000 * secs);
     // Seconds without a gap, and seconds of a gap, in turn; and since when the node was away by the last of them.
-    let cases: [(&[(u64, u64)], Option<u64>); 7] = [
-        (&[(0, 120)], None),
-        (&[(0, 121)], Some(0)),
-        (&[(0, 50), (60, 50), (60, 21)], None),
-        (&[(0, 50), (60, 50), (60, 41)], Some(0)),
-        (&[(0, 100), (APART.as_secs(), 100)], Some(0)),
-        (&[(0, 100), (APART.as_secs() + 1, 100)], None),
+    type Turns = Vec<(u64, u64)>;
+    let at = |secs| tallystick_core::Timestamp::from_millis(1_000 * secs);
+    let cases: [(Turns, Option<u64>); 7] = [
+        (vec![(0, 120)], None),
+        (vec![(0, 121)], Some(0)),
+        (vec![(0, 50), (60, 50), (60, 21)], None),
+        (vec![(0, 50), (60, 50), (60, 41)], Some(0)),
+        (vec![(0, 100), (APART.as_secs(), 100)], Some(0)),
+        (vec![(0, 100), (APART.as_secs() + 1, 100)], None),
         // What is told is not told again.
-        (&[(0, 100), (10, 100), (10, 100)], None),
+        (vec![(0, 100), (10, 100), (10, 100)], None),
     ];
     for (turns, expected) in cases {
         let (mut now, mut there, mut since) = (0, LastThere { at: Some(at(0)), ..LastThere::default() }, None);
-        for (steady, gap) in turns {
+        for (steady, gap) in &turns {
             now += steady;
             there = LastThere { at: Some(at(now)), ..there };
             now += gap;

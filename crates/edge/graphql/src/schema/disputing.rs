@@ -127,6 +127,7 @@ impl DisputeMutation {
     }
 
     /// Shows the vote.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a GraphQL field are those of its function")]
     async fn reveal_vote(
         &self,
         ctx: &Context<'_>,
