@@ -332,6 +332,8 @@ impl<'a> Player<'a> {
 
     /// The clock goes on, and the node with it, which keeps the time all along.
     async fn go_on(&mut self, to: Timestamp) {
+        // The first time it may take notice only that something was not written.
+        self.tick().await;
         self.tick().await;
         self.world.clock.set(to);
         self.there.at = Some(to);
