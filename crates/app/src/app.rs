@@ -13,6 +13,7 @@ use tallystick_escrow::{
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
+    away::LastThere,
     change::{event_of, read_view, stream_of},
     clock::Clock,
     error::AppError,
@@ -73,6 +74,10 @@ pub(crate) struct Inner {
     room: AtomicBool,
     /// Whether the log is whole.
     sound: AtomicBool,
+    /// Whether something could not be written since it was last looked.
+    pub unwritten: AtomicBool,
+    /// When the node was last there, once somebody keeps that.
+    pub last_there: tokio::sync::Mutex<Option<LastThere>>,
     pub cache: Cache,
     pub roles: KnownRoles,
     pub standing: Standings,
@@ -122,6 +127,8 @@ impl App {
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
             sound: AtomicBool::new(true),
+            unwritten: AtomicBool::new(false),
+            last_there: tokio::sync::Mutex::default(),
             cache: Cache::new(),
             roles: KnownRoles::default(),
             standing: Standings::default(),
@@ -182,6 +189,7 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing changed then.
     pub async fn create(&self, id: Id<Task>, terms: Terms, request: SignedRequest) -> Result<Answer, AppError> {
+        terms.check_new().map_err(Rejection::from)?;
         let command = UserCommand::CreateTask { id, terms, policy: Box::new(self.policy().clone()) };
         self.give(id, command, request).await
     }
@@ -228,7 +236,8 @@ impl App {
     /// [`App::admit`], at the time that a decision is made at: what its facts show, so that fsck can tell what must be
     /// remembered.
     pub(crate) async fn remember(&self, request: &SignedRequest, now: Timestamp) -> Result<(), AppError> {
-        let fresh = self.0.parts.journal.admit(request.id, now, now.after(REQUEST_MEMORY)).await?;
+        let admitted = self.0.parts.journal.admit(request.id, now, now.after(REQUEST_MEMORY)).await;
+        let fresh = admitted.inspect_err(|_| self.missed())?;
         if fresh { Ok(()) } else { Err(AppError::Replayed) }
     }
 

@@ -1,11 +1,15 @@
 //! When this node was away: facts of its own, so that nobody answers for what our absence kept them from.
 //!
-//! At a start the node tells from when to when it was away, if that was longer than [`AWAY_MIN`]. It is told before any timer
-//! runs, so that no deadline that passed meanwhile is decided without it.
+//! The process that runs the timers keeps the time at which it was last there ([`LastThere`]): whatever lies between that and
+//! the next time is a gap, be it that the process was gone, stood still or was cut off, or that its clock was set forward.
+//! When gaps that follow each other are longer than [`AWAY_MIN`] together, the node tells of them before any timer runs, so that no
+//! deadline that passed meanwhile is decided without it.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use std::sync::atomic::Ordering;
 use tallystick_core::{Body, Duration, Fact, Timestamp, canonical};
-use tallystick_escrow::{Outage, Task};
+use tallystick_escrow::{NodeCommand, Outage, Task};
+use tokio::sync::MutexGuard;
 
 use crate::{
     app::App,
@@ -36,25 +40,60 @@ pub struct Away {
     pub until: Timestamp,
 }
 
-/// What a process keeps in its own directory of when it was last there.
+/// Between two times at which a process that lives was there: no gap. It keeps the time far more often.
+pub const STEADY_MAX: Duration = Duration::from_secs(40);
+/// Gaps with more than this between them are no gaps that follow each other.
+pub const APART: Duration = Duration::from_secs(3_600);
+
+/// What a process keeps of when it was last there, in its own directory as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastThere {
-    /// When it last kept the time, or since when it is away if that is not told yet; nothing if that is not known.
+    /// The last time, or since when it is away if that is not told yet; nothing if that is not known.
     pub at: Option<Timestamp>,
     /// Whether a start has begun that has not told yet since when the node was away.
     pub is_starting: bool,
+    /// Gaps before that are not told.
+    pub gaps: Option<Gaps>,
+}
+
+/// Gaps that follow each other, too short together to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// When the first began.
+    pub from: Timestamp,
+    /// When the last ended.
+    pub until: Timestamp,
+    /// How long they are together.
+    pub total: Duration,
 }
 
 impl LastThere {
-    /// Since when the node was away, for a start at `now`: since it last kept the time, or since its newest fact, whichever is
-    /// later; nothing if neither is known. What a start wrote that ended before it told counts as absence still, and so does
-    /// a newest fact that is later than now: its clock was set back since.
-    pub fn away_since(self, newest_fact: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    /// As a start at `now` begins: away since it last kept the time, or since its newest fact, whichever is later. What a start
+    /// wrote that ended before it told counts as absence still, and so does a newest fact that is later than now: its clock
+    /// was set back since.
+    #[must_use]
+    pub fn starting(self, newest_fact: Option<Timestamp>, now: Timestamp) -> Self {
         let newest = newest_fact.filter(|newest| *newest <= now);
-        match self {
-            Self { at: Some(at), is_starting: true } => Some(at),
+        let at = match self {
+            Self { at: Some(at), is_starting: true, .. } => Some(at),
             Self { at, .. } => at.max(newest),
+        };
+        Self { at, is_starting: at.is_some(), ..self }
+    }
+
+    /// As it is once the node is there at `now`, and since when it was away, if that is to be told. A clock that was set back
+    /// hides nothing that comes after.
+    pub fn there(self, now: Timestamp) -> (Self, Option<Timestamp>) {
+        let there = |gaps| Self { at: Some(now), is_starting: false, gaps };
+        let Some(last) = self.at else { return (there(self.gaps), None) };
+        let gap = last.until(now);
+        if gap <= STEADY_MAX && !self.is_starting {
+            return (there(self.gaps), None);
         }
+        let before = self.gaps.filter(|gaps| gaps.until.until(last) <= APART);
+        let (from, known) = before.map_or((last, 0), |gaps| (gaps.from, gaps.total.as_millis()));
+        let gaps = Gaps { from, until: now, total: Duration::from_millis(known.saturating_add(gap.as_millis())) };
+        if gaps.total > AWAY_MIN { (there(None), Some(from.min(last))) } else { (there(Some(gaps)), None) }
     }
 }
 
@@ -70,8 +109,77 @@ pub fn outage_of(fact: &Fact) -> Result<Outage, StoreError> {
 }
 
 impl App {
-    /// Tells that the node was away since `from`, if that was long. For a start, once the height is known and before any
-    /// worker runs. Answers whether there was something to tell.
+    /// Begins to keep the time at which the node is there, and tells if it was away: for a start, once the height is known and
+    /// before any worker runs. From here on [`App::attend`] is to be called often.
+    ///
+    /// # Errors
+    /// [`AppError`]; no timer may run then.
+    pub async fn attend_from(&self, there: LastThere) -> Result<LastThere, AppError> {
+        let mut last = self.0.last_there.lock().await;
+        self.note(last.insert(there)).await
+    }
+
+    /// Keeps the time at which the node is there: the journal answers, nothing was left unwritten since the last time, and the
+    /// rail reaches its network. Tells if it was not there for long. Answers when it was last there.
+    ///
+    /// # Errors
+    /// [`AppError`]: the node is not there.
+    pub async fn attend(&self) -> Result<LastThere, AppError> {
+        let mut last = self.0.last_there.lock().await;
+        self.look_around(last.get_or_insert_default()).await
+    }
+
+    async fn look_around(&self, last: &mut LastThere) -> Result<LastThere, AppError> {
+        let is_unwritten = self.0.unwritten.swap(false, Ordering::AcqRel);
+        let before = self.0.parts.journal.stream(STREAM, 0).await;
+        if before.is_err() || is_unwritten || !self.rail()?.0.is_reachable() {
+            before?;
+            return Ok(*last);
+        }
+        self.note(last).await
+    }
+
+    /// The node is there now: told of before, if it was away.
+    async fn note(&self, last: &mut LastThere) -> Result<LastThere, AppError> {
+        // After the journal has answered: it may have taken long.
+        let (there, away_since) = last.there(self.clock().now());
+        if let Some(from) = away_since {
+            self.note_outage(from).await?;
+        }
+        *last = there;
+        Ok(there)
+    }
+
+    /// What wakes a task with a worker's bond, and when: it hears when the node was away, without which none is taken. Nobody
+    /// tells anything new of that until the lock is let go.
+    ///
+    /// # Errors
+    /// [`AppError`]: the task cannot be woken.
+    pub(crate) async fn waking<'a>(
+        &'a self,
+        task: &Task,
+    ) -> Result<(NodeCommand, Timestamp, MutexGuard<'a, Option<LastThere>>), AppError> {
+        let mut last = self.0.last_there.lock().await;
+        // Where nobody keeps the time there is nothing to look at.
+        let there = match last.as_mut() {
+            Some(last) => self.look_around(last).await?.at,
+            None => Some(self.clock().now()),
+        };
+        let outages = self.outages_since(task).await?;
+        let now = self.clock().now();
+        Ok(match there.filter(|there| there.until(now) <= STEADY_MAX) {
+            // Decided for a moment at which the node was there, however long the decision takes.
+            Some(_) => (NodeCommand::WakeKnowing { outages }, now, last),
+            None => (NodeCommand::Wake, now, last),
+        })
+    }
+
+    /// Something could not be written: who asked for it may have found nobody there.
+    pub(crate) fn missed(&self) {
+        self.0.unwritten.store(true, Ordering::Release);
+    }
+
+    /// Tells that the node was away since `from`, if that was long. Answers whether there was something to tell.
     ///
     /// # Errors
     /// [`AppError`]; no timer may run then.
@@ -117,15 +225,27 @@ impl App {
         Err(AppError::Busy)
     }
 
+    /// Whether the node told of an absence since a task was created: one that excuses its worker.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub async fn was_away_since(&self, created_at: Timestamp) -> Result<bool, AppError> {
+        Ok(!self.outages_after(created_at).await?.is_empty())
+    }
+
     /// The times in which the node was away since a task was created, in order.
     pub(crate) async fn outages_since(&self, task: &Task) -> Result<Vec<Outage>, AppError> {
+        self.outages_after(task.created_at).await
+    }
+
+    async fn outages_after(&self, created_at: Timestamp) -> Result<Vec<Outage>, AppError> {
         let (mut outages, mut after) = (Vec::new(), 0);
         loop {
             let page = self.0.parts.journal.facts_below(BELOW, after, PAGE_MAX).await?;
             let Some(last) = page.last() else { return Ok(outages) };
             after = last.seq;
             for fact in &page {
-                outages.extend(Some(outage_of(fact)?).filter(|outage| outage.until >= task.created_at));
+                outages.extend(Some(outage_of(fact)?).filter(|outage| outage.until >= created_at));
             }
         }
     }

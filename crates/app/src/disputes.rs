@@ -1,7 +1,7 @@
 //! What the rules of disputes need of the journal and the chain: who could sit, who must not, and which block decides.
 
 use std::collections::BTreeSet;
-use tallystick_core::{Coded, Id, NostrKey, SignedRequest};
+use tallystick_core::{Coded, Ctx, Id, NostrKey, SignedRequest};
 use tallystick_escrow::{Docket, DrawDue, NodeCommand, Rejection, State, Task, UserCommand};
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     clock::mint_id,
     error::AppError,
     port::{limits::PAGE_MAX, tasks::TaskQuery},
+    road::{Errand, Order},
 };
 
 /// The newest tasks of each side that are looked through for conflicts of interest, in either role.
@@ -79,15 +80,18 @@ impl App {
     /// of this one task, as on the road.
     pub(crate) async fn wake_task(&self, id: Id<Task>) -> Result<Answer, AppError> {
         let app = self.clone();
-        let known = tokio::spawn(async move {
-            let (State::Present(task), _) = app.load(id).await? else { return Ok(NodeCommand::Wake) };
-            match task.terms.bonds.worker {
-                Some(_) => Ok(NodeCommand::WakeKnowing { outages: app.outages_since(&task).await? }),
-                None => Ok(NodeCommand::Wake),
+        let woken = tokio::spawn(async move {
+            let (state, _) = app.load(id).await?;
+            match state {
+                State::Present(task) if task.terms.bonds.worker.is_some() => {
+                    let (command, now, _told) = app.waking(&task).await?;
+                    let ctx = Ctx { now, ..app.ctx(app.key())? };
+                    app.run(Errand { id, order: Order::Node(command), ctx, finishes: None }).await
+                }
+                _ => app.report(id, NodeCommand::Wake, None).await,
             }
         });
-        let command: Result<NodeCommand, AppError> = known.await.map_err(|_| AppError::Fault)?;
-        self.report(id, command?, None).await
+        woken.await.map_err(|_| AppError::Fault)?
     }
 
     /// Records every draw of a task whose block is buried. Answers whether something changed.

@@ -168,7 +168,10 @@ impl App {
             }
             Err(AppendError::UnderWay { .. }) => return Err(AppError::Fault),
             // Whether the facts are on disk is unknown; whoever loads the task next reads them.
-            Err(AppendError::Store(error)) => return Err(error.into()),
+            Err(AppendError::Store(error)) => {
+                self.missed();
+                return Err(error.into());
+            }
         };
         let view = Arc::new(view);
         self.0.cache.put(*id, &after, appended.version, since);

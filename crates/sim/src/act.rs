@@ -108,7 +108,7 @@ impl Hand<'_> {
             }
             Act::LoseHold { task, tranche } => self.lose_hold(*task, *tranche),
             // The player's own.
-            Act::Pass { .. } | Act::Restart | Act::Away { .. } | Act::Rest => String::new(),
+            Act::Pass { .. } | Act::Restart | Act::Cut { .. } | Act::Away { .. } | Act::Rest => String::new(),
         }
     }
 

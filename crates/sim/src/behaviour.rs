@@ -7,7 +7,7 @@ use tallystick_testkit::rail::Presence;
 
 use crate::{
     draft::{Decides, Draft, Funds},
-    plan::{Act, Ask, Lock, Say, Side},
+    plan::{Act, Ask, Cut, Lock, Say, Side},
     rng::Rng,
 };
 
@@ -65,6 +65,7 @@ pub struct Disturbance {
 pub const DISTURBANCES: &[Disturbance] = &[
     Disturbance { name: "restart", weight: 6, draw: |_, _| Act::Restart },
     Disturbance { name: "outage", weight: 5, draw: outage },
+    Disturbance { name: "cut", weight: 6, draw: cut },
     Disturbance { name: "presence", weight: 8, draw: presence },
     Disturbance { name: "fees", weight: 4, draw: fees },
     Disturbance { name: "clock", weight: 3, draw: clock },
@@ -285,9 +286,19 @@ fn asks_for_nonsense(sight: Sight<'_>, rng: &mut Rng) -> Vec<Wish> {
 
 /// A few minutes, or hours: below what counts as an outage and above it.
 fn outage(_: usize, rng: &mut Rng) -> Act {
+    let (blocks, secs) = absence(rng);
+    Act::Away { blocks, secs }
+}
+
+fn absence(rng: &mut Rng) -> (u32, u64) {
     let secs = rng.weighed(vec![(2, 300), (3, 3_600), (2, 30_000)]).unwrap_or(300);
     let secs = rng.between(1, secs);
-    Act::Away { blocks: u32::try_from(secs * rng.between(50, 160) / 60_000).unwrap_or_default(), secs }
+    (u32::try_from(secs * rng.between(50, 160) / 60_000).unwrap_or_default(), secs)
+}
+
+fn cut(_: usize, rng: &mut Rng) -> Act {
+    let (blocks, secs) = absence(rng);
+    Act::Cut { how: rng.pick(&[Cut::Stands, Cut::Journal, Cut::Network]), blocks, secs }
 }
 
 fn presence(tasks: usize, rng: &mut Rng) -> Act {

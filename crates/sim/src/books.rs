@@ -72,7 +72,7 @@ pub struct Books {
     pub paid: BTreeSet<PaymentHash>,
     /// Hashes whose hold is gone, as the journal says.
     pub lost: BTreeSet<PaymentHash>,
-    /// When, and at which height, the work of a milestone was handed in.
+    /// When the review of a milestone's work began, and at which height the work was handed in.
     pub submitted: BTreeMap<(usize, u32), (Timestamp, BlockHeight)>,
     /// Tasks that changed since they were last looked at.
     pub changed: BTreeSet<usize>,
@@ -182,9 +182,12 @@ impl Books {
                 };
                 self.begun.insert(reward_id(*dispute, *arbitrator, *attempt), begun);
             }
-            // The review begins anew.
-            Event::WorkSubmitted { milestone, .. } | Event::ReviewResumed { milestone, .. } => {
+            Event::WorkSubmitted { milestone, .. } => {
                 self.submitted.insert((told.task, *milestone), (told.at, told.height));
+            }
+            // The review begins anew, as far as time goes: when blocks run short, they decide as they would have before.
+            Event::ReviewResumed { milestone, .. } => {
+                self.submitted.entry((told.task, *milestone)).and_modify(|(at, _)| *at = told.at);
             }
             _ => {}
         }

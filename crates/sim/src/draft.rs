@@ -144,8 +144,10 @@ impl Draft {
             _ => None,
         };
         let review_hours = if panel.is_some() { 6 } else { 12 };
-        let requester = (panel.is_some() && rng.percent(50)).then(|| bond(rng));
-        let worker = rng.percent(35).then(|| bond(rng));
+        // Bonds end with their first hold: nobody can ask for them where holds are renewed.
+        let may_have_bonds = renewal.is_none();
+        let requester = (may_have_bonds && panel.is_some() && rng.percent(50)).then(|| bond(rng));
+        let worker = (may_have_bonds && rng.percent(50)).then(|| bond(rng));
         Self {
             milestones,
             review_secs: rng.between(600, review_hours * HOUR),

@@ -27,6 +27,17 @@ pub struct Step {
     pub salt: u64,
 }
 
+/// How a node that lives is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Its process is stopped, and goes on later as if nothing had been.
+    Stands,
+    /// Its journal answers nothing.
+    Journal,
+    /// Its rail reaches nobody.
+    Network,
+}
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -96,6 +107,15 @@ pub enum Act {
     },
     /// The node is stopped hard and started again.
     Restart,
+    /// The node lives on and is not there for a while, unless a hold needs it before.
+    Cut {
+        /// How.
+        how: Cut,
+        /// For how many blocks.
+        blocks: u32,
+        /// For how many seconds.
+        secs: u64,
+    },
     /// The node is stopped hard and is away for a while, unless a hold needs it before.
     Away {
         /// For how many blocks.
@@ -280,9 +300,20 @@ impl fmt::Display for Act {
                 write!(f, "requester {task} loses the channel of tranche {tranche}'s hold")
             }
             Self::Restart => write!(f, "node is killed and started again"),
+            Self::Cut { how, blocks, secs } => write!(f, "node {how} for {blocks} blocks, {secs} s"),
             Self::Away { blocks, secs } => write!(f, "node is killed, and away for {blocks} blocks, {secs} s"),
             Self::Rest => write!(f, "node has time for all that it can do"),
         }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stands => "stands still",
+            Self::Journal => "does not reach its journal",
+            Self::Network => "does not reach its network",
+        })
     }
 }
 

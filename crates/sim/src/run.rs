@@ -33,7 +33,7 @@ use crate::{
     draw::{self, Stand},
     law::{self, Broken, Evidence, When},
     node::{Life, Setup, World, key},
-    plan::{Act, Plan, Step},
+    plan::{Act, Cut, Plan, Step},
     rng::Rng,
     standby::Both,
     story::{At, Story},
@@ -55,7 +55,7 @@ const TOLD_AGAIN_MAX: u64 = 5;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
 /// How often a node keeps the time at which it was there.
-const ALIVE_EVERY_MILLIS: u64 = 20_000;
+const ALIVE_EVERY_MILLIS: u64 = 5_000;
 /// One absence in so many has a start that breaks off.
 const FALSE_START_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
@@ -109,6 +109,8 @@ pub fn run(source: Source<'_>, setup: &Setup, is_told: bool) -> Ran {
             Source::Plan(plan) => (None, plan.drafts.clone()),
         };
         let mut player = Player::new(drafts, setup, is_told).await;
+        // The first start has nothing to tell, and the node keeps the time from then on.
+        player.tell_outage().await;
         if player.drafts.iter().any(|draft| draft.panel.is_some()) {
             enrol(&player.world, &player.life, &player.deeds).await;
         }
@@ -161,6 +163,9 @@ struct Player<'a> {
     there: LastThere,
     /// When the node was away.
     outages: Vec<(Timestamp, Timestamp)>,
+    /// How many of them there were when the clock was last set: with a clock that was set between them, two do not follow
+    /// each other.
+    clock_set_after: usize,
     /// Whether the node was started in this step.
     is_new: bool,
     /// Payments that the network knew after the last step.
@@ -186,6 +191,7 @@ impl<'a> Player<'a> {
             asked: Vec::new(),
             there: LastThere::default(),
             outages: Vec::new(),
+            clock_set_after: 0,
             is_new: false,
             paid_before: BTreeSet::new(),
         }
@@ -255,7 +261,14 @@ impl<'a> Player<'a> {
                 self.away(*blocks, *secs, step.salt).await;
                 outcomes.push(String::new());
             }
+            [Act::Cut { how, blocks, secs }] => {
+                self.cut(*how, *blocks, *secs).await;
+                outcomes.push(String::new());
+            }
             acts => {
+                if acts.iter().any(|act| matches!(act, Act::Clock { .. })) {
+                    self.before_the_clock_is_set().await;
+                }
                 let is_alone = acts.len() == 1;
                 let (world, life, books, drafts) = (&self.world, &self.life, &self.books, self.drafts.as_slice());
                 let asks_standby = step.salt.is_multiple_of(STANDBY_ONE_IN);
@@ -286,18 +299,17 @@ impl<'a> Player<'a> {
         self.tell_outage().await;
     }
 
-    /// The process ends; it kept the time some seconds ago.
+    /// The process ends; it kept the time some seconds before it was last there.
     fn die(&mut self, salt: u64) {
         self.asked.extend(self.life.wire.asked());
         let since = salt % ALIVE_EVERY_MILLIS;
-        let at = self.world.clock.now().as_millis().saturating_sub(since);
-        self.there = LastThere { at: Some(Timestamp::from_millis(at)), is_starting: false };
+        let kept = |at: Timestamp| Timestamp::from_millis(at.as_millis().saturating_sub(since));
+        self.there.at = self.there.at.map(kept);
     }
 
     /// As the node starts: it keeps since when it was away before anything can be written.
     async fn start(&mut self, salt: u64) {
-        let at = self.there.away_since(self.newest_at().await, self.world.clock.now());
-        self.there = LastThere { at, is_starting: true };
+        self.there = self.there.starting(None, self.world.clock.now());
         self.life = self.world.start(self.setup).await;
         // It tells of what comes from now on.
         self.is_new = true;
@@ -306,25 +318,63 @@ impl<'a> Player<'a> {
     }
 
     /// Before any timer runs, the node tells since when it was away.
-    async fn tell_outage(&self) {
-        if let Some(from) = self.there.at {
-            // A store in memory does not fail, and nobody else writes to this stream.
-            let _ = self.life.app.note_outage(from).await;
+    async fn tell_outage(&mut self) {
+        let told = self.life.app.attend_from(self.there).await;
+        self.there = told.expect("a store in memory does not fail, and nobody else writes to this stream");
+    }
+
+    /// The node keeps the time, if it is there.
+    async fn tick(&mut self) {
+        if let Ok(there) = self.life.app.attend().await {
+            self.there = there;
         }
     }
 
-    /// When the newest fact was recorded.
-    async fn newest_at(&self) -> Option<Timestamp> {
-        let known = (self.books.chain.len() as u64).saturating_sub(1);
-        let facts = self.world.store.facts(known, 1_000).await.unwrap_or_default();
-        facts.last().map(|fact| fact.recorded_at)
+    /// The clock goes on, and the node with it, which keeps the time all along.
+    async fn go_on(&mut self, to: Timestamp) {
+        // The first time it may take notice only that something was not written.
+        self.tick().await;
+        self.tick().await;
+        self.world.clock.set(to);
+        self.there.at = Some(to);
+        self.tell_outage().await;
     }
 
-    /// The node is away while blocks are found and the network moves, and comes back when a hold needs it. Some starts break
-    /// off after they have heard what the network has to tell.
-    async fn away(&mut self, blocks: u32, secs: u64, salt: u64) {
+    /// Nothing hides how long the node was not there: it comes to itself before. The first time it may take notice only that
+    /// something was not written.
+    async fn before_the_clock_is_set(&mut self) {
+        self.tick().await;
+        self.tick().await;
+        self.clock_set_after = self.outages.len();
+    }
+
+    /// The node lives on, and is not there. Its timers run meanwhile, unless it stands still.
+    async fn cut(&mut self, how: Cut, blocks: u32, secs: u64) {
+        self.tick().await;
         let from = self.world.clock.now();
-        self.die(salt);
+        self.set_cut(how, true);
+        self.time_without_the_node(blocks, secs);
+        self.outages.push((from, self.world.clock.now()));
+        if how != Cut::Stands {
+            // A journal that does not answer is an error, and nothing else.
+            let _ = timers(&self.life).await;
+        }
+        self.set_cut(how, false);
+        if self.blocks_away >= BLOCKS_AWAY_MAX || self.is_near() {
+            self.rest().await;
+        }
+    }
+
+    fn set_cut(&self, how: Cut, is_cut: bool) {
+        match how {
+            Cut::Stands => {}
+            Cut::Journal => self.life.wire.mute(is_cut),
+            Cut::Network => self.world.rail.set_available(!is_cut),
+        }
+    }
+
+    /// Blocks are found and the network moves, until a hold needs the node.
+    fn time_without_the_node(&mut self, blocks: u32, secs: u64) {
         let each = Duration::from_secs(secs / u64::from(blocks.max(1)));
         for block in 0..blocks.max(1) {
             self.world.clock.advance(each);
@@ -337,6 +387,14 @@ impl<'a> Player<'a> {
                 break;
             }
         }
+    }
+
+    /// The node is away while blocks are found and the network moves, and comes back when a hold needs it. Some starts break
+    /// off after they have heard what the network has to tell.
+    async fn away(&mut self, blocks: u32, secs: u64, salt: u64) {
+        let from = self.world.clock.now();
+        self.die(salt);
+        self.time_without_the_node(blocks, secs);
         if (salt >> 32).is_multiple_of(FALSE_START_ONE_IN) {
             self.start(salt).await;
             self.world.rail.deliver(&Both(&self.life.app, &self.life.standby.app)).await;
@@ -355,10 +413,10 @@ impl<'a> Player<'a> {
     async fn pass(&mut self, blocks: u32, secs: u64) {
         let each = Duration::from_secs(secs / u64::from(blocks.max(1)));
         if blocks == 0 {
-            self.world.clock.advance(each);
+            self.go_on(self.world.clock.now().after(each)).await;
         }
         for _ in 0..blocks {
-            self.world.clock.advance(each);
+            self.go_on(self.world.clock.now().after(each)).await;
             self.world.rail.mine(1);
             self.blocks_away += 1;
             if self.blocks_away >= BLOCKS_AWAY_MAX || self.is_near() {
@@ -390,9 +448,9 @@ impl<'a> Player<'a> {
             let is_paid = |effect: &Effect| matches!(effect, Effect::Pay { .. } | Effect::PayReward { .. });
             let waits = pending.iter().filter(|(effect, _)| !is_paid(effect));
             match waits.map(|(_, due)| *due).min() {
-                Some(due) if due > self.world.clock.now() && due <= until => self.world.clock.set(due),
+                Some(due) if due > self.world.clock.now() && due <= until => self.go_on(due).await,
                 // Due, and claimed by a try that was cut short: it is given again once that claim is over.
-                Some(_) if heard == 0 && !moved => self.world.clock.advance(WAIT),
+                Some(_) if heard == 0 && !moved => self.go_on(self.world.clock.now().after(WAIT)).await,
                 Some(_) => {}
                 None if heard == 0 && !moved && self.world.rail.notices().is_empty() => return,
                 None => {}
@@ -474,6 +532,7 @@ impl<'a> Player<'a> {
             height,
             budgets: &self.budgets,
             outages: &self.outages,
+            clock_set_after: self.clock_set_after,
             total_msat: NODE_MSAT_START + self.deeds.brought_msat.get(),
             worth_before,
             lost_before,

@@ -188,6 +188,10 @@ fn simpler_steps(step: &Step) -> Vec<Step> {
         Act::Pass { blocks, secs } if *blocks > 0 => {
             Some(vec![Act::Pass { blocks: 0, secs: *secs }, Act::Pass { blocks: blocks / 2, secs: secs / 2 }])
         }
+        Act::Cut { how, blocks, secs } if *blocks > 0 => {
+            let of = |blocks, secs| Act::Cut { how: *how, blocks, secs };
+            Some(vec![of(0, *secs), of(blocks / 2, secs / 2)])
+        }
         Act::Away { blocks, secs } if *blocks > 0 => {
             Some(vec![Act::Away { blocks: 0, secs: *secs }, Act::Away { blocks: blocks / 2, secs: secs / 2 }])
         }

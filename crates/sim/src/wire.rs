@@ -7,7 +7,7 @@ use tallystick_app::port::{
     layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
 use tokio::sync::Notify;
 
 use crate::{
@@ -31,6 +31,8 @@ struct Line {
     trouble: Option<Trouble>,
     turns: Rng,
     is_cut: bool,
+    /// Whether the journal behind it answers nothing.
+    is_mute: bool,
     asked: Vec<Asked>,
 }
 
@@ -45,7 +47,8 @@ pub(crate) enum Asked {
 
 impl Wire {
     pub(crate) fn new() -> Arc<Self> {
-        let line = Line { calls: 0, trouble: None, turns: Rng::new(0), is_cut: false, asked: Vec::new() };
+        let line =
+            Line { calls: 0, trouble: None, turns: Rng::new(0), is_cut: false, is_mute: false, asked: Vec::new() };
         Arc::new(Self { state: Mutex::new(line), cut: Notify::new(), written: Notify::new() })
     }
 
@@ -53,6 +56,15 @@ impl Wire {
     pub(crate) fn begin(&self, trouble: Option<Trouble>, salt: u64) {
         let mut line = self.line();
         (line.calls, line.trouble, line.turns) = (0, trouble, Rng::new(salt));
+    }
+
+    /// Whether the journal behind it answers nothing from now on.
+    pub(crate) fn mute(&self, is_mute: bool) {
+        self.line().is_mute = is_mute;
+    }
+
+    fn answers(&self) -> Result<(), StoreError> {
+        if self.line().is_mute { Err(store_down()) } else { Ok(()) }
     }
 
     /// What was asked of the rail since this was last called.
@@ -127,7 +139,7 @@ fn rail_down() -> RailError {
     RailError::Unavailable("the wire is bad".into())
 }
 
-/// The journal behind the wire. What only reads goes past it: it changes nothing.
+/// The journal behind the wire. What only reads goes past it, unless it is mute: it changes nothing.
 pub(crate) struct WiredJournal(pub Arc<dyn Journal>, pub Arc<Wire>);
 
 #[async_trait]
@@ -136,12 +148,17 @@ impl JournalLayer for WiredJournal {
         self.0.as_ref()
     }
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.1.answers()?;
         let written = async {
             let answer = self.0.append(append).await;
             self.1.written.notify_waiters();
             answer
         };
         self.1.cross(true, || store_down().into(), written).await
+    }
+    async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
+        self.1.answers()?;
+        self.0.stream(stream, after_version).await
     }
     async fn claim_effects(
         &self,
@@ -150,6 +167,7 @@ impl JournalLayer for WiredJournal {
         epoch: u64,
         limit: u32,
     ) -> Result<Vec<PendingEffect>, StoreError> {
+        self.1.answers()?;
         self.1.cross(true, store_down, self.0.claim_effects(now, until, epoch, limit)).await
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
@@ -190,5 +208,8 @@ impl HoldRail for WiredRail {
     }
     fn height(&self) -> BlockHeight {
         self.0.height()
+    }
+    fn is_reachable(&self) -> bool {
+        self.0.is_reachable()
     }
 }

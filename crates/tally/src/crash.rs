@@ -149,6 +149,10 @@ impl HoldRail for CrashingRail {
     fn height(&self) -> BlockHeight {
         self.inner.height()
     }
+
+    fn is_reachable(&self) -> bool {
+        self.inner.is_reachable()
+    }
 }
 
 /// A witness's folder with crash points around every step of a write.

@@ -130,13 +130,11 @@ impl Owner {
     pub async fn start(&self, sealed: OpenedNode, epoch: Option<u64>) -> Result<()> {
         self.look_back().await?;
         // Before the node tells what it has to tell, which makes newer facts.
-        let away_since = self.alive.begin(self.mark.newest_at().await?);
+        let last_there = self.alive.begin(self.mark.newest_at().await?, epoch.is_none());
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
         // Before any timer runs: nobody answers for what our absence kept them from.
-        if let Some(from) = away_since {
-            self.app.note_outage(from).await?;
-        }
+        self.app.attend_from(last_there).await?;
         self.app.found_roles(&self.founders).await?;
         let workers = match epoch {
             None => Workers::start(&self.app),

@@ -182,6 +182,10 @@ pub trait HoldRail: Send + Sync {
 
     /// The height of the best block that the rail has processed.
     fn height(&self) -> BlockHeight;
+
+    /// Whether it sees its chain and reaches its network, as far as it knows: a time in which it does not counts as the
+    /// node's absence.
+    fn is_reachable(&self) -> bool;
 }
 
 /// Reads payees' invoices.

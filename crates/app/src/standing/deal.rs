@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use tallystick_civics::{
     dispute::{self, Dispute, Outcome, SeatState, Side, median},
-    reputation::{Deal, Did, End, Role, Service},
+    reputation::{BondsLost, Deal, Did, End, Role, Service},
 };
 use tallystick_core::{Decider, Fact, Id, Msat, NostrKey, Sat, Timestamp};
 use tallystick_escrow::{
@@ -103,7 +103,7 @@ impl Going {
             },
             disputed: task.cases().next().is_some(),
             dispute_lost_by: ruled.and_then(|(award, of)| loser(award, of)),
-            bond_lost_by: bond_lost_by(job),
+            bonds_lost: bonds_lost(job),
         })
     }
 
@@ -220,13 +220,15 @@ fn loser(award: Sat, of: Sat) -> Option<Role> {
     }
 }
 
-/// Whose bond went to the other side.
-fn bond_lost_by(job: &Job) -> Option<Role> {
-    job.tranches.iter().filter(|part| part.state.is_paid()).find_map(|part| match part.purpose {
+/// Whose bonds went to the other side.
+fn bonds_lost(job: &Job) -> BondsLost {
+    let taken = job.tranches.iter().filter(|part| part.state.is_paid());
+    let lost = taken.filter_map(|part| match part.purpose {
         Purpose::Work => None,
         Purpose::Bond(Side::Payer) => Some(Role::Requester),
         Purpose::Bond(Side::Payee) => Some(Role::Worker),
-    })
+    });
+    lost.collect()
 }
 
 /// Whose fault it is that a task paid nothing, where the rules can tell.

@@ -1,8 +1,8 @@
 //! Bonds on the one road, and when this node was away.
 
 use tallystick_app::{
-    away::{AWAY_MIN, LastThere},
-    port::{rail::InvoiceReader, request::Action, tasks::TaskRebuild},
+    away::{APART, AWAY, AWAY_MIN, Gaps, LastThere, STEADY_MAX},
+    port::{journal::Journal, rail::InvoiceReader, request::Action, tasks::TaskRebuild},
     standing::Kept,
 };
 use tallystick_civics::{
@@ -195,7 +195,8 @@ async fn an_outage_before_the_task_excuses_nothing() {
 #[test]
 fn the_last_time_that_counts_is_before_the_first_start() {
     let at = tallystick_core::Timestamp::from_millis;
-    let there = |millis: Option<u64>, is_starting| LastThere { at: millis.map(at), is_starting };
+    let there =
+        |millis: Option<u64>, is_starting| LastThere { at: millis.map(at), is_starting, ..LastThere::default() };
     let cases = [
         (there(None, false), None, None),
         (there(None, false), Some(5), Some(5)),
@@ -209,6 +210,97 @@ fn the_last_time_that_counts_is_before_the_first_start() {
         (there(None, false), Some(21), None),
     ];
     for (there, newest, since) in cases {
-        assert_eq!(there.away_since(newest.map(at), at(20)), since.map(at), "{there:?} {newest:?}");
+        let starting = LastThere { at: since.map(at), is_starting: since.is_some(), gaps: None };
+        assert_eq!(there.starting(newest.map(at), at(20)), starting, "{there:?} {newest:?}");
     }
+}
+
+/// Gaps that follow each other are one absence; those that are far from each other are none.
+#[test]
+fn short_gaps_one_after_another_are_an_absence() {
+    // Seconds without a gap, and seconds of a gap, in turn; and since when the node was away by the last of them.
+    type Turns = Vec<(u64, u64)>;
+    let at = |secs| tallystick_core::Timestamp::from_millis(1_000 * secs);
+    let cases: [(Turns, Option<u64>); 7] = [
+        (vec![(0, 120)], None),
+        (vec![(0, 121)], Some(0)),
+        (vec![(0, 50), (60, 50), (60, 21)], None),
+        (vec![(0, 50), (60, 50), (60, 41)], Some(0)),
+        (vec![(0, 100), (APART.as_secs(), 100)], Some(0)),
+        (vec![(0, 100), (APART.as_secs() + 1, 100)], None),
+        // What is told is not told again.
+        (vec![(0, 100), (10, 100), (10, 100)], None),
+    ];
+    for (turns, expected) in cases {
+        let (mut now, mut there, mut since) = (0, LastThere { at: Some(at(0)), ..LastThere::default() }, None);
+        for (steady, gap) in &turns {
+            now += steady;
+            there = LastThere { at: Some(at(now)), ..there };
+            now += gap;
+            (there, since) = there.there(at(now));
+        }
+        assert_eq!(since, expected.map(at), "{turns:?}");
+    }
+    // A start counts, however short it was.
+    let starting = LastThere { at: Some(at(7)), is_starting: true, gaps: None };
+    let gaps = Some(Gaps { from: at(7), until: at(8), total: Duration::from_secs(1) });
+    assert_eq!(starting.there(at(8)), (LastThere { at: Some(at(8)), is_starting: false, gaps }, None));
+    // A clock that was set back hides nothing that comes after.
+    let later = LastThere { at: Some(at(9_000)), ..LastThere::default() };
+    assert_eq!(later.there(at(8)).0.at, Some(at(8)));
+}
+
+/// How a node that lives was not there: what is set before the deadline passes, and undone after.
+async fn lives_through(cut: fn(&Node, bool)) -> (Option<String>, usize) {
+    let world = world();
+    let node = world.start();
+    node.app.attend_from(LastThere::default()).await.unwrap();
+    held(&node, task(0)).await;
+    let until = |millis| tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - millis);
+    // It is there all the time until ten minutes before.
+    let there = LastThere { at: Some(until(600_000)), ..LastThere::default() };
+    world.clock.set(until(600_000));
+    node.app.attend_from(there).await.unwrap();
+    cut(&node, true);
+    world.clock.set(DEADLINE);
+    // The task is woken before the node keeps the time again.
+    node.timers.run_once().await.unwrap();
+    cut(&node, false);
+    node.settle().await;
+    let view = node.view(task(0)).await;
+    assert_eq!(view.reason.as_deref(), Some("work_deadline"));
+    let told = world.store.facts_below("node/", 0, 10).await.unwrap();
+    assert!(told.iter().all(|fact| fact.kind == AWAY));
+    check(&world).await;
+    (view.bonds[0].hold.reason.clone(), told.len())
+}
+
+/// A process that stood still, or whose clock was set forward, tells so before any timer takes a bond.
+#[tokio::test]
+async fn a_node_that_stood_still_takes_no_bond() {
+    assert_eq!(lives_through(|_, _| ()).await, (Some("bond_kept".into()), 1));
+}
+
+/// A task is woken without its network, and takes no bond.
+#[tokio::test]
+async fn a_node_without_its_network_takes_no_bond() {
+    let cut = |node: &Node, is_cut: bool| node.world.rail.set_available(!is_cut);
+    assert_eq!(lives_through(cut).await.0, Some("bond_kept".into()));
+}
+
+/// Who is there all the time takes it.
+#[tokio::test]
+async fn a_node_that_keeps_the_time_takes_the_bond() {
+    let world = world();
+    let node = world.start();
+    node.app.attend_from(LastThere::default()).await.unwrap();
+    held(&node, task(0)).await;
+    while tallystick_app::Clock::now(&*world.clock) < DEADLINE {
+        world.clock.advance(STEADY_MAX);
+        node.app.attend().await.unwrap();
+    }
+    node.settle().await;
+    assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("broken_promise"));
+    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty());
+    check(&world).await;
 }

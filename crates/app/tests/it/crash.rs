@@ -121,6 +121,9 @@ impl HoldRail for WiredRail {
     fn height(&self) -> BlockHeight {
         self.0.height()
     }
+    fn is_reachable(&self) -> bool {
+        self.0.is_reachable()
+    }
 }
 
 pub fn start(world: &World, wire: &Arc<Wire>) -> Node {

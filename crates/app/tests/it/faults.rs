@@ -199,4 +199,7 @@ impl HoldRail for MoodyRail {
     fn height(&self) -> BlockHeight {
         self.rail.height()
     }
+    fn is_reachable(&self) -> bool {
+        self.rail.is_reachable()
+    }
 }

@@ -16,7 +16,7 @@ use tallystick_app::{
 use tallystick_civics::{
     anomaly::Kind,
     dispute::Award,
-    reputation::{Deal, Did, End, Limits, Role, Service, Tier},
+    reputation::{BondsLost, Deal, Did, End, Limits, Role, Service, Tier},
 };
 use tallystick_core::{Authority, Body, Coded, Duration, Id, NostrKey, Sat, Timestamp, canonical};
 use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
@@ -196,7 +196,7 @@ async fn a_bond_counts_against_who_lost_it_and_for_nobody() {
     let lost = standing(&node, worker(), Role::Worker).await;
     assert_eq!((names(&lost), lost.standing.score.total), (vec!["bond_lost", "fault"], -700));
     assert_eq!(names(&standing(&node, requester(), Role::Requester).await), Vec::<&str>::new());
-    assert_eq!(kept(&node, task(0)).await.bond_lost_by, Some(Role::Worker));
+    assert_eq!(kept(&node, task(0)).await.bonds_lost, BondsLost::One(Role::Worker));
 
     // A ruling for the worker, and with it the requester's bond.
     let world = bonds::world();
@@ -212,7 +212,7 @@ async fn a_bond_counts_against_who_lost_it_and_for_nobody() {
     assert_eq!(names(&lost), ["dispute_lost", "bond_lost"]);
     assert!(!names(&standing(&node, worker(), Role::Worker).await).contains(&"bond_lost"));
     let deal = kept(&node, task(0)).await;
-    assert_eq!((deal.bond_lost_by, deal.dispute_lost_by), (Some(Role::Requester), Some(Role::Requester)));
+    assert_eq!((deal.bonds_lost, deal.dispute_lost_by), (BondsLost::One(Role::Requester), Some(Role::Requester)));
     assert_eq!((deal.paid, deal.refunded), (sat(20_000), Sat::ZERO));
 }
 
@@ -592,7 +592,7 @@ fn golden_bytes_of_a_kept_deal() {
         end: End::Ruled { award: sat(3), of: sat(4) },
         disputed: true,
         dispute_lost_by: Some(Role::Requester),
-        bond_lost_by: Some(Role::Worker),
+        bonds_lost: BondsLost::One(Role::Worker),
     };
     let vote =
         |seq, did| Service { seq, dispute: Id::from_parts(seq, [4; 10]), arbitrator: key(3), asked_at: at(3), did };

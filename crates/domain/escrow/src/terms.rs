@@ -141,6 +141,9 @@ pub enum TermsError {
     /// A requester's bond that nobody could ever take.
     #[error("only a panel can take a requester's bond: name one, or ask for no bond")]
     BondWithoutPanel,
+    /// A bond for work that may take longer than the bond's own hold.
+    #[error("bonds are not renewed, and end with their first hold: ask for no bond, or for no renewal")]
+    BondWithRenewal,
 }
 
 impl Coded for TermsError {
@@ -155,6 +158,7 @@ impl Coded for TermsError {
             Self::Panel { .. } => Code("terms.panel"),
             Self::Bond { .. } => Code("terms.bond"),
             Self::BondWithoutPanel => Code("terms.bond_without_panel"),
+            Self::BondWithRenewal => Code("terms.bond_with_renewal"),
         }
     }
 }
@@ -193,6 +197,15 @@ impl Terms {
             None if requester.is_some() && self.panel.is_none() => Err(TermsError::BondWithoutPanel),
             None => Ok(()),
         }
+    }
+
+    /// Checks what [`Terms::check`] lets pass, since tasks were posted with it once.
+    ///
+    /// # Errors
+    /// [`TermsError::BondWithRenewal`].
+    pub fn check_new(&self) -> Result<(), TermsError> {
+        let has_bond = self.bonds != Bonds::default();
+        if has_bond && self.renewal.is_some() { Err(TermsError::BondWithRenewal) } else { Ok(()) }
     }
 
     fn check_deadlines(&self, now: Timestamp) -> Result<(), TermsError> {

@@ -14,6 +14,8 @@ use crate::{
 pub(crate) const FIELD: &str = "acceptTask";
 /// The mutation with which a requester asks for its funding.
 const FUNDING: &str = "fundingInvoice";
+/// The mutation with which an arbitrator asks to be paid.
+const REWARD: &str = "collectReward";
 
 /// What a worker signed: that they take this task, and are paid with these invoices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +108,8 @@ impl BondOffer {
 
 /// Whether a request makes the Lightning node read or make invoices: whatever it is wrapped in, and whether it is run or not.
 pub(crate) fn has_invoices(request: &mut Request) -> bool {
-    Arguments::of_the_one(request).is_some_and(|arguments| [FIELD, RENEWAL, FUNDING].contains(&arguments.field()))
+    Arguments::of_the_one(request)
+        .is_some_and(|arguments| [FIELD, RENEWAL, FUNDING, REWARD].contains(&arguments.field()))
 }
 
 /// Whether this checked request takes a task or renews its holds: its body may be larger than others.

@@ -123,6 +123,9 @@ pub enum EdgeError {
     /// Parts of an award that are none.
     #[error("`toWorker` names positions of disputed tranches, from 0 to 63, each once")]
     BadAward,
+    /// A vote that takes other bonds than it names.
+    #[error("the vote takes other bonds than `takeBonds` names; a worker's bond is taken by a vote without its part")]
+    BondsUnnamed,
     /// A cursor that is none of ours.
     #[error("`after` must be an `endCursor` of an earlier page")]
     BadCursor,
@@ -186,6 +189,7 @@ impl Coded for EdgeError {
             Self::Timeout => "request.timeout",
             Self::NoSuchPage => "request.no_such_page",
             Self::BadAward => "request.bad_award",
+            Self::BondsUnnamed => "request.bonds_unnamed",
             Self::BadCursor => "request.bad_cursor",
             Self::IdFromFuture => "request.id_from_future",
             Self::IdTooOld => "request.id_too_old",
@@ -370,6 +374,7 @@ pub fn codes() -> Vec<(Code, String)> {
         E::Timeout,
         E::NoSuchPage,
         E::BadAward,
+        E::BondsUnnamed,
         E::BadCursor,
         E::IdFromFuture,
         E::IdTooOld,

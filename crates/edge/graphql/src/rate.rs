@@ -4,7 +4,8 @@
 //! addresses are counted as well: an IPv6 address by its /64, which is what one customer has.
 //!
 //! Who comes from this machine itself is not counted: that is its operator, or a proxy that is not named in
-//! [`EdgeConfig::trusted_proxies`](crate::EdgeConfig::trusted_proxies).
+//! [`EdgeConfig::trusted_proxies`](crate::EdgeConfig::trusted_proxies). Behind such a proxy nobody is counted at all: whoever puts one
+//! before the node names it there, or bounds rates in it.
 
 use governor::{
     Quota, RateLimiter,
@@ -51,7 +52,8 @@ pub struct RateLimits {
     pub key: Rate,
     /// Requests from one address.
     pub address: Rate,
-    /// Of those, commands of one key with invoices: taking a task, asking for its funding, offering a renewal.
+    /// Of those, commands of one key with invoices: taking a task, asking for its funding, offering a renewal, being paid as an
+    /// arbitrator.
     pub key_invoices: Rate,
     /// Such commands from one address.
     pub address_invoices: Rate,
@@ -124,7 +126,8 @@ impl<C: Clock + Clone> Rates<C> {
 }
 
 /// Counts one kind of thing. Its memory is bounded by the number of its slots: who is counted gets one by a hash that nobody
-/// outside can foresee, and two who meet in one share its rate.
+/// outside can foresee, and two who meet in one share its rate. Of a thousand who ask at one time, each meets another one with a
+/// chance of 1.5 %; who does is refused earlier than alone, is told when to come again, and may meet nobody after the next start.
 struct Meter<C: Clock> {
     limiter: RateLimiter<u16, HashMapStateStore<u16>, C, NoOpMiddleware<C::Instant>>,
     clock: C,

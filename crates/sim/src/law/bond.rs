@@ -11,8 +11,12 @@ use super::{
 };
 use crate::books::{Told, is_handed_in, last_height, tranches};
 
-/// Absences up to this are no outage.
+/// Absences up to this, alone or one soon after the other, are no outage.
 const AWAY_MIN: Duration = Duration::from_secs(120);
+/// How soon that is.
+const SOON: Duration = Duration::from_secs(3_600);
+/// Absences up to this of a node that lives are none.
+const STEADY_MAX: Duration = Duration::from_secs(40);
 
 pub(super) fn reasons(seen: &Evidence<'_>) -> Result<(), String> {
     for (told, task) in seen.told.iter().filter_map(|told| Some((told, told.task_before()?))) {
@@ -50,8 +54,29 @@ pub(super) fn away(seen: &Evidence<'_>) -> Result<(), String> {
                 "fact {seq} of task {task} takes a bond, and the node was away from {from} to {until}"
             ));
         }
+        if let Some(secs) = away_in_parts(seen, task, deadline) {
+            return Err(format!("fact {} takes a bond, and the node was away for {secs} s, in parts", told.seq));
+        }
     }
     Ok(())
+}
+
+/// How long the node was away before a deadline, since the task was created, in parts that follow each other soon: nothing if that
+/// is no outage.
+fn away_in_parts(seen: &Evidence<'_>, task: &Task, deadline: Timestamp) -> Option<u64> {
+    let since = seen.outages.get(seen.clock_set_after..).unwrap_or_default();
+    let (mut last, mut millis) = (None, 0);
+    for (from, until) in since.iter().filter(|(from, _)| task.created_at <= *from && *from <= deadline) {
+        if from.until(*until) > STEADY_MAX {
+            let is_soon = last.is_none_or(|last: Timestamp| last.until(*from) <= SOON);
+            millis = if is_soon { millis } else { 0 } + from.until(*until).as_millis();
+            last = Some(*until);
+        }
+        if millis > AWAY_MIN.as_millis() {
+            return Some(millis / 1_000);
+        }
+    }
+    None
 }
 
 /// The first deadline that passed with nothing handed in, no dispute that excuses it, and its money locked.

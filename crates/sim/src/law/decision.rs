@@ -2,7 +2,9 @@
 
 use tallystick_civics::dispute::{Award, Dispute, Outcome, SeatState, Side};
 use tallystick_core::BlockHeight;
-use tallystick_escrow::{Case, Event, OnSilence, RefundReason, ReleaseReason, Stage, State, Task, TrancheState, plan};
+use tallystick_escrow::{
+    Case, Event, OnSilence, RefundReason, ReleaseReason, Stage, State, Task, Tranche, TrancheState, plan,
+};
 
 use super::Evidence;
 use crate::books::{SILENCE_LEAD, Told, is_handed_in, last_height, tranches};
@@ -174,7 +176,7 @@ fn may_refund(seen: &Evidence<'_>, (task, told): (&Task, &Told), milestone: Opti
             let is_reviewed = submitted.is_some_and(|(at, _)| told.at >= at.after(task.terms.review_window));
             task.terms.on_silence == OnSilence::Refund && (is_reviewed || is_over(task, told, first))
         }
-        RefundReason::BlocksRanOut => lasts().any(|last| told.height >= last),
+        RefundReason::BlocksRanOut => lasts().any(|last| told.height >= last) || is_funding_spent(task, told),
         RefundReason::RenewalMissed => {
             task.terms.renewal == Some(OnSilence::Refund) && lasts().any(|last| told.height >= last)
         }
@@ -188,6 +190,13 @@ fn may_refund(seen: &Evidence<'_>, (task, told): (&Task, &Told), milestone: Opti
         RefundReason::PayoutFailed | RefundReason::HoldSpent | RefundReason::BondKept => false,
     };
     may && (!is_disputed || reason == RefundReason::Conceded)
+}
+
+/// Whether a hold that waits for the others, a bond's perhaps, has so few blocks left that no payout of it would be sure any more.
+fn is_funding_spent(task: &Task, told: &Told) -> bool {
+    let reserve = task.policy.payout_cltv_max.plus(task.policy.payout_margin);
+    let is_spent = |part: &Tranche| matches!(part.state, TrancheState::Held { claim_deadline } if told.height.after(reserve) >= claim_deadline);
+    task.phase.name() == "funding" && tranches(&told.before).iter().any(is_spent)
 }
 
 /// Whether the worker had the time to dispute a refusal, or no dispute would fit any more.

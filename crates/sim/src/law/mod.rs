@@ -108,6 +108,8 @@ pub(crate) struct Evidence<'a> {
     pub budgets: &'a [(u64, u64)],
     /// When the node was away, from its last moment until it was back.
     pub outages: &'a [(Timestamp, Timestamp)],
+    /// How many of them there were when the clock was last set.
+    pub clock_set_after: usize,
     /// All money that there should be.
     pub total_msat: u64,
     /// What the node was worth before the step.

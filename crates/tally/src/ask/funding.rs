@@ -19,6 +19,10 @@ use super::{bond, terms, tranches};
 /// The average time of a block.
 const HOLD_BLOCK: Duration = Duration::from_secs(600);
 
+/// The most blocks that a payment may be locked for beyond the hold: for the payout's route and its end on the chain, of which a
+/// node has 378 unless its operator wants others.
+const RESERVE_BLOCKS_MAX: u64 = 500;
+
 /// What the requester knows without the node's help.
 pub struct Known {
     /// The task.
@@ -169,6 +173,12 @@ impl Pair {
         );
         let (expected, found) = (number("finalCltvDelta")?, self.funding.min_final_cltv_expiry_delta());
         ensure!(found == expected, "the funding invoice locks the money for {found} blocks, not {expected}");
+        // How many blocks were agreed, `terms` has compared; what comes on top is the node's own number.
+        let on_top = expected.saturating_sub(number("holdBlocks")?);
+        ensure!(
+            on_top <= RESERVE_BLOCKS_MAX,
+            "the node locks the money for {on_top} blocks more than the hold is for, and {RESERVE_BLOCKS_MAX} are enough"
+        );
         Ok(())
     }
 }
@@ -308,6 +318,12 @@ pub mod tests {
             let error = checked(&bad, None, NOW + 1).unwrap_err();
             assert!(error.contains(expected) && error.starts_with("tranche 1"), "{expected}: {error}");
         }
+        // The node's own numbers agree with each other, and not with what was signed.
+        let mut bad = task(Spec { delta: 701, ..funding() }, payout());
+        bad["finalCltvDelta"] = json!(701);
+        assert!(checked(&bad, None, NOW).unwrap_err().contains("501 blocks more than the hold is for"));
+        bad["holdBlocks"] = json!(201);
+        assert!(checked(&bad, None, NOW).unwrap_err().contains("holdBlocks is 201, but 200 was posted"));
         for (expected, name, value) in [
             ("cannot be read", "fundingInvoice", json!("lnbcrt1")),
             ("no fundingInvoice", "fundingInvoice", Value::Null),

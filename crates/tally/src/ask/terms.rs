@@ -22,6 +22,9 @@ pub fn check(task: &Value, id: Id<Task>) -> Result<Posting> {
         .context("the request that the node shows does not prove that somebody posted the task")?;
     let terms = &posting.terms;
     ensure!(posting.task == id, "the requester posted the task {}, not {id}", posting.task);
+    if let Some(blocks) = terms.hold_blocks {
+        ensure!(task["holdBlocks"] == blocks.0, "holdBlocks is {}, but {} was posted", task["holdBlocks"], blocks.0);
+    }
     check_milestones(task, terms)?;
     check_bonds(task, terms)?;
     let on_silence = name_of(terms.on_silence);
@@ -95,7 +98,7 @@ pub mod tests {
             "id": id, "title": "Work", "descriptionHash": "07".repeat(32), "reviewWindowSecs": 40_000,
             "onSilence": "REFUND",
             "milestones": [{ "title": "All of it", "payoutsSat": [1_000], "workDeadline": NOW + 50_000 }],
-            "requesterBondSat": requester_bond, "workerBondSat": worker_bond,
+            "requesterBondSat": requester_bond, "workerBondSat": worker_bond, "holdBlocks": 200,
         });
         json!({ "query": query, "variables": { "input": input } }).to_string()
     }
@@ -104,7 +107,7 @@ pub mod tests {
     pub fn posted() -> Value {
         json!({
             "requester": public(REQUESTER), "title": "Work", "descriptionHash": "07".repeat(32),
-            "reviewWindowSecs": 40_000, "onSilence": "REFUND", "renewal": null,
+            "reviewWindowSecs": 40_000, "onSilence": "REFUND", "renewal": null, "holdBlocks": 200,
             "posting": signed(REQUESTER, &body(ID)), "bonds": [],
             "milestones": [
                 { "title": "All of it", "workDeadline": NOW + 50_000, "tranches": [{ "payoutSat": 1_000 }] }

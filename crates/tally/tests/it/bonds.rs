@@ -1,6 +1,7 @@
 //! Bonds on real Lightning: given back, taken from a worker who walks out, and not taken when it was the node that was away.
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     sync::Arc,
@@ -8,7 +9,7 @@ use std::{
 };
 use tally::{
     ask::{Known, bond, check_bond, check_funding, tranches},
-    demo::{Actor, LOOK, task_input},
+    demo::{Actor, LOOK, Purses, task_input},
 };
 use tallystick_app::away::AWAY_MIN;
 use tallystick_core::Msat;
@@ -147,18 +148,42 @@ async fn no_bond_is_taken_for_a_time_in_which_the_node_was_away() -> Result<()> 
     let task = held(&theatre, promised()?).await?;
     let id = task["id"].as_str().context("a task has an id")?;
     theatre.stage.platform.kill().await?;
-    // Long enough to be an outage, and beyond the deadline.
+    pass_an_outage().await?;
+    theatre.stage.platform.start(&[]).await?;
+    keeps_its_bond(&theatre, id, &before).await?;
+    theatre.close().await
+}
+
+/// A process that was stopped tells so when it goes on, before it takes the bond.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bond_is_taken_by_a_node_that_stood_still() -> Result<()> {
+    let theatre = Theatre::open(&[]).await?;
+    let before = theatre.stage.purses().await?;
+    let task = held(&theatre, promised()?).await?;
+    let id = task["id"].as_str().context("a task has an id")?;
+    let pid = theatre.stage.platform.pid().and_then(Pid::from_raw).context("it runs")?;
+    kill_process(pid, Signal::STOP)?;
+    pass_an_outage().await?;
+    kill_process(pid, Signal::CONT)?;
+    keeps_its_bond(&theatre, id, &before).await?;
+    theatre.close().await
+}
+
+/// Long enough to be an outage, and beyond the deadline.
+async fn pass_an_outage() -> Result<()> {
     let gone = Instant::now();
     let away = Duration::from_millis(AWAY_MIN.as_millis()) + Duration::from_secs(1);
     ensure!(away > PROMISE, "the deadline passes meanwhile");
     while gone.elapsed() < away {
         tokio::time::sleep(LOOK).await;
     }
-    theatre.stage.platform.start(&[]).await?;
+    Ok(())
+}
+
+async fn keeps_its_bond(theatre: &Theatre, id: &str, before: &Purses) -> Result<()> {
     let ended = theatre.stage.until_state(id, "REFUNDED").await?;
     assert_eq!(ended["reason"], "WORK_DEADLINE");
     assert_eq!(end_of(&ended, "WORKER"), (Some("RETURNED"), Some("BOND_KEPT")));
-    assert_eq!(theatre.stage.purses().await?, before, "everybody has what was theirs");
-    is_sound(&theatre).await?;
-    theatre.close().await
+    assert_eq!(theatre.stage.purses().await?, *before, "everybody has what was theirs");
+    is_sound(theatre).await
 }

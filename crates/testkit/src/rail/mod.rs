@@ -214,6 +214,10 @@ impl HoldRail for SimRail {
     fn height(&self) -> BlockHeight {
         self.world().height
     }
+
+    fn is_reachable(&self) -> bool {
+        self.up().is_ok()
+    }
 }
 
 #[async_trait]

@@ -74,8 +74,37 @@ pub struct Deal {
     pub disputed: bool,
     /// Who lost the dispute, if one did: a ruling in the middle has no loser.
     pub dispute_lost_by: Option<Role>,
-    /// Whose bond was taken, if one was.
-    pub bond_lost_by: Option<Role>,
+    /// Whose bonds were taken.
+    pub bonds_lost: BondsLost,
+}
+
+/// Whose bonds were taken. One or none is encoded as [`Option`] is, as it was before both could be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum BondsLost {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// This side's.
+    One(Role),
+    /// Both sides'.
+    Both,
+}
+
+impl BondsLost {
+    /// Whether a side lost its bond.
+    pub fn includes(self, role: Role) -> bool {
+        self == Self::Both || self == Self::One(role)
+    }
+}
+
+impl FromIterator<Role> for BondsLost {
+    fn from_iter<T: IntoIterator<Item = Role>>(roles: T) -> Self {
+        roles.into_iter().fold(Self::Nobody, |lost, role| match lost {
+            Self::Nobody => Self::One(role),
+            lost if lost.includes(role) => lost,
+            _ => Self::Both,
+        })
+    }
 }
 
 impl Deal {
@@ -94,7 +123,7 @@ impl Deal {
 
     /// Whether it ended well for a side: money reached the worker, and nothing is held against this side.
     pub(crate) fn is_good_for(&self, role: Role) -> bool {
-        let blamed = [self.dispute_lost_by, self.bond_lost_by, self.fault()].contains(&Some(role));
+        let blamed = [self.dispute_lost_by, self.fault()].contains(&Some(role)) || self.bonds_lost.includes(role);
         self.paid > Sat::ZERO && !blamed
     }
 

@@ -26,7 +26,7 @@ pub use arbitrator::draw_weight;
 pub use badge::Badge;
 pub use deals::Deals;
 pub use error::ReputationError;
-pub use facts::{Deal, Did, End, Role, Service};
+pub use facts::{BondsLost, Deal, Did, End, Role, Service};
 pub use formula::{FEE_PER_POINT, Limits, Tier};
 pub use market::{Market, WEIGHT_WHOLE};
 pub use standing::Standing;

@@ -111,12 +111,12 @@ impl Market<'_> {
     fn penalties(&self, deal: &Deal, role: Role) -> impl Iterator<Item = Term> {
         let stake = deal.stake().isqrt();
         let held = [
-            (deal.dispute_lost_by, "dispute_lost", DISPUTE_LOST + stake, "lost a dispute"),
-            (deal.bond_lost_by, "bond_lost", BOND_LOST, "lost a bond"),
-            (deal.fault(), "fault", FAULT, "the money went back by own fault"),
+            (deal.dispute_lost_by == Some(role), "dispute_lost", DISPUTE_LOST + stake, "lost a dispute"),
+            (deal.bonds_lost.includes(role), "bond_lost", BOND_LOST, "lost a bond"),
+            (deal.fault() == Some(role), "fault", FAULT, "the money went back by own fault"),
         ];
         let (days, seq) = (self.age(deal), deal.seq);
-        held.into_iter().filter(move |(by, ..)| *by == Some(role)).map(move |(_, name, full, what)| {
+        held.into_iter().filter(|(is_held, ..)| *is_held).map(move |(_, name, full, what)| {
             let left = points(fade(u128::from(full), days, PENALTY_HALF_LIFE));
             let why = format!("{what} {days} days ago: {full} points then, {left} today");
             Term { name, points: -left, why, facts: vec![seq] }

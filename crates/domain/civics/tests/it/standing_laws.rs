@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use tallystick_civics::{
     anomaly::{Thresholds, find},
-    reputation::{Deal, Deals, FEE_PER_POINT, Limits, Market, Role, Standing},
+    reputation::{BondsLost, Deal, Deals, FEE_PER_POINT, Limits, Market, Role, Standing},
 };
 
 use crate::support::*;
@@ -23,7 +23,7 @@ fn any_deal() -> impl Strategy<Value = Deal> {
         match kind {
             0 => lost_by(deal, role),
             1 => refunded(deal, Some(role)),
-            2 => Deal { bond_lost_by: Some(role), ..deal },
+            2 => Deal { bonds_lost: BondsLost::One(role), ..deal },
             3 => refunded(deal, None),
             _ => deal,
         }

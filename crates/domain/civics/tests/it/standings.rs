@@ -1,6 +1,6 @@
 //! Standings by example.
 
-use tallystick_civics::reputation::{Deal, End, Limits, Market, Role, Standing, Tier};
+use tallystick_civics::reputation::{BondsLost, Deal, End, Limits, Market, Role, Standing, Tier};
 use tallystick_core::{Coded, Sat};
 
 use crate::support::*;
@@ -146,8 +146,19 @@ fn what_is_held_against_somebody() {
     let late = refunded(base.clone(), Some(Worker));
     assert_eq!(with(late.clone(), Worker), [("fault", -200)]);
     assert_eq!(with(refunded(base.clone(), None), Worker), []);
-    let bond = Deal { bond_lost_by: Some(Worker), ..late };
-    assert_eq!(with(bond, Worker), [("bond_lost", -500), ("fault", -200)]);
+    let bond = Deal { bonds_lost: BondsLost::One(Worker), ..late };
+    assert_eq!(with(bond.clone(), Worker), [("bond_lost", -500), ("fault", -200)]);
+    // Of both, each counts.
+    let both = Deal { bonds_lost: [Requester, Worker].into_iter().collect(), ..bond.clone() };
+    assert_eq!(with(both.clone(), Worker), with(bond, Worker));
+    assert_eq!(told(&standing(std::slice::from_ref(&both), 2, Requester)), [("bond_lost", -500)]);
+    assert_eq!(both.bonds_lost, BondsLost::Both);
+    // One or none is encoded as it always was.
+    let encoded = |lost: BondsLost| borsh::to_vec(&lost).unwrap();
+    assert_eq!(encoded(BondsLost::Nobody), borsh::to_vec(&None::<Role>).unwrap());
+    for role in [Requester, Worker] {
+        assert_eq!(encoded(BondsLost::One(role)), borsh::to_vec(&Some(role)).unwrap());
+    }
     assert_eq!(with(lost_by(base.clone(), Worker), Worker), [("dispute_lost", -1_200)]);
     let year_old = lost_by(deal(1, 2, 1, 40_000, 365), Worker);
     assert_eq!(with(year_old, Worker), [("dispute_lost", -600)]);

@@ -53,7 +53,7 @@ pub fn deal(seq: u64, requester: u32, worker: u32, paid: u64, days_ago: u64) -> 
         end: End::Settled,
         disputed: false,
         dispute_lost_by: None,
-        bond_lost_by: None,
+        bonds_lost: Default::default(),
     }
 }
 

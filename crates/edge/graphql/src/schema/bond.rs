@@ -1,15 +1,20 @@
 //! Bonds as clients see them.
 
-use async_graphql::{Enum, Object};
-use tallystick_core::{BlockHeight, Blocks};
-use tallystick_escrow::{BondView, plan};
+use async_graphql::{Context, Enum, Object};
+use tallystick_core::{self as core, BlockHeight, Blocks};
+use tallystick_escrow::{BondView, TaskView, plan};
 
-use super::{milestone::Tranche, scalar::Timestamp, standing::TaskRole};
+use super::{Result, app, milestone::Tranche, scalar::Timestamp, standing::TaskRole};
+use crate::error::Failure;
+
+/// What a look at the node's absences is counted as in a query's complexity.
+const OUTAGES_COST: usize = 5;
 
 /// What becomes of a bond when nobody does anything more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub(crate) enum BondTurn {
-    /// It goes to the other side at `promisedBy`, unless this node was away in the time until then.
+    /// It goes to the other side at `promisedBy`, unless this node is away in the time until then, or blocks come so fast that
+    /// they decide before.
     Taken,
     /// It goes back once all else is over, and at the height `returnBy` at the latest.
     GivenBack,
@@ -18,19 +23,27 @@ pub(crate) enum BondTurn {
 /// A bond, seen by somebody at some height.
 pub(crate) struct Bond<'a> {
     pub(super) view: &'a BondView,
+    pub(super) task: &'a TaskView,
     pub(super) height: BlockHeight,
     pub(super) is_party: bool,
     pub(super) has_ended: bool,
 }
 
 impl Bond<'_> {
+    /// The worker's promise: the deadline, and the height at which blocks decide instead.
+    fn promise(&self) -> Option<(core::Timestamp, BlockHeight)> {
+        let deadline = self.view.promised_by?;
+        let parts = self.task.milestones.iter().filter(|part| part.work_deadline == deadline);
+        Some((deadline, parts.filter_map(|part| part.decide_by).chain(self.view.return_by).min()?))
+    }
+
     fn left(&self) -> Option<Blocks> {
         self.view.return_by.map(|height| self.height.until(height))
     }
 }
 
-/// What a side puts up: locked with all else on the other side's own payment hash, so that it goes back, or to that side, and
-/// never to the platform. It goes back unless a ruling takes it, or a worker hands nothing in and did not step back.
+/// What a side puts up: locked with all else on the other side's own payment hash, so that it goes back, or to that side. The
+/// platform gets nothing of it but its fee, `feeSat` of the hold, for paying out one that is taken. It goes back unless a ruling takes it, or a worker hands nothing in and did not step back.
 #[Object]
 impl Bond<'_> {
     /// Whose it is: who pays its funding invoice.
@@ -63,9 +76,21 @@ impl Bond<'_> {
         self.left().map(|blocks| plan::time_of(blocks).as_secs())
     }
 
-    /// What becomes of it when nobody does anything more. Null while it is not at stake.
-    async fn then(&self) -> Option<BondTurn> {
-        let is_promised = self.view.promised_by.is_some();
-        self.view.return_by.map(|_| if is_promised { BondTurn::Taken } else { BondTurn::GivenBack })
+    /// What becomes of it when nobody does anything more: it goes back as well if this node was away since the task was posted,
+    /// or if blocks, as fast as on average, come to `decideBy` before the deadline. Null while it is not at stake.
+    #[graphql(complexity = "OUTAGES_COST")]
+    async fn then(&self, ctx: &Context<'_>) -> Result<Option<BondTurn>> {
+        if self.view.return_by.is_none() {
+            return Ok(None);
+        }
+        let is_taken = match self.promise() {
+            Some((deadline, decide_by)) => {
+                let decided_at = app(ctx).clock().now().after(plan::time_of(self.height.until(decide_by)));
+                let is_first = deadline <= decided_at;
+                is_first && !app(ctx).was_away_since(self.task.created_at).await.map_err(Failure::from)?
+            }
+            None => false,
+        };
+        Ok(Some(if is_taken { BondTurn::Taken } else { BondTurn::GivenBack }))
     }
 }

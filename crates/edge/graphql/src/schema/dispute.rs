@@ -149,7 +149,7 @@ impl Dispute<'_> {
     }
 
     /// What an award makes of the disputed parts.
-    fn award(&self, mask: u64) -> Result<Award> {
+    pub(super) fn award(&self, mask: u64) -> Result<Award> {
         let (mut to_worker, mut bonds_taken) = (Vec::new(), Vec::new());
         let (mut worker, mut requester) = (Vec::new(), Vec::new());
         for ((at, kind), amount) in (0..).zip(self.kinds()).zip(&self.view.parts) {
@@ -205,7 +205,7 @@ pub(crate) struct Award {
     /// What the requester gets: what of the worker's payout goes back, and the worker's bond if it is taken.
     requester_sat: Sat,
     /// Whose bonds are taken. What is not taken stays until all else is over, and then goes back.
-    bonds_taken: Vec<TaskRole>,
+    pub(super) bonds_taken: Vec<TaskRole>,
 }
 
 /// A dispute about what was undecided of a milestone: a panel of arbitrators that nobody chose decides.

@@ -7,9 +7,11 @@ use tallystick_escrow::UserCommand;
 
 use super::{
     Result, app,
+    dispute::Dispute,
     mutation::{TaskPayload, ask, payload},
     scalar::{Hex32, NostrKey, Uuid},
     services, session, signed,
+    standing::TaskRole,
 };
 use crate::error::{EdgeError, Failure};
 
@@ -125,6 +127,7 @@ impl DisputeMutation {
     }
 
     /// Shows the vote.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a GraphQL field are those of its function")]
     async fn reveal_vote(
         &self,
         ctx: &Context<'_>,
@@ -134,9 +137,15 @@ impl DisputeMutation {
             desc = "The disputed tranches that are to be paid out: positions in the dispute's `tranches`, from 0."
         )]
         to_worker: Vec<u32>,
+        #[graphql(
+            desc = "Whose bonds it takes: the requester's if its part is among `toWorker`, the worker's if it is not. A vote that \
+                takes a bond without naming it, or names one that it does not take, is refused."
+        )]
+        take_bonds: Option<Vec<TaskRole>>,
         #[graphql(desc = "The salt of its commitment.")] salt: Hex32,
     ) -> Result<TaskPayload> {
         let award = award_of(&to_worker).ok_or(EdgeError::BadAward).map_err(Failure::from)?;
+        names_bonds(ctx, id, milestone, award, &take_bonds.unwrap_or_default()).await?;
         dispute(ctx, id, milestone, InDispute::RevealVote { award, salt: salt.0.0 }).await
     }
 
@@ -175,6 +184,24 @@ impl DisputeMutation {
 
 async fn dispute(ctx: &Context<'_>, id: Uuid, milestone: Option<u32>, command: InDispute) -> Result<TaskPayload> {
     ask(ctx, id.0, UserCommand::Dispute { milestone: milestone.unwrap_or_default(), command }).await
+}
+
+/// Refuses a vote that takes other bonds than it names: a part that was forgotten takes none.
+async fn names_bonds(
+    ctx: &Context<'_>,
+    id: Uuid,
+    milestone: Option<u32>,
+    award: Award,
+    named: &[TaskRole],
+) -> Result<()> {
+    let task = app(ctx).task(id.0).await.map_err(Failure::from)?;
+    let at = usize::try_from(milestone.unwrap_or_default()).unwrap_or(usize::MAX);
+    // Who names no dispute is refused elsewhere.
+    let Some(task) = task else { return Ok(()) };
+    let Some(view) = task.milestones.get(at).and_then(|part| part.dispute.as_ref()) else { return Ok(()) };
+    let taken = Dispute { task: &task, view, height: app(ctx).height() }.award(award.mask())?.bonds_taken;
+    let is_named = taken.iter().all(|bond| named.contains(bond)) && named.iter().all(|bond| taken.contains(bond));
+    if is_named { Ok(()) } else { Err(Failure::from(EdgeError::BondsUnnamed).into()) }
 }
 
 /// The award with these parts. Nothing if one is there twice, or can be none.

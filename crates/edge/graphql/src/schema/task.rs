@@ -307,7 +307,7 @@ impl Task {
     #[graphql(complexity = "child_complexity.saturating_mul(SIDES)")]
     async fn bonds(&self) -> Result<Vec<Bond<'_>>> {
         let (height, is_party, has_ended) = (self.height, self.is_party, self.has_ended()?);
-        Ok(self.view.bonds.iter().map(|view| Bond { view, height, is_party, has_ended }).collect())
+        Ok(self.view.bonds.iter().map(|view| Bond { view, task: &self.view, height, is_party, has_ended }).collect())
     }
 
     /// The requester's signed request that asked for the funding with an invoice for the worker's bond; for requester and

@@ -211,11 +211,19 @@ async fn an_arbitrator_sees_which_parts_are_bonds_and_takes_one() {
     let voting = in_state(&world, &worker(), id, "COMMITTING").await;
     // The work is paid for, and the requester's bond taken; the worker keeps its own.
     let about = voting["id"].as_str().unwrap().parse().unwrap();
+    // Whoever forgets a bond, or names one that is not taken, takes none.
+    let salt = "07".repeat(32);
+    for (to_worker, take_bonds) in
+        [("0", ""), ("0", "REQUESTER"), ("0, 1, 2", ""), ("0, 1", "WORKER"), ("0, 2", "WORKER"), ("0, 2", "REQUESTER")]
+    {
+        let vote = format!("revealVote(id: $id, toWorker: [{to_worker}], takeBonds: [{take_bonds}], salt: \"{salt}\")");
+        assert_eq!(of(&world, &one, id, &vote).await.unwrap_err(), "request.bonds_unnamed", "{vote}");
+    }
     let hidden = commitment(about, 1, public(&one), Award::new(0b111), &[7; 32]);
     of(&world, &one, id, &format!("commitVote(id: $id, commitment: \"{hidden}\")")).await.unwrap();
     in_state(&world, &worker(), id, "REVEALING").await;
-    let salt = "07".repeat(32);
-    of(&world, &one, id, &format!("revealVote(id: $id, toWorker: [0, 1, 2], salt: \"{salt}\")")).await.unwrap();
+    let vote = format!("revealVote(id: $id, toWorker: [0, 1, 2], takeBonds: [REQUESTER], salt: \"{salt}\")");
+    of(&world, &one, id, &vote).await.unwrap();
     in_state(&world, &worker(), id, "RULED").await;
     let award = "toWorker workerSat requesterSat bondsTaken";
     let query = format!("milestones {{ dispute {{ ruling {{ {award} }} panel {{ vote {{ {award} }} }} }} }}");
@@ -233,6 +241,27 @@ async fn an_arbitrator_sees_which_parts_are_bonds_and_takes_one() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_a_bond_is_what_will_become_of_it() {
+    // Blocks that decide before the deadline give it back.
+    let hasty = world().await;
+    let id = held(&hasty).await;
+    let task = shown(&hasty, &worker(), id, VIEW).await;
+    assert_eq!(task["bonds"][1]["then"], "TAKEN");
+    let left = task["bonds"][1]["blocksLeft"].as_u64().unwrap();
+    hasty.rail.mine(u32::try_from(left).unwrap() - 100);
+    let task = until(&hasty, id, "100 blocks are left", |task| task["bonds"][1]["blocksLeft"] == 100).await;
+    assert_eq!((&task["state"], &task["bonds"][1]["then"]), (&json!("HELD"), &json!("GIVEN_BACK")));
+    // So does an absence of the node.
+    let away = world().await;
+    let id = held(&away).await;
+    let from = tallystick_app::Clock::now(&*away.clock);
+    away.wait(121);
+    assert!(away.app.note_outage(from).await.unwrap());
+    let task = shown(&away, &worker(), id, VIEW).await;
+    assert_eq!((&task["bonds"][1]["then"], task["bonds"][1]["promisedBy"].is_null()), (&json!("GIVEN_BACK"), false));
+}
+
+#[tokio::test]
 async fn bonds_have_terms_of_their_own() {
     let world = world().await;
     let refused = async |change: &dyn Fn(&mut Value)| {
@@ -243,6 +272,8 @@ async fn bonds_have_terms_of_their_own() {
             .unwrap_err()
     };
     assert_eq!(refused(&|input| input["requesterBondSat"] = json!(3_000)).await, "terms.bond_without_panel");
+    let renewable = |input: &mut Value| (input["workerBondSat"], input["renewal"]) = (json!(2_000), json!("REFUND"));
+    assert_eq!(refused(&renewable).await, "terms.bond_with_renewal");
     assert_eq!(refused(&|input| input["workerBondSat"] = json!(100_001)).await, "terms.bond");
     // Nobody asked for one.
     let id = world.create().await;

@@ -63,6 +63,7 @@ async fn commands_with_invoices_have_a_stricter_rate() {
     for field in [
         format!("fundingInvoice(id: \"{id}\") {{ changed }}"),
         format!("acceptTask(id: \"{id}\", invoices: []) {{ changed }}"),
+        format!("collectReward(id: \"{id}\", invoice: \"\") {{ changed }}"),
         format!("... {{ offerRenewal(id: \"{id}\", invoices: []) {{ changed }} }}"),
     ] {
         let by = keys(40 + u8::try_from(field.len()).unwrap());

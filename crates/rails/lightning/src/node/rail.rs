@@ -35,6 +35,14 @@ impl HoldRail for LightningNode {
     fn height(&self) -> BlockHeight {
         *self.inner.height.borrow()
     }
+
+    /// A node whose channels are all without their peers reaches nobody; one without channels has nobody to reach.
+    fn is_reachable(&self) -> bool {
+        let engine = &self.inner.engine;
+        let is_alone =
+            || engine.manager.list_usable_channels().is_empty() && !engine.manager.list_channels().is_empty();
+        engine.sees_the_chain().is_ok() && !is_alone()
+    }
 }
 
 impl InvoiceReader for LightningNode {

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tallystick_app::{
@@ -29,6 +29,8 @@ enum Bug {
     ShowsNothing,
     FinishesNothing,
     HidesOutages,
+    TellsLate,
+    TellsAtStartsAlone,
 }
 
 struct Odd {
@@ -36,12 +38,14 @@ struct Odd {
     bug: Bug,
     /// The effects that were asked for in this life of the node.
     known: Mutex<BTreeSet<String>>,
+    /// Whether this life of the node has done anything.
+    is_old: AtomicBool,
     /// What was acknowledged, and is not written yet.
     unwritten: Mutex<Option<Append>>,
 }
 
 fn odd(inner: Arc<dyn Journal>, bug: Bug) -> Arc<dyn Journal> {
-    Arc::new(Odd { inner, bug, known: Mutex::default(), unwritten: Mutex::default() })
+    Arc::new(Odd { inner, bug, known: Mutex::default(), is_old: AtomicBool::new(false), unwritten: Mutex::default() })
 }
 
 /// What is left to do after a restart is not known any more.
@@ -74,12 +78,28 @@ pub fn outages_untold(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
     odd(inner, Bug::HidesOutages)
 }
 
+/// When the node was away, it tells after its timers ran.
+pub fn outages_told_late(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::TellsLate)
+}
+
+/// When the node was away, it tells at its start, and never as long as it lives.
+pub fn outages_told_at_starts_alone(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::TellsAtStartsAlone)
+}
+
 impl Odd {
     fn take(&self) -> Option<Append> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn write(&self) {
+        if self.bug != Bug::TellsLate {
+            self.write_now().await;
+        }
+    }
+
+    async fn write_now(&self) {
         if let Some(append) = self.take() {
             // It was answered already, whatever comes of it.
             let _ = self.inner.append(append).await;
@@ -93,7 +113,23 @@ impl JournalLayer for Odd {
         self.inner.as_ref()
     }
     async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
-        self.write().await;
+        let tells = append.facts.iter().any(|fact| fact.kind == AWAY);
+        match self.bug {
+            Bug::TellsLate if tells => {
+                let version = append.expected_version + 1;
+                *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(append);
+                return Ok(Appended { seq: 0, version });
+            }
+            Bug::TellsLate => {
+                let answer = self.inner.append(append).await;
+                self.write_now().await;
+                return answer;
+            }
+            Bug::TellsAtStartsAlone if tells && self.is_old.load(Ordering::Relaxed) => {
+                return Ok(Appended { seq: 0, version: append.expected_version + 1 });
+            }
+            _ => self.write().await,
+        }
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.extend(append.effects.iter().map(|effect| effect.key.clone()));
@@ -141,6 +177,8 @@ impl JournalLayer for Odd {
         epoch: u64,
         limit: u32,
     ) -> Result<Vec<PendingEffect>, StoreError> {
+        // A node performs what is due all the time.
+        self.is_old.store(true, Ordering::Relaxed);
         self.write().await;
         let mut given = self.inner.claim_effects(now, until, epoch, limit).await?;
         if self.bug == Bug::ForgetsEffects {
@@ -185,6 +223,7 @@ impl TaskReader for Asleep {
 enum Fault {
     PaysAnew,
     KeepsHolds,
+    SaysItIsThere,
 }
 
 struct Broken {
@@ -204,6 +243,11 @@ pub fn keeps_holds(inner: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
     Arc::new(Broken { inner, fault: Fault::KeepsHolds, calls: AtomicU64::new(0) })
 }
 
+/// A network that is cut, and says that it is not.
+pub fn cut_unseen(inner: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
+    Arc::new(Broken { inner, fault: Fault::SaysItIsThere, calls: AtomicU64::new(0) })
+}
+
 #[async_trait]
 impl HoldRail for Broken {
     async fn hold_invoice(&self, request: HoldRequest) -> Result<String, RailError> {
@@ -212,7 +256,7 @@ impl HoldRail for Broken {
     async fn cancel_hold(&self, hash: PaymentHash) -> Result<(), RailError> {
         match self.fault {
             Fault::KeepsHolds => Ok(()),
-            Fault::PaysAnew => self.inner.cancel_hold(hash).await,
+            Fault::PaysAnew | Fault::SaysItIsThere => self.inner.cancel_hold(hash).await,
         }
     }
     async fn claim_hold(&self, hash: PaymentHash) -> Result<ClaimState, RailError> {
@@ -230,5 +274,8 @@ impl HoldRail for Broken {
     }
     fn height(&self) -> BlockHeight {
         self.inner.height()
+    }
+    fn is_reachable(&self) -> bool {
+        self.fault == Fault::SaysItIsThere || self.inner.is_reachable()
     }
 }

@@ -81,8 +81,14 @@ pub(super) async fn reveal_shown(
     };
     let to_worker: Vec<u32> = (0..).take(parts).filter(|part| includes(award, *part)).collect();
     let salt = Digest32(*salt).to_string();
-    let variables = json!({ "id": of.id, "milestone": of.milestone, "toWorker": to_worker, "salt": salt });
-    let declared = ("$toWorker: [Int!]!, $salt: Hex32!", "toWorker: $toWorker, salt: $salt");
+    let take_bonds = taken(award, &matter.kinds());
+    let variables = json!({
+        "id": of.id, "milestone": of.milestone, "toWorker": to_worker, "takeBonds": take_bonds, "salt": salt
+    });
+    let declared = (
+        "$toWorker: [Int!]!, $takeBonds: [TaskRole!], $salt: Hex32!",
+        "toWorker: $toWorker, takeBonds: $takeBonds, salt: $salt",
+    );
     api.of_milestone("revealVote", declared, variables).await
 }
 
@@ -136,6 +142,16 @@ fn award(said: Said<'_>, kinds: &[&str]) -> Result<Award> {
         .zip(kinds)
         .filter(is_for_worker)
         .fold(Award::NOTHING, |award, (part, _)| Award::new(award.mask() | 1 << part)))
+}
+
+/// Whose bonds an award of parts of these kinds takes, as the API names them.
+fn taken(award: Award, kinds: &[&str]) -> Vec<&'static str> {
+    let is_taken = |(part, kind): (u32, &&str)| match (*kind, includes(award, part)) {
+        ("REQUESTER_BOND", true) => Some("REQUESTER"),
+        ("WORKER_BOND", false) => Some("WORKER"),
+        _ => None,
+    };
+    (0..).zip(kinds).filter_map(is_taken).collect()
 }
 
 fn includes(award: Award, part: u32) -> bool {

@@ -54,15 +54,23 @@ const FEW: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_town_of_people_who_do_as_they_like_adds_up() -> Result<()> {
-    let tasks = std::env::var("TALLY_SOAK_TASKS").ok().and_then(|text| text.parse().ok()).unwrap_or(TASKS);
+    let asked = std::env::var("TALLY_SOAK_TASKS").ok();
+    let tasks = asked.map_or(TASKS, |text| text.parse().expect("TALLY_SOAK_TASKS is a number"));
     let mut random = Random::new();
     println!("{tasks} tasks, seed {}", random.seed);
     let side = if tasks < FEW { SIDES.0 } else { SIDES.1 };
     let plans = Plan::draw(&mut random, tasks, side, side);
     let mut soak = Box::pin(Soak::open(side)).await?;
     let soaked = Box::pin(soak.play(plans, Some(random))).await?;
-    Box::pin(soak.close(&soaked)).await?;
+    let taken = Box::pin(soak.close(&soaked)).await?;
     soaked.tell();
+    println!("bonds       taken {taken:?}");
+    let Restarts { kills, stops } = soaked.restarts;
+    ensure!(kills + stops > 0, "the node was never started again");
+    for (life, reason) in [(Life::BondTaken, "RULED"), (Life::WalkedOut, "BROKEN_PROMISE")] {
+        let is_played = soaked.played.iter().any(|one| one.plan.life == life);
+        ensure!(taken.contains_key(reason) == is_played, "bonds were taken {taken:?}");
+    }
     Ok(())
 }
 
@@ -76,7 +84,7 @@ async fn a_renewal_that_the_payer_refuses_ends_as_the_terms_say() -> Result<()> 
         let paid = if one.plan.missed_renewal_pays() { one.plan.payouts_sat.len() } else { 0 };
         assert_eq!(one.paid.len(), paid);
     }
-    Box::pin(soak.close(&soaked)).await
+    Box::pin(soak.close(&soaked)).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +98,7 @@ async fn an_appeal_is_ruled_by_a_larger_panel() -> Result<()> {
     let voted = |round: u64| panel.iter().filter(move |seat| seat["round"] == round && seat["state"] == "REVEALED");
     assert_eq!((voted(1).count(), voted(2).count()), (1, 3), "{panel:?}");
     assert!(voted(1).chain(voted(2)).all(|seat| seat["reward"] == "PAID"), "all rounds are paid: {panel:?}");
-    Box::pin(soak.close(&soaked)).await
+    Box::pin(soak.close(&soaked)).await.map(drop)
 }
 
 /// A town before anything happens in it.
@@ -142,20 +150,22 @@ impl Soak {
         Ok(Soaked { played, took, blocks, restarts })
     }
 
-    /// Waits until all has come to rest, and checks that it adds up.
-    async fn close(mut self, soaked: &Soaked) -> Result<()> {
+    /// Waits until all has come to rest, and checks that it adds up. Answers how many bonds were taken, by the reason.
+    async fn close(mut self, soaked: &Soaked) -> Result<BTreeMap<String, u32>> {
         let (stage, town) = (&self.theatre.stage, &self.town);
         stage.until_usable().await?;
         stage.purses().await.context("at rest")?;
         books::nothing_is_open(town).await?;
-        Books::read(town, &soaked.played).await?.check(town, &self.purses, &town.purses().await?)?;
+        let books = Books::read(town, &soaked.played).await?;
+        books.check(town, &self.purses, &town.purses().await?)?;
         unspent(&stage.chain, &self.channels).await?;
         ensure!(town.channels().await? == self.channels, "somebody closed a channel");
         ensure!(self.theatre.channels().await? == self.own, "the node closed a channel");
         let platform = &mut self.theatre.stage.platform;
         platform.stop().await?;
         fsck(platform.dir()).await?;
-        self.theatre.close().await
+        self.theatre.close().await?;
+        Ok(books.taken)
     }
 }
 
@@ -211,6 +221,10 @@ impl Soaked {
             let settled = self.played.iter().flat_map(|one| &one.settled).filter(|(of, _)| *of == cause);
             let mut times: Vec<u128> = settled.map(|(_, took)| took.as_millis()).collect();
             times.sort_unstable();
+            if times.is_empty() {
+                println!("{what:<11} to payer settled: nothing was");
+                continue;
+            }
             let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
             println!(
                 "{what:<11} to payer settled: p50 {} ms, p95 {} ms, {} tranches (restarts included)",

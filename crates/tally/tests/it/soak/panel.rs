@@ -1,13 +1,14 @@
 //! A dispute: people who take their seats and vote, or leave the seat to the next.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
 use tally::{
-    ask::dispute::{Matters, add_evidence, attend, step, vote},
-    cli::OfMilestone,
+    ask::dispute::{Matters, Said, add_evidence, attend, step, vote},
+    cli::{Bond, OfMilestone},
     demo::Actor,
     sealed::Shown,
 };
@@ -110,11 +111,13 @@ impl Player<'_> {
                     self.patiently(async || step(&one.api, of, answer).await).await?;
                 }
                 ("COMMITTING", "ACCEPTED") => {
-                    let parts = u64::try_from(matters.parts())?;
+                    let parts = u64::try_from(self.plan.payouts_sat.len())?;
                     let count = u32::try_from(self.chance(&key) / REFUSALS % (parts + 1))?;
                     let first: Vec<u32> = (0..count).collect();
                     votes.insert(key, count);
-                    self.patiently(async || vote(&one.api, &one.keys, of, &first).await).await?;
+                    let take_bonds: &[Bond] = if self.plan.life.takes_bond() { &[Bond::Worker] } else { &[] };
+                    let said = Said { to_worker: &first, take_bonds };
+                    self.patiently(async || vote(&one.api, &one.keys, of, said).await).await?;
                 }
                 ("REVEALING", "COMMITTED") => {
                     self.patiently(async || attend(&one.api, &one.keys, of, matters).await).await?;
@@ -144,6 +147,8 @@ impl Player<'_> {
 
     /// The ruling must be the vote in the middle. Answers the tranches that it awards.
     fn check_ruling(&self, ruled: &Matters, votes: &Votes) -> Result<BTreeSet<usize>> {
+        let taken = if self.plan.life.takes_bond() { json!(["WORKER"]) } else { json!([]) };
+        ensure!(ruled.shown["ruling"]["bondsTaken"] == taken, "{}", ruled.shown["ruling"]);
         let panel = ruled.shown["panel"].as_array().context("a panel")?;
         let shown = panel.iter().filter(|seat| seat["state"] == "REVEALED" && seat["round"] == ruled.shown["round"]);
         let keys = shown.filter_map(|seat| seat["arbitrator"].as_str());
@@ -152,11 +157,9 @@ impl Player<'_> {
         let awarded = ruled.shown["ruling"]["toWorker"].as_array().context("a ruling")?;
         let awarded: BTreeSet<usize> = awarded.iter().filter_map(|part| usize::try_from(part.as_u64()?).ok()).collect();
         let prefix = |count: u32| (0..count).filter_map(|part| usize::try_from(part).ok()).collect::<BTreeSet<usize>>();
-        ensure!(cast.iter().any(|count| prefix(*count) == awarded), "nobody voted for {awarded:?}: {cast:?}");
-        if cast.len() % 2 == 1 {
-            let middle = prefix(cast[cast.len() / 2]);
-            ensure!(awarded == middle, "the ruling is {awarded:?}, and the votes were {cast:?}");
-        }
+        // Of an even number it is the lower of the two in the middle.
+        let middle = cast.len().checked_sub(1).context("nobody voted")? / 2;
+        ensure!(awarded == prefix(cast[middle]), "the ruling is {awarded:?}, and the votes were {cast:?}");
         Ok(awarded)
     }
 

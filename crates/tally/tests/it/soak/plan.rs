@@ -9,6 +9,8 @@ use crate::kills::Random;
 const HOUR_SECS: u64 = 3_600;
 const PAYOUT_SAT: (u64, u64) = (1_000, 20_000);
 const BOND_SAT: u64 = 2_000;
+/// How long a worker who walks out has promised: longer than it takes to lock everything.
+const PROMISE_SECS: u64 = 40;
 /// How long a hold is usable, unless the life says otherwise: so long that a payout which is tried again and again, with
 /// pauses of up to a minute, comes in time although blocks come faster than anywhere.
 const HOLD_BLOCKS: u32 = 500;
@@ -50,11 +52,15 @@ pub enum Life {
     Disputed,
     /// An arbitrator does, and then a larger panel.
     Appealed,
+    /// A panel splits the money, and takes the worker's bond.
+    BondTaken,
+    /// Nothing is handed in by the deadline, and the worker's bond goes to the requester.
+    WalkedOut,
 }
 
 impl Life {
     /// All of them, and how often each comes.
-    pub const ALL: [(Self, u64); 15] = [
+    pub const ALL: [(Self, u64); 17] = [
         (Self::Approved, 30),
         (Self::PaidLate, 6),
         (Self::Partly, 8),
@@ -70,21 +76,28 @@ impl Life {
         (Self::Conceded, 4),
         (Self::Disputed, 9),
         (Self::Appealed, 2),
+        (Self::BondTaken, 3),
+        (Self::WalkedOut, 3),
     ];
 
     fn tranches(self) -> (u64, u64) {
         match self {
             Self::Partly => (2, 4),
-            Self::Disputed | Self::Appealed => (3, 5),
+            Self::Disputed | Self::Appealed | Self::BondTaken => (3, 5),
             _ => (1, 3),
         }
     }
 
     fn has_panel(self) -> bool {
-        matches!(self, Self::Conceded | Self::Disputed | Self::Appealed)
+        matches!(self, Self::Conceded | Self::Disputed | Self::Appealed | Self::BondTaken)
     }
 
-    /// Whether its worker may have to put up a bond, which goes back in the end.
+    /// Whether something takes its worker's bond.
+    pub fn takes_bond(self) -> bool {
+        matches!(self, Self::BondTaken | Self::WalkedOut)
+    }
+
+    /// Whether its worker may have to put up a bond that goes back in the end. Where holds are renewed nobody can.
     fn may_have_bond(self) -> bool {
         matches!(self, Self::Approved | Self::Partly | Self::Rejected | Self::TakenBack | Self::GivenUp)
     }
@@ -138,9 +151,10 @@ impl Plan {
             lives.swap(at, index(random, at + 1));
         }
         let plan = |life: Life| {
-            let worker = index(random, workers);
             // The last worker's wallet would have to pay the router.
-            let bond = life.may_have_bond() && worker + 1 < workers && random.below(3) == 0;
+            let worker = index(random, if life.takes_bond() { workers - 1 } else { workers });
+            let may_have_bond = life.may_have_bond() && worker + 1 < workers && random.below(3) == 0;
+            let bond = life.takes_bond() || may_have_bond;
             Self {
                 life,
                 payouts_sat: (0..between(random, life.tranches())).map(|_| between(random, PAYOUT_SAT)).collect(),
@@ -178,12 +192,13 @@ impl Plan {
             Life::SilenceRefunds | Life::Idle => false,
             _ => self.choose(2) == 0,
         };
+        let work_secs = if self.life == Life::WalkedOut { PROMISE_SECS } else { HOUR_SECS };
         let name = |pays| if pays { "RELEASE" } else { "REFUND" };
         let mut input = json!({
             "id": id,
             "title": format!("{:?}", self.life),
             "descriptionHash": canonical::sha256(id.as_bytes()).to_string(),
-            "milestones": [{ "title": "All of it", "payoutsSat": self.payouts_sat, "workDeadline": now + HOUR_SECS }],
+            "milestones": [{ "title": "All of it", "payoutsSat": self.payouts_sat, "workDeadline": now + work_secs }],
             "reviewWindowSecs": if self.life == Life::SilencePays { 1 } else { HOUR_SECS },
             "onSilence": name(pays),
             "holdBlocks": self.life.hold_blocks(),

@@ -99,7 +99,7 @@ impl<'a> Player<'a> {
                 self.lock(&mut paying).await?;
                 self.patiently(async || worker.cancel(&self.id).await).await?;
             }
-            Life::Idle => self.lock(&mut paying).await?,
+            Life::Idle | Life::WalkedOut => self.lock(&mut paying).await?,
             Life::SilenceRefunds => {
                 self.lock(&mut paying).await?;
                 // Blocks may have run out before all was locked.
@@ -125,7 +125,7 @@ impl<'a> Player<'a> {
             Life::Approved | Life::PaidLate | Life::Partly => return self.approved(paying).await,
             Life::Renewed => return self.renewed(paying).await,
             Life::RenewalMissed => return self.renewal_missed(paying).await,
-            Life::Disputed | Life::Appealed => return self.disputed(paying).await,
+            Life::Disputed | Life::Appealed | Life::BondTaken => return self.disputed(paying).await,
         }
         let _idle = self.town.idle();
         self.until(&["REFUNDED"]).await?;
