@@ -7,12 +7,12 @@ use std::{
     time::Instant,
 };
 use tally::{
-    ask::dispute::{Matters, Said, add_evidence, attend, step, vote},
+    ask::dispute::{Matters, Said, add_evidence, attend, get_evidence, step, vote},
     cli::{Bond, OfMilestone},
     demo::Actor,
     sealed::Shown,
 };
-use tallystick_core::Msat;
+use tallystick_core::{Digest32, Msat};
 
 use super::{
     ends::End,
@@ -49,7 +49,28 @@ impl Player<'_> {
     async fn show_evidence(&self) -> Result<()> {
         let (worker, of) = (&self.worker().actor, self.milestone());
         let shown = Shown { name: "work".into(), content: self.id.clone().into_bytes() };
-        self.patiently(async || add_evidence(&worker.api, &worker.keys, &of, &shown).await).await?;
+        let filed = self.patiently(async || add_evidence(&worker.api, &worker.keys, &of, &shown).await).await?;
+        if self.plan.life == Life::Appealed {
+            self.mend_keys(&shown, filed.hash).await?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a piece are damaged where they are kept: nobody can open it, and whoever filed it mends them by filing the
+    /// same again.
+    async fn mend_keys(&self, shown: &Shown, hash: Digest32) -> Result<()> {
+        let (worker, reader, of) = (&self.worker().actor, self.requester(), self.milestone());
+        let get = async || get_evidence(&reader.api, &reader.keys, &of, hash).await;
+        ensure!(self.patiently(get).await? == *shown, "the requester reads something else");
+        let conn = rusqlite::Connection::open(&self.town.journal)?;
+        conn.busy_timeout(std::time::Duration::from_secs(10))?;
+        let damaged = conn.execute("UPDATE evidence_keys SET wrapped = 'x' || wrapped WHERE hash = ?1", [hash.0])?;
+        ensure!(damaged > 1, "{damaged} keys");
+        drop(conn);
+        let unreadable = get().await;
+        ensure!(unreadable.is_err(), "a damaged key opens nothing");
+        self.patiently(async || add_evidence(&worker.api, &worker.keys, &of, shown).await).await?;
+        ensure!(self.patiently(get).await? == *shown, "the keys were given anew");
         Ok(())
     }
 

@@ -3,13 +3,17 @@
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use nostr::key::Keys;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tally::{
     ask::{Api, arbitrator},
     demo::{Actor, Side, Stage, read_msat},
+    store::JOURNAL,
 };
 use tallystick_app::port::{operator::NodeOperator, rail::HoldRail};
 use tallystick_core::canonical;
@@ -50,6 +54,8 @@ pub struct Town {
     pub router: Actor,
     /// The node's operator.
     pub operator: Api,
+    /// The node's journal.
+    pub journal: PathBuf,
     /// Tasks that are played.
     pub playing: AtomicUsize,
     /// Those of them that wait for nothing but blocks.
@@ -82,6 +88,7 @@ impl Town {
             purse,
             router,
             operator,
+            journal: stage.platform.dir().join(JOURNAL),
             playing: AtomicUsize::new(0),
             idling: AtomicUsize::new(0),
             played: AtomicUsize::new(0),
