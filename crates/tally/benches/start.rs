@@ -9,7 +9,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use tally::demo::Platform;
+use tally::{demo::Platform, store::JOURNAL};
 use tallystick_devnet::RegtestChain;
 use tallystick_store::SqliteStore;
 use tallystick_testkit::{
@@ -38,7 +38,7 @@ async fn main() -> Result<()> {
     starts(&mut platform, "a new node").await?;
 
     platform.stop().await?;
-    let store = SqliteStore::open(platform.dir().join("journal.db"))?;
+    let store = SqliteStore::open(platform.dir().join(JOURNAL))?;
     let crowd = Crowd::new(PEOPLE);
     let tasks = wanted.div_ceil(crowd.facts_per_task());
     crowd.fill(&store, 0..tasks).await;

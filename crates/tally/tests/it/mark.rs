@@ -96,6 +96,8 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     let first_head = StoreStatus::of_sqlite(&journal)?.head;
     theatre.stage.platform.start(&[]).await?;
     let second = go_on(&theatre, facts, &[&theatre.stage.platform]).await?;
+    let is_kept = async || Ok(published::read(&dir)?.is_some_and(|kept| kept.unverified().size() >= second));
+    theatre.stage.until("the checkpoint of it is kept as well", is_kept).await?;
     // However it ends.
     theatre.stage.platform.kill().await?;
     theatre.stage.platform.start(&[]).await?;
@@ -129,6 +131,7 @@ async fn a_journal_file_that_was_put_back_opens_no_channel() -> Result<()> {
     // What cannot be written only now is told, and the node is back; the mark itself may not go.
     put(&new, &journal)?;
     fs::remove_file(mark_of(&theatre.stage.platform))?;
+    let _ = fs::remove_file(dir.join(published::FILE));
     let blocked = mark_of(&theatre.stage.platform).with_extension("new");
     fs::create_dir(&blocked)?;
     theatre.stage.platform.start(&[]).await?;
