@@ -12,7 +12,7 @@ use tallystick_escrow::{NodeCommand, Outage, Task};
 use tokio::sync::MutexGuard;
 
 use crate::{
-    app::App,
+    app::{App, REQUEST_MEMORY},
     error::AppError,
     port::{
         journal::{Append, AppendError, NewFact, StoreError},
@@ -119,7 +119,7 @@ impl App {
         self.note(last.insert(there)).await
     }
 
-    /// Keeps the time at which the node is there: the journal answers, nothing was left unwritten since the last time, and the
+    /// Keeps the time at which the node is there: the journal can be read, and written if that failed since the last time, and the
     /// rail reaches its network. Tells if it was not there for long. Answers when it was last there.
     ///
     /// # Errors
@@ -130,13 +130,20 @@ impl App {
     }
 
     async fn look_around(&self, last: &mut LastThere) -> Result<LastThere, AppError> {
-        let is_unwritten = self.0.unwritten.swap(false, Ordering::AcqRel);
-        let before = self.0.parts.journal.stream(STREAM, 0).await;
-        if before.is_err() || is_unwritten || !self.rail()?.0.is_reachable() {
-            before?;
-            return Ok(*last);
+        self.0.parts.journal.stream(STREAM, 0).await?;
+        // Once something could not be written, the node is there again when something can be.
+        if self.0.unwritten.swap(false, Ordering::AcqRel) {
+            self.write_something().await.inspect_err(|_| self.missed())?;
         }
-        self.note(last).await
+        if self.rail()?.0.is_reachable() { self.note(last).await } else { Ok(*last) }
+    }
+
+    /// Writes something that means nothing, and is forgotten as requests are.
+    async fn write_something(&self) -> Result<(), AppError> {
+        let now = self.clock().now();
+        let id = canonical::digest("tallystick/there/v1", &[&now.as_millis().to_le_bytes()]);
+        self.0.parts.journal.admit(id, now, now.after(REQUEST_MEMORY)).await?;
+        Ok(())
     }
 
     /// The node is there now: told of before, if it was away.

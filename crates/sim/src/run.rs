@@ -56,6 +56,8 @@ const TOLD_AGAIN_MAX: u64 = 5;
 const STANDBY_ONE_IN: u64 = 4;
 /// How often a node keeps the time at which it was there.
 const ALIVE_EVERY_MILLIS: u64 = 5_000;
+/// How often a node that lives looks whether it is there, at least: often enough that it counts as there all the time.
+const LOOKS_EVERY_SECS: u64 = 30;
 /// One absence in so many has a start that breaks off.
 const FALSE_START_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
@@ -353,7 +355,7 @@ impl<'a> Player<'a> {
         self.tick().await;
         let from = self.world.clock.now();
         self.set_cut(how, true);
-        self.time_without_the_node(blocks, secs);
+        self.time_without_the_node(blocks, secs, how != Cut::Stands).await;
         self.outages.push((from, self.world.clock.now()));
         if how != Cut::Stands {
             // A journal that does not answer is an error, and nothing else.
@@ -373,11 +375,18 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Blocks are found and the network moves, until a hold needs the node.
-    fn time_without_the_node(&mut self, blocks: u32, secs: u64) {
-        let each = Duration::from_secs(secs / u64::from(blocks.max(1)));
+    /// Blocks are found and the network moves, until a hold needs the node. A node that lives looks all the time whether it is
+    /// there.
+    async fn time_without_the_node(&mut self, blocks: u32, secs: u64, lives: bool) {
+        let each = secs / u64::from(blocks.max(1));
         for block in 0..blocks.max(1) {
-            self.world.clock.advance(each);
+            let mut left = each;
+            while lives && left > LOOKS_EVERY_SECS {
+                self.world.clock.advance(Duration::from_secs(LOOKS_EVERY_SECS));
+                self.tick().await;
+                left -= LOOKS_EVERY_SECS;
+            }
+            self.world.clock.advance(Duration::from_secs(left));
             if blocks > block {
                 self.world.rail.mine(1);
                 self.blocks_away += 1;
@@ -394,7 +403,7 @@ impl<'a> Player<'a> {
     async fn away(&mut self, blocks: u32, secs: u64, salt: u64) {
         let from = self.world.clock.now();
         self.die(salt);
-        self.time_without_the_node(blocks, secs);
+        self.time_without_the_node(blocks, secs, false).await;
         if (salt >> 32).is_multiple_of(FALSE_START_ONE_IN) {
             self.start(salt).await;
             self.world.rail.deliver(&Both(&self.life.app, &self.life.standby.app)).await;

@@ -1,5 +1,6 @@
 //! Bonds on the one road, and when this node was away.
 
+use std::sync::{Arc, atomic::Ordering};
 use tallystick_app::{
     away::{APART, AWAY, AWAY_MIN, Gaps, LastThere, STEADY_MAX},
     port::{journal::Journal, rail::InvoiceReader, request::Action, tasks::TaskRebuild},
@@ -18,6 +19,7 @@ use tallystick_testkit::{
 
 use crate::{
     disputes::{FIVE, admit, dispute, mined, rule},
+    faults::Troubled,
     node::{Node, PAYEE, PAYER, World, task},
 };
 
@@ -286,6 +288,30 @@ async fn a_node_that_stood_still_takes_no_bond() {
 async fn a_node_without_its_network_takes_no_bond() {
     let cut = |node: &Node, is_cut: bool| node.world.rail.set_available(!is_cut);
     assert_eq!(lives_through(cut).await.0, Some("bond_kept".into()));
+}
+
+/// Nor does one whose journal can be read and not written: somebody tried, and found nobody there.
+#[tokio::test]
+async fn a_node_that_cannot_write_takes_no_bond() {
+    let world = world();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.app.attend_from(LastThere::default()).await.unwrap();
+    held(&node, task(0)).await;
+    let there = tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - 600_000);
+    world.clock.set(there);
+    node.app.attend_from(LastThere { at: Some(there), ..LastThere::default() }).await.unwrap();
+    trouble.unwritable.store(true, Ordering::Release);
+    node.submit(task(0)).await.unwrap_err();
+    while tallystick_app::Clock::now(&*world.clock) < DEADLINE {
+        world.clock.advance(STEADY_MAX);
+        node.app.attend().await.unwrap_err();
+    }
+    trouble.unwritable.store(false, Ordering::Release);
+    node.settle().await;
+    assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("bond_kept"));
+    assert_eq!(world.store.facts_below("node/", 0, 10).await.unwrap().len(), 1);
+    check(&world).await;
 }
 
 /// Who is there all the time takes it.

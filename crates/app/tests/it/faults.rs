@@ -10,7 +10,7 @@ use tallystick_app::port::{
     layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
-use tallystick_core::{BlockHeight, Fact, Msat, PaymentHash, Timestamp};
+use tallystick_core::{BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp};
 use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::{Barrier, Semaphore, watch};
 
@@ -21,6 +21,8 @@ pub struct Trouble {
     pub conflicts: AtomicU32,
     /// So many appends fail before they reach the journal.
     pub refused: AtomicU32,
+    /// Whether nothing can be written.
+    pub unwritable: AtomicBool,
     /// So many appends reach it, and fail on the way back.
     pub unheard: AtomicU32,
     /// Appends that have begun wait here until as many are there as the barrier asks for; once.
@@ -105,7 +107,7 @@ impl JournalLayer for Troubled {
                 actual: append.expected_version + 1,
             });
         }
-        if take(&trouble.refused) {
+        if take(&trouble.refused) || trouble.unwritable.load(Ordering::Acquire) {
             return Err(down().into());
         }
         let answer = self.store.append(append).await;
@@ -114,6 +116,13 @@ impl JournalLayer for Troubled {
             brake.acquire().await.unwrap().forget();
         }
         if take(&trouble.unheard) { Err(down().into()) } else { answer }
+    }
+    async fn admit(&self, id: Digest32, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        if self.trouble.unwritable.load(Ordering::Acquire) {
+            Err(down())
+        } else {
+            self.store.admit(id, now, until).await
+        }
     }
     async fn scrub(&self) -> Result<(), StoreError> {
         self.trouble.scrubs.fetch_add(1, Ordering::AcqRel);

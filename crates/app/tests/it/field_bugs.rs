@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 use tallystick_app::{
     AppError,
-    away::AWAY,
+    away::{AWAY, LastThere},
     port::{
         journal::Journal,
         rail::{HoldRail, RailNotice},
@@ -398,10 +398,12 @@ async fn bond_slashed_during_our_outage() {
     let node = world.start();
     bonds::held(&node, task(0)).await;
     drop(node);
-    let there = DEADLINE.as_millis() - 600_000;
-    world.clock.set(DEADLINE.after(Duration::from_secs(600)));
+    let there = tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - 600_000);
+    let now = DEADLINE.after(Duration::from_secs(600));
+    world.clock.set(now);
     let node = world.start();
-    assert_eq!(node.app.note_outage(tallystick_core::Timestamp::from_millis(there)).await, Ok(true));
+    let kept = LastThere { at: Some(there), ..LastThere::default() };
+    node.app.attend_from(kept.starting(None, now)).await.unwrap();
     node.settle().await;
     let view = node.view(task(0)).await;
     assert_eq!((view.state.as_str(), view.bonds[0].hold.reason.as_deref()), ("refunded", Some("bond_kept")));

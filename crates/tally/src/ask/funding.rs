@@ -19,6 +19,8 @@ use super::{bond, terms, tranches};
 /// The average time of a block.
 const HOLD_BLOCK: Duration = Duration::from_secs(600);
 
+/// The most blocks that a payment may be locked for at all, whatever is said of the work: the usual ceiling of wallets.
+const LOCK_BLOCKS_MAX: u64 = 1_008;
 /// The most blocks that a payment may be locked for beyond the hold: for the payout's route and its end on the chain, of which a
 /// node has 378 unless its operator wants others.
 const RESERVE_BLOCKS_MAX: u64 = 500;
@@ -175,6 +177,7 @@ impl Pair {
         ensure!(found == expected, "the funding invoice locks the money for {found} blocks, not {expected}");
         // How many blocks were agreed, `terms` has compared; what comes on top is the node's own number.
         let on_top = expected.saturating_sub(number("holdBlocks")?);
+        ensure!(found <= LOCK_BLOCKS_MAX, "the money would be locked for {found} blocks; {LOCK_BLOCKS_MAX} are a week");
         ensure!(
             on_top <= RESERVE_BLOCKS_MAX,
             "the node locks the money for {on_top} blocks more than the hold is for, and {RESERVE_BLOCKS_MAX} are enough"
@@ -318,6 +321,10 @@ pub mod tests {
             let error = checked(&bad, None, NOW + 1).unwrap_err();
             assert!(error.contains(expected) && error.starts_with("tranche 1"), "{expected}: {error}");
         }
+        // Nor for longer than any wallet would, if nothing was signed about it.
+        let mut bad = task(Spec { delta: 1_009, ..funding() }, payout());
+        (bad["finalCltvDelta"], bad["holdBlocks"]) = (json!(1_009), json!(1_000));
+        assert!(checked(&bad, None, NOW).unwrap_err().contains("1008 are a week"));
         // The node's own numbers agree with each other, and not with what was signed.
         let mut bad = task(Spec { delta: 701, ..funding() }, payout());
         bad["finalCltvDelta"] = json!(701);
