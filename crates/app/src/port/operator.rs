@@ -121,7 +121,7 @@ pub struct OpenChannel {
     pub push: Msat,
     /// Whether the channel is told to the network.
     pub announce: bool,
-    /// The idempotency key: of all requests with one key, one opens a channel.
+    /// The idempotency key: of all requests with one key, one opens a channel, until that is closed.
     pub key: Option<Id<Channel>>,
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct OpenChannelInput {
     /// Whether the channel is told to the network.
     #[graphql(default)]
     announce: bool,
-    /// A UUIDv7 of your own. Asked again with the same key, the channel that there is is answered, and none is opened
-    /// beside it.
+    /// A UUIDv7 of your own. Asked again with the same key, as long as that channel is not closed, it is answered, and none is
+    /// opened beside it.
     key: Option<Uuid>,
 }
 

@@ -166,7 +166,11 @@ impl Engine {
         let mut ended = self.ended.subscribe();
         let id = match self.paid_by_hand(bolt11)? {
             Some(id) => id,
-            None => self.pay_by_hand(bolt11, fee_limit).await?,
+            // Somebody else may have begun it meanwhile.
+            None => match self.pay_by_hand(bolt11, fee_limit).await {
+                Ok(id) => id,
+                Err(refused) => self.paid_by_hand(bolt11)?.ok_or(refused)?,
+            },
         };
         let done = async {
             loop {

@@ -137,11 +137,14 @@ async fn the_operator_pays_and_is_paid() {
     let stage = Stage::new().await;
     let node = &stage.platform.node;
     let invoice = stage.party("payee").invoice(msat(5_000_001), HOUR).await.unwrap();
-    let paid = node.pay_invoice(&invoice, fees(), Duration::from_secs(30)).await.unwrap();
+    let pay = || node.pay_invoice(&invoice, fees(), Duration::from_secs(30));
+    let (paid, as_well) = tokio::join!(pay(), pay());
+    let paid = paid.unwrap();
+    assert_eq!(as_well.unwrap(), paid, "asked twice at once");
     assert_eq!((paid.status, paid.fee, paid.amount), (PaymentStatus::Succeeded, Some(msat(0)), msat(5_000_001)));
     // Who lost the answer asks again: the money went once.
     let spent = node.balances().await.unwrap().channels;
-    assert_eq!(node.pay_invoice(&invoice, fees(), Duration::from_secs(30)).await.unwrap(), paid);
+    assert_eq!(pay().await.unwrap(), paid);
     assert_eq!(node.balances().await.unwrap().channels, spent);
     let own = node.invoice(msat(7_000_003), "a service", HOUR).await.unwrap();
     let facts = node.read(&own).unwrap();
