@@ -321,9 +321,9 @@ pub mod tests {
             let error = checked(&bad, None, NOW + 1).unwrap_err();
             assert!(error.contains(expected) && error.starts_with("tranche 1"), "{expected}: {error}");
         }
-        // Nor for longer than any wallet would, if nothing was signed about it.
+        // Nor for longer than any wallet would, whatever the hold is said to be for.
         let mut bad = task(Spec { delta: 1_009, ..funding() }, payout());
-        (bad["finalCltvDelta"], bad["holdBlocks"]) = (json!(1_009), json!(1_000));
+        bad["finalCltvDelta"] = json!(1_009);
         assert!(checked(&bad, None, NOW).unwrap_err().contains("1008 are a week"));
         // The node's own numbers agree with each other, and not with what was signed.
         let mut bad = task(Spec { delta: 701, ..funding() }, payout());
