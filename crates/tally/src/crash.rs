@@ -54,7 +54,9 @@ impl CrashPoints {
         if let Some(path) = &self.0.log {
             let file = OpenOptions::new().create(true).append(true).open(path);
             // The harness fails by itself if the log is missing.
-            let _ = file.and_then(|mut file| writeln!(file, "{passed} {name}"));
+            // In one write: others pass points at the same time, and a kill leaves no half line.
+            let line = format!("{passed} {name}\n");
+            let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
         }
         if self.0.at == name || self.0.at == passed.to_string() {
             std::process::abort();
