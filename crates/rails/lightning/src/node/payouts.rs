@@ -33,7 +33,7 @@ impl Engine {
     /// Pays, once per id; answers how the payment stands.
     pub(crate) async fn pay(&self, request: &PayRequest, kind: Kind) -> Result<PayState, RailError> {
         let invoice = self.payable(&request.bolt11)?;
-        let hash = PaymentHash(*AsRef::<[u8; 32]>::as_ref(invoice.payment_hash()));
+        let hash = hash_of(&invoice);
         let turn = self.turns.take(hash.0).await;
         let state = self.pay_now(request, &invoice, hash, kind)?;
         drop(turn);
@@ -194,7 +194,7 @@ impl Engine {
     /// The operator's payment of this invoice that has not failed.
     fn paid_by_hand(&self, bolt11: &str) -> Result<Option<Digest32>, RailError> {
         let invoice = self.payable(bolt11)?;
-        let hash = PaymentHash(*AsRef::<[u8; 32]>::as_ref(invoice.payment_hash()));
+        let hash = hash_of(&invoice);
         let rows = self.store.outbound_on(&hash).map_err(unavailable)?;
         let mut same = rows.iter().filter(|row| row.kind == Kind::Operator && row.status != PaymentStatus::Failed);
         Ok(same.next().map(|row| Digest32(row.id)))
@@ -215,6 +215,10 @@ impl Engine {
         self.pay(&request, Kind::Operator).await?;
         Ok(request.id)
     }
+}
+
+fn hash_of(invoice: &Bolt11Invoice) -> PaymentHash {
+    PaymentHash(*AsRef::<[u8; 32]>::as_ref(invoice.payment_hash()))
 }
 
 fn state_of(row: &PaymentRow) -> PayState {

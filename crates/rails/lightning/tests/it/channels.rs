@@ -118,19 +118,18 @@ async fn a_node_takes_no_channel_that_it_could_not_close_in_a_hurry() {
     net.stop().await;
 }
 
+/// A channel that the payer's node would take.
+async fn small_channel(stage: &Stage) -> OpenChannel {
+    let (peer, address) = stage.party("payer").address().await.unwrap();
+    let capacity = Sat::try_new(100_000).unwrap();
+    OpenChannel { peer, address: Some(address), capacity, push: Msat::ZERO, announce: false, key: None }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn impossible_channels_are_refused() {
     let stage = Stage::with(&["payer"]).await;
     let node = &stage.platform.node;
-    let (peer, address) = stage.party("payer").address().await.unwrap();
-    let request = OpenChannel {
-        peer,
-        address: Some(address),
-        capacity: Sat::try_new(100_000).unwrap(),
-        push: Msat::ZERO,
-        announce: false,
-        key: None,
-    };
+    let request = small_channel(&stage).await;
     let bad = [
         OpenChannel { peer: "02".to_owned(), ..request.clone() },
         OpenChannel { capacity: Sat::MAX, ..request.clone() },
@@ -152,16 +151,8 @@ async fn impossible_channels_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_opens_one_channel() {
     let mut stage = Stage::with(&["payer"]).await;
-    let (peer, address) = stage.party("payer").address().await.unwrap();
     let key = |random| Some(Id::from_parts(1_700_000_000_000, [random; 10]));
-    let request = OpenChannel {
-        peer,
-        address: Some(address),
-        capacity: Sat::try_new(100_000).unwrap(),
-        push: Msat::ZERO,
-        announce: false,
-        key: key(1),
-    };
+    let request = OpenChannel { key: key(1), ..small_channel(&stage).await };
     let node = &stage.platform.node;
     let (one, two) = tokio::join!(node.open_channel(request.clone()), node.open_channel(request.clone()));
     assert_eq!(one.unwrap(), two.unwrap(), "asked twice at once");
