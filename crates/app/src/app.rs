@@ -13,7 +13,7 @@ use tallystick_escrow::{
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    away::LastThere,
+    away::{KnownOutages, LastThere},
     change::{event_of, read_view, stream_of},
     clock::Clock,
     error::AppError,
@@ -78,6 +78,7 @@ pub(crate) struct Inner {
     pub unwritten: AtomicBool,
     /// When the node was last there, once somebody keeps that.
     pub last_there: tokio::sync::Mutex<Option<LastThere>>,
+    pub outages: KnownOutages,
     pub cache: Cache,
     pub roles: KnownRoles,
     pub standing: Standings,
@@ -131,6 +132,7 @@ impl App {
             last_there: tokio::sync::Mutex::default(),
             cache: Cache::new(),
             roles: KnownRoles::default(),
+            outages: KnownOutages::default(),
             standing: Standings::default(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),

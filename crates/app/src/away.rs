@@ -6,7 +6,7 @@
 //! deadline that passed meanwhile is decided without it.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use tallystick_core::{Body, Duration, Fact, Timestamp, canonical};
 use tallystick_escrow::{NodeCommand, Outage, Task};
 use tokio::sync::MutexGuard;
@@ -68,16 +68,11 @@ pub struct Gaps {
 }
 
 impl LastThere {
-    /// As a start at `now` begins: away since it last kept the time, or since its newest fact, whichever is later. What a start
-    /// wrote that ended before it told counts as absence still, and so does a newest fact that is later than now: its clock
-    /// was set back since.
+    /// As a start at `now` begins: away since it last kept the time. If that is not known, since its newest fact: earlier than it was
+    /// perhaps, so that too much counts as absence. One that is later than now tells nothing: its clock was set back since.
     #[must_use]
     pub fn starting(self, newest_fact: Option<Timestamp>, now: Timestamp) -> Self {
-        let newest = newest_fact.filter(|newest| *newest <= now);
-        let at = match self {
-            Self { at: Some(at), is_starting: true, .. } => Some(at),
-            Self { at, .. } => at.max(newest),
-        };
+        let at = self.at.or(newest_fact.filter(|newest| *newest <= now));
         Self { at, is_starting: at.is_some(), ..self }
     }
 
@@ -94,6 +89,25 @@ impl LastThere {
         let (from, known) = before.map_or((last, 0), |gaps| (gaps.from, gaps.total.as_millis()));
         let gaps = Gaps { from, until: now, total: Duration::from_millis(known.saturating_add(gap.as_millis())) };
         if gaps.total > AWAY_MIN { (there(None), Some(from.min(last))) } else { (there(Some(gaps)), None) }
+    }
+}
+
+/// The outages that the journal tells of, as far as it was read, and the number of the last fact that tells. Never the truth: what
+/// the journal holds besides is added whenever they are looked at.
+#[derive(Default)]
+pub(crate) struct KnownOutages(Mutex<(Arc<Vec<Outage>>, u64)>);
+
+impl KnownOutages {
+    fn get(&self) -> (Arc<Vec<Outage>>, u64) {
+        // A panic between two lines leaves an older state, which is as good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, outages: &Arc<Vec<Outage>>, seq: u64) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.1 < seq {
+            *known = (Arc::clone(outages), seq);
+        }
     }
 }
 
@@ -130,7 +144,7 @@ impl App {
     }
 
     async fn look_around(&self, last: &mut LastThere) -> Result<LastThere, AppError> {
-        self.0.parts.journal.stream(STREAM, 0).await?;
+        self.outages().await?;
         // Once something could not be written, the node is there again when something can be.
         if self.0.unwritten.swap(false, Ordering::AcqRel) {
             self.write_something().await.inspect_err(|_| self.missed())?;
@@ -246,14 +260,20 @@ impl App {
     }
 
     async fn outages_after(&self, created_at: Timestamp) -> Result<Vec<Outage>, AppError> {
-        let (mut outages, mut after) = (Vec::new(), 0);
+        let outages = self.outages().await?;
+        Ok(outages.iter().filter(|outage| outage.until >= created_at).copied().collect())
+    }
+
+    /// All times in which the node was away, as the journal tells now.
+    async fn outages(&self) -> Result<Arc<Vec<Outage>>, AppError> {
+        let (mut outages, mut after) = self.0.outages.get();
         loop {
             let page = self.0.parts.journal.facts_below(BELOW, after, PAGE_MAX).await?;
             let Some(last) = page.last() else { return Ok(outages) };
             after = last.seq;
-            for fact in &page {
-                outages.extend(Some(outage_of(fact)?).filter(|outage| outage.until >= created_at));
-            }
+            let more: Result<Vec<_>, _> = page.iter().map(outage_of).collect();
+            Arc::make_mut(&mut outages).extend(more?);
+            self.0.outages.put(&outages, after);
         }
     }
 }

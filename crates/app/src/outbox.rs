@@ -113,7 +113,8 @@ impl Outbox {
             return Ok(Some(self.soon()));
         }
         let now = self.app.clock().now();
-        for effect in journal.claim_effects(now, now.after(CLAIM), self.epoch, room).await? {
+        let claimed = journal.claim_effects(now, now.after(CLAIM), self.epoch, room).await;
+        for effect in claimed.inspect_err(|_| self.app.missed())? {
             // One that takes longer than its claim is given again, and is running.
             if self.running().insert(effect.key.clone()) {
                 let worker = self.clone();

@@ -22,6 +22,7 @@ const PART: Part = Part {
         // Without a default from here on: a program that does not know of it takes no lease any more.
         "ALTER TABLE leases ADD COLUMN nonce uuid NOT NULL DEFAULT gen_random_uuid();
         ALTER TABLE leases ALTER COLUMN nonce DROP DEFAULT",
+        "ALTER TABLE leases ADD COLUMN note text NOT NULL DEFAULT ''",
     ],
 };
 
@@ -39,6 +40,8 @@ const RENEW: &str = "UPDATE leases SET until = clock_timestamp() + $4::bigint * 
     WHERE name = $1 AND token = $2 AND nonce = $3";
 const RELEASE: &str = "UPDATE leases SET until = clock_timestamp()
     WHERE name = $1 AND token = $2 AND nonce = $3";
+const READ_NOTE: &str = "SELECT note FROM leases WHERE name = $1 AND token = $2 AND nonce = $3";
+const WRITE_NOTE: &str = "UPDATE leases SET note = $4 WHERE name = $1 AND token = $2 AND nonce = $3";
 const READ: &str = "SELECT name, owner, token,
     (extract(epoch FROM until - clock_timestamp()) * 1000)::bigint FROM leases ORDER BY name";
 /// A lease that was renewed and then lost in a crash of the server would be taken by somebody else: so it waits for the
@@ -72,9 +75,62 @@ pub struct LeaseRow {
 
 /// Takes, renews and gives back leases, on a connection of its own.
 pub struct Leases {
-    options: PostgresOptions,
     owner: String,
+    line: Line,
+}
+
+/// What the holder of a lease leaves for whoever takes it next, on a connection of its own.
+pub struct Note {
+    lease: Lease,
+    line: Line,
+}
+
+/// A connection that is made when it is needed.
+struct Line {
+    options: PostgresOptions,
     client: Option<Connection>,
+}
+
+impl Line {
+    async fn client(&mut self) -> Result<&Client> {
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
+            self.client = Some(connect_with(&self.options, SETTINGS).await?);
+        }
+        self.client.as_deref().ok_or_else(|| StoreError::Unavailable("no connection".into()))
+    }
+}
+
+impl Note {
+    /// Of this lease. Nothing is asked of the database yet.
+    #[must_use]
+    pub const fn new(options: PostgresOptions, lease: Lease) -> Self {
+        Self { lease, line: Line { options, client: None } }
+    }
+
+    /// What was left last, by this holder or one before; empty if nothing was.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer, or somebody else has the lease.
+    pub async fn read(&mut self) -> Result<String> {
+        let Lease { name, token, nonce } = self.lease;
+        let row = self.line.client().await?.query_opt(READ_NOTE, &[&name, &token, &nonce]).await.or_store()?;
+        column(&row.ok_or_else(lost)?, 0)
+    }
+
+    /// Leaves this instead.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server does not answer, or somebody else has the lease: nothing is changed then.
+    pub async fn write(&mut self, note: &str) -> Result<()> {
+        let Lease { name, token, nonce } = self.lease;
+        let values: [&(dyn ToSql + Sync); 4] = [&name, &token, &nonce, &note];
+        let written = self.line.client().await?.execute(WRITE_NOTE, &values).await.or_store()?;
+        if written == 1 { Ok(()) } else { Err(lost()) }
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Unavailable("somebody else has the lease".into())
 }
 
 impl Leases {
@@ -85,7 +141,7 @@ impl Leases {
     pub async fn open(options: PostgresOptions, owner: String) -> Result<Self> {
         let client = connect_with(&options, SETTINGS).await?;
         PART.migrate(&client).await?;
-        Ok(Self { options, owner, client: Some(client) })
+        Ok(Self { owner, line: Line { options, client: Some(client) } })
     }
 
     /// Takes the lease if nobody holds it. A holder that was not heard of since its time is over has lost it.
@@ -94,7 +150,7 @@ impl Leases {
     /// [`StoreError::Unavailable`] if the server does not answer; the lease may be taken or not then.
     pub async fn take(&mut self, name: &'static str, lasts: Duration) -> Result<Option<Lease>> {
         let owner = self.owner.clone();
-        let client = self.client().await?;
+        let client = self.line.client().await?;
         let row = client.query_opt(TAKE, &[&name, &owner, &millis(lasts)]).await.or_store()?;
         row.map(|row| Ok(Lease { name, token: column(&row, 0)?, nonce: column(&row, 1)? })).transpose()
     }
@@ -104,7 +160,7 @@ impl Leases {
     /// # Errors
     /// [`StoreError::Unavailable`] if the server does not answer; ask again while there is time.
     pub async fn renew(&mut self, lease: Lease, lasts: Duration) -> Result<bool> {
-        let client = self.client().await?;
+        let client = self.line.client().await?;
         let values: [&(dyn ToSql + Sync); 4] = [&lease.name, &lease.token, &lease.nonce, &millis(lasts)];
         let renewed = client.execute(RENEW, &values).await.or_store()?;
         Ok(renewed == 1)
@@ -115,7 +171,7 @@ impl Leases {
     /// # Errors
     /// [`StoreError::Unavailable`] if the server does not answer; the lease ends by itself then.
     pub async fn release(&mut self, lease: Lease) -> Result<()> {
-        self.client().await?.execute(RELEASE, &[&lease.name, &lease.token, &lease.nonce]).await.or_store()?;
+        self.line.client().await?.execute(RELEASE, &[&lease.name, &lease.token, &lease.nonce]).await.or_store()?;
         Ok(())
     }
 
@@ -138,13 +194,6 @@ impl Leases {
             })
         };
         rows.iter().map(read).collect()
-    }
-
-    async fn client(&mut self) -> Result<&Client> {
-        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
-            self.client = Some(connect_with(&self.options, SETTINGS).await?);
-        }
-        self.client.as_deref().ok_or_else(|| StoreError::Unavailable("no connection".into()))
     }
 }
 

@@ -26,7 +26,7 @@ mod parts;
 
 pub use connect::{Connection, connect, connect_with};
 pub use error::{OrStore, Result, column, store_error};
-pub use lease::{FENCE, Lease, LeaseRow, Leases};
+pub use lease::{FENCE, Lease, LeaseRow, Leases, Note};
 pub use options::PostgresOptions;
 pub use parts::Part;
 /// The driver, so that all use one version of it.

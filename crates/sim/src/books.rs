@@ -60,6 +60,8 @@ pub struct Begun {
 pub struct Books {
     /// The hash of each fact.
     pub chain: Vec<Digest32>,
+    /// When the last of them was recorded.
+    pub newest_at: Option<Timestamp>,
     /// Each task, as its facts make it.
     pub states: Vec<State>,
     /// The tranche of each hash that a worker ever handed in.
@@ -126,6 +128,7 @@ impl Books {
 
     fn enter(&mut self, fact: &Fact, by: Option<NostrKey>) -> Result<Option<Told>, String> {
         self.chain.push(fact.hash);
+        self.newest_at = Some(fact.recorded_at);
         let Some(task) = self.ids.get(&fact.stream).copied() else { return Ok(None) };
         // No two appends have the same authority.
         let append = (fact.stream.clone(), fact.authority);

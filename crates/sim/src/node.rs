@@ -13,7 +13,7 @@ use tallystick_testkit::{ManualClock, MemoryStore, SimRail, escrow::NOW};
 
 use crate::{
     standby::Standby,
-    wire::{Wire, WiredJournal, WiredRail},
+    wire::{FarJournal, Wire, WiredJournal, WiredRail},
 };
 
 /// How a node is put together: as it ships, unless a test puts something wrong between.
@@ -62,7 +62,8 @@ impl World {
     /// Starts the node on what there is.
     pub(crate) async fn start(&self, setup: &Setup) -> Life {
         let wire = Wire::new();
-        let journal = (setup.journal)(Arc::clone(&self.store) as _);
+        let far = FarJournal(Arc::clone(&self.store) as _, Arc::clone(&wire));
+        let journal = (setup.journal)(Arc::new(far));
         let parts = || Parts {
             journal: Arc::new(WiredJournal(Arc::clone(&journal), Arc::clone(&wire))),
             log: Arc::clone(&self.store) as _,

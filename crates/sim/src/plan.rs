@@ -34,6 +34,8 @@ pub enum Cut {
     Stands,
     /// Its journal answers nothing.
     Journal,
+    /// Its journal can be read, and takes nothing.
+    Writes,
     /// Its rail reaches nobody.
     Network,
 }
@@ -312,6 +314,7 @@ impl fmt::Display for Cut {
         f.write_str(match self {
             Self::Stands => "stands still",
             Self::Journal => "does not reach its journal",
+            Self::Writes => "cannot write to its journal",
             Self::Network => "does not reach its network",
         })
     }

@@ -31,9 +31,17 @@ struct Line {
     trouble: Option<Trouble>,
     turns: Rng,
     is_cut: bool,
-    /// Whether the journal behind it answers nothing.
-    is_mute: bool,
+    /// What the journal behind it refuses.
+    refuses: Refuses,
     asked: Vec<Asked>,
+}
+
+/// What a journal answers with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refuses {
+    Nothing,
+    Writes,
+    All,
 }
 
 /// What the app asked of the rail.
@@ -47,8 +55,8 @@ pub(crate) enum Asked {
 
 impl Wire {
     pub(crate) fn new() -> Arc<Self> {
-        let line =
-            Line { calls: 0, trouble: None, turns: Rng::new(0), is_cut: false, is_mute: false, asked: Vec::new() };
+        let (turns, refuses) = (Rng::new(0), Refuses::Nothing);
+        let line = Line { calls: 0, trouble: None, turns, is_cut: false, refuses, asked: Vec::new() };
         Arc::new(Self { state: Mutex::new(line), cut: Notify::new(), written: Notify::new() })
     }
 
@@ -58,13 +66,17 @@ impl Wire {
         (line.calls, line.trouble, line.turns) = (0, trouble, Rng::new(salt));
     }
 
-    /// Whether the journal behind it answers nothing from now on.
-    pub(crate) fn mute(&self, is_mute: bool) {
-        self.line().is_mute = is_mute;
+    /// What the journal behind it refuses from now on.
+    pub(crate) fn refuse(&self, refuses: Refuses) {
+        self.line().refuses = refuses;
     }
 
-    fn answers(&self) -> Result<(), StoreError> {
-        if self.line().is_mute { Err(store_down()) } else { Ok(()) }
+    fn reads(&self) -> Result<(), StoreError> {
+        if self.line().refuses == Refuses::All { Err(store_down()) } else { Ok(()) }
+    }
+
+    fn writes(&self) -> Result<(), StoreError> {
+        if self.line().refuses >= Refuses::Writes { Err(store_down()) } else { Ok(()) }
     }
 
     /// What was asked of the rail since this was last called.
@@ -139,26 +151,25 @@ fn rail_down() -> RailError {
     RailError::Unavailable("the wire is bad".into())
 }
 
-/// The journal behind the wire. What only reads goes past it, unless it is mute: it changes nothing.
-pub(crate) struct WiredJournal(pub Arc<dyn Journal>, pub Arc<Wire>);
+/// The journal at the far end of the wire: it may refuse what is asked of it.
+pub(crate) struct FarJournal(pub Arc<dyn Journal>, pub Arc<Wire>);
 
 #[async_trait]
-impl JournalLayer for WiredJournal {
+impl JournalLayer for FarJournal {
     fn inner(&self) -> &dyn Journal {
         self.0.as_ref()
     }
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.1.answers()?;
-        let written = async {
-            let answer = self.0.append(append).await;
-            self.1.written.notify_waiters();
-            answer
-        };
-        self.1.cross(true, || store_down().into(), written).await
+        self.1.writes()?;
+        self.0.append(append).await
     }
     async fn stream(&self, stream: &str, after_version: u64) -> Result<Vec<Fact>, StoreError> {
-        self.1.answers()?;
+        self.1.reads()?;
         self.0.stream(stream, after_version).await
+    }
+    async fn facts_below(&self, prefix: &str, after_seq: u64, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        self.1.reads()?;
+        self.0.facts_below(prefix, after_seq, limit).await
     }
     async fn claim_effects(
         &self,
@@ -167,7 +178,42 @@ impl JournalLayer for WiredJournal {
         epoch: u64,
         limit: u32,
     ) -> Result<Vec<PendingEffect>, StoreError> {
-        self.1.answers()?;
+        self.1.writes()?;
+        self.0.claim_effects(now, until, epoch, limit).await
+    }
+    async fn finish_effect(&self, key: &str) -> Result<(), StoreError> {
+        self.1.writes()?;
+        self.0.finish_effect(key).await
+    }
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
+        self.1.writes()?;
+        self.0.admit(request, now, forget_after).await
+    }
+}
+
+/// The journal behind the wire. What only reads goes past it: it changes nothing.
+pub(crate) struct WiredJournal(pub Arc<dyn Journal>, pub Arc<Wire>);
+
+#[async_trait]
+impl JournalLayer for WiredJournal {
+    fn inner(&self) -> &dyn Journal {
+        self.0.as_ref()
+    }
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let written = async {
+            let answer = self.0.append(append).await;
+            self.1.written.notify_waiters();
+            answer
+        };
+        self.1.cross(true, || store_down().into(), written).await
+    }
+    async fn claim_effects(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        epoch: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingEffect>, StoreError> {
         self.1.cross(true, store_down, self.0.claim_effects(now, until, epoch, limit)).await
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {

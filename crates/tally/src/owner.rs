@@ -19,11 +19,11 @@ use tallystick_app::{
 use tallystick_bitcoin::RpcClient;
 use tallystick_core::{Coded, NostrKey};
 use tallystick_lightning::{Database, LightningNode, OpenedNode};
-use tallystick_postgres::PostgresOptions;
+use tallystick_postgres::{Note, PostgresOptions};
 use tallystick_store::PostgresStore;
 
 use crate::{
-    alive::Alive,
+    alive::{self, Alive, Place},
     anchor::Anchoring,
     config::Config,
     log::Patience,
@@ -48,14 +48,19 @@ pub struct Owner {
     app: App,
     crash: Crash,
     door: Arc<Door>,
-    running: OnceLock<(Arc<LightningNode>, WorkerHandle)>,
+    running: OnceLock<Running>,
     log: tokio::sync::Mutex<LogWorker>,
     patience: Patience,
     anchors: Option<Anchoring>,
     founders: BTreeSet<NostrKey>,
     mark: Arc<Mark>,
-    alive: Alive,
     keeper: Mutex<Option<Keeper>>,
+}
+
+struct Running {
+    node: Arc<LightningNode>,
+    workers: WorkerHandle,
+    alive: Alive,
 }
 
 /// What waits for its turn.
@@ -114,8 +119,7 @@ impl Owner {
         let door = Arc::new(Door::new(app.clone(), known));
         let (running, log, keeper) = (OnceLock::new(), tokio::sync::Mutex::new(log), Mutex::default());
         let (anchors, founders) = (config.anchoring(), config.api.operators.clone());
-        let alive = Alive::new(mark.dir(), app.clone());
-        Self { app, crash, door, running, log, patience, anchors, founders, mark, alive, keeper }
+        Self { app, crash, door, running, log, patience, anchors, founders, mark, keeper }
     }
 
     /// The operator's side of the node, wherever that runs.
@@ -123,14 +127,20 @@ impl Owner {
         Arc::clone(&self.door) as _
     }
 
-    /// Starts the node, connects its rail, and starts outbox and timers. `epoch` is the lease's token, if there is one.
+    /// [`Owner::start_in`] of a process that is alone.
     ///
     /// # Errors
     /// If the journal was put back to an older state, or the node does not start.
-    pub async fn start(&self, sealed: OpenedNode, epoch: Option<u64>) -> Result<()> {
+    pub async fn start(&self, sealed: OpenedNode) -> Result<()> {
+        self.start_in(sealed, None, Place::File(self.mark.dir().join(alive::FILE))).await
+    }
+
+    /// Starts the node, connects its rail, and starts outbox and timers. `epoch` is the lease's token, if there is one.
+    async fn start_in(&self, sealed: OpenedNode, epoch: Option<u64>, place: Place) -> Result<()> {
         self.look_back().await?;
+        let alive = Alive::new(place, self.app.clone());
         // Before the node tells what it has to tell, which makes newer facts.
-        let last_there = self.alive.begin(self.mark.newest_at().await?, epoch.is_none());
+        let last_there = alive.begin(self.mark.newest_at().await?).await?;
         let node = Arc::new(sealed.start(Arc::new(self.app.clone())).await?);
         self.app.connect(self.crash.rail(node.clone()), node.clone());
         // Before any timer runs: nobody answers for what our absence kept them from.
@@ -143,7 +153,7 @@ impl Owner {
         self.door.open(node.clone());
         tracing::info!(node_id = %node.node_id(), height = self.app.height().0, "the Lightning node is up");
         // It is started once.
-        let _ = self.running.set((node, workers));
+        let _ = self.running.set(Running { node, workers, alive });
         Ok(())
     }
 
@@ -204,13 +214,15 @@ impl Owner {
         {
             return error.context("the Lightning node cannot be taken over");
         }
-        let Some((node, workers)) = self.running.get() else { return anyhow!("there is no Lightning node") };
+        let Some(Running { node, workers, alive }) = self.running.get() else {
+            return anyhow!("there is no Lightning node");
+        };
         tokio::select! {
             () = node.failed() => anyhow!("the Lightning node's database failed; nothing leaves the node any more"),
             () = workers.failed() => anyhow!("a worker broke off: payouts and refunds would stand still"),
             error = self.publish() => error,
             never = anchor(&self.app, node, self.anchors) => match never {},
-            never = self.alive.keep() => match never {},
+            never = alive.keep() => match never {},
             never = vault.run() => match never {},
         }
     }
@@ -246,8 +258,9 @@ impl Owner {
         let lease = keeper.lease();
         // Kept from here on, whatever becomes of the start.
         *self.keeper() = Some(keeper);
+        let place = Place::Lease(Box::new(Note::new(options.clone(), lease)));
         let sealed = sealed.on(Database::Postgres { options: Box::new(options), lease });
-        let started = self.start(sealed, Some(lease.token.unsigned_abs())).await;
+        let started = self.start_in(sealed, Some(lease.token.unsigned_abs()), place).await;
         if started.is_err() {
             // Nothing runs: another replica, or this one when it is started again, need not wait.
             self.release().await;
@@ -268,7 +281,7 @@ impl Owner {
 
     /// Stops what runs, and gives the lease back.
     pub async fn stop(mut self) {
-        if let Some((node, workers)) = self.running.take() {
+        if let Some(Running { node, workers, .. }) = self.running.take() {
             workers.stop().await;
             node.shutdown().await;
             self.release().await;

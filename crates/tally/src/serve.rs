@@ -133,7 +133,7 @@ async fn run_on(
     let owner = Owner::new(app.clone(), crash, sealed.info(), (log, config.log.patience()), config, Arc::clone(&mark));
     let replica = match store {
         NodeStore::Sqlite(_) => {
-            owner.start(sealed, None).await?;
+            owner.start(sealed).await?;
             None
         }
         NodeStore::Postgres(store, options) => {

@@ -1,7 +1,7 @@
 //! One holder at a time, by the database's clock.
 
 use std::time::{Duration, Instant};
-use tallystick_postgres::{FENCE, Lease, Leases, connect};
+use tallystick_postgres::{FENCE, Lease, Leases, Note, connect};
 
 use super::fresh;
 
@@ -68,6 +68,26 @@ async fn many_at_once_and_one_gets_it() {
     assert_eq!(set.join_all().await.into_iter().flatten().count(), 1);
 }
 
+#[tokio::test]
+async fn what_a_holder_leaves_is_there_for_the_next() {
+    let options = fresh();
+    let mut leases = Leases::open(options.clone(), "one".to_owned()).await.unwrap();
+    let first = leases.take("a", LONG).await.unwrap().unwrap();
+    let mut note = Note::new(options.clone(), first);
+    assert_eq!(note.read().await.unwrap(), "");
+    note.write("here").await.unwrap();
+    assert_eq!(note.read().await.unwrap(), "here");
+    leases.renew(first, LONG).await.unwrap();
+    leases.release(first).await.unwrap();
+    let second = leases.take("a", LONG).await.unwrap().unwrap();
+    assert!(note.write("late").await.is_err(), "who lost the lease leaves nothing");
+    assert!(note.read().await.is_err());
+    let mut note = Note::new(options.clone(), second);
+    assert_eq!(note.read().await.unwrap(), "here");
+    let other = leases.take("b", LONG).await.unwrap().unwrap();
+    assert_eq!(Note::new(options, other).read().await.unwrap(), "", "another lease's is another");
+}
+
 /// A standby that was behind has taken over: it does not know of the last holder, and gives its token to another.
 #[tokio::test]
 async fn a_holder_that_the_database_forgot_has_lost_it() {
@@ -93,7 +113,7 @@ async fn leases_of_an_older_program_are_brought_up_to_date() {
     let options = fresh();
     drop(Leases::open(options.clone(), "one".to_owned()).await.unwrap());
     let client = connect(&options).await.unwrap();
-    let old = "ALTER TABLE leases DROP COLUMN nonce; UPDATE tallystick_parts SET version = 1 WHERE part = 'leases';
+    let old = "ALTER TABLE leases DROP COLUMN nonce, DROP COLUMN note; UPDATE tallystick_parts SET version = 1 WHERE part = 'leases';
         INSERT INTO leases VALUES ('a', 'old', 7, clock_timestamp() + interval '1 minute')";
     client.batch_execute(old).await.unwrap();
     let mut two = Leases::open(options, "two".to_owned()).await.unwrap();

@@ -21,7 +21,7 @@ pub struct SimArgs {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=TASKS_MAX))]
     pub tasks: Option<u64>,
     /// Stop after so many seconds, however many seeds are left
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub secs: Option<u64>,
     /// On how many threads; as many as the machine has, if absent. Each seed runs in one of them
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tally::demo::{LOOK, Purses, STEP_MAX};
 
 use crate::{
-    driver::{Driver, End, Gate, GateAt},
+    driver::{Driver, End, Gate, GateAt, REQUESTER_BOND_SAT},
     kills::KILLS_VAR,
     longer::Arbitrator,
     mortal::{At, Mortal},
@@ -142,6 +142,7 @@ fn must_die_at(end: End) -> Vec<&'static str> {
         End::Ruled => {
             names.extend(paid.into_iter().chain(["cancel_hold", "escrow.dispute_opened", "dispute.panel_drawn"]));
             names.extend(["keep evidence", "wrap keys", "touch evidence", "evidence_filed", "escrow.reward_paid"]);
+            names.extend(["escrow.bond_taken", "escrow.bond_return_begun"]);
         }
     }
     if end == End::Cancelled {
@@ -169,7 +170,7 @@ fn moved(end: End) -> (u64, u64) {
     let (paid_out, reward): (&[u64], _) = match end {
         End::Paid | End::Killed | End::PaidLate | End::Renewed => (&[PAYOUT_SAT], 0),
         End::Milestones => (&[PAYOUT_SAT, 6_000], 0),
-        End::Ruled => (&[PAYOUT_SAT], REWARD_MSAT),
+        End::Ruled => (&[PAYOUT_SAT, REQUESTER_BOND_SAT], REWARD_MSAT),
         End::Cancelled | End::Rejected | End::Undecided => (&[], 0),
     };
     let fee = |payout: u64| (payout * FEE_PERCENT).div_ceil(100);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tally::ask::{Api, tranches};
+use tally::ask::{Api, bond, tranches};
 use tally::demo::{Actor, LOOK, Stage};
 use tallystick_app::{SystemClock, clock::Clock, mint_id};
 use tallystick_core::{Msat, canonical};
@@ -22,6 +22,9 @@ use crate::longer::{Arbitrator, HOLD_BLOCKS};
 /// The longest that a task may take, restarts of the node included.
 pub const TASK_MAX: Duration = Duration::from_secs(90);
 const HOUR_SECS: u64 = 3_600;
+/// What each side puts up in a story with bonds.
+pub const REQUESTER_BOND_SAT: u64 = 4_000;
+const WORKER_BOND_SAT: u64 = 5_000;
 pub const DAY: tallystick_core::Duration = tallystick_core::Duration::from_secs(7 * 86_400);
 
 /// How the two want their task to end.
@@ -40,7 +43,7 @@ pub enum End {
     Milestones,
     /// The hold is renewed near its end, and paid out.
     Renewed,
-    /// The work is refused; an arbitrator rules that the first tranche is paid out.
+    /// Both sides put up bonds. The work is refused; an arbitrator rules that the first tranche and the requester's bond are paid out.
     Ruled,
 }
 
@@ -106,19 +109,26 @@ impl Driver {
         }
     }
 
+    /// Posts a task, and nothing else.
+    pub async fn post(&self) -> Result<Value> {
+        let id = mint_id::<Task>(SystemClock.now()).map_err(|error| anyhow::anyhow!("{error}"))?.to_string();
+        self.requester.api.create(self.input(&id, End::Paid, &[10_000])?).await
+    }
+
     /// Drives a task of these payouts to its end, and answers it. `Undecided` answers once work is submitted.
     pub async fn run(&self, end: End, payouts_sat: &[u64]) -> Result<Value> {
         let start = Instant::now();
         let id = mint_id::<Task>(SystemClock.now()).map_err(|error| anyhow::anyhow!("{error}"))?.to_string();
         let input = self.input(&id, end, payouts_sat)?;
         let mut invoices = Vec::new();
-        for payout in payouts_sat {
+        let bond = (end == End::Ruled).then_some(&REQUESTER_BOND_SAT);
+        for payout in payouts_sat.iter().chain(bond) {
             invoices.push(self.worker.party.invoice(Msat::try_new(payout * 1_000)?, DAY).await?);
         }
         let work = canonical::sha256(id.as_bytes()).to_string();
         patiently(start, async || self.requester.api.create(input.clone()).await).await?;
         patiently(start, async || self.worker.api.accept(&id, &invoices).await).await?;
-        let funded = patiently(start, async || self.requester.api.fund(&id).await).await?;
+        let funded = self.fund(&id, end, start).await?;
         self.pass(GateAt::Funding).await;
         self.lock(&id, &funded, start).await?;
         self.pass(GateAt::Held).await;
@@ -176,9 +186,27 @@ impl Driver {
         }
     }
 
-    /// Pays the funding invoices until all money is held.
+    /// The task with its funding invoices.
+    async fn fund(&self, id: &str, end: End, start: Instant) -> Result<Value> {
+        let api = &self.requester.api;
+        if end != End::Ruled {
+            return patiently(start, async || api.fund(id).await).await;
+        }
+        let own = self.requester.party.invoice(Msat::try_new(WORKER_BOND_SAT * 1_000)?, DAY).await?;
+        patiently(start, async || api.fund_with_bond(id, &own).await).await
+    }
+
+    /// Pays the funding invoices, those of bonds as well, until all money is held.
     async fn lock(&self, id: &str, funded: &Value, start: Instant) -> Result<()> {
-        let task = self.pay_all(id, invoices(funded)?, start, |task| task["state"] != "FUNDING").await?;
+        let mut paying = Paying::new(&self.requester.party, invoices(funded)?);
+        for (of, side) in [("REQUESTER", &self.requester), ("WORKER", &self.worker)] {
+            if bond(funded, of).is_some() {
+                let shown = patiently(start, async || side.api.task(id).await).await?;
+                let invoice = bond(&shown, of).and_then(|hold| hold["fundingInvoice"].as_str());
+                paying.add(&side.party, invoice.context("the bond has an invoice")?.to_owned());
+            }
+        }
+        let task = self.pay_all(id, paying, start, |task| task["state"] != "FUNDING").await?;
         ensure!(task["state"] == "HELD", "funding ended in {task}");
         Ok(())
     }
@@ -187,11 +215,10 @@ impl Driver {
     pub async fn pay_all(
         &self,
         id: &str,
-        invoices: Vec<String>,
+        mut paying: Paying,
         start: Instant,
         is_so: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        let mut paying = Paying::new(&self.requester.party, invoices);
         loop {
             let task = patiently(start, async || self.requester.api.task(id).await).await?;
             if is_so(&task) {
@@ -241,7 +268,11 @@ impl Driver {
                 input["holdBlocks"] = json!(HOLD_BLOCKS);
                 input["renewal"] = json!("REFUND");
             }
-            End::Ruled => input["panel"] = json!("ONE"),
+            End::Ruled => {
+                input["panel"] = json!("ONE");
+                input["requesterBondSat"] = json!(REQUESTER_BOND_SAT);
+                input["workerBondSat"] = json!(WORKER_BOND_SAT);
+            }
             _ => {}
         }
         Ok(input)

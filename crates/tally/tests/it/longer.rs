@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::time::Instant;
 use tally::{
     ask::{
-        Api, arbitrator,
-        dispute::{Matters, add_evidence, attend, get_evidence, step, vote},
+        Api, arbitrator, bond,
+        dispute::{Matters, Said, add_evidence, attend, get_evidence, step, vote},
         tranches,
     },
-    cli::OfMilestone,
+    cli::{Bond, OfMilestone},
     demo::Stage,
     sealed::Shown,
 };
@@ -19,6 +19,7 @@ use tallystick_app::port::rail::HoldRail;
 use tallystick_core::{Msat, canonical};
 
 use crate::driver::{DAY, Driver, TASK_MAX, patiently};
+use crate::paying::Paying;
 
 /// How long a hold is usable that is to be renewed: the shortest that can be.
 pub const HOLD_BLOCKS: u32 = 144;
@@ -80,11 +81,12 @@ impl Driver {
         let task = self.until_so(id, start, "the next hold invoices are made", made).await?;
         let next = tranches(&task).map(|tranche| tranche["renewal"]["fundingInvoice"].as_str().map(str::to_owned));
         let next: Vec<String> = next.collect::<Option<_>>().context("an invoice for each tranche")?;
-        self.pay_all(id, next, start, |task| tranches(task).all(|tranche| tranche["renewals"] == 1)).await?;
+        let paying = Paying::new(&self.requester.party, next);
+        self.pay_all(id, paying, start, |task| tranches(task).all(|tranche| tranche["renewals"] == 1)).await?;
         Ok(())
     }
 
-    /// Has an arbitrator rule that the first tranche is paid out. The arbitrator is paid as well.
+    /// Has an arbitrator rule that the first tranche is paid out, and the requester's bond. The arbitrator is paid as well.
     pub async fn let_a_panel_rule(&self, id: &str, start: Instant) -> Result<Value> {
         let of = OfMilestone { id: id.to_owned(), milestone: 0 };
         patiently(start, async || step(&self.worker.api, &of, "openDispute").await).await?;
@@ -100,7 +102,8 @@ impl Driver {
         ensure!(read == shown, "the panel reads something else than the worker filed");
         self.mine_to(matter.shown["until"].as_u64().context("seats are taken until a height")?, start).await?;
         self.until_dispute(&of, "COMMITTING", start).await?;
-        patiently(start, async || vote(&judge.api, &judge.keys, &of, &[0]).await).await?;
+        let said = Said { to_worker: &[0], take_bonds: &[Bond::Requester] };
+        patiently(start, async || vote(&judge.api, &judge.keys, &of, said).await).await?;
         let shown = async || {
             let matter = Matters::read(&judge.api, &of).await?;
             attend(&judge.api, &judge.keys, &of, &matter).await
@@ -113,6 +116,10 @@ impl Driver {
         let task = self.until(id, &["SETTLED"], start).await?;
         let states: Vec<_> = tranches(&task).map(|tranche| tranche["state"].as_str().unwrap_or_default()).collect();
         ensure!(states == ["CLAIMED", "RETURNED"], "the ruling was carried out as {states:?}");
+        for (of, state, reason) in [("REQUESTER", "CLAIMED", "RULED"), ("WORKER", "RETURNED", "BOND_KEPT")] {
+            let hold = bond(&task, of).context("there is a bond")?;
+            ensure!(hold["state"] == state && hold["reason"] == reason, "the bond of the {of} came to {hold}");
+        }
         self.reward(judge, &of, start).await?;
         Ok(task)
     }

@@ -310,6 +310,29 @@ async fn an_story() -> Result<()> {
     pair.close(8).await
 }
 
+/// An owner is gone for longer than the other's lease would take, and the other, without the node, is asked for something
+/// meanwhile: its fact is no proof that somebody ran the timers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_absence_is_told_though_a_replica_without_the_node_writes() -> Result<()> {
+    LocalSet::new().run_until(Box::pin(absence_story())).await
+}
+
+async fn absence_story() -> Result<()> {
+    let mut pair = Box::pin(Pair::open()).await?;
+    let [_, driver] = pair.drivers()?;
+    pair.theatre.stage.platform.kill().await?;
+    // As if both had been without the node for five minutes.
+    let earlier = "UPDATE leases SET note = (split_part(note, ' ', 1)::bigint - 300000)::text WHERE name = 'lightning'";
+    assert_eq!(pair.sql(earlier).await?, 1);
+    driver.post().await?;
+    assert_eq!(pair.sql("SELECT FROM facts WHERE kind = 'node.away'").await?, 0);
+    assert_eq!(pair.sql("SELECT FROM facts WHERE kind = 'escrow.task_created'").await?, 1);
+    until_owner(&pair.other).await?;
+    assert_eq!(pair.sql("SELECT FROM facts WHERE kind = 'node.away'").await?, 1, "nobody told of it");
+    pair.theatre.stage.platform.start(&[]).await?;
+    pair.close(2).await
+}
+
 /// Whoever has the node finds the log damaged, and the other begins nothing either, started anew or not; once the tree is
 /// made again, both do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

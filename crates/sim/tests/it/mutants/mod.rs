@@ -45,6 +45,7 @@ fn mutants() -> Vec<(&'static str, Setup)> {
         ("an outage that the journal does not tell", kept(ports::outages_untold)),
         ("an outage that is told after the timers ran", kept(ports::outages_told_late)),
         ("an outage that is told at starts alone", kept(ports::outages_told_at_starts_alone)),
+        ("a journal that takes nothing, which nobody sees", kept(ports::unwritten_unseen)),
         ("a network whose being cut nobody sees", paid(ports::cut_unseen)),
         ("an effect forgotten after a restart", kept(ports::effects_forgotten)),
         ("a fact acknowledged and not written", kept(ports::answered_before_it_is_written)),

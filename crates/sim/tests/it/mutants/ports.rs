@@ -17,7 +17,7 @@ use tallystick_app::{
         tasks::{TaskQuery, TaskReader},
     },
 };
-use tallystick_core::{BlockHeight, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
+use tallystick_core::{BlockHeight, Digest32, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
 use tallystick_escrow::Task;
 
 /// What is wrong with a journal.
@@ -31,6 +31,7 @@ enum Bug {
     HidesOutages,
     TellsLate,
     TellsAtStartsAlone,
+    AdmitsAnyway,
 }
 
 struct Odd {
@@ -86,6 +87,11 @@ pub fn outages_told_late(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
 /// When the node was away, it tells at its start, and never as long as it lives.
 pub fn outages_told_at_starts_alone(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
     odd(inner, Bug::TellsAtStartsAlone)
+}
+
+/// A request counts as remembered that could not be written down, so that the node finds that it is there.
+pub fn unwritten_unseen(inner: Arc<dyn Journal>) -> Arc<dyn Journal> {
+    odd(inner, Bug::AdmitsAnyway)
 }
 
 impl Odd {
@@ -186,6 +192,10 @@ impl JournalLayer for Odd {
             given.retain(|effect| known.contains(&effect.key));
         }
         Ok(given)
+    }
+    async fn admit(&self, request: Digest32, now: Timestamp, forget_after: Timestamp) -> Result<bool, StoreError> {
+        let admitted = self.inner.admit(request, now, forget_after).await;
+        if self.bug == Bug::AdmitsAnyway { Ok(admitted.unwrap_or(true)) } else { admitted }
     }
 }
 
