@@ -65,7 +65,7 @@ pub struct Disturbance {
 pub const DISTURBANCES: &[Disturbance] = &[
     Disturbance { name: "restart", weight: 6, draw: |_, _| Act::Restart },
     Disturbance { name: "outage", weight: 5, draw: outage },
-    Disturbance { name: "cut", weight: 6, draw: cut },
+    Disturbance { name: "cut", weight: 8, draw: cut },
     Disturbance { name: "presence", weight: 8, draw: presence },
     Disturbance { name: "fees", weight: 4, draw: fees },
     Disturbance { name: "clock", weight: 3, draw: clock },

@@ -107,6 +107,8 @@ impl Player<'_> {
             let _ = timers(&self.life).await;
         }
         self.set_cut(how, false);
+        // Timers go on at once; what they cannot do now they do later.
+        let _ = timers(&self.life).await;
         if self.blocks_away >= BLOCKS_AWAY_MAX || self.is_near() {
             self.rest().await;
         }
