@@ -79,6 +79,10 @@ impl Outbox {
                 Ok(next) => next.map_or(PAUSE_MAX, |due| self.app.clock().now().until(due)),
                 Err(error) => {
                     tracing::error!(code = %error.code(), "the outbox cannot be read: {error}");
+                    if matches!(error, StoreError::Corrupt(_)) {
+                        // Whoever begins something now would wait for what is not done.
+                        self.app.begin_nothing();
+                    }
                     PAUSE_MIN
                 }
             };

@@ -36,6 +36,27 @@ pub(crate) fn body(content: Option<Vec<u8>>, commitment: Option<[u8; 32]>, salt:
     }
 }
 
+/// The columns by which the outbox is worked, with the largest number that each can hold.
+const EFFECT_NUMBERS: [(&str, i64); 5] = [
+    ("finished", 1),
+    ("attempts", u32::MAX as i64),
+    ("due", i64::MAX),
+    ("claim_epoch", i64::MAX),
+    ("claimed_until", i64::MAX),
+];
+
+/// Checks what an effect is worked by: facts do not make it, and with a number that none can be it would never be done.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub(crate) fn effect_numbers(key: &str, numbers: [i64; 5]) -> Result<()> {
+    let is_bad = |((_, max), number): &(&(&str, i64), i64)| !(0..=*max).contains(number);
+    match EFFECT_NUMBERS.iter().zip(numbers).find(is_bad) {
+        None => Ok(()),
+        Some(((name, _), number)) => Err(StoreError::Corrupt(format!("the effect {key} has {name} = {number}"))),
+    }
+}
+
 /// The least space and name that can follow a held name, or be the first.
 pub(crate) fn names_from(after: Option<&Held>) -> (String, Vec<u8>) {
     // No name is between a name and the same with a zero byte after it.

@@ -5,7 +5,7 @@ use tallystick_postgres::{Connection, PostgresOptions, connect};
 use tokio_postgres::{Client, Row};
 
 use crate::postgres::error::{OrStore, Result, column};
-use crate::postgres::evidence;
+use crate::postgres::{evidence, guards};
 
 /// All migrations, in order; the table `tallystick_schema` counts those that the database has. A released one never
 /// changes.
@@ -63,6 +63,7 @@ pub(crate) async fn connect_writer(options: &PostgresOptions) -> Result<Connecti
     check_isolation(&client.query_one(SERVER, &[]).await.or_store()?)?;
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.or_store()?;
     migrate(&client).await?;
+    guards::check_logged(&client).await?;
     // Before the next one can migrate.
     client.execute("SELECT pg_advisory_lock_shared($1)", &[&VERSION_LOCK]).await.or_store()?;
     client.commit().await?;

@@ -12,12 +12,13 @@ use tallystick_escrow::Task;
 use tallystick_postgres::PostgresOptions;
 
 use crate::chain::Kept;
-use crate::columns::names_from;
+use crate::columns::{self, names_from};
 use crate::postgres::error::{OrStore, Result, column, digest, signed, unsigned};
 use crate::postgres::readers::Readers;
 use crate::postgres::{evidence, facts, guards, indexes, log, schema, tasks};
 
-const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
+const EFFECTS: &str = "SELECT id, key, stream, body, finished, attempts, due, claim_epoch, claimed_until
+    FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
 const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= ($1, $2)
     ORDER BY space, name LIMIT $3";
 const REMEMBERED: &str = "SELECT id, forget_after FROM seen_requests WHERE id > $1 ORDER BY id LIMIT $2";
@@ -96,13 +97,16 @@ impl Snapshot for PostgresSnapshot {
         let rows =
             self.conn.query(&statement, &[&after.map_or(i64::MIN, signed), &facts::page(limit)]).await.or_store()?;
         let kept = |row| {
-            Ok(KeptEffect {
+            let kept = KeptEffect {
                 place: unsigned(row, 0)?,
                 key: column(row, 1)?,
                 stream: column(row, 2)?,
                 body: column(row, 3)?,
                 finished: column(row, 4)?,
-            })
+            };
+            let numbers = [kept.finished.into(), column(row, 5)?, column(row, 6)?, column(row, 7)?, column(row, 8)?];
+            columns::effect_numbers(&kept.key, numbers)?;
+            Ok(kept)
         };
         rows.iter().map(kept).collect()
     }

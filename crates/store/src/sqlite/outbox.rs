@@ -15,11 +15,13 @@ const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 42
     WHERE key = ?1 AND finished = 0";
 const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
     WHERE finished = 0 AND (due <= ?1 OR due > ?3) ORDER BY due, id LIMIT ?2";
-const CLAIM: &str = "UPDATE outbox SET claim_epoch = ?4, claimed_until = ?5 WHERE id IN (
+// A count or a time that is none, on a damaged disk, keeps no effect from being done, and no other either.
+const CLAIM: &str = "UPDATE outbox SET claim_epoch = ?4, claimed_until = ?5, due = max(due, 0),
+        attempts = max(0, min(attempts, 4294967295)) WHERE id IN (
         SELECT id FROM outbox WHERE finished = 0 AND (due <= ?1 OR due > ?3)
             AND (claim_epoch < ?4 OR claimed_until <= ?1 OR claimed_until > ?3) ORDER BY due, id LIMIT ?2)
     RETURNING key, stream, body, attempts, due, id";
-const NEXT_DUE: &str = "SELECT due FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
+const NEXT_DUE: &str = "SELECT max(due, 0) FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
 
 /// Adds an effect; one with this key stays as it is, finished or not.
 pub(crate) fn add(conn: &Connection, stream: &str, effect: &NewEffect) -> rusqlite::Result<()> {

@@ -55,8 +55,19 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
 
 /// Opens a connection that cannot write.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).or_store()?;
+    reader(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Opens a connection that does not write, and checks constraints when it is asked for damage: SQLite leaves them out where it
+/// could not write. Whoever closes it last leaves the write-ahead log as it is.
+pub(crate) fn open_checker(path: &Path) -> Result<Connection> {
+    let conn = reader(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).or_store()?;
+    Ok(conn)
+}
+
+fn reader(path: &Path, access: OpenFlags) -> Result<Connection> {
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).or_store()?;
     settings(&conn)?;
     conn.execute_batch("PRAGMA query_only = ON").or_store()?;
     Ok(conn)

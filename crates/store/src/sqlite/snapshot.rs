@@ -14,11 +14,12 @@ use tallystick_core::{Authority, Digest32, Fact, Id, Timestamp};
 use tallystick_escrow::Task;
 
 use crate::chain::Kept;
-use crate::columns::names_from;
+use crate::columns::{self, names_from};
 use crate::sqlite::error::{OrStore, Result};
 use crate::sqlite::{evidence, facts, log, requests, schema, tasks};
 
-const EFFECTS: &str = "SELECT id, key, stream, body, finished FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2";
+const EFFECTS: &str = "SELECT id, key, stream, body, finished, attempts, due, claim_epoch, claimed_until
+    FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2";
 const NAMES: &str = "SELECT space, name, stream FROM reservations WHERE (space, name) >= (?1, ?2)
     ORDER BY space, name LIMIT ?3";
 
@@ -36,7 +37,7 @@ impl SqliteSnapshot {
     /// [`StoreError::Unavailable`] if there is no such file, if it is of another program, or if its tables are of another
     /// version than this program's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let conn = schema::open_reader(path)?;
+        let conn = schema::open_checker(path)?;
         schema::identify(&conn, path)?;
         let (version, known) = (schema::pragma(&conn, "user_version")?, schema::migrations());
         if u64::try_from(version) != Ok(known) {
@@ -103,7 +104,7 @@ impl Snapshot for SqliteSnapshot {
             let mut statement = conn.prepare_cached(EFFECTS).or_store()?;
             let rows =
                 statement.query_map(params![after.map_or(i64::MIN, place), limit.min(PAGE_MAX)], kept).or_store()?;
-            rows.collect::<rusqlite::Result<_>>().or_store()
+            rows.map(|row| row.or_store()?).collect()
         })
         .await
     }
@@ -146,12 +147,14 @@ fn place(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
 }
 
-fn kept(row: &Row<'_>) -> rusqlite::Result<KeptEffect> {
-    Ok(KeptEffect {
+fn kept(row: &Row<'_>) -> rusqlite::Result<Result<KeptEffect>> {
+    let kept = KeptEffect {
         place: row.get(0)?,
         key: row.get(1)?,
         stream: row.get(2)?,
         body: row.get(3)?,
         finished: row.get(4)?,
-    })
+    };
+    let numbers = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?];
+    Ok(columns::effect_numbers(&kept.key, numbers).map(|()| kept))
 }

@@ -69,6 +69,7 @@ async fn what_acts_on_a_table_of_itself_is_known_on_postgres() {
         ),
     );
     let ours = |name: &str, table: &str| format!("{name} on {table} is not defined as this program defines it");
+    let (wakes, versions) = (ours("tasks_by_wake_at", "tasks"), ours("facts_stream_version_key", "facts"));
     let (stay, function) = (ours("facts_stay", "facts"), ours("tallystick_refuse", "triggers"));
     let changes = [
         (
@@ -97,6 +98,35 @@ async fn what_acts_on_a_table_of_itself_is_known_on_postgres() {
             &stay,
         ),
         (lame.as_str(), back.as_str(), &function),
+        ("CREATE INDEX evil ON tasks (view)", "DROP INDEX evil", "evil on tasks is none of this program's"),
+        (
+            "CREATE INDEX shown ON outbox (lower(key)) WHERE length(key) > 1",
+            "DROP INDEX shown",
+            "shown on outbox is none of this program's",
+        ),
+        (
+            "DROP INDEX tasks_by_wake_at",
+            "CREATE INDEX tasks_by_wake_at ON tasks (wake_at, id) WHERE wake_at IS NOT NULL",
+            &wakes,
+        ),
+        (
+            "ALTER TABLE facts DROP CONSTRAINT facts_stream_version_key; CREATE INDEX facts_stream_version_key ON facts (stream, version)",
+            "DROP INDEX facts_stream_version_key; ALTER TABLE facts ADD UNIQUE (stream, version)",
+            &versions,
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'tasks_by_wake_at'::regclass",
+            "UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'tasks_by_wake_at'::regclass",
+            &wakes,
+        ),
     ];
     finds(now, run, &changes).await;
+    client.batch_execute("ALTER TABLE head SET UNLOGGED").await.unwrap();
+    let said = fsck(now().await).await.unwrap_err().to_string();
+    assert!(said.contains("the table head is UNLOGGED"), "{said}");
+    store.close().await;
+    let refused = PostgresStore::open(options.clone()).await.map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("ALTER TABLE head SET LOGGED"), "{refused}");
+    client.batch_execute("ALTER TABLE head SET LOGGED").await.unwrap();
+    PostgresStore::open(options).await.unwrap().close().await;
 }

@@ -460,3 +460,25 @@ pub const LIES: [(&str, &str); 24] = [
     ),
     ("UPDATE head SET seq = 15", "fact 15 is missing, and so are all after it"),
 ];
+
+/// Numbers by which the outbox is worked, and that no program writes.
+const NONE_SUCH: [&str; 5] =
+    ["attempts = -123", "attempts = 4294967296", "due = -5", "claim_epoch = -1", "claimed_until = -1"];
+
+/// Facts do not make the numbers by which the outbox is worked: those that can be none are found, and keep nothing from being
+/// done, neither the effect that has one nor others.
+pub async fn outbox_numbers<S: Whole>(store: &S, now: impl AsyncFn() -> Arc<dyn Snapshot>, run: impl AsyncFn(&str)) {
+    let set = async |what: &str| run(&format!("UPDATE outbox SET {what} WHERE NOT finished")).await;
+    let (due, mut epoch) = (store.due_effects(AFTER, 10).await.unwrap().remove(0), 1);
+    for what in NONE_SUCH {
+        set(what).await;
+        let found = fsck(now().await).await.unwrap_err().to_string();
+        assert!(found.contains("outbox") || found.contains(&format!("the effect {} has {what}", due.key)), "{found}");
+        epoch += 1;
+        assert!(store.next_effect_due().await.is_ok(), "{what}");
+        let given = store.claim_effects(AFTER, AFTER.after(Duration::from_secs(60)), epoch, 10).await.unwrap();
+        let keys: Vec<_> = given.iter().map(|effect| effect.key.as_str()).collect();
+        assert_eq!(keys, [due.key.as_str()], "{what}");
+        assert_eq!(fsck(now().await).await, Ok(SOUND), "{what}");
+    }
+}

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tally::demo::{LOOK, Purses, STEP_MAX};
+use tallystick_testkit::Cluster;
 
 use crate::{
     driver::{Driver, End, Gate, GateAt, REQUESTER_BOND_SAT},
@@ -93,10 +94,28 @@ async fn ruled_and_rewarded_whatever_happens() -> Result<()> {
     stop_everywhere(End::Ruled, Deaths::Once).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn paid_out_on_postgresql_whatever_happens() -> Result<()> {
+    let cluster = Cluster::start(&[]);
+    let node = Mortal::open_on_database(&cluster.database()).await?;
+    stop_at_all_points(Show::of(End::Paid, node).await?, Deaths::Once).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_on_postgresql_whatever_happens() -> Result<()> {
+    let cluster = Cluster::start(&[]);
+    let node = Mortal::open_on_database(&cluster.database()).await?;
+    stop_at_all_points(Show::of(End::Rejected, node).await?, Deaths::Once).await
+}
+
+async fn stop_everywhere(end: End, deaths: Deaths) -> Result<()> {
+    stop_at_all_points(Show::of(end, Mortal::open().await?).await?, deaths).await
+}
+
 /// Plays a story once for each point (of a dispute: each fifth), with the node dying there, until it has passed several
 /// times without reaching the point. What it passed in those calm runs, and never died at, is then aimed at by name.
-async fn stop_everywhere(end: End, deaths: Deaths) -> Result<()> {
-    let mut show = Show::open(end).await?;
+async fn stop_at_all_points(mut show: Show, deaths: Deaths) -> Result<()> {
+    let end = show.end;
     let (mut points, mut calm) = (0, 0);
     let step = if end == End::Ruled && std::env::var_os(KILLS_VAR).is_none() { RULED_STEP } else { 1 };
     for point in (1..POINTS_MAX).step_by(step) {
@@ -189,8 +208,7 @@ struct Show {
 }
 
 impl Show {
-    async fn open(end: End) -> Result<Self> {
-        let node = Mortal::open().await?;
+    async fn of(end: End, node: Mortal) -> Result<Self> {
         let (channels, before) = (node.theatre.channels().await?, node.theatre.stage.purses().await?);
         let ruled = end == End::Ruled;
         let arbitrators = if ruled { Arbitrator::some(&node.theatre.stage).await? } else { Vec::new() };

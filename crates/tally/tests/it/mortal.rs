@@ -54,9 +54,17 @@ pub struct Mortal {
 
 impl Mortal {
     pub async fn open() -> Result<Self> {
-        let theatre = Theatre::open(&[]).await?;
+        Ok(Self::of(Theatre::open(&[]).await?))
+    }
+
+    /// One whose journal and channels are in a PostgreSQL database.
+    pub async fn open_on_database(url: &str) -> Result<Self> {
+        Ok(Self::of(Box::pin(Theatre::open_on_database(url)).await?))
+    }
+
+    fn of(theatre: Theatre) -> Self {
         let (died_at, passed) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { theatre, deaths: 0, died_at, passed, fates: VecDeque::new(), doomed: false })
+        Self { theatre, deaths: 0, died_at, passed, fates: VecDeque::new(), doomed: false }
     }
 
     /// Stops the node and starts it again, to die in its next lives at these points; usable when this answers, whether

@@ -10,7 +10,8 @@ use tokio_postgres::Client;
 use super::{connection, fresh};
 use crate::tampering::{
     EVIDENCE, EVIDENCE_LIES, FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, argue,
-    fsck, is_said_of, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
+    fsck, is_said_of, kept_checkpoints_are_compared, live, outbox_numbers, tiles_are_made_again,
+    what_a_clock_may_have_made_is_told,
 };
 
 /// The database as it is now.
@@ -42,6 +43,15 @@ async fn fsck_finds_lies() {
         let found = fsck(now(&address).await).await.unwrap_err().to_string();
         assert!(found.ends_with(wanted), "{lie}: {found}");
     }
+}
+
+#[tokio::test]
+async fn no_number_in_the_outbox_stops_it() {
+    let (store, address) = fresh().await;
+    live(&store).await;
+    let client = connection(&address).await;
+    client.batch_execute(UNCHECKED).await.unwrap();
+    outbox_numbers(&store, async || now(&address).await, async |sql| client.batch_execute(sql).await.unwrap()).await;
 }
 
 /// Databases that values are changed in at once, each in its share.

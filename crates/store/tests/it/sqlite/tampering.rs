@@ -8,7 +8,8 @@ use tallystick_testkit::store_suite::fixture;
 
 use crate::tampering::{
     EVIDENCE, EVIDENCE_LIES, FREE, LIES, SOUND, TABLES, a_log_that_is_behind_is_told, a_snapshot_stands_still, argue,
-    fsck, is_said_of, kept_checkpoints_are_compared, live, tiles_are_made_again, what_a_clock_may_have_made_is_told,
+    fsck, is_said_of, kept_checkpoints_are_compared, live, outbox_numbers, tiles_are_made_again,
+    what_a_clock_may_have_made_is_told,
 };
 
 /// The database as it is now.
@@ -140,6 +141,27 @@ async fn damaged_tiles_are_made_again() {
     live(&store).await;
     let conn = unguarded(&path);
     tiles_are_made_again(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
+}
+
+#[tokio::test]
+async fn no_number_in_the_outbox_stops_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let store = SqliteStore::open(&path).unwrap();
+    live(&store).await;
+    let conn = unguarded(&path);
+    outbox_numbers(&store, async || now(&path), async |sql| conn.execute_batch(sql).unwrap()).await;
+    for lie in ["finished = 2", "finished = -1"] {
+        conn.execute_batch(&format!("UPDATE outbox SET {lie} WHERE finished = 1")).unwrap();
+        let found = fsck(now(&path)).await.unwrap_err().to_string();
+        assert!(found.contains("outbox"), "{found}");
+        conn.execute_batch("UPDATE outbox SET finished = 1 WHERE finished NOT IN (0, 1)").unwrap();
+    }
+    // The database's own check finds it as well.
+    store.close().await;
+    conn.execute_batch("UPDATE outbox SET attempts = -1 WHERE finished = 0").unwrap();
+    let found = fsck(now(&path)).await.unwrap_err().to_string();
+    assert!(found.contains("CHECK constraint failed in outbox"), "{found}");
 }
 
 /// Tables of another version are not brought up to date by whoever only looks.
