@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// The word.
 const STARTING: &str = "starting";
 
-/// Where the time is kept, as [`to_words`] writes it.
+/// Where the time is kept, as a few words.
 pub enum Place {
     /// In a file, of a process that is alone.
     File(PathBuf),

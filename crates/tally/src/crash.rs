@@ -92,7 +92,7 @@ impl JournalLayer for CrashingJournal {
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let kinds: Vec<_> = append.facts.iter().map(|fact| fact.kind).collect();
-        let name = format!("append {}", kinds.join("+"));
+        let name = format!("append {}", told(&kinds).join("+"));
         self.points.around(&name, self.inner.append(append)).await
     }
 
@@ -197,5 +197,13 @@ impl Folder for CrashingFolder {
 
     fn sync_names(&self) -> io::Result<()> {
         self.around("sync", || self.inner.sync_names())
+    }
+}
+
+/// What is told of an append: outcomes of several holds come in any order, so that only what follows from the last is.
+fn told<'a>(kinds: &'a [&'a str]) -> &'a [&'a str] {
+    match kinds {
+        ["escrow.hold_claimed" | "escrow.hold_returned", rest @ ..] if !rest.is_empty() => rest,
+        all => all,
     }
 }

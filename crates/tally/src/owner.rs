@@ -127,7 +127,7 @@ impl Owner {
         Arc::clone(&self.door) as _
     }
 
-    /// [`Owner::start_in`] of a process that is alone.
+    /// Starts the node of a process that is alone: it connects its rail, and starts outbox and timers.
     ///
     /// # Errors
     /// If the journal was put back to an older state, or the node does not start.
