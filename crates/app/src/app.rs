@@ -4,19 +4,21 @@ use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
+use tallystick_civics::roles;
 use tallystick_core::{
     Authority, BlockHeight, Ctx, Decider, Decision, Duration, Fact, Id, NodeKey, NostrKey, SignedRequest, Timestamp,
 };
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, InvoiceFacts, Policy, Rejection, State, Task, TaskView, Terms, UserCommand,
+    Command, Effect, Escrow, Event, InvoiceFacts, Outage, Policy, Rejection, State, Task, TaskView, Terms, UserCommand,
 };
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    away::{KnownOutages, LastThere},
+    away::LastThere,
     change::{event_of, read_view, stream_of},
     clock::Clock,
     error::AppError,
+    known::Known,
     port::{
         blocks::Blocks,
         journal::{Head, Heads, Journal, StoreError},
@@ -25,7 +27,6 @@ use crate::{
         tasks::{TaskQuery, TaskReader},
     },
     road::{Cache, Errand, Order},
-    roles::KnownRoles,
     standing::Standings,
 };
 
@@ -78,9 +79,10 @@ pub(crate) struct Inner {
     pub unwritten: AtomicBool,
     /// When the node was last there, once somebody keeps that.
     pub last_there: tokio::sync::Mutex<Option<LastThere>>,
-    pub outages: KnownOutages,
+    /// When the node was away.
+    pub outages: Known<Vec<Outage>>,
     pub cache: Cache,
-    pub roles: KnownRoles,
+    pub roles: Known<roles::State>,
     pub standing: Standings,
     pub updates: broadcast::Sender<TaskUpdate>,
     pub effects_added: Notify,
@@ -131,8 +133,8 @@ impl App {
             unwritten: AtomicBool::new(false),
             last_there: tokio::sync::Mutex::default(),
             cache: Cache::new(),
-            roles: KnownRoles::default(),
-            outages: KnownOutages::default(),
+            roles: Known::default(),
+            outages: Known::default(),
             standing: Standings::default(),
             updates: broadcast::channel(UPDATES_KEPT).0,
             effects_added: Notify::new(),

@@ -6,7 +6,7 @@
 //! deadline that passed meanwhile is decided without it.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use std::sync::{Arc, atomic::Ordering};
 use tallystick_core::{Body, Duration, Fact, Timestamp, canonical};
 use tallystick_escrow::{NodeCommand, Outage, Task};
 use tokio::sync::MutexGuard;
@@ -89,25 +89,6 @@ impl LastThere {
         let (from, known) = before.map_or((last, 0), |gaps| (gaps.from, gaps.total.as_millis()));
         let gaps = Gaps { from, until: now, total: Duration::from_millis(known.saturating_add(gap.as_millis())) };
         if gaps.total > AWAY_MIN { (there(None), Some(from.min(last))) } else { (there(Some(gaps)), None) }
-    }
-}
-
-/// The outages that the journal tells of, as far as it was read, and the number of the last fact that tells. Never the truth: what
-/// the journal holds besides is added whenever they are looked at.
-#[derive(Default)]
-pub(crate) struct KnownOutages(Mutex<(Arc<Vec<Outage>>, u64)>);
-
-impl KnownOutages {
-    fn get(&self) -> (Arc<Vec<Outage>>, u64) {
-        // A panic between two lines leaves an older state, which is as good.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn put(&self, outages: &Arc<Vec<Outage>>, seq: u64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.1 < seq {
-            *known = (Arc::clone(outages), seq);
-        }
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`away`] | when this node was away |
 //! | `disputes` | what disputes need of the journal and the chain |
 //! | `follow` | tells of facts that another replica wrote |
+//! | `known` | what was read of the journal, so that the next look begins behind it |
 //! | [`rebuild`] | makes the read model and the tree again from the facts |
 //! | [`outbox`] | performs effects, at least once, until their outcome is a fact |
 //! | [`timers`] | wakes tasks whose time or height has come |
@@ -48,6 +49,7 @@ pub mod erase;
 pub mod error;
 mod follow;
 pub mod fsck;
+mod known;
 mod listen;
 pub mod log;
 pub mod outbox;

@@ -6,10 +6,7 @@
 mod authenticator;
 pub(crate) mod cause;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 use tallystick_civics::roles::{
     Action, AdminCommand, Checked, Command, Event, Factor, NodeCommand, Operation, Rejection, Roles, State,
 };
@@ -33,25 +30,6 @@ use crate::{
 pub const STREAM: &str = "roles";
 /// How often it is decided anew because something else came first.
 const CONFLICTS_MAX: u32 = 64;
-
-/// The roles as some facts make them, with the version that they show. Never the truth: what the journal holds besides is
-/// applied whenever they are looked at.
-#[derive(Default)]
-pub(crate) struct KnownRoles(Mutex<(Arc<State>, u64)>);
-
-impl KnownRoles {
-    fn get(&self) -> (Arc<State>, u64) {
-        // A panic between two lines leaves an older state, which is as good.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn put(&self, state: &Arc<State>, version: u64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.1 < version {
-            *known = (Arc::clone(state), version);
-        }
-    }
-}
 
 /// The event that a fact of the stream holds.
 ///
