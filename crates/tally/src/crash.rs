@@ -21,6 +21,7 @@ use tallystick_app::port::{
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
 };
 use tallystick_core::{BlockHeight, Digest32, Msat, PaymentHash, Timestamp};
+use tallystick_escrow::Event;
 use tallystick_witness::Folder;
 
 pub use evidence::CrashingEvidence;
@@ -203,7 +204,7 @@ impl Folder for CrashingFolder {
 /// What is told of an append: outcomes of several holds come in any order, so that only what follows from the last is.
 fn told<'a>(kinds: &'a [&'a str]) -> &'a [&'a str] {
     match kinds {
-        ["escrow.hold_claimed" | "escrow.hold_returned", rest @ ..] if !rest.is_empty() => rest,
+        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED, rest @ ..] if !rest.is_empty() => rest,
         all => all,
     }
 }
