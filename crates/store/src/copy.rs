@@ -222,7 +222,10 @@ async fn copy_table(
             values.push(column.gather(rows.iter().map(|row| &row[index]))?);
         }
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-        client.execute(&insert, &values).await.or_store()?;
+        let other = unsigned(&client.query_one(&insert, &values).await.or_store()?, 0)?;
+        if other > 0 {
+            return Err(StoreError::Corrupt(format!("{target} holds {other} of the rows otherwise than the source")));
+        }
         progress(target, done, source.count);
     }
     for column in columns.iter().filter(|column| column.identity) {
@@ -239,13 +242,15 @@ async fn copy_table(
     Ok(done)
 }
 
+/// Puts rows into a table, and answers how many of them are not there as they were given.
 fn insert(target: &str, columns: &[Column]) -> String {
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
     let arrays: Vec<String> =
         (1..).zip(columns).map(|(place, column)| format!("${place}::{}[]", column.kind.sql())).collect();
     format!(
-        "INSERT INTO {target} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM unnest({})",
-        names.join(", "),
+        "WITH given AS (SELECT * FROM unnest({}) AS one ({names})),
+            kept AS (INSERT INTO {target} ({names}) OVERRIDING SYSTEM VALUE SELECT * FROM given RETURNING {names})
+        SELECT count(*) FROM (SELECT * FROM given EXCEPT ALL SELECT * FROM kept) AS other",
         arrays.join(", ")
     )
 }

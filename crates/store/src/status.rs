@@ -34,20 +34,19 @@ impl StoreStatus {
     /// Of a SQLite file, also while a node has it open. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if there is none, or it cannot be read.
+    /// [`StoreError::Unavailable`] if there is none, or it cannot be read; [`StoreError::Corrupt`] if it has no head.
     pub fn of_sqlite(path: &Path) -> Result<Self, StoreError> {
         let conn = reader(path)?;
         let schema: i64 = or_store(conn.pragma_query_value(None, "user_version", |row| row.get(0)))?;
-        let head = "SELECT seq, hash FROM head";
-        let (facts, hash) = or_store(conn.query_row(head, [], |row| Ok((row.get(0)?, row.get::<_, [u8; 32]>(1)?))))?;
+        let head = crate::sqlite::facts::head(&conn)?;
         let effects = if schema < 2 { EFFECTS_BEFORE_CLAIMS } else { EFFECTS };
         let (effects, effects_claimed) = or_store(conn.query_row(effects, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
         Ok(Self {
             program: format!("SQLite {}", rusqlite::version()),
             schema: schema.unsigned_abs(),
             schema_known: crate::sqlite::migrations(),
-            facts,
-            head: Digest32(hash),
+            facts: head.seq,
+            head: head.hash,
             effects,
             effects_claimed,
         })
@@ -56,7 +55,7 @@ impl StoreStatus {
     /// Of a PostgreSQL database.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if it does not answer, or holds no journal.
+    /// [`StoreError::Unavailable`] if it does not answer, or holds no journal; [`StoreError::Corrupt`] if that has no head.
     pub async fn of_postgres(options: &PostgresOptions) -> Result<Self, StoreError> {
         let client = connect_with(options, "-c default_transaction_read_only=on -c statement_timeout=30s").await?;
         let one = async |sql: &str| -> Result<tokio_postgres::Row> { client.query_one(sql, &[]).await.or_store() };
@@ -68,14 +67,14 @@ impl StoreStatus {
         }
         let version = one("SELECT current_setting('server_version'), version FROM tallystick_schema").await?;
         let schema = crate::postgres::unsigned(&version, 1)?;
-        let head = one("SELECT seq, hash FROM head").await?;
+        let head = crate::postgres::facts::head(&client).await?;
         let effects = one(if schema < 2 { EFFECTS_BEFORE_CLAIMS } else { EFFECTS }).await?;
         Ok(Self {
             program: format!("PostgreSQL {}", column::<&str>(&version, 0)?),
             schema,
             schema_known: crate::postgres::migrations(),
-            facts: crate::postgres::unsigned(&head, 0)?,
-            head: crate::postgres::digest(&head, 1)?,
+            facts: head.seq,
+            head: head.hash,
             effects: crate::postgres::unsigned(&effects, 0)?,
             effects_claimed: crate::postgres::unsigned(&effects, 1)?,
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use tallystick_core::{Digest32, Id, canonical};
 use tallystick_escrow::{Effect, Phase, RewardState, State, Task, TrancheState, payout_id, reward_id};
 
-use super::{Damage, Fsck, facts::Facts};
+use super::{Damage, Fsck, facts::Facts, registry::Registry};
 use crate::{change::stream_of, port::limits::PAGE_MAX};
 
 /// What must be in the outbox, by key.
@@ -20,10 +20,14 @@ struct Wanted {
 
 impl Outbox {
     /// Adds what a task's facts ask for. The first effect of a key counts.
-    pub(super) fn add(&mut self, task: Id<Task>, effects: &[Effect], state: &State) {
+    pub(super) fn add(&mut self, task: Id<Task>, effects: &[Effect], state: &State, registry: &Registry) {
         for effect in effects {
             let body = canonical::sha256(&canonical::encode(effect));
-            self.0.entry(effect.key()).or_insert(Wanted { task, body, awaited: false });
+            let awaited = match effect {
+                Effect::NoteService { dispute, arbitrator, .. } => registry.waits_for(*arbitrator, *dispute),
+                _ => false,
+            };
+            self.0.entry(effect.key()).or_insert(Wanted { task, body, awaited });
         }
         for key in awaited(state) {
             if let Some(wanted) = self.0.get_mut(&key) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use tallystick_civics::{
+    dispute::Dispute,
     registry::{Command, Event, NodeCommand, Registry as Rules, Roll, State},
     roles,
 };
-use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, NostrKey, canonical};
+use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, NostrKey, canonical};
 use tallystick_escrow::{Command as TaskCommand, NodeCommand as TaskReport, UserCommand};
 
 use super::{Damage, Fsck};
@@ -58,6 +59,14 @@ impl Registry {
         *state = Rules::evolve(std::mem::take(state), &event);
         self.facts.push(fact.clone());
         Ok(())
+    }
+
+    /// Whether an arbitrator of the registry has not been told yet what it did in a dispute.
+    pub(super) fn waits_for(&self, arbitrator: NostrKey, dispute: Id<Dispute>) -> bool {
+        match self.states.get(&arbitrator) {
+            Some(State::Present(known)) => !known.served.contains(&dispute),
+            Some(State::Absent) | None => false,
+        }
     }
 
     /// Checks what the node told a task of the registry: that a dispute names a fact of the registry that was there, and

@@ -36,7 +36,7 @@ pub(super) async fn check(
         }
         evidence.check_filed(facts, id, &again.state)?;
         names.add(id, &found)?;
-        outbox.add(id, &again.effects, &again.state);
+        outbox.add(id, &again.effects, &again.state, &facts.registry);
         let made = row(id, version, &again.state);
         rows.compare(fsck, &made.map_err(|error| Damage::Rows(format!("task {id} makes no row: {error}")))?).await?;
         done += 1;

@@ -5,7 +5,7 @@ use tallystick_civics::{
     dispute::{Award, Seats, UserCommand as Act, commitment},
     registry::{Admission, Command, OperatorCommand, State as Listed, UserCommand as Own},
 };
-use tallystick_core::{Coded, Digest32, Id, NostrKey};
+use tallystick_core::{Coded, Digest32, Id, NostrKey, Timestamp};
 use tallystick_escrow::{Case, DisputeView, State, Task, UserCommand};
 use tallystick_testkit::{
     asking, asking_registry,
@@ -151,6 +151,24 @@ async fn a_panel_splits_what_it_was_asked_about() {
 }
 
 /// The chain does not answer: the draw waits for it, and nothing else does.
+/// What an arbitrator did is never lost between the task and the registry.
+#[tokio::test]
+async fn a_service_that_was_marked_as_done_and_never_told_is_found() {
+    let world = World::new();
+    let node = world.start();
+    admit(&node, 10..20).await;
+    refused(&node, task(0), &FIVE).await;
+    dispute(&node, task(0), worker()).await;
+    mined(&node, 6).await;
+    rule(&node, task(0), &[Award::new(0b00001); 3]).await;
+    world.check().await;
+    let due = world.store.due_effects(Timestamp::from_millis(u64::MAX >> 1), 20).await.unwrap();
+    let told = due.iter().find(|effect| effect.key.starts_with("dispute/service/")).expect("a service");
+    world.store.finish_effect(&told.key).await.unwrap();
+    let damage = world.fsck().run(|_| ()).await.unwrap_err().to_string();
+    assert_eq!(damage, format!("the outbox: {} is marked as done, and no fact tells of its outcome", told.key));
+}
+
 #[tokio::test]
 async fn a_draw_waits_for_the_chain() {
     let world = World::new();

@@ -3,7 +3,7 @@
 mod batch;
 mod error;
 mod evidence;
-mod facts;
+pub(crate) mod facts;
 mod guards;
 mod heads;
 mod indexes;

@@ -104,6 +104,26 @@ async fn a_target_that_holds_something_is_refused_and_left_alone() {
     assert_eq!(store.append(append(1, 1)).await.unwrap().seq, 2);
 }
 
+/// Every value is compared once it is there, not rows counted alone.
+#[tokio::test]
+async fn a_row_that_is_not_kept_as_it_came_ends_the_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.sqlite");
+    filled(&path).await;
+    let options = target().await;
+    let client = tallystick_postgres::connect(&options).await.unwrap();
+    let meddle = "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN NEW.attempts := NEW.attempts + 1; RETURN NEW; END $$;
+        CREATE TRIGGER meddle BEFORE INSERT ON outbox FOR EACH ROW WHEN (NEW.key IN ('pay 7', 'pay 8'))
+            EXECUTE FUNCTION meddle()";
+    client.batch_execute(meddle).await.unwrap();
+    let refused = copy_all(&path, &[], &options).await.unwrap_err();
+    assert_eq!(refused, StoreError::Corrupt("outbox holds 2 of the rows otherwise than the source".into()));
+    assert_eq!(StoreStatus::of_postgres(&options).await.unwrap().facts, 0);
+    client.batch_execute("DROP TRIGGER meddle ON outbox").await.unwrap();
+    assert_eq!(copy_all(&path, &[], &options).await.unwrap().facts, TASKS * 2);
+}
+
 #[tokio::test]
 async fn a_journal_in_use_and_a_table_that_has_no_place_are_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -146,6 +166,13 @@ async fn a_store_at_a_glance() {
     assert!(postgres.program.starts_with("PostgreSQL 1") && postgres.schema == postgres.schema_known);
     assert_eq!((postgres.facts, postgres.head), (sqlite.facts, sqlite.head));
     assert_eq!((postgres.effects, postgres.effects_claimed), (TASKS, 5));
+
+    // Without the row that tells where the chain ends.
+    let lost = StoreError::Corrupt("the head of the chain is missing".into());
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DELETE FROM head").unwrap();
+    assert_eq!(StoreStatus::of_sqlite(&path).unwrap_err(), lost);
+    tallystick_postgres::connect(&options).await.unwrap().batch_execute("DELETE FROM head").await.unwrap();
+    assert_eq!(StoreStatus::of_postgres(&options).await.unwrap_err(), lost);
 }
 
 /// Files that cannot be retired stay the node's only store.

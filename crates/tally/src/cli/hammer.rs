@@ -29,8 +29,8 @@ pub struct HammerArgs {
     /// For how many seconds tasks are posted; without this and --tasks, 10
     #[arg(long)]
     pub secs: Option<u64>,
-    /// How many tasks are posted at most
-    #[arg(long)]
+    /// How many tasks are posted at most, the one included that is posted last and closes the run
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub tasks: Option<u64>,
     /// How many of the tasks have their proofs fetched and verified in the end, spread over the run
     #[arg(long, default_value_t = 200)]

@@ -23,7 +23,8 @@ impl Run {
             ledger: Arc::default(),
             numbers: Arc::default(),
             signers: Arc::new(signers),
-            tasks_max: tasks_max.unwrap_or(u64::MAX),
+            // The one that closes the run is posted in any case.
+            tasks_max: tasks_max.map_or(u64::MAX, |max| max.saturating_sub(1)),
             posted: AtomicU64::new(0),
         }
     }
