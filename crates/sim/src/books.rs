@@ -6,7 +6,9 @@ use tallystick_civics::dispute::Dispute;
 use tallystick_core::{
     Authority, BlockHeight, Decider, Digest32, Fact, Id, Msat, NostrKey, PaymentHash, Timestamp, canonical,
 };
-use tallystick_escrow::{Escrow, Event, Stage, State, Task, Tranche, TrancheState, payout_id, plan, reward_id};
+use tallystick_escrow::{
+    Escrow, Event, OnSilence, Stage, State, Task, Tranche, TrancheState, payout_id, plan, reward_id,
+};
 use tallystick_testkit::{
     MemoryStore,
     rail::{Outgoing, Payment},
@@ -76,6 +78,10 @@ pub struct Books {
     pub lost: BTreeSet<PaymentHash>,
     /// When the review of a milestone's work began, and at which height the work was handed in.
     pub submitted: BTreeMap<(usize, u32), (Timestamp, BlockHeight)>,
+    /// When each task's money was asked for.
+    pub asked_at: BTreeMap<usize, Timestamp>,
+    /// When all of it was locked.
+    pub held_at: BTreeMap<usize, Timestamp>,
     /// Tasks that changed since they were last looked at.
     pub changed: BTreeSet<usize>,
     /// The last fact of each append that was read since this was taken.
@@ -185,6 +191,8 @@ impl Books {
                 };
                 self.begun.insert(reward_id(*dispute, *arbitrator, *attempt), begun);
             }
+            Event::FundingRequested { .. } => drop(self.asked_at.insert(told.task, told.at)),
+            Event::TaskHeld => drop(self.held_at.insert(told.task, told.at)),
             Event::WorkSubmitted { milestone, .. } => {
                 self.submitted.insert((told.task, *milestone), (told.at, told.height));
             }
@@ -241,6 +249,22 @@ pub fn last_height(task: &Task, milestone: u32) -> Option<BlockHeight> {
         });
     let reserve = task.policy.payout_cltv_max.0 + task.policy.payout_margin.0;
     deadlines.min().map(|deadline| BlockHeight(deadline.saturating_sub(reserve)))
+}
+
+/// The last height at which something can be handed in, counted anew. Where silence pays, the requester has the blocks of a review
+/// after it, before silence decides or, with a panel, before the blocks of a dispute begin.
+pub fn last_to_hand_in(task: &Task, milestone: u32) -> Option<BlockHeight> {
+    let last = last_height(task, milestone)?.0;
+    if task.terms.on_silence == OnSilence::Refund {
+        // From that height on blocks give it back.
+        return Some(BlockHeight(last.saturating_sub(1)));
+    }
+    let review = plan::review_blocks(task.terms.review_window).0;
+    let lead = match task.terms.panel {
+        Some(_) => last.saturating_sub(plan::refuse_by(&task.policy, BlockHeight(last)).0),
+        None => SILENCE_LEAD,
+    };
+    Some(BlockHeight(last.saturating_sub(lead + review)))
 }
 
 /// Whether work of a milestone was handed in.

@@ -77,10 +77,18 @@ fn act(rng: &mut Rng, stand: &Stand<'_>) -> Act {
     match rng.below(100) {
         0..44 => machine(rng),
         44..76 => wish(rng, stand).unwrap_or_else(|| pass(rng, stand)),
+        _ if is_crowded(rng, stand) => wish(rng, stand).unwrap_or_else(|| machine(rng)),
         76..90 => pass(rng, stand),
         90..95 => Act::Rest,
         _ => disturbance(rng, stand),
     }
+}
+
+/// Whether somebody else has something to do first, where there are many: they share one time, so that it goes by, and things go
+/// wrong, as often for each of them as for few.
+fn is_crowded(rng: &mut Rng, stand: &Stand<'_>) -> bool {
+    let tasks = stand.drafts.len() as u64;
+    tasks > TASKS_MAX && rng.below(tasks) >= TASKS_MAX
 }
 
 fn machine(rng: &mut Rng) -> Act {

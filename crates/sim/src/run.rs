@@ -55,7 +55,7 @@ const END_ROUNDS_MAX: u32 = 80;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
 /// The format of the read model's rows, as the app has it.
-const ROWS_FORMAT: u32 = 4;
+const ROWS_FORMAT: u32 = 5;
 
 /// What a run is to do.
 #[derive(Clone, Copy)]

@@ -26,16 +26,19 @@ const STARTING: &str = "starting";
 pub enum Place {
     /// In a file, of a process that is alone.
     File(PathBuf),
-    /// Beside the lease.
-    Lease(Box<Note>),
+    /// Beside the lease; and where this was a process that is alone before its journal was moved, in the file of that time.
+    Lease(Box<Note>, PathBuf),
 }
 
 impl Place {
     /// What is there; nothing is known if it is nonsense, or the file cannot be read.
     async fn read(&mut self) -> Result<LastThere, StoreError> {
+        let file = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         Ok(of_words(&match self {
-            Self::File(path) => fs::read_to_string(path).unwrap_or_default(),
-            Self::Lease(note) => note.read().await?,
+            Self::File(path) => file(path),
+            Self::Lease(note, before) => {
+                Some(note.read().await?).filter(|kept| !kept.is_empty()).unwrap_or_else(|| file(before))
+            }
         }))
     }
 
@@ -44,7 +47,7 @@ impl Place {
         match self {
             Self::File(path) => write_file(path, &words)
                 .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display()))),
-            Self::Lease(note) => note.write(&words).await,
+            Self::Lease(note, _) => note.write(&words).await,
         }
     }
 }

@@ -275,4 +275,34 @@ mod tests {
     fn the_command_line_makes_sense() {
         Cli::command().debug_assert();
     }
+
+    /// A global argument that a command has again, under the same id, takes its value from the other one, and that is a panic.
+    #[test]
+    fn no_argument_hides_a_global_one() {
+        fn look(command: &clap::Command, path: &str, globals: &[String]) {
+            let path = format!("{path} {}", command.get_name());
+            let ids = || command.get_arguments().map(|arg| arg.get_id().to_string());
+            for id in ids() {
+                assert!(!globals.contains(&id), "{path}: {id} is a global argument's as well");
+            }
+            let own = command.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().to_string());
+            let globals: Vec<String> = globals.iter().cloned().chain(own).collect();
+            command.get_subcommands().for_each(|inner| look(inner, &path, &globals));
+        }
+        look(&Cli::command(), "", &[]);
+    }
+
+    #[test]
+    fn a_channel_has_a_key_beside_the_users() {
+        let key = "0193b1f4-7c3e-7000-8000-0123456789ab";
+        let words = ["tally", "node", "open", "02ab", "--capacity-sat", "100000"];
+        for more in [&[][..], &["--key", "file"], &["--channel-key", key], &["--key", "file", "--channel-key", key]] {
+            let cli = Cli::try_parse_from(words.iter().chain(more)).unwrap();
+            let Command::Node { command: NodeCommand::Open { channel_key, .. }, access } = cli.command else {
+                panic!("it is another command")
+            };
+            assert_eq!(channel_key.map(|key| key.to_string()).as_deref(), more.contains(&key).then_some(key));
+            assert_eq!(access.key.is_some(), more.contains(&"file"), "{more:?}");
+        }
+    }
 }

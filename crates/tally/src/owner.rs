@@ -258,7 +258,8 @@ impl Owner {
         let lease = keeper.lease();
         // Kept from here on, whatever becomes of the start.
         *self.keeper() = Some(keeper);
-        let place = Place::Lease(Box::new(Note::new(options.clone(), lease)));
+        let note = Box::new(Note::new(options.clone(), lease));
+        let place = Place::Lease(note, self.mark.dir().join(alive::FILE));
         let sealed = sealed.on(Database::Postgres { options: Box::new(options), lease });
         let started = self.start_in(sealed, Some(lease.token.unsigned_abs()), place).await;
         if started.is_err() {

@@ -117,7 +117,7 @@ pub struct OpenChannel {
     pub address: Option<String>,
     /// The channel's size, paid by us.
     pub capacity: Sat,
-    /// What the peer gets of it at once.
+    /// What the peer gets of it at once, for nothing. The API asks for none.
     pub push: Msat,
     /// Whether the channel is told to the network.
     pub announce: bool,

@@ -160,6 +160,21 @@ pub fn submit_by(terms: &Terms, policy: &Policy, decide_by: BlockHeight) -> Bloc
     }
 }
 
+/// The last height at which a worker who has handed nothing in breaks its promise at the deadline: until then it could, and blocks
+/// did not decide.
+pub fn promised_by(terms: &Terms, policy: &Policy, decide_by: BlockHeight) -> BlockHeight {
+    submit_by(terms, policy, decide_by).min(decide_by.before(Blocks(1)))
+}
+
+/// For how long the funding invoices can be paid, when so much time is left until the first deadline. Half of it at most if the
+/// worker puts up a bond: whoever locks it has half of the time that is left then, whenever the rest is locked.
+pub fn funding_window(terms: &Terms, policy: &Policy, left: Duration) -> Duration {
+    match terms.bonds.worker {
+        Some(_) => policy.funding_window.min(Duration::from_millis(left.as_millis() / 2)),
+        None => policy.funding_window,
+    }
+}
+
 /// For how long a worker's invoice must still be payable when it is handed in: until the money is locked, and then for
 /// all blocks in which a payout may be tried, when these come a quarter slower than on average.
 pub fn invoice_life(funding_window: Duration, hold_blocks: Blocks) -> Duration {

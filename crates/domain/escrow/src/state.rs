@@ -429,13 +429,14 @@ impl Task {
         own.filter_map(|(tranche, part)| Some((tranche, held(part)?))).next()
     }
 
-    /// The deadlines by which the worker has to hand something in or step back, in order, each with the height at which
-    /// blocks decide instead: those of milestones of which nothing is handed in, and which no dispute kept from that.
+    /// The deadlines by which the worker has to hand something in or step back, in order, each with the last height at which that
+    /// can be asked ([`plan::promised_by`]): those of milestones of which nothing is handed in, and which no dispute kept from that.
     pub fn promises<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = (Timestamp, BlockHeight)> + 'a {
         let idle = |part: &Milestone| part.stage == Stage::Working && !part.cases.iter().any(Case::excuses);
         let parts = (0..).zip(job.milestones.iter().zip(&self.terms.milestones));
         parts.filter(move |(_, (part, _))| idle(part)).filter_map(|(milestone, (_, terms))| {
-            self.decide_by(job, milestone).map(|decide_by| (terms.work_deadline, decide_by))
+            let decide_by = self.decide_by(job, milestone)?;
+            Some((terms.work_deadline, plan::promised_by(&self.terms, &self.policy, decide_by)))
         })
     }
 

@@ -62,6 +62,8 @@ pub struct BondView {
     /// While it is at stake, of the worker's: the deadline at which it is taken, unless something is handed in before, or
     /// this node is away meanwhile.
     pub promised_by: Option<Timestamp>,
+    /// The last height at which it is taken then: blocks that came faster let nobody hand anything in any more.
+    pub promised_until: Option<BlockHeight>,
 }
 
 /// A milestone as queries show it.
@@ -310,6 +312,7 @@ fn bonds(task: &Task) -> Vec<BondView> {
             hold: hold?,
             return_by: at_stake.map(|(_, height)| height),
             promised_by: promise.map(|(deadline, _)| deadline),
+            promised_until: promise.map(|(_, last)| last),
         })
     };
     terms.into_iter().filter_map(view).collect()

@@ -9,7 +9,7 @@ use super::{
     Evidence,
     decision::{is_awarded, is_excused, ruling},
 };
-use crate::books::{Told, is_handed_in, last_height, tranches};
+use crate::books::{Told, is_handed_in, last_to_hand_in, tranches};
 
 /// Absences up to this, alone or one soon after the other, are no outage.
 const AWAY_MIN: Duration = Duration::from_secs(120);
@@ -22,7 +22,8 @@ pub(super) fn reasons(seen: &Evidence<'_>) -> Result<(), String> {
     for (told, task) in seen.told.iter().filter_map(|told| Some((told, told.task_before()?))) {
         let has_reason = match &told.event {
             Event::BondTaken { tranche, reason: ReleaseReason::BrokenPromise } => {
-                is_put_up(told, *tranche, Side::Payee) && told.by.is_none() && broken_at(task, told).is_some()
+                let broken_at = broken_at(task, told).filter(|_| is_put_up(told, *tranche, Side::Payee));
+                told.by.is_none() && broken_at.is_some_and(|deadline| had_time(seen, told.task, deadline))
             }
             Event::BondTaken { tranche, reason: ReleaseReason::Ruled } => is_ruled(task, told, *tranche),
             Event::BondReturnBegun { reason: RefundReason::BondKept, .. } => {
@@ -79,10 +80,19 @@ fn away_in_parts(seen: &Evidence<'_>, task: &Task, deadline: Timestamp) -> Optio
     None
 }
 
-/// The first deadline that passed with nothing handed in, no dispute that excuses it, and its money locked.
+/// Whether everything was locked while half of the time was still left that was left when it was asked for: whoever put up a bond
+/// then had as much for the work.
+fn had_time(seen: &Evidence<'_>, task: usize, deadline: Timestamp) -> bool {
+    let (asked_at, held_at) = (seen.books.asked_at.get(&task), seen.books.held_at.get(&task));
+    asked_at.zip(held_at).is_some_and(|(asked_at, held_at)| {
+        held_at.until(deadline).as_millis() * 2 >= asked_at.until(deadline).as_millis()
+    })
+}
+
+/// The first deadline that passed with nothing handed in though it could be, no dispute that excuses it, and its money locked.
 fn broken_at(task: &Task, told: &Told) -> Option<Timestamp> {
     let missed = (0..).zip(&task.terms.milestones).filter(|(milestone, part)| {
-        let is_locked = last_height(task, *milestone).is_some_and(|last| told.height < last);
+        let is_locked = last_to_hand_in(task, *milestone).is_some_and(|last| told.height <= last);
         let is_idle = !is_handed_in(task, *milestone) && !is_excused(task, *milestone);
         is_locked && is_idle && told.at >= part.work_deadline
     });

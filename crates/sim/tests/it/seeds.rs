@@ -65,7 +65,10 @@ fn the_seeds_of_a_build_are_clean_and_lead_everywhere() {
 #[test]
 fn many_tasks_at_once_are_clean() {
     let found = clean(Hunt { tasks: Some(40), ..hunted(4) });
+    println!("{found:#?}");
     assert_eq!(found.ends.values().sum::<u64>(), 160);
+    let with_money: u64 = ["settled", "refunded"].iter().filter_map(|end| found.ends.get(end)).sum();
+    assert!(with_money >= 100, "money was locked for {with_money} of them: {:?}", found.ends);
 }
 
 #[test]

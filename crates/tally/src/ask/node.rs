@@ -55,10 +55,10 @@ fn request(command: NodeCommand) -> Result<(&'static str, String, Value)> {
                 "mutation($peer: String!, $address: String!) { nodeConnect(peer: $peer, address: $address) }";
             ("nodeConnect", document.to_owned(), json!({ "peer": peer, "address": address }))
         }
-        NodeCommand::Open { peer, address, capacity_sat, push_sat, announce, key } => {
+        NodeCommand::Open { peer, address, capacity_sat, announce, channel_key } => {
             let document = "mutation($input: OpenChannelInput!) { nodeOpenChannel(input: $input) }";
             let input = json!({ "peer": peer, "address": address, "capacitySat": capacity_sat,
-                "pushMsat": msat(push_sat)?, "announce": announce, "key": key });
+                "announce": announce, "key": channel_key });
             ("nodeOpenChannel", document.to_owned(), json!({ "input": input }))
         }
         NodeCommand::Invoice { amount_sat, description, expiry_secs } => {

@@ -202,7 +202,21 @@ async fn fund_bond(api: &Api, id: &str, node: &NodeSide) -> Result<Value> {
     let known = node.known(api, id).await?;
     let task = api.with_bond_offer(api.with_evidence(show(api, id).await?).await?).await?;
     check_bond(&task, &known).context("do not pay")?;
+    tell_time(&task, since_epoch()?.as_secs());
     Ok(task)
+}
+
+/// What a bond answers for: how much time there is for the work.
+#[allow(clippy::print_stderr, reason = "the standard output is the task alone")]
+fn tell_time(task: &Value, now: u64) {
+    let (due, until) = (task["milestones"][0]["workDeadline"].as_u64(), task["fundUntil"].as_u64());
+    if let Some((due, until)) = due.zip(until) {
+        let [left, least] = [due.saturating_sub(now), due.saturating_sub(until)].map(|secs| secs / 60);
+        eprintln!(
+            "the first work is due in {left} minutes, {least} of which are left if the requester locks the money at the last moment: \
+             do not pay if that is too little, since the bond answers for it"
+        );
+    }
 }
 
 /// The funding invoices of a renewal, only if they are what they should be. The worker is whoever took the task.

@@ -277,15 +277,12 @@ pub enum NodeCommand {
         /// The channel's size
         #[arg(long)]
         capacity_sat: u64,
-        /// What the peer gets of it at once
-        #[arg(long, default_value_t = 0)]
-        push_sat: u64,
         /// Tell the network about it
         #[arg(long)]
         announce: bool,
         /// A UUIDv7 of your own: asked again with the same one, no second channel is opened
         #[arg(long)]
-        key: Option<Id<Channel>>,
+        channel_key: Option<Id<Channel>>,
     },
     /// Close a channel; admins with a second factor only
     Close {

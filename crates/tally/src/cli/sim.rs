@@ -4,6 +4,8 @@ use clap::Args;
 
 /// Tasks of one run: more have no users' keys of their own.
 const TASKS_MAX: u64 = 1_000;
+/// The highest first seed, and the most seeds: together they are a number still.
+const SEEDS_MAX: u64 = u64::MAX / 2;
 
 /// Arguments of `tally sim`.
 #[derive(Clone, Debug, Args)]
@@ -12,10 +14,10 @@ pub struct SimArgs {
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     pub seed: Option<u64>,
     /// How many seeds to run
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     pub seeds: u64,
     /// The first of them
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=SEEDS_MAX))]
     pub from: u64,
     /// How many tasks each seed has; one to three, as the seed says, if absent. A seed is another one with another number
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=TASKS_MAX))]

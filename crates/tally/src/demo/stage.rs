@@ -57,9 +57,9 @@ pub struct Stage {
 pub enum Side {
     /// To pay: they open it.
     Pays,
-    /// To be paid: the node opens it.
+    /// To be paid: they open it, and most of its money is the node's.
     IsPaid,
-    /// To be paid, and to forward payments to others ([`Stage::join_behind`]).
+    /// To be paid, and to forward payments to others ([`Stage::join_behind`]): the node opens it.
     Forwards,
 }
 
@@ -178,10 +178,10 @@ impl Stage {
         let for_platform = self.platform.operator().ask("nodeNewAddress", new_address, json!({})).await?;
         let for_platform = for_platform.as_str().context("an address is text")?;
         let mut addresses = Vec::new();
-        let opened = actors.iter().filter(|(_, side)| *side != Side::Pays);
-        addresses.extend(opened.map(|_| for_platform.to_owned()));
+        let reserves = actors.iter().filter(|(_, side)| *side != Side::Pays);
+        addresses.extend(reserves.map(|_| for_platform.to_owned()));
         let for_channels = PURSE_SAT * u64::try_from(addresses.len())?;
-        let own = || actors.iter().filter(|(_, side)| *side != Side::IsPaid).map(|(actor, _)| &actor.party);
+        let own = || actors.iter().map(|(actor, _)| &actor.party);
         for party in own() {
             addresses.push(party.node().await?.new_address().await?);
         }
@@ -201,8 +201,9 @@ impl Stage {
         .await?;
         for (actor, side) in actors {
             match side {
-                Side::Pays => self.open_from(&actor.party).await?,
-                Side::IsPaid | Side::Forwards => self.open_to(&actor.party).await?,
+                Side::Pays => self.open_from(&actor.party, PUSH_SAT).await?,
+                Side::IsPaid => self.open_from(&actor.party, CHANNEL_SAT - PUSH_SAT).await?,
+                Side::Forwards => self.open_to(&actor.party).await?,
             }
         }
         // All funding transactions are waited for, so that one batch of blocks confirms them.
@@ -217,19 +218,18 @@ impl Stage {
         node["balances"]["onchainConfirmedSat"].as_u64().context("sats are a number")
     }
 
-    async fn open_from(&self, party: &Party) -> Result<()> {
+    async fn open_from(&self, party: &Party, push_sat: u64) -> Result<()> {
         let info = self.platform.info().await?;
         let node_id = info["lightning"]["nodeId"].as_str().context("a node id is text")?;
         let listen = info["lightning"]["listen"][0].as_str().context("an address is text")?;
-        let (capacity, push) = (Sat::try_new(CHANNEL_SAT)?, Sat::try_new(PUSH_SAT)?.to_msat());
+        let (capacity, push) = (Sat::try_new(CHANNEL_SAT)?, Sat::try_new(push_sat)?.to_msat());
         party.open_channel((node_id, listen), capacity, push).await?;
         Ok(())
     }
 
     async fn open_to(&self, party: &Party) -> Result<()> {
         let (peer, address) = party.address().await?;
-        let push_msat = Sat::try_new(PUSH_SAT)?.to_msat().get().to_string();
-        let input = json!({ "peer": peer, "address": address, "capacitySat": CHANNEL_SAT, "pushMsat": push_msat });
+        let input = json!({ "peer": peer, "address": address, "capacitySat": CHANNEL_SAT });
         let open = "mutation($input: OpenChannelInput!) { nodeOpenChannel(input: $input) }";
         self.platform.operator().ask("nodeOpenChannel", open, json!({ "input": input })).await?;
         Ok(())

@@ -168,16 +168,18 @@ fn hold_locked(
     (amount, claim_deadline): (Msat, BlockHeight),
     ctx: &Ctx,
 ) -> Result<Decision, Rejection> {
-    match (&task.phase, part.state) {
-        (Phase::Funding { .. }, TrancheState::Unfunded) => {}
+    let until = match (&task.phase, part.state) {
+        (Phase::Funding { until, .. }, TrancheState::Unfunded) => *until,
         (_, TrancheState::Held { .. } | TrancheState::Paying { covered: true, .. } | TrancheState::Paid { .. }) => {
             return Ok(Decision::AlreadyApplied);
         }
         _ => return Err(unwanted(task)),
-    }
+    };
     hold::fits(task, part, (amount, claim_deadline), ctx)?;
     let mut events = vec![Event::HoldLocked { tranche, amount, claim_deadline }];
-    if positions(task).all(|(other, part)| other == tranche || part.state.is_held()) {
+    // Too late for a worker who would answer with a bond for the time that is left: the next wake gives everything back.
+    let is_late = task.terms.bonds.worker.is_some() && ctx.now >= until;
+    if !is_late && positions(task).all(|(other, part)| other == tranche || part.state.is_held()) {
         events.push(Event::TaskHeld);
     }
     Ok(Decision::Accept { events, effects: Vec::new() })
@@ -296,11 +298,11 @@ fn wake_milestones(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx
     if events.is_empty() { Decision::AlreadyApplied } else { conclude(task, events, effects) }
 }
 
-/// The worker's bond goes to the requester if a milestone's deadline passed with nothing handed in, nobody disputing it and
-/// the worker not having stepped back; but only if this node tells when it was away, and that was never between the task's
-/// beginning and the deadline: whoever could not reach it has broken no promise.
+/// The worker's bond goes to the requester if a milestone's deadline passed with nothing handed in, though blocks let it, nobody
+/// disputing it and the worker not having stepped back; but only if this node tells when it was away, and that was never between
+/// the task's beginning and the deadline: whoever could not reach it has broken no promise.
 fn broken_promise(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx) -> (Vec<Event>, Vec<Effect>) {
-    let is_broken = |(deadline, decide_by): &(Timestamp, BlockHeight)| ctx.now >= *deadline && ctx.height < *decide_by;
+    let is_broken = |(deadline, last): &(Timestamp, BlockHeight)| ctx.now >= *deadline && ctx.height <= *last;
     match (task.promises(job).find(is_broken), outages, task.bond(job, Side::Payee)) {
         (Some((deadline, _)), Some(outages), Some((tranche, _)))
             if !outages.iter().any(|outage| outage.overlaps(task.created_at, deadline)) =>

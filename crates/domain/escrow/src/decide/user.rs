@@ -86,7 +86,8 @@ fn request_funding(task: &Task, offered: Option<&(String, InvoiceFacts)>, ctx: &
     };
     let deadline = task.terms.first_deadline();
     in_time(deadline, ctx)?;
-    let until = ctx.now.after(task.policy.funding_window).min(deadline);
+    let window = plan::funding_window(&task.terms, &task.policy, ctx.now.until(deadline));
+    let until = ctx.now.after(window).min(deadline);
     let mut events = bond_offered(task, job, offered, ctx)?;
     let after = events.iter().fold(State::Present(Box::new(task.clone())), evolve);
     let invoice = |part: &Tranche| hold::hold_invoice(task, part.hash, part, ctx.now.until(until));

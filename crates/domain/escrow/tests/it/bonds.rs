@@ -4,7 +4,7 @@ use tallystick_civics::dispute::{Award, Outcome, Seats, UserCommand as Act};
 use tallystick_core::{Blocks, Duration};
 use tallystick_escrow::{
     Bonds, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection, ReleaseReason,
-    TaskView, Terms, TermsError, TrancheState, UserCommand, Verdict,
+    TaskView, Terms, TermsError, TrancheState, UserCommand, Verdict, plan,
 };
 use tallystick_testkit::escrow::*;
 
@@ -177,6 +177,69 @@ fn who_steps_back_in_time_or_hands_in_keeps_the_bond() {
     let fast = given.clone().height(given.state.wake().height.unwrap()).reported(wake(&[]));
     assert_eq!(verdict(&fast, 0), Some(Verdict::Refund(RefundReason::BlocksRanOut)));
     assert_eq!(verdict(&fast, WORKERS), Some(Verdict::Refund(RefundReason::BlocksRanOut)));
+}
+
+/// Whom blocks kept from handing in before the deadline has broken no promise: the node itself would refuse the work.
+#[test]
+fn blocks_that_let_nothing_be_handed_in_take_no_bond() {
+    for (panel, on_silence) in [(false, OnSilence::Release), (true, OnSilence::Release), (false, OnSilence::Refund)] {
+        let panel = if panel { both().panel } else { None };
+        let given = held_with(Terms { panel, on_silence, ..Terms { bonds: workers_alone(), ..both() } });
+        let (job, task) = (given.phase().job().unwrap(), given.task());
+        let last = plan::promised_by(&task.terms, &task.policy, task.decide_by(job, 0).unwrap());
+        let view = &TaskView::from(task).bonds[0];
+        assert_eq!((view.promised_by, view.promised_until), (Some(DEADLINE), Some(last)));
+        let bond = u32::try_from(job.tranches.len() - 1).unwrap();
+        let at = |height| given.clone().height(height).at(DEADLINE).reported(wake(&[]));
+        assert_eq!(verdict(&at(last), bond), Some(Verdict::Release(ReleaseReason::BrokenPromise)));
+        let late = at(last.after(Blocks(1)));
+        assert_ne!(verdict(&late, bond), Some(Verdict::Release(ReleaseReason::BrokenPromise)));
+        assert_eq!(state(&late, 0), TrancheState::Returning, "the deadline counts all the same");
+        // Until then it could have handed in, to the last moment.
+        let moment = tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - 1);
+        given.clone().height(last).at(moment).done(worker(), submit());
+        let refused = given.clone().height(last.after(Blocks(1))).at(moment).decide(worker(), submit().into());
+        match on_silence {
+            OnSilence::Release => assert!(matches!(refused, Err(Rejection::TooFewBlocks { .. })), "{refused:?}"),
+            // There blocks decide in the same block in which it is handed in.
+            OnSilence::Refund => assert!(refused.is_ok(), "{refused:?}"),
+        }
+    }
+}
+
+fn workers_alone() -> Bonds {
+    Bonds { requester: None, worker: Some(sat(2_000)) }
+}
+
+/// Nobody can ask for a bond, have it locked, and leave no time for the work.
+#[test]
+fn whoever_puts_up_a_bond_has_half_of_the_time_that_is_left() {
+    let terms = Terms { bonds: workers_alone(), ..terms(&[20_000]) };
+    let minutes = |n: u64| Duration::from_secs(60 * n);
+    let before = |span: Duration| tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - span.as_millis());
+    let given = open_with(terms.clone()).done(worker(), accept(&[20_000])).at(before(minutes(40)));
+    let fund = fund(given.task());
+    let given = given.done(requester(), fund);
+    let until = before(minutes(20));
+    assert!(matches!(given.phase(), Phase::Funding { until: said, .. } if *said == until), "{:?}", given.phase());
+    let given = [0, 1].into_iter().fold(given, |given, tranche| given.reported(invoice_made(tranche)));
+    let given = given.reported(locked(1, 2_000));
+    let moment = tallystick_core::Timestamp::from_millis(until.as_millis() - 1);
+    assert_eq!(given.clone().at(moment).reported(locked(0, 20_000)).phase_name(), "active");
+    // Locked a moment later, or told so late: everything goes back, also if the deadline has passed.
+    for late in [until, DEADLINE.after(minutes(1))] {
+        let late = given.clone().at(late).reported(locked(0, 20_000));
+        assert_eq!(late.phase_name(), "funding");
+        late.when(worker(), submit()).then_rejected(&Rejection::NotHeld { state: "funding" });
+        let back = late.reported(wake(&[]));
+        for tranche in [0, 1] {
+            assert_eq!(verdict(&back, tranche), Some(Verdict::Refund(RefundReason::FundingLapsed)));
+        }
+    }
+    // Where no bond is at stake the whole window counts, to the deadline.
+    let given = open_with(Terms { bonds: Bonds::default(), ..terms }).done(worker(), accept(&[20_000]));
+    let given = given.at(before(minutes(40))).done(requester(), UserCommand::RequestFunding);
+    assert!(matches!(given.phase(), Phase::Funding { until, .. } if *until == DEADLINE));
 }
 
 #[test]

@@ -14,7 +14,7 @@ const OUTAGES_COST: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub(crate) enum BondTurn {
     /// It goes to the other side at `promisedBy`, unless this node is away in the time until then, or blocks come so fast that
-    /// they decide before.
+    /// nothing can be handed in any more before.
     Taken,
     /// It goes back once all else is over, and at the height `returnBy` at the latest.
     GivenBack,
@@ -30,11 +30,9 @@ pub(crate) struct Bond<'a> {
 }
 
 impl Bond<'_> {
-    /// The worker's promise: the deadline, and the height at which blocks decide instead.
+    /// The worker's promise, while blocks let it be kept: the deadline, and the last height at which that can be.
     fn promise(&self) -> Option<(core::Timestamp, BlockHeight)> {
-        let deadline = self.view.promised_by?;
-        let parts = self.task.milestones.iter().filter(|part| part.work_deadline == deadline);
-        Some((deadline, parts.filter_map(|part| part.decide_by).chain(self.view.return_by).min()?))
+        self.view.promised_by.zip(self.view.promised_until).filter(|(_, last)| self.height <= *last)
     }
 
     fn left(&self) -> Option<Blocks> {
@@ -56,9 +54,10 @@ impl Bond<'_> {
         Tranche { view: &self.view.hold, is_party: self.is_party, has_ended: self.has_ended }
     }
 
-    /// While it is at stake, the worker's alone: the deadline by which something has to be handed in. Null while there is none.
+    /// While it is at stake, the worker's alone: the deadline by which something has to be handed in. Null while there is none, and
+    /// once so many blocks came that nothing can be handed in before it.
     async fn promised_by(&self) -> Option<Timestamp> {
-        self.view.promised_by.map(Timestamp)
+        self.promise().map(|(deadline, _)| Timestamp(deadline))
     }
 
     /// While it is at stake: the height at which it goes back at the latest.
@@ -77,16 +76,16 @@ impl Bond<'_> {
     }
 
     /// What becomes of it when nobody does anything more: it goes back as well if this node was away since the task was posted,
-    /// or if blocks, as fast as on average, come to `decideBy` before the deadline. Null while it is not at stake.
+    /// or if blocks, as fast as on average, leave no time to hand anything in before the deadline. Null while it is not at stake.
     #[graphql(complexity = "OUTAGES_COST")]
     async fn then(&self, ctx: &Context<'_>) -> Result<Option<BondTurn>> {
         if self.view.return_by.is_none() {
             return Ok(None);
         }
         let is_taken = match self.promise() {
-            Some((deadline, decide_by)) => {
-                let decided_at = app(ctx).clock().now().after(plan::time_of(self.height.until(decide_by)));
-                let is_first = deadline <= decided_at;
+            Some((deadline, last)) => {
+                let too_late_at = app(ctx).clock().now().after(plan::time_of(self.height.until(last).plus(Blocks(1))));
+                let is_first = deadline <= too_late_at;
                 is_first && !app(ctx).was_away_since(self.task.created_at).await.map_err(Failure::from)?
             }
             None => false,

@@ -30,8 +30,6 @@ pub(crate) struct OpenChannelInput {
     address: Option<String>,
     /// The channel's size, paid by this node.
     capacity_sat: Sat,
-    /// What the peer gets of it at once.
-    push_msat: Option<Msat>,
     /// Whether the channel is told to the network.
     #[graphql(default)]
     announce: bool,
@@ -61,13 +59,15 @@ impl NodeMutation {
         Ok(true)
     }
 
-    /// Begins to open a channel and answers its id, which changes once it is funded; operators only.
+    /// Begins to open a channel and answers its id, which changes once it is funded; operators only. All of its money stays the
+    /// node's.
     async fn node_open_channel(&self, ctx: &Context<'_>, input: OpenChannelInput) -> Result<String> {
         let request = OpenChannel {
             peer: input.peer,
             address: input.address,
             capacity: input.capacity_sat.0,
-            push: input.push_msat.map_or(core::Msat::ZERO, |push| push.0),
+            // What a peer gets is paid out of the node, and that takes more than an operator's key.
+            push: core::Msat::ZERO,
             announce: input.announce,
             key: input.key.map(Uuid::of),
         };

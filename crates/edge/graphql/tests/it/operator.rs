@@ -47,9 +47,9 @@ fn commands() -> [(String, String); 4] {
         ("nodeNewAddress", "address"),
         ("nodeConnect(peer: \"02ab\", address: \"127.0.0.1:9735\")", "connect 02ab 127.0.0.1:9735"),
         (
-            "nodeOpenChannel(input: { peer: \"02ab\", capacitySat: 100000, pushMsat: \"5000\", \
+            "nodeOpenChannel(input: { peer: \"02ab\", capacitySat: 100000, \
                 key: \"0193b1f4-7c3e-7000-8000-0123456789ab\" })",
-            "open 02ab 100000 sat 5000 msat false 0193b1f4-7c3e-7000-8000-0123456789ab",
+            "open 02ab 100000 sat 0 msat false 0193b1f4-7c3e-7000-8000-0123456789ab",
         ),
         ("nodeInvoice(amountMsat: \"1000\", description: \"tea\", expirySecs: 60)", "invoice 1000 msat tea 60 s"),
     ]

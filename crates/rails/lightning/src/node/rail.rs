@@ -40,25 +40,37 @@ impl HoldRail for LightningNode {
         let engine = &self.inner.engine;
         let channels = engine.manager.list_channels();
         let open = channels.iter().filter(|channel| channel.is_channel_ready);
-        let open = open.map(|channel| (channel.is_usable, channel.outbound_capacity_msat));
-        engine.sees_the_chain().is_ok() && reaches_half(open)
+        let open = open.map(|channel| Open {
+            is_public: channel.is_announced,
+            is_usable: channel.is_usable,
+            msat: channel.outbound_capacity_msat,
+        });
+        engine.sees_the_chain().is_ok() && reaches_half(&open.collect::<Vec<_>>())
     }
 }
 
-/// Whether open channels that can be used have at least half of what the node can send. So it is not by a channel that somebody
-/// else opened to it that a node which is cut off from all others counts as there. One that can send nothing needs any of them, one
-/// without channels has nobody to reach.
-fn reaches_half(open: impl Iterator<Item = (bool, u64)>) -> bool {
-    let (mut usable, mut all, mut is_any, mut is_none) = (0u128, 0u128, false, true);
-    for (is_usable, msat) in open {
-        is_none = false;
-        all += u128::from(msat);
-        if is_usable {
-            is_any = true;
-            usable += u128::from(msat);
-        }
-    }
-    is_none || is_any && usable * 2 >= all
+/// A channel that is open and not being closed.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    is_public: bool,
+    is_usable: bool,
+    /// What this node can send over it.
+    msat: u64,
+}
+
+/// Whether the channels that can be used have at least half of what the node can send. So it is not by a channel that somebody
+/// else opened to it that a node which is cut off from all others counts as there. Public channels count alone, if anything can be
+/// sent over them: behind the others are wallets, which come and go. A node that can send nothing needs any channel, one without
+/// channels has nobody to reach.
+fn reaches_half(open: &[Open]) -> bool {
+    let public: Vec<Open> = open.iter().copied().filter(|channel| channel.is_public).collect();
+    let counted = if sendable(&public) > 0 { &public } else { open };
+    let usable: Vec<Open> = counted.iter().copied().filter(|channel| channel.is_usable).collect();
+    counted.is_empty() || !usable.is_empty() && sendable(&usable) * 2 >= sendable(counted)
+}
+
+fn sendable(channels: &[Open]) -> u128 {
+    channels.iter().map(|channel| u128::from(channel.msat)).sum()
 }
 
 impl InvoiceReader for LightningNode {
@@ -73,7 +85,12 @@ impl InvoiceReader for LightningNode {
 
 #[cfg(test)]
 mod tests {
-    use super::reaches_half;
+    use super::{Open, reaches_half};
+
+    fn reaches(open: &[(bool, bool, u64)]) -> bool {
+        let open = open.iter().map(|&(is_public, is_usable, msat)| Open { is_public, is_usable, msat });
+        reaches_half(&open.collect::<Vec<_>>())
+    }
 
     #[test]
     fn half_of_what_can_be_sent_is_reached() {
@@ -89,8 +106,23 @@ mod tests {
             (&[(true, 4), (false, 5)], false),
             (&[(true, u64::MAX), (false, u64::MAX), (false, 1)], false),
         ];
-        for (open, reaches) in cases {
-            assert_eq!(reaches_half(open.iter().copied()), reaches, "{open:?}");
+        for (open, expected) in cases {
+            for is_public in [false, true] {
+                let open: Vec<_> = open.iter().map(|&(is_usable, msat)| (is_public, is_usable, msat)).collect();
+                assert_eq!(reaches(&open), expected, "{open:?}");
+            }
         }
+    }
+
+    #[test]
+    fn wallets_that_come_and_go_make_no_absence_beside_public_channels() {
+        const PUBLIC: bool = true;
+        // Most of the money is with wallets that are off.
+        assert!(reaches(&[(PUBLIC, true, 1), (false, false, 9), (false, false, 9)]));
+        // And wallets that are there are no network.
+        assert!(!reaches(&[(PUBLIC, false, 1), (false, true, 9)]));
+        assert!(!reaches(&[(PUBLIC, true, 1), (PUBLIC, false, 2), (false, true, 9)]));
+        // A public channel over which nothing can be sent is somebody else's.
+        assert!(!reaches(&[(PUBLIC, true, 0), (false, false, 9)]));
     }
 }

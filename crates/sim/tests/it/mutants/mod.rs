@@ -41,6 +41,8 @@ fn mutants() -> Vec<(&'static str, Setup)> {
         ("a bond kept until its hold ends", ruled(rules::bond_kept_at_its_deadline)),
         ("a bond that is not given back in the end", ruled(rules::bond_never_given_back)),
         ("a bond taken from who has handed in", ruled(rules::bond_taken_in_spite_of_work)),
+        ("a bond taken from whom blocks kept from handing in", ruled(rules::bond_taken_in_spite_of_blocks)),
+        ("a bond that is locked when no time is left", ruled(rules::bond_locked_at_the_last_moment)),
         ("a bond taken that no ruling takes", ruled(rules::bond_taken_by_any_ruling)),
         ("an outage that the journal does not tell", kept(ports::outages_untold)),
         ("an outage that is told after the timers ran", kept(ports::outages_told_late)),

@@ -3,8 +3,8 @@
 use tallystick_civics::dispute;
 use tallystick_core::{Blocks, Ctx, Decider, Decision, Msat, Timestamp};
 use tallystick_escrow::{
-    Command, Effect, Escrow, Event, NodeCommand, Phase, Purpose, RefundReason, Rejection, ReleaseReason, State, Task,
-    Tranche, TrancheState, UserCommand, payout_id,
+    Command, Effect, Escrow, Event, NodeCommand, OnSilence, Phase, Purpose, RefundReason, Rejection, ReleaseReason,
+    State, Task, Tranche, TrancheState, UserCommand, payout_id,
 };
 
 type Answer = Result<Decision<Event, Effect>, Rejection>;
@@ -276,6 +276,44 @@ pub fn bond_never_given_back(state: &State, command: Command, ctx: &Ctx) -> Answ
 fn workers_bond(state: &State) -> Option<u32> {
     let own = parts(state).iter().position(|part| part.purpose == Purpose::Bond(dispute::Side::Payee));
     own.and_then(|at| u32::try_from(at).ok())
+}
+
+/// The worker's bond is taken at the deadline, though so many blocks came before it that its work would have been refused.
+pub fn bond_taken_in_spite_of_blocks(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let (Command::Node(NodeCommand::WakeKnowing { .. }), State::Present(task)) = (&command, state) else {
+        return Escrow::decide(state, command, ctx);
+    };
+    // As if work could be handed in for as long as blocks do not decide.
+    let mut other: Box<Task> = task.clone();
+    other.terms.on_silence = OnSilence::Refund;
+    match Escrow::decide(&State::Present(other), command.clone(), ctx) {
+        Ok(Decision::Accept { events, effects })
+            if events
+                .iter()
+                .any(|event| matches!(event, Event::BondTaken { reason: ReleaseReason::BrokenPromise, .. })) =>
+        {
+            Ok(Decision::Accept { events, effects })
+        }
+        _ => Escrow::decide(state, command, ctx),
+    }
+}
+
+/// Funding invoices can be paid to the deadline, whatever a bond answers for, and a lock counts whenever it is told.
+pub fn bond_locked_at_the_last_moment(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let is_lock = matches!(command, Command::Node(NodeCommand::RecordHoldLocked { .. }));
+    changed(Escrow::decide(state, command, ctx), |events, _| {
+        let State::Present(task) = state else { return };
+        for event in events.iter_mut() {
+            if let Event::FundingRequested { until } = event {
+                *until = ctx.now.after(task.policy.funding_window).min(task.terms.first_deadline());
+            }
+        }
+        let locked = events.iter().filter(|event| matches!(event, Event::HoldLocked { .. })).count();
+        let held = parts(state).iter().filter(|part| part.state.is_held()).count();
+        if is_lock && locked == 1 && held + 1 == parts(state).len() && events.len() == 1 {
+            events.push(Event::TaskHeld);
+        }
+    })
 }
 
 /// The worker's bond is taken once time has decided, whether anything was handed in or not.
