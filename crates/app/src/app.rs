@@ -73,8 +73,10 @@ pub(crate) struct Inner {
     height: AtomicU32,
     /// Whether the disk has room to begin something.
     room: AtomicBool,
-    /// Whether the log is whole.
+    /// Whether nothing is known to be damaged.
     sound: AtomicBool,
+    /// Whether the outbox could not be asked when it was last looked.
+    stands_still: AtomicBool,
     /// Whether something could not be written since it was last looked.
     pub unwritten: AtomicBool,
     /// When the node was last there, once somebody keeps that.
@@ -130,6 +132,7 @@ impl App {
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
             sound: AtomicBool::new(true),
+            stands_still: AtomicBool::new(false),
             unwritten: AtomicBool::new(false),
             last_there: tokio::sync::Mutex::default(),
             cache: Cache::new(),
@@ -177,8 +180,8 @@ impl App {
         self.0.room.store(room, Ordering::Release);
     }
 
-    /// Tells that the log is damaged: from now on the commands that need room are refused with [`AppError::Damaged`],
-    /// and all others go on.
+    /// Tells that log, facts or outbox are damaged: from now on the commands that need room are refused with
+    /// [`AppError::Damaged`], and all others go on.
     pub fn begin_nothing(&self) {
         self.0.sound.store(false, Ordering::Release);
     }
@@ -186,6 +189,20 @@ impl App {
     /// Whether nothing is known to be damaged.
     pub fn is_sound(&self) -> bool {
         self.0.sound.load(Ordering::Acquire)
+    }
+
+    /// What the outbox did when it was last asked for effects: while it stands still, the commands that need room are refused as by a
+    /// store that does not answer, and all others go on. What is damaged is told for good.
+    pub(crate) fn outbox_answered(&self, answer: Result<(), &StoreError>) {
+        self.0.stands_still.store(answer.is_err(), Ordering::Release);
+        if let Err(StoreError::Corrupt(_)) = answer {
+            self.begin_nothing();
+        }
+    }
+
+    /// Whether the outbox could not be asked for effects when it was last looked: nothing is paid, and no hold goes back.
+    pub fn stands_still(&self) -> bool {
+        self.0.stands_still.load(Ordering::Acquire)
     }
 
     /// Posts a task under the node's policy; who signed becomes its requester.
@@ -221,11 +238,14 @@ impl App {
     }
 
     pub(crate) fn may_begin(&self) -> Result<(), AppError> {
-        match (self.is_sound(), self.0.room.load(Ordering::Acquire)) {
-            (true, true) => Ok(()),
-            (true, false) => Err(AppError::Full),
-            (false, _) => Err(AppError::Damaged),
+        if !self.is_sound() {
+            return Err(AppError::Damaged);
         }
+        if self.stands_still() {
+            // Whoever begins something now would wait for what is not done.
+            return Err(StoreError::Unavailable("the outbox cannot be asked for what is to be done".into()).into());
+        }
+        if self.0.room.load(Ordering::Acquire) { Ok(()) } else { Err(AppError::Full) }
     }
 
     /// Remembers a request for good, so that it works once. [`App::ask`] does it by itself; what acts on a signed

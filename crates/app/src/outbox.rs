@@ -75,14 +75,12 @@ impl Outbox {
         tokio::pin!(stop);
         let mut jobs = JoinSet::new();
         loop {
-            let wait = match self.start_due(&mut jobs).await {
+            let due = self.start_due(&mut jobs).await;
+            self.app.outbox_answered(due.as_ref().map(|_| ()));
+            let wait = match due {
                 Ok(next) => next.map_or(PAUSE_MAX, |due| self.app.clock().now().until(due)),
                 Err(error) => {
                     tracing::error!(code = %error.code(), "the outbox cannot be read: {error}");
-                    if matches!(error, StoreError::Corrupt(_)) {
-                        // Whoever begins something now would wait for what is not done.
-                        self.app.begin_nothing();
-                    }
                     PAUSE_MIN
                 }
             };
@@ -154,6 +152,9 @@ impl Outbox {
                 Err(error) => {
                     let code = error.code();
                     tracing::warn!(effect = pending.key, %code, "an effect failed, and is tried again: {error}");
+                    if let AppError::Store(StoreError::Corrupt(_)) = error {
+                        self.app.begin_nothing();
+                    }
                     self.app.clock().now().after(pause_after(pending.attempts))
                 }
             };

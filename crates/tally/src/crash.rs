@@ -201,10 +201,11 @@ impl Folder for CrashingFolder {
     }
 }
 
-/// What is told of an append: outcomes of several holds come in any order, so that only what follows from the last is.
+/// What is told of an append: outcomes of several holds come in any order, so that only what follows from the last is told by its name.
 fn told<'a>(kinds: &'a [&'a str]) -> &'a [&'a str] {
     match kinds {
-        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED, rest @ ..] if !rest.is_empty() => rest,
+        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED] => &["an outcome of several"],
+        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED, rest @ ..] => rest,
         all => all,
     }
 }

@@ -94,16 +94,20 @@ impl Mark {
     }
 
     /// Checks that the journal holds what is known, and knows its newest fact from then on. Nothing new is begun from here on
-    /// if a replica has found the log damaged.
+    /// if a replica has found damage; what this process has found is told to the others.
     ///
     /// # Errors
     /// [`WentBack`] if it does not; others if the journal cannot be read or the file not be written.
     pub async fn look(&self) -> Result<()> {
-        if self.app.is_sound() && self.store.is_log_damaged().await? {
-            tracing::error!(
-                "a replica has found the log damaged: no task is posted, taken or funded; what has begun goes on"
-            );
-            self.app.begin_nothing();
+        match (self.app.is_sound(), self.store.is_log_damaged().await?) {
+            (true, true) => {
+                tracing::error!(
+                    "a replica has found log or outbox damaged: no task is posted, taken or funded; what has begun goes on"
+                );
+                self.app.begin_nothing();
+            }
+            (false, false) => self.store.tell_log_damaged().await?,
+            (true, false) | (false, true) => {}
         }
         let mut known = self.known.lock().await;
         self.find(*known).await?;

@@ -136,20 +136,20 @@ impl NodeStore {
         })
     }
 
-    /// Makes the read model again if it must be, and the indexes by which timers find tasks if they are damaged: one replica at
-    /// a time.
+    /// Makes the read model again if it must be, and the indexes by which timers and outbox find what is due if they are damaged: one
+    /// replica at a time.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn refresh(&self, app: &App) -> Result<()> {
         match self {
             Self::Sqlite(store) => {
-                store.mend_wakes().await?;
+                store.mend_due().await?;
                 app.refresh_tasks(store).await?
             }
             Self::Postgres(store, _) => {
                 let _turn = store.turn().await?;
-                store.mend_wakes().await?;
+                store.mend_due().await?;
                 app.refresh_tasks(store).await?
             }
         };

@@ -41,6 +41,8 @@ pub struct Trouble {
     pub facts_read: AtomicUsize,
     /// Whether effects can be put off.
     pub undeferrable: AtomicBool,
+    /// How asking for effects fails.
+    pub outbox_broken: Mutex<Option<StoreError>>,
     /// Whether asking for effects panics.
     pub outbox_cursed: AtomicBool,
     /// How often an append was tried.
@@ -150,7 +152,11 @@ impl JournalLayer for Troubled {
         limit: u32,
     ) -> Result<Vec<PendingEffect>, StoreError> {
         assert!(!self.trouble.outbox_cursed.load(Ordering::Acquire), "whoever asks for effects panics");
-        self.store.claim_effects(now, until, epoch, limit).await
+        let broken = self.trouble.outbox_broken.lock().unwrap().clone();
+        match broken {
+            Some(error) => Err(error),
+            None => self.store.claim_effects(now, until, epoch, limit).await,
+        }
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {
         if self.trouble.undeferrable.load(Ordering::Acquire) {

@@ -1,6 +1,10 @@
 //! A disk that is almost full: nothing begins, and what has begun ends.
 
-use tallystick_app::{AppError, port::request::Action};
+use std::{sync::Arc, time::Duration};
+use tallystick_app::{
+    AppError, Workers,
+    port::{journal::StoreError, request::Action},
+};
 use tallystick_core::Coded;
 use tallystick_escrow::UserCommand;
 use tallystick_testkit::{
@@ -8,7 +12,10 @@ use tallystick_testkit::{
     escrow::{requester, terms, worker},
 };
 
-use crate::node::{World, price, task};
+use crate::{
+    faults::Troubled,
+    node::{Node, World, price, task},
+};
 
 #[tokio::test]
 async fn without_room_nothing_begins() {
@@ -77,4 +84,61 @@ async fn without_room_what_has_begun_ends() {
     assert_eq!(node.state_name(open).await, "cancelled");
     assert_eq!((world.gains(), world.rail.held_msat()), (price(20_000), 0));
     world.check().await;
+}
+
+/// While nobody can be asked what is to be done, nothing begins; what has begun goes on, and all is well again once they can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_outbox_stands_still_nothing_begins() {
+    let world = World::new();
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    node.task_at(task(0), &[20_000], "held").await;
+    let workers = Workers::start(&node.app);
+    let post = async |n| {
+        let request = asking(requester(), task(n), &Action::Create(terms(&[1_000])));
+        node.app.create(task(n), terms(&[1_000]), request).await
+    };
+    assert!(post(1).await.is_ok());
+    *trouble.outbox_broken.lock().unwrap() = Some(StoreError::Unavailable("the disk is asleep".into()));
+    until(&node, |node| node.app.stands_still()).await;
+    assert!(node.app.is_sound());
+    assert_eq!(post(2).await.unwrap_err().code().0, "store.unavailable");
+    node.submit(task(0)).await.unwrap();
+    *trouble.outbox_broken.lock().unwrap() = None;
+    until(&node, |node| !node.app.stands_still()).await;
+    assert!(post(2).await.is_ok());
+
+    // Damage is told for good.
+    *trouble.outbox_broken.lock().unwrap() = Some(StoreError::Corrupt("a row was eaten by mice".into()));
+    until(&node, |node| !node.app.is_sound()).await;
+    *trouble.outbox_broken.lock().unwrap() = None;
+    until(&node, |node| !node.app.stands_still()).await;
+    assert_eq!(post(3).await, Err(AppError::Damaged));
+    workers.stop().await;
+    world.check().await;
+}
+
+/// So does an effect whose task cannot be read: it is tried again and again, and somebody has to look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_effect_of_a_damaged_task_is_told() {
+    let world = World::new();
+    world.start().task_at(task(0), &[20_000], "releasing").await;
+    // A process that begins here has read nothing yet.
+    let (journal, trouble) = Troubled::new(&world.store);
+    let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    *trouble.broken.lock().unwrap() = vec![format!("escrow/{}", task(0))];
+    let workers = Workers::start(&node.app);
+    until(&node, |node| !node.app.is_sound()).await;
+    trouble.broken.lock().unwrap().clear();
+    workers.stop().await;
+}
+
+/// Ten seconds at most.
+async fn until(node: &Node, is: impl Fn(&Node) -> bool) {
+    let wait = async {
+        while !is(node) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it comes to that");
 }

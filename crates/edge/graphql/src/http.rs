@@ -55,6 +55,7 @@ async fn health(State(edge): State<Arc<Edge>>) -> HttpResponse {
         0 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         // Whoever has begun something must still be let through.
         _ if !edge.app.is_sound() => (StatusCode::OK, "damaged"),
+        _ if edge.app.stands_still() => (StatusCode::OK, "stands still"),
         _ => (StatusCode::OK, "ok"),
     };
     (status, Json(serde_json::json!({ "status": word, "height": height }))).into_response()

@@ -30,9 +30,10 @@ const INDEXES: &str = "SELECT c.relname::text, t.relname::text,
             || CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE t.relnamespace = quote_ident(current_schema())::regnamespace AND t.relname = ANY ($1) ORDER BY 1";
-/// Tables that are emptied after a crash.
-const UNLOGGED: &str = "SELECT relname::text FROM pg_class
-    WHERE relkind = 'r' AND relpersistence <> 'p' AND relnamespace = quote_ident(current_schema())::regnamespace
+/// Tables that are emptied after a crash, and sequences that begin again.
+const UNLOGGED: &str =
+    "SELECT CASE relkind WHEN 'r' THEN 'TABLE ' ELSE 'SEQUENCE ' END || quote_ident(relname) FROM pg_class
+    WHERE relkind IN ('r', 'S') AND relpersistence <> 'p' AND relnamespace = quote_ident(current_schema())::regnamespace
     ORDER BY 1 LIMIT 1";
 
 /// Ours: name, table, columns with condition.
@@ -88,7 +89,7 @@ fn cut(name: &str, definition: &str) -> String {
     inner.unwrap_or(definition).to_owned()
 }
 
-/// Checks that no table is emptied after a crash, be it of the journal or of the Lightning node.
+/// Checks that nothing is emptied after a crash, be it of the journal or of the Lightning node.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] tells what to do.
@@ -96,10 +97,9 @@ pub(crate) async fn check_logged(conn: &Client) -> Result<()> {
     match conn.query_opt(UNLOGGED, &[]).await.or_store()? {
         None => Ok(()),
         Some(row) => {
-            let table: String = column(&row, 0)?;
+            let what: String = column(&row, 0)?;
             Err(StoreError::Unavailable(format!(
-                "the table {table} is UNLOGGED, and PostgreSQL empties it after a crash: ALTER TABLE {table} SET LOGGED, and \
-                 start again"
+                "{what} is UNLOGGED, and PostgreSQL empties it after a crash: ALTER {what} SET LOGGED, and start again"
             )))
         }
     }

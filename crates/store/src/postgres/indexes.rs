@@ -29,6 +29,12 @@ const BY_TABLE: &str =
 /// An order that cannot be sorted is that of the one index that has it.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on;
     SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_sort = off";
+/// Timers find tasks by these, and the outbox its effects: index, table, column, and which rows are in it.
+const DUE: [[&str; 4]; 3] = [
+    ["tasks_by_wake_at", "tasks", "wake_at", "wake_at IS NOT NULL"],
+    ["tasks_by_wake_height", "tasks", "wake_height", "wake_height IS NOT NULL"],
+    ["outbox_pending", "outbox", "due", "NOT finished"],
+];
 /// No limit, for as long as the session lasts.
 const UNLIMITED: &str = "SET statement_timeout = 0";
 
@@ -65,24 +71,27 @@ pub(crate) async fn check(conn: &Client) -> Result<()> {
     conn.batch_execute(END).await.or_store()
 }
 
-/// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
+/// Makes each index again by which timers find tasks and the outbox its effects, if it does not say what the table holds. Answers
+/// whether one did not.
 ///
 /// For a start this is enough, and takes an eighth of what [`check`] does: the keys that each index tells from its first to its
-/// last, as timers read them.
-pub(crate) async fn mend_wakes(options: &PostgresOptions) -> Result<bool> {
+/// last, as timers and outbox read them.
+pub(crate) async fn mend_due(options: &PostgresOptions) -> Result<bool> {
     let conn = connect_with(options, "-c lock_timeout=15s").await?;
     conn.batch_execute(UNLIMITED).await.or_store()?;
     let mut mended = false;
-    for column in ["wake_at", "wake_height"] {
+    for due @ [index, ..] in DUE {
         // What is compared must not change meanwhile.
         conn.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.or_store()?;
         conn.batch_execute(BEGIN).await.or_store()?;
-        let agrees = wakes_agree(&conn, column).await;
+        let agrees = due_agrees(&conn, due).await;
         conn.batch_execute("ROLLBACK").await.or_store()?;
         // One that cannot even be read is damaged as well.
         if agrees != Ok(true) {
-            let index = format!("tasks_by_{column}");
-            tracing::error!(index, "timers would not have found all tasks: the index is made again");
+            tracing::error!(
+                index,
+                "not all that is due would have been found: the index is made again; run `tally fsck`"
+            );
             conn.batch_execute(&format!("REINDEX INDEX {index}")).await.or_store()?;
             mended = true;
         }
@@ -90,12 +99,12 @@ pub(crate) async fn mend_wakes(options: &PostgresOptions) -> Result<bool> {
     Ok(mended)
 }
 
-async fn wakes_agree(conn: &Client, column: &str) -> Result<bool> {
+async fn due_agrees(conn: &Client, [_, table, column, rows]: [&str; 4]) -> Result<bool> {
     let sums = async |how: &str, order: &str| -> Result<(i64, Option<i64>)> {
         conn.batch_execute(how).await.or_store()?;
         let sql = format!(
-            "SELECT count(*), sum(uuid_hash(id) # ({column} % 2147483647)::int)
-                FROM (SELECT {column}, id FROM tasks WHERE {column} IS NOT NULL {order} OFFSET 0) AS wakes"
+            "SELECT count(*), sum(hashtext(id::text) # ({column} % 2147483647)::int)
+                FROM (SELECT {column}, id FROM {table} WHERE {rows} {order} OFFSET 0) AS due"
         );
         let row = conn.query_one(&sql, &[]).await.or_store()?;
         Ok((self::column(&row, 0)?, self::column(&row, 1)?))

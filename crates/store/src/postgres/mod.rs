@@ -24,7 +24,7 @@ mod verify;
 mod write;
 mod writer;
 
-pub(crate) use error::{digest, unsigned};
+pub(crate) use error::unsigned;
 pub use heads::{PostgresHeads, Turn};
 pub(crate) use schema::{connect_writer, migrations, stored};
 pub use snapshot::PostgresSnapshot;

@@ -13,12 +13,12 @@ const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
     WHERE NOT finished AND (due <= $1 OR due > $3) ORDER BY due, id LIMIT $2";
 /// No claimer waits for another, nor for the writer: rows that somebody has locked are passed over. A count or a time that is
 /// none, on a damaged disk, keeps no effect from being done, and no other either.
-const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5, due = greatest(due, 0),
+const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5,
         attempts = greatest(0, least(attempts, 4294967295)) WHERE id = ANY (ARRAY(
         SELECT id FROM outbox WHERE NOT finished AND (due <= $1 OR due > $3)
-            AND (claim_epoch < $4 OR claimed_until <= $1 OR claimed_until > $3)
+            AND (coalesce(claim_epoch, 0) < $4 OR coalesce(claimed_until, 0) <= $1 OR claimed_until > $3)
         ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING key, stream, body, attempts, due, id";
+    RETURNING key, stream, body, attempts, greatest(due, 0), id";
 const NEXT_DUE: &str = "SELECT greatest(due, 0) FROM outbox WHERE NOT finished ORDER BY due LIMIT 1";
 
 /// What is asked often, with the number of its values.

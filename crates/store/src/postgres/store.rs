@@ -144,13 +144,14 @@ impl PostgresStore {
         indexes::make_again(&self.inner.options).await
     }
 
-    /// Makes the indexes again by which timers find tasks, if one does not say what its table holds: no deadline is missed for
-    /// want of a check. Answers whether one did not. For the start; it reads all tasks, in the turn of whoever calls.
+    /// Makes the indexes again by which timers find tasks and the outbox its effects, if one does not say what its table holds: no
+    /// deadline is missed, and no effect forgotten, for want of a check. Answers whether one did not. For the start; it reads all
+    /// tasks and effects, in the turn of whoever calls.
     ///
     /// # Errors
     /// [`StoreError`]; a table that is damaged itself stops it.
-    pub async fn mend_wakes(&self) -> Result<bool, StoreError> {
-        indexes::mend_wakes(&self.inner.options).await
+    pub async fn mend_due(&self) -> Result<bool, StoreError> {
+        indexes::mend_due(&self.inner.options).await
     }
 
     /// The last fact; [`Head::START`] if there is none.

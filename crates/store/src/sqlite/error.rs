@@ -14,7 +14,10 @@ pub(crate) fn store_error(error: &Error) -> StoreError {
         | Error::InvalidColumnType(..)
         | Error::Utf8Error(..) => StoreError::Corrupt(error.to_string()),
         _ => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+            // What is written breaks no rule: the row that was there does.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation) => {
+                StoreError::Corrupt(error.to_string())
+            }
             _ => StoreError::Unavailable(error.to_string()),
         },
     }

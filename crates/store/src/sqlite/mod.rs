@@ -6,6 +6,7 @@ mod error;
 mod evidence;
 pub(crate) mod facts;
 mod file;
+mod indexes;
 mod ledger;
 mod lock;
 mod log;

@@ -1,6 +1,9 @@
 //! Effects: written with the facts that ask for them, and kept for ever.
+//!
+//! A bit that turns on the disk keeps no effect from being done, and no other either: what is read is taken for what it may be, and
+//! what is written touches no value that it does not have to. `fsck` tells of such damage.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use tallystick_app::port::journal::{NewEffect, PendingEffect};
 use tallystick_app::port::limits::{EFFECT_PAUSE_MAX, PAGE_MAX};
 use tallystick_core::Timestamp;
@@ -11,17 +14,19 @@ use crate::sqlite::facts::bound;
 const ADD: &str = "INSERT INTO outbox (key, stream, body, due) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
 const FINISH: &str = "UPDATE outbox SET finished = 1 WHERE key = ?1 AND finished = 0";
 // The count of attempts stops at the largest that the port can say.
-const DEFER: &str = "UPDATE outbox SET due = ?2, attempts = min(attempts + 1, 4294967295), claimed_until = 0
+const DEFER: &str =
+    "UPDATE outbox SET due = ?2, attempts = max(0, min(ifnull(attempts, 0) + 1, 4294967295)), claimed_until = 0
     WHERE key = ?1 AND finished = 0";
+// Texts and bytes, which no time is, are greater than all numbers.
 const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
-    WHERE finished = 0 AND (due <= ?1 OR due > ?3) ORDER BY due, id LIMIT ?2";
-// A count or a time that is none, on a damaged disk, keeps no effect from being done, and no other either.
-const CLAIM: &str = "UPDATE outbox SET claim_epoch = ?4, claimed_until = ?5, due = max(due, 0),
-        attempts = max(0, min(attempts, 4294967295)) WHERE id IN (
-        SELECT id FROM outbox WHERE finished = 0 AND (due <= ?1 OR due > ?3)
-            AND (claim_epoch < ?4 OR claimed_until <= ?1 OR claimed_until > ?3) ORDER BY due, id LIMIT ?2)
+    WHERE finished = 0 AND (due <= ?1 OR due > ?3 OR due IS NULL) ORDER BY due, id LIMIT ?2";
+const CLAIM: &str = "UPDATE outbox SET claim_epoch = ?4, claimed_until = ?5,
+        attempts = CASE typeof(attempts) WHEN 'integer' THEN max(0, min(attempts, 4294967295)) ELSE 0 END WHERE id IN (
+        SELECT id FROM outbox WHERE finished = 0 AND (due <= ?1 OR due > ?3 OR due IS NULL)
+            AND (ifnull(claim_epoch, 0) < ?4 OR ifnull(claimed_until, 0) <= ?1 OR claimed_until > ?3)
+        ORDER BY due, id LIMIT ?2)
     RETURNING key, stream, body, attempts, due, id";
-const NEXT_DUE: &str = "SELECT max(due, 0) FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
+const NEXT_DUE: &str = "SELECT due FROM outbox WHERE finished = 0 ORDER BY due LIMIT 1";
 
 /// Adds an effect; one with this key stays as it is, finished or not.
 pub(crate) fn add(conn: &Connection, stream: &str, effect: &NewEffect) -> rusqlite::Result<()> {
@@ -71,7 +76,7 @@ pub(crate) fn claim(
 pub(crate) fn next_due(conn: &Connection) -> Result<Option<Timestamp>> {
     let due = conn
         .prepare_cached(NEXT_DUE)
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .and_then(|mut statement| statement.query_row([], |row| number(row, 0)).optional())
         .or_store()?;
     Ok(due.map(Timestamp::from_millis))
 }
@@ -83,10 +88,29 @@ fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusql
 
 fn pending(row: &Row<'_>) -> rusqlite::Result<PendingEffect> {
     Ok(PendingEffect {
-        key: row.get(0)?,
-        stream: row.get(1)?,
-        body: row.get(2)?,
-        attempts: row.get(3)?,
-        due: Timestamp::from_millis(row.get(4)?),
+        key: text(row, 0)?,
+        stream: text(row, 1)?,
+        body: bytes(row, 2)?.to_vec(),
+        attempts: u32::try_from(number(row, 3)?).unwrap_or(u32::MAX),
+        due: Timestamp::from_millis(number(row, 4)?),
     })
+}
+
+/// A count or a time; 0 for what is none.
+fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Integer(number) => u64::try_from(number).unwrap_or_default(),
+        _ => 0,
+    })
+}
+
+fn bytes<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Result<&'a [u8]> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        _ => &[],
+    })
+}
+
+fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(bytes(row, index)?).into_owned())
 }

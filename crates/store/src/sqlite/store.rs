@@ -17,8 +17,8 @@ use crate::chain::Kept;
 use crate::evidence::NewPiece;
 use crate::sqlite::error::{OrStore, Result, closed};
 use crate::sqlite::{
-    append::Prepared, evidence, facts, file, ledger::Ledger, lock::LockFile, log, outbox, readers::Readers, requests,
-    schema, tasks, verify, writer::Writer,
+    append::Prepared, evidence, facts, file, indexes, ledger::Ledger, lock::LockFile, log, outbox, readers::Readers,
+    requests, schema, tasks, verify, writer::Writer,
 };
 
 /// The store on one SQLite file. A clone is the same store.
@@ -97,13 +97,14 @@ impl SqliteStore {
         self.inner.writer.write(|ledger| ledger.note(ledger.conn.execute_batch("REINDEX"))).await
     }
 
-    /// Makes the indexes again by which timers find tasks, if one does not say what its table holds: no deadline is missed for
-    /// want of a check. Answers whether one did not. For the start; it reads all tasks.
+    /// Makes the indexes again by which timers find tasks and the outbox its effects, if one does not say what its table holds: no
+    /// deadline is missed, and no effect forgotten, for want of a check. Answers whether one did not. For the start; it reads all
+    /// tasks and effects.
     ///
     /// # Errors
     /// [`StoreError`]; a table that is damaged itself stops it.
-    pub async fn mend_wakes(&self) -> Result<bool, StoreError> {
-        self.inner.writer.write(|ledger| ledger.note(tasks::mend_wakes(&ledger.conn))).await
+    pub async fn mend_due(&self) -> Result<bool, StoreError> {
+        self.inner.writer.write(|ledger| ledger.note(indexes::mend_due(&ledger.conn))).await
     }
 
     /// The last fact; [`Head::START`] if there is none.

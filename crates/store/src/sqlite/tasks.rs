@@ -65,30 +65,6 @@ pub(crate) fn set_format(conn: &Connection, format: u32) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Makes each index again by which timers find tasks, if it does not say what the table holds. Answers whether one did not.
-///
-/// The table is read once, and each index: how many there are, and a sum over when and where they are.
-pub(crate) fn mend_wakes(conn: &Connection) -> rusqlite::Result<bool> {
-    type Sums = (u64, Option<i64>);
-    let sums =
-        |column: &str| format!("count({column}), sum(({column} % 2147483647) * (rowid % 2147483629) % 2147483587)");
-    let all = format!("SELECT {}, {} FROM tasks NOT INDEXED", sums("wake_at"), sums("wake_height"));
-    let [by_time, by_height]: [Sums; 2] =
-        conn.query_row(&all, [], |row| Ok([(row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)]))?;
-    let mut mended = false;
-    for (column, held) in [("wake_at", by_time), ("wake_height", by_height)] {
-        let index = format!("tasks_by_{column}");
-        let own = format!("SELECT {} FROM tasks INDEXED BY {index} WHERE {column} IS NOT NULL", sums(column));
-        // One that cannot even be read is damaged as well.
-        if conn.query_row(&own, [], |row| Ok((row.get(0)?, row.get(1)?))) != Ok(held) {
-            tracing::error!(index, "timers would not have found all tasks: the index is made again");
-            conn.execute_batch(&format!("REINDEX {index}"))?;
-            mended = true;
-        }
-    }
-    Ok(mended)
-}
-
 /// Rows as they are stored, after a task.
 pub(crate) fn rows(conn: &Connection, after: Option<Id<Task>>, limit: u32) -> Result<Vec<TaskRow>> {
     let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());

@@ -146,12 +146,15 @@ async fn indexes_are_compared_on_postgres() {
 #[tokio::test]
 async fn a_table_that_a_crash_empties_is_refused() {
     let (store, client, options) = lived_in().await;
-    client.batch_execute("ALTER TABLE head SET UNLOGGED").await.unwrap();
-    let said = fsck(Arc::new(PostgresSnapshot::open(&options).await.unwrap())).await.unwrap_err().to_string();
-    assert!(said.contains("the table head is UNLOGGED"), "{said}");
     store.close().await;
-    let refused = PostgresStore::open(options.clone()).await.map(|_| ()).unwrap_err().to_string();
-    assert!(refused.contains("ALTER TABLE head SET LOGGED"), "{refused}");
-    client.batch_execute("ALTER TABLE head SET LOGGED").await.unwrap();
+    // The numbers of effects begin again as well.
+    for what in ["TABLE head", "SEQUENCE outbox_id_seq"] {
+        client.batch_execute(&format!("ALTER {what} SET UNLOGGED")).await.unwrap();
+        let said = fsck(Arc::new(PostgresSnapshot::open(&options).await.unwrap())).await.unwrap_err().to_string();
+        assert!(said.contains(&format!("{what} is UNLOGGED")), "{said}");
+        let refused = PostgresStore::open(options.clone()).await.map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("ALTER {what} SET LOGGED")), "{refused}");
+        client.batch_execute(&format!("ALTER {what} SET LOGGED")).await.unwrap();
+    }
     PostgresStore::open(options).await.unwrap().close().await;
 }

@@ -481,6 +481,7 @@ pub async fn outbox_numbers<S: Whole>(store: &S, now: impl AsyncFn() -> Arc<dyn 
         let given = store.claim_effects(AFTER, AFTER.after(Duration::from_secs(60)), epoch, 10).await.unwrap();
         let keys: Vec<_> = given.iter().map(|effect| effect.key.as_str()).collect();
         assert_eq!(keys, [due.key.as_str()], "{what}");
+        store.defer_effect(&due.key, Timestamp::from_millis(0)).await.unwrap();
         assert_eq!(fsck(now().await).await, Ok(SOUND), "{what}");
     }
 }

@@ -21,8 +21,8 @@ const PAYOUT: u64 = 10_000;
 /// What the requester and the worker put up, in sat; a hundredth is the fee of one that is taken.
 const REQUESTERS: u64 = 3_000;
 const WORKERS: u64 = 2_000;
-/// From the posting of a task to its deadline: longer than it takes to lock everything, on a slow machine as well.
-const PROMISE: Duration = Duration::from_secs(40);
+/// From the posting of a task to its deadline: twice as long as it takes to lock everything, on a slow machine as well.
+const PROMISE: Duration = Duration::from_secs(80);
 /// How long a payment may be held.
 const PAYMENT_MAX: tallystick_core::Duration = tallystick_core::Duration::from_secs(3_600);
 

@@ -340,6 +340,9 @@ async fn on_a_damaged_log_no_replica_begins_anything() -> Result<()> {
     LocalSet::new().run_until(Box::pin(damaged_story())).await
 }
 
+/// A row if somebody has found damage.
+const DAMAGED: &str = "SELECT FROM log_damaged";
+
 async fn damaged_story() -> Result<()> {
     let mut pair = Box::pin(Pair::open()).await?;
     let [driver, _] = pair.drivers()?;
@@ -365,7 +368,7 @@ async fn damaged_story() -> Result<()> {
     assert!(!rebuilt && said.contains("another has the lease lightning: stop all replicas first"), "{said}");
     pair.sql("UPDATE leases SET until = clock_timestamp()").await?;
     // The tree is made again, and the log counts as damaged until all else is found sound.
-    let damaged = async || pair.sql("SELECT FROM log_damaged").await;
+    let damaged = async || pair.sql(DAMAGED).await;
     pair.sql("INSERT INTO reservations VALUES ('another', 'name', 'stream')").await?;
     let (rebuilt, said) = pair.tally(&["store", "rebuild"]).await?;
     assert!(!rebuilt && said.contains("1 tiles mended") && said.contains("fsck.names"), "{said}");
@@ -383,9 +386,11 @@ async fn damaged_story() -> Result<()> {
     pair.look_for_owner().await?;
     let [driver, _] = pair.drivers()?;
     Box::pin(driver.run(End::Cancelled, &[PAYOUT_SAT])).await?;
-    // One that runs hears of it.
-    pair.sql("INSERT INTO log_damaged (one) VALUES (1)").await?;
+    // An outbox that the owner cannot read is damage as well, and the other one hears of it while it runs.
+    pair.sql("ALTER TABLE outbox ALTER COLUMN attempts TYPE int").await?;
     pair.until_health("damaged").await?;
+    assert_eq!(pair.sql(DAMAGED).await?, 1);
+    pair.sql("ALTER TABLE outbox ALTER COLUMN attempts TYPE bigint").await?;
     std::mem::swap(&mut pair.theatre.stage.platform, &mut pair.other);
     assert_eq!(code_of(pair.theatre.stage.post("One more", &[PAYOUT_SAT], "REFUND").await), "app.damaged");
     pair.close(4).await

@@ -163,7 +163,7 @@ async fn a_damaged_index_is_made_again() {
     assert_eq!(found, "the database: the index tasks_by_wake_at does not say what tasks holds");
     // A start makes this one again, and `tally store rebuild` all of them.
     let store = open(&address).await.unwrap();
-    assert_eq!((store.mend_wakes().await, store.mend_wakes().await), (Ok(true), Ok(false)));
+    assert_eq!((store.mend_due().await, store.mend_due().await), (Ok(true), Ok(false)));
     assert!(fsck(now(&address).await.unwrap()).await.is_ok());
     store.reindex().await.unwrap();
     assert!(fsck(now(&address).await.unwrap()).await.is_ok());

@@ -2,12 +2,14 @@
 //! nothing is kept.
 
 use rusqlite::{Connection, types::Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use tallystick_app::port::journal::{Append, Journal, StoreError};
 use tallystick_app::port::snapshot::Snapshot;
 use tallystick_store::{SqliteSnapshot, SqliteStore};
 use tallystick_testkit::power::Dice;
+use tallystick_testkit::store_suite::fixture::{append, effect, later, stream};
 
 use crate::reading::{everything, much};
 use crate::tampering::{EVIDENCE, FREE, TABLES, fsck};
@@ -125,7 +127,7 @@ async fn a_damaged_index_is_made_again() {
     // A start makes this one again, and all is well.
     let damaged = std::fs::read(&path).unwrap();
     let store = SqliteStore::open(&path).unwrap();
-    assert_eq!((store.mend_wakes().await, store.mend_wakes().await), (Ok(true), Ok(false)));
+    assert_eq!((store.mend_due().await, store.mend_due().await), (Ok(true), Ok(false)));
     store.close().await;
     assert!(read(&path).await.is_some_and(|read| read == wanted));
     std::fs::write(&path, damaged).unwrap();
@@ -133,4 +135,81 @@ async fn a_damaged_index_is_made_again() {
     store.reindex().await.unwrap();
     store.close().await;
     assert!(read(&path).await.is_some_and(|read| read == wanted));
+}
+
+const EFFECTS: u64 = 5;
+
+/// A journal in one file with effects that are not finished, and the bytes of the second of them.
+async fn effects(path: &Path) -> std::ops::Range<usize> {
+    let store = SqliteStore::open(path).unwrap();
+    for n in 0..EFFECTS {
+        store.append(Append { effects: vec![effect(&format!("pay-{n}"), n)], ..append(n, 0) }).await.unwrap();
+    }
+    store.close().await;
+    // The row holds its key and its stream side by side, after a head of its own; an index holds the key alone.
+    let words = [b"pay-1", stream(1).as_bytes()].concat();
+    let bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(words.len()).position(|window| window == words).expect("the row");
+    at - 14..at + words.len() + 40
+}
+
+/// What a node does with its outbox, from its start on: works until nothing is left, started again when its store gives up. Answers
+/// which effects were given.
+async fn worked(path: &Path) -> Result<BTreeSet<String>, StoreError> {
+    let mut given = BTreeSet::new();
+    for start in 1..=3 {
+        let store = SqliteStore::open(path)?;
+        store.mend_due().await?;
+        for turn in 0..4 {
+            let Ok(claimed) = store.claim_effects(later(100), later(130), start * 10 + turn, 10).await else { break };
+            for effect in claimed {
+                given.insert(effect.key.clone());
+                // One is put off first.
+                let _ = store.defer_effect(&effect.key, later(50)).await;
+                let _ = store.finish_effect(&effect.key).await;
+            }
+        }
+        store.close().await;
+    }
+    Ok(given)
+}
+
+/// One bit that turns in an effect keeps no other effect from being done, nor its own, unless that is told: the store says so
+/// when it is asked, or fsck does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bit_of_an_effect_stops_nothing_unseen() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let row = effects(&path).await;
+    let sound = std::fs::read(&path).unwrap();
+    let all: BTreeSet<String> = (0..EFFECTS).map(|n| format!("pay-{n}")).collect();
+    assert_eq!(worked(&path).await, Ok(all.clone()));
+    let (mut stopped, mut tried) = (Vec::new(), 0);
+    for at in row {
+        for bit in 0..8 {
+            tried += 1;
+            for beside in ["journal.db-wal", "journal.db-shm"] {
+                let _ = std::fs::remove_file(dir.path().join(beside));
+            }
+            let mut bytes = sound.clone();
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&path, &bytes).unwrap();
+            let found = match SqliteSnapshot::open(&path) {
+                Ok(snapshot) => snapshot.check_structure().await.is_err(),
+                Err(_) => true,
+            };
+            match worked(&path).await {
+                Ok(given) if given.is_superset(&all) => {}
+                // Its own key is another one, or it counts as done: the facts say otherwise.
+                Ok(given)
+                    if given.len() as u64 + 1 >= EFFECTS
+                        && all.iter().filter(|key| *key != "pay-1").all(|key| given.contains(key)) => {}
+                // The page itself cannot be read any more.
+                Err(StoreError::Corrupt(_)) if found => {}
+                other => stopped.push(format!("bit {bit} of byte {at}: {other:?}, found: {found}")),
+            }
+        }
+    }
+    assert!(tried > 400, "{tried}");
+    assert!(stopped.is_empty(), "{} of {tried}: {stopped:#?}", stopped.len());
 }

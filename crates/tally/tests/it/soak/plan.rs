@@ -9,8 +9,8 @@ use crate::kills::Random;
 const HOUR_SECS: u64 = 3_600;
 const PAYOUT_SAT: (u64, u64) = (1_000, 20_000);
 const BOND_SAT: u64 = 2_000;
-/// How long a worker who walks out has promised: longer than it takes to lock everything.
-const PROMISE_SECS: u64 = 40;
+/// How long a worker who walks out has promised: twice as long as it takes to lock everything.
+const PROMISE_SECS: u64 = 80;
 /// How long a hold is usable, unless the life says otherwise: so long that a payout which is tried again and again, with
 /// pauses of up to a minute, comes in time although blocks come faster than anywhere.
 const HOLD_BLOCKS: u32 = 500;
