@@ -11,9 +11,9 @@ use crate::{
     },
 };
 
-/// The format of the read model's rows. Whoever changes what [`row`] makes, or [`TaskView`], counts it up: the rows are
+/// The format of the read model's rows. Whoever changes what a row holds, or [`TaskView`], counts it up: the rows are
 /// then made again at the next start.
-pub(crate) const ROWS_FORMAT: u32 = 5;
+pub const ROWS_FORMAT: u32 = 5;
 /// Payment hashes are reserved in this space: one hash belongs to one task for ever.
 pub(crate) const HASH_SPACE: &str = "payment_hash";
 

@@ -5,9 +5,10 @@ use tallystick_core::fact::CHAIN_START;
 use tallystick_escrow::State;
 use tallystick_log::{Hash, LogError, SignedCheckpoint, TileEdge, leaf_hash, tiles_in_level};
 
+pub use crate::change::ROWS_FORMAT;
 use crate::{
     app::App,
-    change::{ROWS_FORMAT, is_task, row, task_of},
+    change::{is_task, row, task_of},
     erase::STREAM,
     error::AppError,
     log::TreeError,

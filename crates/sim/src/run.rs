@@ -17,6 +17,7 @@ use tallystick_app::{
         rail::HoldRail,
         tasks::{TaskReader, TaskRebuild},
     },
+    rebuild::ROWS_FORMAT,
 };
 use tallystick_core::{Digest32, Duration, PaymentHash, Timestamp, canonical};
 use tallystick_escrow::{Effect, State};
@@ -54,8 +55,6 @@ const WAIT: Duration = Duration::from_secs(10);
 const END_ROUNDS_MAX: u32 = 80;
 /// One step in so many has its users ask the second replica.
 const STANDBY_ONE_IN: u64 = 4;
-/// The format of the read model's rows, as the app has it.
-const ROWS_FORMAT: u32 = 5;
 
 /// What a run is to do.
 #[derive(Clone, Copy)]

@@ -16,7 +16,10 @@ use tallystick_log::{
 };
 use tokio::task::JoinSet;
 
-use crate::restore::{Refusal, told};
+use crate::{
+    published,
+    restore::{Refusal, told},
+};
 
 /// The tree that a journal makes.
 pub struct Held {
@@ -194,6 +197,8 @@ impl fmt::Display for Heard {
 /// # Errors
 /// If it is none, or not this log's.
 pub fn checkpoint(bytes: &[u8], log: &VerifierKey) -> Result<Checkpoint> {
-    let read = || -> Result<Checkpoint, LogError> { Ok(SignedCheckpoint::parse(bytes)?.verify(log)?.clone()) };
+    // A node's own file of what it has published has a line before it.
+    let note = published::note(bytes).unwrap_or(bytes);
+    let read = || -> Result<Checkpoint, LogError> { Ok(SignedCheckpoint::parse(note)?.verify(log)?.clone()) };
     read().map_err(|error| anyhow!("{error} ({})", error.code()))
 }

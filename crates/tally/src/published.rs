@@ -53,9 +53,13 @@ pub fn read(data_dir: &Path) -> Result<Option<SignedCheckpoint>> {
 }
 
 fn parse(bytes: &[u8]) -> Option<SignedCheckpoint> {
+    SignedCheckpoint::parse(note(bytes)?).ok()
+}
+
+/// The checkpoint's note in such a file, if its first line vouches for it.
+pub fn note(bytes: &[u8]) -> Option<&[u8]> {
     let (line, note) = bytes.split_at_checked(LINE_BYTES)?;
-    let is_sound = line == first_line(note).as_bytes();
-    if is_sound { SignedCheckpoint::parse(note).ok() } else { None }
+    (line == first_line(note).as_bytes()).then_some(note)
 }
 
 fn first_line(note: &[u8]) -> String {
@@ -100,6 +104,12 @@ mod tests {
         }
         let path = dir.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
+        // Whoever is asked for a checkpoint may name this file, or one that the log serves.
+        let log = SigningKey::try_from_seed(KeyName::try_new("node.example/log").unwrap(), KeyKind::Note, &[7; 32]);
+        let log = log.unwrap();
+        for bytes in [whole.as_slice(), note(&whole).unwrap()] {
+            assert_eq!(crate::newest::checkpoint(bytes, log.verifier()).unwrap().size(), 7);
+        }
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The first halves of codes.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 26] = [
     "amount",
     "anchor",
     "app",
@@ -11,6 +11,7 @@ const ROOMS: [&str; 25] = [
     "auth",
     "bitcoin",
     "bundle",
+    "client",
     "config",
     "dispute",
     "escrow",

@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 use tallystick_app::{
     away::{APART, AWAY, AWAY_MIN, Gaps, LastThere, STEADY_MAX},
     port::{journal::Journal, rail::InvoiceReader, request::Action, tasks::TaskRebuild},
+    rebuild::ROWS_FORMAT,
     standing::Kept,
 };
 use tallystick_civics::{
@@ -69,7 +70,7 @@ pub fn gains(world: &World) -> (i128, i128, i128) {
 
 pub async fn check(world: &World) {
     tallystick_testkit::publish(&world.store).await;
-    world.store.set_rows_format(4).await.unwrap();
+    world.store.set_rows_format(ROWS_FORMAT).await.unwrap();
     world.fsck().run(|_| ()).await.unwrap();
     assert!(world.rail.violations().is_empty(), "{:?}", world.rail.violations());
 }

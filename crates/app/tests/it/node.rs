@@ -12,6 +12,7 @@ use tallystick_app::{
         request::Action,
         tasks::{TaskReader, TaskRebuild},
     },
+    rebuild::ROWS_FORMAT,
     timers::Timers,
 };
 use tallystick_core::{Decider, Duration, Fact, Id, Msat, NodeKey, NostrKey, PaymentHash, Timestamp, canonical};
@@ -97,7 +98,7 @@ impl World {
     /// never should be.
     pub async fn check(&self) {
         // A node makes its rows complete at its start; these are, from the first.
-        self.store.set_rows_format(4).await.unwrap();
+        self.store.set_rows_format(ROWS_FORMAT).await.unwrap();
         publish(&self.store).await;
         self.fsck().run(|_| ()).await.unwrap();
         assert_eq!(self.rail.total_msat(), NODE_MSAT_START + PAYER_SAT * 1_000, "money came or went");

@@ -92,29 +92,33 @@ async fn while_the_outbox_stands_still_nothing_begins() {
     let world = World::new();
     let (journal, trouble) = Troubled::new(&world.store);
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
-    node.task_at(task(0), &[20_000], "held").await;
+    node.task_at(task(0), &[20_000], "submitted").await;
+    node.task_at(task(1), &[20_000], "assigned").await;
     let workers = Workers::start(&node.app);
     let post = async |n| {
         let request = asking(requester(), task(n), &Action::Create(terms(&[1_000])));
         node.app.create(task(n), terms(&[1_000]), request).await
     };
-    assert!(post(1).await.is_ok());
+    assert!(post(2).await.is_ok());
     *trouble.outbox_broken.lock().unwrap() = Some(StoreError::Unavailable("the disk is asleep".into()));
+    node.approve(task(0)).await.unwrap();
     until(&node, |node| node.app.stands_still()).await;
     assert!(node.app.is_sound());
-    assert_eq!(post(2).await.unwrap_err().code().0, "store.unavailable");
-    node.submit(task(0)).await.unwrap();
+    assert_eq!(post(3).await.unwrap_err().code().0, "store.unavailable");
     *trouble.outbox_broken.lock().unwrap() = None;
     until(&node, |node| !node.app.stands_still()).await;
-    assert!(post(2).await.is_ok());
+    assert!(post(3).await.is_ok());
 
     // Damage is told for good.
     *trouble.outbox_broken.lock().unwrap() = Some(StoreError::Corrupt("a row was eaten by mice".into()));
+    node.ask(task(1), requester(), UserCommand::RequestFunding).await.unwrap();
     until(&node, |node| !node.app.is_sound()).await;
     *trouble.outbox_broken.lock().unwrap() = None;
     until(&node, |node| !node.app.stands_still()).await;
-    assert_eq!(post(3).await, Err(AppError::Damaged));
+    assert_eq!(post(4).await, Err(AppError::Damaged));
     workers.stop().await;
+    node.settle().await;
+    assert_eq!(node.state_name(task(0)).await, "settled");
     world.check().await;
 }
 

@@ -3,8 +3,8 @@
 use tallystick_civics::dispute::{Award, Outcome, Seats, UserCommand as Act};
 use tallystick_core::{Blocks, Duration};
 use tallystick_escrow::{
-    Bonds, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection, ReleaseReason,
-    TaskView, Terms, TermsError, TrancheState, UserCommand, Verdict, plan,
+    Bonds, Command, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection,
+    ReleaseReason, TaskView, Terms, TermsError, TrancheState, UserCommand, Verdict, plan,
 };
 use tallystick_testkit::escrow::*;
 
@@ -197,8 +197,8 @@ fn blocks_that_let_nothing_be_handed_in_take_no_bond() {
         assert_eq!(state(&late, 0), TrancheState::Returning, "the deadline counts all the same");
         // Until then it could have handed in, to the last moment.
         let moment = tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - 1);
-        given.clone().height(last).at(moment).done(worker(), submit());
-        let refused = given.clone().height(last.after(Blocks(1))).at(moment).decide(worker(), submit().into());
+        let _ = given.clone().height(last).at(moment).done(worker(), submit());
+        let refused = given.clone().height(last.after(Blocks(1))).at(moment).decide(worker(), Command::User(submit()));
         match on_silence {
             OnSilence::Release => assert!(matches!(refused, Err(Rejection::TooFewBlocks { .. })), "{refused:?}"),
             // There blocks decide in the same block in which it is handed in.
@@ -225,7 +225,7 @@ fn whoever_puts_up_a_bond_has_half_of_the_time_that_is_left() {
     let given = [0, 1].into_iter().fold(given, |given, tranche| given.reported(invoice_made(tranche)));
     let given = given.reported(locked(1, 2_000));
     let moment = tallystick_core::Timestamp::from_millis(until.as_millis() - 1);
-    assert_eq!(given.clone().at(moment).reported(locked(0, 20_000)).phase_name(), "active");
+    assert_eq!(given.clone().at(moment).reported(locked(0, 20_000)).phase_name(), "held");
     // Locked a moment later, or told so late: everything goes back, also if the deadline has passed.
     for late in [until, DEADLINE.after(minutes(1))] {
         let late = given.clone().at(late).reported(locked(0, 20_000));
