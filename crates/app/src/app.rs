@@ -237,7 +237,7 @@ impl App {
         self.run(Errand { id, order: Order::User(Box::new(command), request), ctx, finishes: None }).await
     }
 
-    pub(crate) fn may_begin(&self) -> Result<(), AppError> {
+    fn may_begin(&self) -> Result<(), AppError> {
         if !self.is_sound() {
             return Err(AppError::Damaged);
         }
@@ -245,6 +245,11 @@ impl App {
             // Whoever begins something now would wait for what is not done.
             return Err(StoreError::Unavailable("the outbox cannot be asked for what is to be done".into()).into());
         }
+        self.has_room()
+    }
+
+    /// Whether there is room for what belongs to something that has begun.
+    pub(crate) fn has_room(&self) -> Result<(), AppError> {
         if self.0.room.load(Ordering::Acquire) { Ok(()) } else { Err(AppError::Full) }
     }
 

@@ -23,14 +23,9 @@ pub fn store_error(error: &Error) -> StoreError {
     };
     let text = format!("PostgreSQL: {} ({})", answer.message(), answer.code().code());
     let code = answer.code();
-    // What is written has no NULL and breaks no CHECK: the row that was there does. And a statement's type changes with a table alone.
-    let damage = [
-        SqlState::DATA_CORRUPTED,
-        SqlState::INDEX_CORRUPTED,
-        SqlState::NOT_NULL_VIOLATION,
-        SqlState::CHECK_VIOLATION,
-        SqlState::FEATURE_NOT_SUPPORTED,
-    ];
+    // What is written has no NULL and breaks no CHECK: the row that was there does.
+    let damage =
+        [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED, SqlState::NOT_NULL_VIOLATION, SqlState::CHECK_VIOLATION];
     if damage.contains(code) {
         StoreError::Corrupt(text)
     } else if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE || *code == SqlState::PROGRAM_LIMIT_EXCEEDED {

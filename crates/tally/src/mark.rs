@@ -9,7 +9,7 @@
 //!
 //! Beside it the last published checkpoint is kept (`published.rs`), for `tally fsck`.
 //!
-//! At the same moments a replica looks whether another one has found the log damaged.
+//! At the same moments a replica looks whether another one has found log or outbox damaged, and tells of what it has found itself.
 
 use anyhow::{Context, Error, Result, bail};
 use std::{
@@ -18,7 +18,7 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 use tallystick_app::{
@@ -64,6 +64,8 @@ pub struct Mark {
     store: NodeStore,
     app: App,
     known: Mutex<Head>,
+    /// Whether damage was told to other replicas, or by one of them.
+    told: AtomicBool,
     /// Facts under the last checkpoint that was kept.
     published: AtomicU64,
 }
@@ -75,7 +77,8 @@ impl Mark {
     /// If the file cannot be read; else as [`Self::look`].
     pub async fn open(data_dir: &Path, store: NodeStore, app: App) -> Result<Self> {
         let (path, known) = (data_dir.join(FILE), read(data_dir)?);
-        let mark = Self { path, store, app, known: Mutex::new(known), published: AtomicU64::new(0) };
+        let (known, told, published) = (Mutex::new(known), AtomicBool::new(false), AtomicU64::new(0));
+        let mark = Self { path, store, app, known, told, published };
         mark.look_at_start().await?;
         Ok(mark)
     }
@@ -105,9 +108,14 @@ impl Mark {
                     "a replica has found log or outbox damaged: no task is posted, taken or funded; what has begun goes on"
                 );
                 self.app.begin_nothing();
+                self.told.store(true, Ordering::Release);
             }
-            (false, false) => self.store.tell_log_damaged().await?,
-            (true, false) | (false, true) => {}
+            // Once: what was mended meanwhile is not told again by somebody who was not started anew.
+            (false, false) if !self.told.load(Ordering::Acquire) => match self.store.tell_log_damaged().await {
+                Ok(()) => self.told.store(true, Ordering::Release),
+                Err(error) => tracing::error!("other replicas cannot be told of the damage: {error:#}"),
+            },
+            _ => {}
         }
         let mut known = self.known.lock().await;
         self.find(*known).await?;
@@ -158,6 +166,7 @@ impl Mark {
             tracing::error!("other replicas cannot be told that the log is damaged: {error:#}");
             sleep(EVERY).await;
         }
+        self.told.store(true, Ordering::Release);
     }
 
     /// Keeps what was told to the end, whether the journal answers or not: for when the process ends.

@@ -138,7 +138,7 @@ impl Vault {
     /// [`VaultError`].
     pub async fn admit(&self, author: NostrKey, matter: Matter, hash: Digest32, bytes: u64) -> Result<(), VaultError> {
         let dispute = self.dispute(matter).await?;
-        self.app.may_begin()?;
+        self.app.has_room()?;
         let command = Command::User(UserCommand::FileEvidence { hash, bytes });
         match decide(&dispute, command, &self.app.ctx(author)?)? {
             Decision::AlreadyApplied if dispute.phase.is_final() => {

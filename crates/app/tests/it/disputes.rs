@@ -150,7 +150,6 @@ async fn a_panel_splits_what_it_was_asked_about() {
     world.check().await;
 }
 
-/// The chain does not answer: the draw waits for it, and nothing else does.
 /// What an arbitrator did is never lost between the task and the registry.
 #[tokio::test]
 async fn a_service_that_was_marked_as_done_and_never_told_is_found() {
@@ -169,6 +168,7 @@ async fn a_service_that_was_marked_as_done_and_never_told_is_found() {
     assert_eq!(damage, format!("the outbox: {} is marked as done, and no fact tells of its outcome", told.key));
 }
 
+/// The chain does not answer: the draw waits for it, and nothing else does.
 #[tokio::test]
 async fn a_draw_waits_for_the_chain() {
     let world = World::new();

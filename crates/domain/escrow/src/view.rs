@@ -59,11 +59,10 @@ pub struct BondView {
     pub hold: TrancheView,
     /// While it is at stake: the height at which it goes back at the latest.
     pub return_by: Option<BlockHeight>,
-    /// While it is at stake, of the worker's: the deadline at which it is taken, unless something is handed in before, or
-    /// this node is away meanwhile.
-    pub promised_by: Option<Timestamp>,
-    /// The last height at which it is taken then: blocks that came faster let nobody hand anything in any more.
-    pub promised_until: Option<BlockHeight>,
+    /// While it is at stake, of the worker's, in order: the deadlines at which it is taken, unless something is handed in before, or
+    /// this node is away meanwhile; each with the last height at which it is taken then, as blocks that came faster let nobody hand
+    /// anything in any more.
+    pub promises: Vec<(Timestamp, BlockHeight)>,
 }
 
 /// A milestone as queries show it.
@@ -306,13 +305,12 @@ fn bonds(task: &Task) -> Vec<BondView> {
         let part = parts().find(|part| part.purpose == Purpose::Bond(side));
         let hold = part.map_or_else(|| bond.map(|bond| TrancheView::planned(task, bond)), |part| Some(part.into()));
         let at_stake = active.and_then(|job| Some((job, task.bond(job, side)?.1)));
-        let promise = at_stake.filter(|_| side == Side::Payee).and_then(|(job, _)| task.promises(job).next());
+        let promises = at_stake.filter(|_| side == Side::Payee).map(|(job, _)| task.promises(job).collect());
         Some(BondView {
             of_worker: side == Side::Payee,
             hold: hold?,
             return_by: at_stake.map(|(_, height)| height),
-            promised_by: promise.map(|(deadline, _)| deadline),
-            promised_until: promise.map(|(_, last)| last),
+            promises: promises.unwrap_or_default(),
         })
     };
     terms.into_iter().filter_map(view).collect()

@@ -9,16 +9,17 @@ use tokio_postgres::Row;
 use crate::postgres::error::{OrStore, Result, column, signed, unsigned, unsigned_32};
 use crate::postgres::facts::page;
 
-const DUE: &str = "SELECT key, stream, body, attempts, due FROM outbox
+const DUE: &str =
+    "SELECT convert_to(key, 'UTF8'), convert_to(stream, 'UTF8'), body, attempts, greatest(due, 0) FROM outbox
     WHERE NOT finished AND (due <= $1 OR due > $3) ORDER BY due, id LIMIT $2";
 /// No claimer waits for another, nor for the writer: rows that somebody has locked are passed over. A count or a time that is
-/// none, on a damaged disk, keeps no effect from being done, and no other either.
-const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5,
+/// none, on a damaged disk, keeps no effect from being done, and no other either; nor do words that are no text.
+const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5, due = greatest(due, 0),
         attempts = greatest(0, least(attempts, 4294967295)) WHERE id = ANY (ARRAY(
         SELECT id FROM outbox WHERE NOT finished AND (due <= $1 OR due > $3)
             AND (coalesce(claim_epoch, 0) < $4 OR coalesce(claimed_until, 0) <= $1 OR claimed_until > $3)
         ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING key, stream, body, attempts, greatest(due, 0), id";
+    RETURNING convert_to(key, 'UTF8'), convert_to(stream, 'UTF8'), body, attempts, due, id";
 const NEXT_DUE: &str = "SELECT greatest(due, 0) FROM outbox WHERE NOT finished ORDER BY due LIMIT 1";
 
 /// What is asked often, with the number of its values.
@@ -48,7 +49,12 @@ pub(crate) async fn claim(
     let (horizon, epoch) = (signed(now.after(EFFECT_PAUSE_MAX).as_millis()), signed(epoch));
     let (now, until) = (signed(now.as_millis()), signed(until.as_millis()));
     let statement = conn.prepare_cached(CLAIM).await.or_store()?;
-    let rows = conn.query(&statement, &[&now, &page(limit), &horizon, &epoch, &until]).await.or_store()?;
+    let rows = conn.query(&statement, &[&now, &page(limit), &horizon, &epoch, &until]).await;
+    if rows.is_err() {
+        // A statement that was prepared before a table changed fails for as long as its connection lives.
+        conn.statement_cache.clear();
+    }
+    let rows = rows.or_store()?;
     let mut claimed = rows.iter().map(|row| Ok((column::<i64>(row, 5)?, pending(row)?))).collect::<Result<Vec<_>>>()?;
     // What an update answers comes in no order.
     claimed.sort_by_key(|(id, effect)| (effect.due, *id));
@@ -64,8 +70,8 @@ pub(crate) async fn next_due(conn: &Object) -> Result<Option<Timestamp>> {
 
 fn pending(row: &Row) -> Result<PendingEffect> {
     Ok(PendingEffect {
-        key: column(row, 0)?,
-        stream: column(row, 1)?,
+        key: String::from_utf8_lossy(column(row, 0)?).into_owned(),
+        stream: String::from_utf8_lossy(column(row, 1)?).into_owned(),
         body: column(row, 2)?,
         attempts: unsigned_32(row, 3)?,
         due: Timestamp::from_millis(unsigned(row, 4)?),

@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use crate::sqlite::outbox;
+
 /// Timers find tasks by these, and the outbox its effects: index, table, column, and which rows are in it.
 const DUE: [[&str; 4]; 3] = [
     ["tasks_by_wake_at", "tasks", "wake_at", "wake_at IS NOT NULL"],
@@ -9,11 +11,12 @@ const DUE: [[&str; 4]; 3] = [
     ["outbox_pending", "outbox", "due", "finished = 0"],
 ];
 
-/// Makes each of them again that does not say what its table holds. Answers whether one did not.
+/// Makes each of them again that does not say what its table holds, and effects that no program writes such that they can be
+/// worked. Answers whether there was something to mend.
 ///
 /// Each table is read, and each index: how many rows there are, and a sum over when and where they are.
 pub(crate) fn mend_due(conn: &Connection) -> rusqlite::Result<bool> {
-    let mut mended = false;
+    let mut mended = outbox::mend(conn)?;
     for [index, table, column, rows] in DUE {
         let sums = |how: &str| -> rusqlite::Result<(u64, Option<i64>)> {
             let sql = format!(

@@ -386,11 +386,18 @@ async fn damaged_story() -> Result<()> {
     pair.look_for_owner().await?;
     let [driver, _] = pair.drivers()?;
     Box::pin(driver.run(End::Cancelled, &[PAYOUT_SAT])).await?;
-    // An outbox that the owner cannot read is damage as well, and the other one hears of it while it runs.
-    pair.sql("ALTER TABLE outbox ALTER COLUMN attempts TYPE int").await?;
+    // An effect that the owner cannot read is damage as well, and the other one hears of it while it runs.
+    let stage = &pair.theatre.stage;
+    let task = stage.post("Begun before", &[PAYOUT_SAT], "REFUND").await?;
+    let id = task["id"].as_str().context("a task has an id")?;
+    stage.take(id, &[PAYOUT_SAT]).await?;
+    let eaten = "INSERT INTO outbox (key, stream, body, due, attempts, finished) VALUES ('eaten', $$escrow/x$$, '', 0, 0, false)";
+    pair.sql(eaten).await?;
+    stage.requester.api.fund(id).await?;
     pair.until_health("damaged").await?;
     assert_eq!(pair.sql(DAMAGED).await?, 1);
-    pair.sql("ALTER TABLE outbox ALTER COLUMN attempts TYPE bigint").await?;
+    stage.requester.api.cancel(id).await?;
+    pair.sql("DELETE FROM outbox WHERE key = 'eaten'").await?;
     std::mem::swap(&mut pair.theatre.stage.platform, &mut pair.other);
     assert_eq!(code_of(pair.theatre.stage.post("One more", &[PAYOUT_SAT], "REFUND").await), "app.damaged");
     pair.close(4).await

@@ -3,7 +3,7 @@
 use tallystick_civics::dispute::{Award, Outcome, Seats, UserCommand as Act};
 use tallystick_core::{Blocks, Duration};
 use tallystick_escrow::{
-    Bonds, Command, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection,
+    BondView, Bonds, Command, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection,
     ReleaseReason, TaskView, Terms, TermsError, TrancheState, UserCommand, Verdict, plan,
 };
 use tallystick_testkit::escrow::*;
@@ -84,7 +84,8 @@ fn each_bond_is_locked_on_the_other_sides_own_hash() {
 fn what_becomes_of_a_bond_is_told() {
     let of = |given: &Given| -> Vec<_> {
         let bonds = TaskView::from(given.task()).bonds;
-        bonds.iter().map(|bond| (bond.promised_by, bond.return_by)).collect()
+        let first = |bond: &BondView| bond.promises.first().map(|(deadline, _)| *deadline);
+        bonds.iter().map(|bond| (first(bond), bond.return_by)).collect()
     };
     let last = Some(decide_by().after(Blocks(230)));
     assert_eq!(of(&funding_with(both())), [(None, None); 2], "nothing is at stake");
@@ -188,7 +189,7 @@ fn blocks_that_let_nothing_be_handed_in_take_no_bond() {
         let (job, task) = (given.phase().job().unwrap(), given.task());
         let last = plan::promised_by(&task.terms, &task.policy, task.decide_by(job, 0).unwrap());
         let view = &TaskView::from(task).bonds[0];
-        assert_eq!((view.promised_by, view.promised_until), (Some(DEADLINE), Some(last)));
+        assert_eq!(view.promises, [(DEADLINE, last)]);
         let bond = u32::try_from(job.tranches.len() - 1).unwrap();
         let at = |height| given.clone().height(height).at(DEADLINE).reported(wake(&[]));
         assert_eq!(verdict(&at(last), bond), Some(Verdict::Release(ReleaseReason::BrokenPromise)));

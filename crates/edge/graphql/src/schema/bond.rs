@@ -30,9 +30,9 @@ pub(crate) struct Bond<'a> {
 }
 
 impl Bond<'_> {
-    /// The worker's promise, while blocks let it be kept: the deadline, and the last height at which that can be.
+    /// The worker's first promise that blocks let it keep: the deadline, and the last height at which that can be.
     fn promise(&self) -> Option<(core::Timestamp, BlockHeight)> {
-        self.view.promised_by.zip(self.view.promised_until).filter(|(_, last)| self.height <= *last)
+        self.view.promises.iter().copied().find(|(_, last)| self.height <= *last)
     }
 
     fn left(&self) -> Option<Blocks> {

@@ -41,7 +41,7 @@ impl HoldRail for LightningNode {
         let channels = engine.manager.list_channels();
         let open = channels.iter().filter(|channel| channel.is_channel_ready);
         let open = open.map(|channel| Open {
-            is_public: channel.is_announced,
+            is_road: channel.is_announced && channel.is_outbound,
             is_usable: channel.is_usable,
             msat: channel.outbound_capacity_msat,
         });
@@ -52,19 +52,24 @@ impl HoldRail for LightningNode {
 /// A channel that is open and not being closed.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    is_public: bool,
+    /// Whether the node has opened it, and told the network of it: its way to everybody.
+    is_road: bool,
     is_usable: bool,
     /// What this node can send over it.
     msat: u64,
 }
 
+/// Roads count alone if they have one part in so many of what the node can send.
+const ROADS_ONE_IN: u128 = 10;
+
 /// Whether the channels that can be used have at least half of what the node can send. So it is not by a channel that somebody
-/// else opened to it that a node which is cut off from all others counts as there. Public channels count alone, if anything can be
-/// sent over them: behind the others are wallets, which come and go. A node that can send nothing needs any channel, one without
-/// channels has nobody to reach.
+/// else opened to it that a node which is cut off from all others counts as there. Roads count alone, unless next to nothing can be
+/// sent over them: behind other channels are wallets, which come and go, or somebody who would like to be counted. A node that can
+/// send nothing needs any channel, one without channels has nobody to reach.
 fn reaches_half(open: &[Open]) -> bool {
-    let public: Vec<Open> = open.iter().copied().filter(|channel| channel.is_public).collect();
-    let counted = if sendable(&public) > 0 { &public } else { open };
+    let roads: Vec<Open> = open.iter().copied().filter(|channel| channel.is_road).collect();
+    let has_roads = sendable(&roads) > 0 && sendable(&roads) * ROADS_ONE_IN >= sendable(open);
+    let counted = if has_roads { &roads } else { open };
     let usable: Vec<Open> = counted.iter().copied().filter(|channel| channel.is_usable).collect();
     counted.is_empty() || !usable.is_empty() && sendable(&usable) * 2 >= sendable(counted)
 }
@@ -88,7 +93,7 @@ mod tests {
     use super::{Open, reaches_half};
 
     fn reaches(open: &[(bool, bool, u64)]) -> bool {
-        let open = open.iter().map(|&(is_public, is_usable, msat)| Open { is_public, is_usable, msat });
+        let open = open.iter().map(|&(is_road, is_usable, msat)| Open { is_road, is_usable, msat });
         reaches_half(&open.collect::<Vec<_>>())
     }
 
@@ -107,22 +112,24 @@ mod tests {
             (&[(true, u64::MAX), (false, u64::MAX), (false, 1)], false),
         ];
         for (open, expected) in cases {
-            for is_public in [false, true] {
-                let open: Vec<_> = open.iter().map(|&(is_usable, msat)| (is_public, is_usable, msat)).collect();
+            for is_road in [false, true] {
+                let open: Vec<_> = open.iter().map(|&(is_usable, msat)| (is_road, is_usable, msat)).collect();
                 assert_eq!(reaches(&open), expected, "{open:?}");
             }
         }
     }
 
     #[test]
-    fn wallets_that_come_and_go_make_no_absence_beside_public_channels() {
-        const PUBLIC: bool = true;
+    fn wallets_that_come_and_go_make_no_absence_beside_roads() {
+        const ROAD: bool = true;
         // Most of the money is with wallets that are off.
-        assert!(reaches(&[(PUBLIC, true, 1), (false, false, 9), (false, false, 9)]));
+        assert!(reaches(&[(ROAD, true, 2), (false, false, 9), (false, false, 9)]));
         // And wallets that are there are no network.
-        assert!(!reaches(&[(PUBLIC, false, 1), (false, true, 9)]));
-        assert!(!reaches(&[(PUBLIC, true, 1), (PUBLIC, false, 2), (false, true, 9)]));
-        // A public channel over which nothing can be sent is somebody else's.
-        assert!(!reaches(&[(PUBLIC, true, 0), (false, false, 9)]));
+        assert!(!reaches(&[(ROAD, false, 2), (false, true, 9), (false, true, 9)]));
+        assert!(!reaches(&[(ROAD, true, 1), (ROAD, false, 2), (false, true, 9)]));
+        // A road over which next to nothing can be sent leads nowhere, whether it can be used or not.
+        assert!(reaches(&[(ROAD, false, 1), (false, true, 20)]));
+        assert!(!reaches(&[(ROAD, true, 1), (false, false, 20)]));
+        assert!(!reaches(&[(ROAD, true, 0), (false, false, 9)]));
     }
 }

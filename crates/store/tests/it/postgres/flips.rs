@@ -1,14 +1,16 @@
 //! Bits that turn in the files of a stopped server, which has no checksums of its own: fsck finds each, or nothing that the
 //! node reads is changed by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tallystick_app::port::journal::{Append, Journal};
 use tallystick_app::port::snapshot::Snapshot;
 use tallystick_store::{PostgresOptions, PostgresSnapshot};
 use tallystick_testkit::Cluster;
 use tallystick_testkit::power::Dice;
+use tallystick_testkit::store_suite::fixture::{self, append, effect, later};
 
 use super::{connection, open};
 use crate::reading::{everything, much};
@@ -168,5 +170,51 @@ async fn a_damaged_index_is_made_again() {
     store.reindex().await.unwrap();
     assert!(fsck(now(&address).await.unwrap()).await.is_ok());
     assert_eq!(everything(&store, now(&address).await.unwrap()).await, wanted);
+    store.close().await;
+}
+
+/// A value that turned in an effect's row keeps no effect from being given, neither its own nor another, whatever the table's
+/// constraints say of that value.
+#[tokio::test]
+async fn what_turned_in_effects_keeps_none_from_being_given() {
+    let cluster = Cluster::start(&[]);
+    let address = cluster.database();
+    let store = open(&address).await.unwrap();
+    for n in 0..6 {
+        store.append(Append { effects: vec![effect(&format!("pay-{n}"), n)], ..append(n, 0) }).await.unwrap();
+    }
+    store.close().await;
+    let files = files(&cluster, &address).await;
+    let file = files.iter().find(|file| file.name == "outbox").unwrap();
+    cluster.stop();
+    let mut bytes = std::fs::read(&file.path).unwrap();
+    let place = |bytes: &[u8], from: usize, words: &[u8]| {
+        from + bytes[from..].windows(words.len()).position(|window| window == words).expect("it is there")
+    };
+    let key = |bytes: &[u8], n: u64| place(bytes, 0, &[&[0x0d], format!("pay-{n}").as_bytes()].concat()) + 1;
+    let due = |bytes: &[u8], n: u64| place(bytes, key(bytes, n), &later(n).as_millis().to_le_bytes());
+    let stream = |bytes: &[u8], n: u64| place(bytes, key(bytes, n), fixture::stream(n).as_bytes());
+    // No text, no text, no time, no count, more than any count: and the last one is sound.
+    for (at, mask) in [
+        (key(&bytes, 0), 0x80),
+        (stream(&bytes, 1), 0x80),
+        (due(&bytes, 2) + 7, 0x80),
+        (due(&bytes, 3) + 15, 0x80),
+        (due(&bytes, 4) + 12, 0x01),
+    ] {
+        bytes[at] ^= mask;
+    }
+    std::fs::write(&file.path, bytes).unwrap();
+    cluster.go();
+    let store = open(&address).await.unwrap();
+    let given = store.claim_effects(later(100), later(130), 1, 10).await.unwrap();
+    let bodies: BTreeSet<_> = given.iter().map(|effect| String::from_utf8_lossy(&effect.body).into_owned()).collect();
+    assert_eq!(bodies, (0..6).map(|n| format!("do pay-{n}")).collect());
+    for effect in &given {
+        store.finish_effect(&effect.key).await.unwrap();
+    }
+    let left = store.claim_effects(later(100), later(130), 2, 10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|effect| String::from_utf8_lossy(&effect.body).into_owned()).collect();
+    assert_eq!(left, ["do pay-0"], "nobody can name it");
     store.close().await;
 }
