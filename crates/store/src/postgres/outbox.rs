@@ -9,8 +9,7 @@ use tokio_postgres::Row;
 use crate::postgres::error::{OrStore, Result, column, signed, unsigned, unsigned_32};
 use crate::postgres::facts::page;
 
-const DUE: &str =
-    "SELECT convert_to(key, 'UTF8'), convert_to(stream, 'UTF8'), body, attempts, greatest(due, 0) FROM outbox
+const DUE: &str = "SELECT textsend(key), textsend(stream), body, attempts, greatest(due, 0) FROM outbox
     WHERE NOT finished AND (due <= $1 OR due > $3) ORDER BY due, id LIMIT $2";
 /// No claimer waits for another, nor for the writer: rows that somebody has locked are passed over. A count or a time that is
 /// none, on a damaged disk, keeps no effect from being done, and no other either; nor do words that are no text.
@@ -19,7 +18,7 @@ const CLAIM: &str = "UPDATE outbox SET claim_epoch = $4, claimed_until = $5, due
         SELECT id FROM outbox WHERE NOT finished AND (due <= $1 OR due > $3)
             AND (coalesce(claim_epoch, 0) < $4 OR coalesce(claimed_until, 0) <= $1 OR claimed_until > $3)
         ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING convert_to(key, 'UTF8'), convert_to(stream, 'UTF8'), body, attempts, due, id";
+    RETURNING textsend(key), textsend(stream), body, attempts, due, id";
 const NEXT_DUE: &str = "SELECT greatest(due, 0) FROM outbox WHERE NOT finished ORDER BY due LIMIT 1";
 
 /// What is asked often, with the number of its values.
