@@ -1,10 +1,10 @@
-//! A journal of many facts: tasks between a crowd of people, each settled, as benches want them.
+//! A journal of many facts: tasks between a crowd of people, each settled and all of its effects done, as benches want them.
 
 use std::ops::Range;
 
-use tallystick_app::port::journal::{Append, Journal, NewFact};
+use tallystick_app::port::journal::{Append, Journal, NewEffect, NewFact};
 use tallystick_core::{Authority, Body, Duration, Id, NodeKey, NostrKey, Signature, canonical};
-use tallystick_escrow::Event;
+use tallystick_escrow::{Effect, Event};
 use tokio::task::JoinSet;
 
 use crate::escrow;
@@ -17,6 +17,7 @@ pub const WRITERS: u64 = 256;
 pub struct Crowd {
     keys: Vec<NostrKey>,
     story: Vec<Event>,
+    effects: Vec<Effect>,
 }
 
 impl Crowd {
@@ -26,7 +27,8 @@ impl Crowd {
     /// If there are fewer.
     pub fn new(people: u64) -> Self {
         assert!(people > 1, "nobody settles a task alone");
-        Self { keys: (0..people).map(key).collect(), story: escrow::settled(&[1_000]).facts }
+        let settled = escrow::settled(&[1_000]);
+        Self { keys: (0..people).map(key).collect(), story: settled.facts, effects: settled.effects }
     }
 
     /// Everybody.
@@ -78,6 +80,12 @@ impl Crowd {
             }
             NewFact { kind: event.kind(), body: Body::private([5; 32], canonical::encode(&event)) }
         });
+        let effect = |effect: &Effect| NewEffect {
+            key: format!("{}/{task}", effect.key()),
+            body: canonical::encode(effect),
+            due: escrow::NOW,
+        };
+        let effects: Vec<NewEffect> = self.effects.iter().map(effect).collect();
         Append {
             stream: format!("escrow/{id}"),
             expected_version: 0,
@@ -89,8 +97,8 @@ impl Crowd {
             },
             recorded_at: escrow::NOW.after(Duration::from_secs(task)),
             height: escrow::HEIGHT,
-            effects: Vec::new(),
-            finishes: Vec::new(),
+            finishes: effects.iter().map(|effect| effect.key.clone()).collect(),
+            effects,
             reservations: Vec::new(),
             row: None,
             erases: None,

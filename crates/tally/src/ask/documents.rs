@@ -3,7 +3,7 @@
 /// What is shown of a task.
 pub const TASK: &str = "fragment T on Task {
   id state reason title descriptionHash requester worker createdAt reviewWindowSecs onSilence renewal panel
-  invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil height
+  invoiceExpiryNeeded holdBlocks finalCltvDelta fundUntil expiresAt secondsToExpire height
   bonds { of promisedBy returnBy blocksLeft secondsLeft then hold { ...H } }
   milestones {
     title state workDeadline workHash reasonHash reviewUntil submitBy renewBy decideBy blocksToDecide secondsToDecide

@@ -161,6 +161,14 @@ impl Task {
         self.view.id
     }
 
+    fn expiry(&self) -> Option<core::Timestamp> {
+        match self.view.state.as_str() {
+            "open" | "assigned" => self.view.milestones.first().map(|part| part.work_deadline),
+            "funding" => self.view.fund_until,
+            _ => None,
+        }
+    }
+
     fn has_ended(&self) -> Result<bool> {
         Ok(named::<TaskState>(&self.view.state)?.has_ended())
     }
@@ -244,6 +252,17 @@ impl Task {
     /// Until when the funding invoices can be paid.
     async fn fund_until(&self) -> Option<Timestamp> {
         self.view.fund_until.map(Timestamp)
+    }
+
+    /// Until all of its money is locked: when it ends by itself, and whatever is locked goes back. Null afterwards, when each
+    /// milestone and bond tells of its own.
+    async fn expires_at(&self) -> Option<Timestamp> {
+        self.expiry().map(Timestamp)
+    }
+
+    /// Seconds until then.
+    async fn seconds_to_expire(&self) -> Option<u64> {
+        self.expiry().map(|at| self.now.until(at).as_secs())
     }
 
     /// The height of the best block that the node knows.

@@ -9,13 +9,19 @@ use crate::world::{TASK, World, code, operator, public, requester, stranger, wor
 async fn a_task_is_paid_out() {
     let world = World::start().await;
     let id = world.create().await;
-    assert!(!world.until(id, "OPEN").await["invoiceExpiryNeeded"].is_null());
+    let open = world.until(id, "OPEN").await;
+    assert!(!open["invoiceExpiryNeeded"].is_null());
+    assert_eq!(open["expiresAt"], open["milestones"][0]["workDeadline"]);
+    assert!(open["secondsToExpire"].as_u64().is_some_and(|left| left > 0), "{open}");
     let accepted = world.accept(id).await;
     assert_eq!(accepted["task"]["state"], "ASSIGNED");
+    assert_eq!(accepted["task"]["expiresAt"], open["expiresAt"]);
     assert!(accepted["task"]["invoiceExpiryNeeded"].is_null(), "it was handed in");
     world.fund(id).await;
 
-    let held = world.until(id, "HELD").await["milestones"][0].take();
+    let mut held = world.until(id, "HELD").await;
+    assert!(held["expiresAt"].is_null() && held["secondsToExpire"].is_null(), "{held}");
+    let held = held["milestones"][0].take();
     assert_eq!(held["atDeadline"], "REFUND", "nothing was submitted");
     assert!(held["submitBy"].as_u64().unwrap() < held["decideBy"].as_u64().unwrap(), "{held}");
     let blocks = held["blocksToDecide"].as_u64().unwrap();

@@ -32,8 +32,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What every task shows in these tests.
-pub const TASK: &str = "id state reason worker requester invoiceExpiryNeeded milestones { state workHash reasonHash \
-                        submitBy renewBy decideBy blocksToDecide secondsToDecide atDeadline \
+pub const TASK: &str = "id state reason worker requester invoiceExpiryNeeded expiresAt secondsToExpire milestones { state \
+                        workDeadline workHash reasonHash submitBy renewBy decideBy blocksToDecide secondsToDecide atDeadline \
                         tranches { payoutSat feeSat holdSat state reason payoutInvoice fundingInvoice routingFeeMsat \
                         renewals renewal { paymentHash payoutInvoice fundingInvoice fundUntil } } }";
 
