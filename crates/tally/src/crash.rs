@@ -201,11 +201,12 @@ impl Folder for CrashingFolder {
     }
 }
 
-/// What is told of an append: outcomes of several holds come in any order, so that only what follows from the last is told by its name.
+/// What is told of an append: outcomes of several holds come in any order, so that only what follows from the last is told by its
+/// name. (A hold that is back is found lost by a node that did not hear of its return.)
 fn told<'a>(kinds: &'a [&'a str]) -> &'a [&'a str] {
     match kinds {
-        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED] => &["an outcome of several"],
-        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED, rest @ ..] => rest,
+        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED | Event::HOLD_LOST] => &["an outcome of several"],
+        [Event::HOLD_CLAIMED | Event::HOLD_RETURNED | Event::HOLD_LOST, rest @ ..] => rest,
         all => all,
     }
 }

@@ -34,8 +34,9 @@ impl At {
     }
 }
 
-/// What happens to an effect that another road has overtaken: in some runs of a story, and not in others.
-const CHANCE: [&str; 2] = ["finish", "defer"];
+/// What happens in some runs of a story, and not in others: to an effect that another road has overtaken, and by a machine that takes
+/// minutes to start the node again.
+const CHANCE: [&str; 3] = ["finish", "defer", "append node.away"];
 
 /// The node, and where it died.
 pub struct Mortal {

@@ -178,12 +178,14 @@ async fn an_owner_that_sleeps_through_its_lease_ends() -> Result<()> {
         tokio::time::sleep(LOOK).await;
     };
     assert_eq!(status.code(), Some(75), "{status}");
-    // Peers held on to the one that slept. The requester goes where the other listens.
+    // Peers held on to the one that slept. They go where the other listens.
     let stage = &theatre.stage;
     let node = other.info().await?["lightning"].clone();
     let (id, address) = (node["nodeId"].as_str().context("text")?, node["listen"][0].as_str().context("text")?);
-    let requester = stage.requester.party.node().await?;
-    stage.until("the requester is there", async || Ok(requester.connect(id, address).await.is_ok())).await?;
+    for actor in [&stage.requester, &stage.worker] {
+        let party = actor.party.node().await?;
+        stage.until("the party is there", async || Ok(party.connect(id, address).await.is_ok())).await?;
+    }
     let both = async || Ok(other.info().await?["lightning"]["usableChannels"] == 2);
     stage.until("the other has both channels", both).await?;
     // The channels were not harmed by it.
