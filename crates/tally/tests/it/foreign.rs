@@ -155,9 +155,11 @@ async fn anothers_task_is_not_ones_own() -> Result<()> {
     theatre.close().await
 }
 
-/// A task without what moves with the clock: an open one tells until when an invoice that is made now must be payable.
+/// A task without what moves with the clock: an open one tells until when an invoice that is made now must be payable,
+/// and how long it is still open.
 fn lasting(mut task: Value) -> Value {
     task["invoiceExpiryNeeded"] = Value::Null;
+    task["secondsToExpire"] = Value::Null;
     task
 }
 
