@@ -28,7 +28,7 @@ use tallystick_app::{
 use tallystick_core::{Fact, Timestamp};
 use tokio::{
     sync::Mutex,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{published, store::NodeStore};
@@ -157,16 +157,6 @@ impl Mark {
                 tracing::debug!("the published checkpoint is not kept beside the journal: {error:#}");
             }
         }
-    }
-
-    /// Begins nothing new, here and on all other replicas, as the log is damaged. Answers once they are told.
-    pub async fn tell_log_damaged(&self) {
-        self.app.begin_nothing();
-        while let Err(error) = self.store.tell_log_damaged().await {
-            tracing::error!("other replicas cannot be told that the log is damaged: {error:#}");
-            sleep(EVERY).await;
-        }
-        self.told.store(true, Ordering::Release);
     }
 
     /// Keeps what was told to the end, whether the journal answers or not: for when the process ends.

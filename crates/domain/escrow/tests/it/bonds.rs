@@ -321,6 +321,17 @@ fn bonds_have_terms_of_their_own() {
     given.when(requester(), UserCommand::RequestFunding).then_rejected(&needed);
     let own = UserCommand::FundWithBond { invoice: Box::new(invoice(1, 2_000)) };
     given.when(requester(), own).then_rejected(&Rejection::HashReused);
+    // Which invoice the bond goes to is not changed by asking again.
+    let fund = |n| UserCommand::FundWithBond { invoice: Box::new(invoice(n, 2_000)) };
+    let given = given.done(requester(), fund(9));
+    for same in [fund(9), UserCommand::RequestFunding] {
+        given.when(requester(), same).then_already_applied();
+    }
+    given.when(requester(), fund(8)).then_rejected(&Rejection::BondAlreadyOffered);
+    assigned(&PAYOUTS)
+        .done(requester(), UserCommand::RequestFunding)
+        .when(requester(), fund(9))
+        .then_rejected(&Rejection::BondAlreadyOffered);
     let none = Rejection::InvoiceCount { invoices: 1, tranches: 0 };
     let more = UserCommand::FundWithBond { invoice: Box::new(invoice(9, 2_000)) };
     assigned(&PAYOUTS).when(requester(), more).then_rejected(&none);

@@ -125,6 +125,7 @@ fn all() -> Vec<(Rejection, &'static str)> {
         (Rejection::NotCancellable { state }, "escrow.not_cancellable"),
         (Rejection::Ended { state }, "escrow.ended"),
         (Rejection::WorkAlreadySubmitted, "escrow.work_already_submitted"),
+        (Rejection::BondAlreadyOffered, "escrow.bond_already_offered"),
         (Rejection::WorkAlreadyRejected, "escrow.work_already_rejected"),
         (Rejection::DeadlinePassed { deadline: at }, "escrow.deadline_passed"),
         (Rejection::TooFewBlocks { height, last: height }, "escrow.too_few_blocks"),

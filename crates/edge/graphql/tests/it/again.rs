@@ -29,6 +29,7 @@ eraseEvidence | same
 eraseTask | done
 fundingInvoice | unchanged
 grantRole | done
+offerRenewal | unchanged
 openDispute | unchanged
 pauseArbitrator | unchanged
 propose | same

@@ -104,6 +104,12 @@ pub async fn held(world: &World) -> Id<Task> {
     assert_eq!(of(world, &worker(), id, &ask).await.unwrap_err(), "escrow.not_requester");
     let (changed, task) = of(world, &requester(), id, &ask).await.unwrap();
     assert!(changed && !of(world, &requester(), id, &ask).await.unwrap().0);
+    let other = format!("fundingInvoice(id: $id, bondInvoice: \"{}\")", world.rail.invoice("payer", BONDS.1));
+    assert_eq!(of(world, &requester(), id, &other).await.unwrap_err(), "escrow.bond_already_offered");
+    assert!(
+        !of(world, &requester(), id, "fundingInvoice(id: $id)").await.unwrap().0,
+        "the same bond, without its text"
+    );
     pay(world, "payer", &task["milestones"][0]["tranches"][0]);
     pay(world, "payer", &task["bonds"][0]["hold"]);
     let waiting = until(world, id, "the requester's bond is locked", |task| hold(task, "REQUESTER").0 == "HELD").await;

@@ -8,7 +8,10 @@ use std::sync::{
 use tallystick_app::port::evidence::{EvidenceStore, Matter};
 use tallystick_core::{Digest32, Id, canonical::sha256};
 use tallystick_graphql::{client::ClientError, sign};
+use tallystick_testkit::same_table;
 
+use crate::disputes;
+use crate::matrix::{ROLES, Stage, key_of};
 use crate::world::{World, keys, operator, public, requester, stranger, worker};
 
 /// A node with a dispute.
@@ -98,4 +101,45 @@ async fn a_transfer_is_signed_for_its_address_method_and_bytes() {
     // A signature over GraphQL opens no evidence, and the other way round.
     let (status, _) = world.post(Some(&sign(&here, "POST", Some(b"{}"))), "{}").await;
     assert_eq!(status, 401);
+}
+
+/// What becomes of a piece that each role files, and of one that is filed and that each role reads.
+const TRANSFERS: &str = "
+PUT | auth.missing | dispute.not_party   | ok | ok | dispute.not_party   | dispute.not_party | dispute.not_party   | dispute.not_party   | dispute.not_party   | dispute.not_party
+GET | auth.missing | evidence.not_reader | ok | ok | evidence.not_reader | ok                | evidence.not_reader | evidence.not_reader | evidence.not_reader | evidence.not_reader
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_as_every_role() {
+    let stage = Stage::open().await;
+    let world = &stage.world;
+    let (id, dispute) = disputes::at(world, &keys(8), "COMMITTING").await;
+    let matter = Matter { task: id, dispute: dispute["id"].as_str().unwrap().parse().unwrap() };
+    let filed = disputes::uploaded(world, &worker(), id, &dispute).await;
+    let submit = format!("submitEvidence(id: $id, hash: \"{filed}\", bytes: 3)");
+    world.act(&worker(), id, &submit, "", serde_json::json!({})).await.unwrap();
+    let mut rows = Vec::new();
+    for method in ["PUT", "GET"] {
+        let mut cells = Vec::new();
+        for role in ROLES {
+            let done = match (key_of(role), method) {
+                (None, _) => Err(unsigned(world, matter, method, filed).await),
+                (Some(key), "PUT") => upload(world, matter, key, role.as_bytes()).await.map(drop).map_err(|it| it.code),
+                (Some(key), _) => world.client(key).fetch_evidence(matter, filed).await.map(drop).map_err(|it| it.code),
+            };
+            cells.push(done.map_or_else(|code| code, |()| "ok".to_owned()));
+        }
+        rows.push(format!("{method} | {}", cells.join(" | ")));
+    }
+    same_table(&rows, TRANSFERS);
+}
+
+/// The code of a transfer that nobody signed.
+async fn unsigned(world: &World, matter: Matter, method: &str, hash: Digest32) -> String {
+    let base = world.url.strip_suffix("/graphql").unwrap();
+    let url = format!("{base}/evidence/{}/{}/{hash}", matter.task, matter.dispute);
+    let method = method.parse().unwrap();
+    let response = reqwest::Client::new().request(method, url).body("abc").send().await.unwrap();
+    let answer: serde_json::Value = response.json().await.unwrap();
+    answer["errors"][0]["extensions"]["code"].as_str().unwrap().to_owned()
 }

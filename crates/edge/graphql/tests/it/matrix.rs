@@ -10,7 +10,7 @@ use tallystick_graphql::Rate;
 use tallystick_testkit::same_table;
 
 use crate::world::{World, code, keys, operator, public, requester, stranger, worker};
-use crate::{bonds, disputes};
+use crate::{bonds, disputes, milestones};
 
 /// Who tries. The arbitrator here sits on the panels of these tests' disputes, or is asked to; the one elsewhere on none.
 pub const ROLES: [&str; 10] = [
@@ -58,7 +58,7 @@ nodeInvoice        | auth.missing | auth.not_operator    | auth.not_operator    
 nodeNewAddress     | auth.missing | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
 nodeOpenChannel    | auth.missing | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | auth.not_operator    | ok                   | auth.not_operator    | auth.not_operator
 nodePay            | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | roles.not_enrolled
-offerRenewal       | auth.missing | escrow.not_worker    | escrow.not_worker    | escrow.not_renewable | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
+offerRenewal       | auth.missing | escrow.not_worker    | escrow.not_worker    | ok                   | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker    | escrow.not_worker
 openDispute        | auth.missing | escrow.not_party     | ok                   | ok                   | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party     | escrow.not_party
 pauseArbitrator    | auth.missing | arbitrator.not_found | arbitrator.not_found | arbitrator.not_found | arbitrator.not_found | ok                   | ok                   | arbitrator.not_found | arbitrator.not_found | arbitrator.not_found
 proposals          | auth.missing | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | auth.not_admin       | ok                   | ok
@@ -211,7 +211,11 @@ impl Stage {
             }
             "fundingInvoice" => of("assigned", "").await,
             "submitWork" => of("held", &format!(", workHash: \"{hash}\"")).await,
-            "offerRenewal" => of("held", ", invoices: []").await,
+            "offerRenewal" => {
+                let id = milestones::funded(&self.world).await;
+                let invoices = [1_000, 2_000].map(|sat| self.world.rail.invoice("payee", sat));
+                format!("mutation {{ offerRenewal(id: \"{id}\", invoices: {invoices:?}) {{ changed }} }}")
+            }
             "approveWork" => of("submitted", "").await,
             "rejectWork" => of("submitted", &format!(", reasonHash: \"{hash}\"")).await,
             "cancelTask" => of("assigned", "").await,

@@ -8,7 +8,7 @@ use tallystick_graphql::RenewalOffer;
 use crate::world::{TASK, World, public, requester, stranger, worker};
 
 /// A task of two milestones, with two tranches and one, funded; its holds can be renewed.
-async fn funded(world: &World) -> Id<Task> {
+pub async fn funded(world: &World) -> Id<Task> {
     let id = world.new_id();
     let mut input = world.input(id);
     let due = input["milestones"][0]["workDeadline"].clone();
