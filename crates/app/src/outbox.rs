@@ -11,7 +11,7 @@ use std::{
     task::Poll,
 };
 use tallystick_core::{BlockHeight, Coded, Duration, Id, PaymentHash, Timestamp, canonical};
-use tallystick_escrow::{Effect, NodeCommand, Task};
+use tallystick_escrow::{Effect, NodeCommand, State, Task, awaited};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -171,20 +171,48 @@ impl Outbox {
     async fn attempt(&self, pending: &PendingEffect) -> Result<Progress, AppError> {
         let (rail, _) = self.app.rail()?;
         let task = task_of(&pending.stream)?;
-        let mut effect: Effect = canonical::decode("escrow effect", &pending.body)
-            .map_err(|error| StoreError::Corrupt(format!("effect {}: {error}", pending.key)))?;
-        if let Effect::Pay { hash, begin_by, .. } = &mut effect
-            && !self.app.covers(task, *hash).await?
-        {
-            // The payer's money is gone: a payout that has not begun must not, one that has is asked after.
-            *begin_by = BlockHeight(0);
-        }
+        let effect = self.effect_of(task, pending).await?;
         if let Effect::NoteService { dispute, arbitrator, did } = effect {
             self.app.note_service(arbitrator, (dispute, did), &pending.key).await?;
             return Ok(Progress::Done);
         }
         let Some(outcome) = outcome_of(rail.as_ref(), effect).await? else { return Ok(Progress::Waiting) };
         self.finish(task, outcome, &pending.key).await
+    }
+
+    /// What is to be done: what the facts ask for, as long as they tell of no outcome. The outbox only reminds of it, and a bit
+    /// of it may have turned on the disk.
+    async fn effect_of(&self, id: Id<Task>, pending: &PendingEffect) -> Result<Effect, AppError> {
+        let kept = canonical::decode::<Effect>("escrow effect", &pending.body)
+            .map_err(|error| StoreError::Corrupt(format!("effect {}: {error}", pending.key)));
+        let kept_key = kept.as_ref().ok().map(Effect::key);
+        let (state, _) = self.app.load(id).await?;
+        let is_task = matches!(state, State::Present(_));
+        let effects = match state {
+            State::Present(task) => awaited(&task, self.app.clock().now()),
+            State::Absent => Vec::new(),
+        };
+        let is_it = |effect: &Effect| {
+            let key = effect.key();
+            key == pending.key || kept_key.as_ref() == Some(&key)
+        };
+        let wanted = effects.into_iter().find(is_it);
+        let is_whole = kept_key.as_ref() == Some(&pending.key);
+        match (kept, wanted) {
+            (Ok(kept), Some(wanted)) if is_whole && kept.asks_the_same(&wanted) => Ok(wanted),
+            // Its outcome is a fact already, or is not the task's to tell.
+            (Ok(kept), None) if is_whole && is_task => Ok(not_to_begin(kept)),
+            (_, Some(wanted)) => {
+                tracing::error!(
+                    effect = pending.key,
+                    "an effect in the outbox is damaged: what the facts ask for is done; run `tally fsck`"
+                );
+                self.app.begin_nothing();
+                Ok(wanted)
+            }
+            (Err(error), None) => Err(error.into()),
+            (Ok(_), None) => Err(StoreError::Corrupt(format!("effect {}: no fact asks for it", pending.key)).into()),
+        }
     }
 
     async fn finish(&self, task: Id<Task>, outcome: NodeCommand, key: &str) -> Result<Progress, AppError> {
@@ -209,6 +237,14 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.worker.running().remove(&self.key);
     }
+}
+
+/// A payout that no task waits for must not begin; one that has is asked after.
+fn not_to_begin(mut effect: Effect) -> Effect {
+    if let Effect::Pay { begin_by, .. } = &mut effect {
+        *begin_by = BlockHeight(0);
+    }
+    effect
 }
 
 enum Progress {

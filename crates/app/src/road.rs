@@ -5,8 +5,8 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
-use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, NodeWord, PaymentHash, SignedRequest, canonical};
-use tallystick_escrow::{Command, Escrow, NodeCommand, Rejection, State, Task, TrancheState, UserCommand};
+use tallystick_core::{Authority, Ctx, Decider, Decision, Fact, Id, NodeWord, SignedRequest, canonical};
+use tallystick_escrow::{Command, Escrow, NodeCommand, Rejection, State, Task, UserCommand};
 
 use crate::{
     app::{Answer, App, TaskUpdate},
@@ -215,16 +215,6 @@ impl App {
             self.0.cache.put(id, &state, version, since);
         }
         Ok((state, version, since))
-    }
-
-    /// Whether the payout on this hash is under way, with its payer's money still locked.
-    ///
-    /// # Errors
-    /// [`AppError::Store`].
-    pub(crate) async fn covers(&self, id: Id<Task>, hash: PaymentHash) -> Result<bool, AppError> {
-        let (State::Present(task), _) = self.load(id).await? else { return Ok(false) };
-        let mut parts = task.phase.job().into_iter().flat_map(|job| &job.tranches);
-        Ok(parts.any(|part| part.hash == hash && matches!(part.state, TrancheState::Paying { covered: true, .. })))
     }
 }
 

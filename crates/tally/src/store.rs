@@ -144,12 +144,12 @@ impl NodeStore {
     pub async fn refresh(&self, app: &App) -> Result<()> {
         match self {
             Self::Sqlite(store) => {
-                store.mend_due().await?;
+                or_begin_nothing(app, store.mend_due().await)?;
                 app.refresh_tasks(store).await?
             }
             Self::Postgres(store, _) => {
                 let _turn = store.turn().await?;
-                store.mend_due().await?;
+                or_begin_nothing(app, store.mend_due().await)?;
                 app.refresh_tasks(store).await?
             }
         };
@@ -268,6 +268,23 @@ async fn rebuild(config: &Config) -> Result<()> {
     rebuilt
 }
 
+/// Where old effects or tasks cannot be read, the node comes up all the same, since money that is held waits for it; it begins
+/// nothing.
+fn or_begin_nothing(app: &App, mended: Result<bool, StoreError>) -> Result<(), StoreError> {
+    match mended {
+        Err(error @ StoreError::Corrupt(_)) => {
+            tracing::error!(
+                code = %error.code(),
+                "what is due cannot be checked: no task is posted, taken or funded; what has begun goes on: {error}; \
+                 run `tally fsck`"
+            );
+            app.begin_nothing();
+            Ok(())
+        }
+        mended => mended.map(drop),
+    }
+}
+
 /// Makes again what the facts make, while nobody else makes anything of them: a SQLite journal that is open has its lock,
 /// and a database is alone with who has the lease.
 async fn rebuild_alone(config: &Config, store: &NodeStore) -> Result<()> {
@@ -301,7 +318,11 @@ async fn rebuild_all(config: &Config, store: &NodeStore) -> Result<()> {
 async fn make_again(config: &Config, store: &NodeStore) -> Result<(u64, u64)> {
     // First: through a damaged index neither facts are found, nor rows that must go.
     match store {
-        NodeStore::Sqlite(store) => store.reindex().await?,
+        NodeStore::Sqlite(store) => {
+            // An index may know of effects that their table calls done.
+            store.mend_due().await?;
+            store.reindex().await?;
+        }
         NodeStore::Postgres(store, _) => store.reindex().await?,
     }
     let tiles = rebuild_tree(&*snapshot(config).await?, &*store.log()).await?;

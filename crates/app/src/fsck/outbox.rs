@@ -1,8 +1,8 @@
 //! The outbox, against what the facts ask for.
 
 use std::collections::BTreeMap;
-use tallystick_core::{Digest32, Id, canonical};
-use tallystick_escrow::{Effect, Phase, RewardState, State, Task, TrancheState, payout_id, reward_id};
+use tallystick_core::{Digest32, Id, Timestamp, canonical};
+use tallystick_escrow::{Effect, State, Task, awaited};
 
 use super::{Damage, Fsck, facts::Facts, registry::Registry};
 use crate::{change::stream_of, port::limits::PAGE_MAX};
@@ -29,8 +29,9 @@ impl Outbox {
             };
             self.0.entry(effect.key()).or_insert(Wanted { task, body, awaited });
         }
-        for key in awaited(state) {
-            if let Some(wanted) = self.0.get_mut(&key) {
+        let State::Present(state) = state else { return };
+        for effect in awaited(state, Timestamp::default()) {
+            if let Some(wanted) = self.0.get_mut(&effect.key()) {
                 wanted.awaited = true;
             }
         }
@@ -68,29 +69,4 @@ impl Outbox {
             Some((key, _)) => Err(Damage::Outbox(format!("{key} is missing, and a fact asks for it"))),
         }
     }
-}
-
-/// The keys of the effects whose outcome a task waits for: were one of them done, a fact would tell.
-fn awaited(state: &State) -> Vec<String> {
-    let State::Present(task) = state else { return Vec::new() };
-    let funding = matches!(task.phase, Phase::Funding { .. });
-    let tranches = || task.phase.job().into_iter().flat_map(|job| (0..).zip(&job.tranches));
-    let replaced = tranches().flat_map(|(_, part)| &part.replaced).map(Effect::cancel_key);
-    let keys = tranches().filter_map(|(tranche, part)| match part.state {
-        TrancheState::Unfunded if funding && part.funding_invoice.is_none() => Some(Effect::invoice_key(&part.hash)),
-        TrancheState::Paying { attempt, .. } => Some(Effect::pay_key(&payout_id(task.id, tranche, attempt))),
-        TrancheState::Paid { .. } => Some(Effect::claim_key(&part.hash)),
-        TrancheState::Returning => Some(Effect::cancel_key(&part.hash)),
-        TrancheState::Held { .. } => {
-            let next = part.renewal.as_ref().filter(|next| next.funding_invoice.is_none());
-            next.map(|next| Effect::invoice_key(&next.hash))
-        }
-        _ => None,
-    });
-    let rewards = task.cases().flat_map(|case| {
-        let paying = case.rewards.iter().filter(|reward| reward.state == RewardState::Paying);
-        let dispute = case.dispute.opening.id;
-        paying.map(move |reward| Effect::pay_key(&reward_id(dispute, reward.arbitrator, reward.attempt)))
-    });
-    keys.chain(replaced).chain(rewards).collect()
 }

@@ -43,6 +43,12 @@ pub struct Trouble {
     pub undeferrable: AtomicBool,
     /// How asking for effects fails.
     pub outbox_broken: Mutex<Option<StoreError>>,
+    /// What becomes of an effect on its way from the disk.
+    pub turning: Mutex<Option<fn(&mut PendingEffect, usize)>>,
+    /// Which of its bits turns.
+    pub bit: AtomicUsize,
+    /// How many were changed.
+    pub turned: AtomicUsize,
     /// Whether asking for effects panics.
     pub outbox_cursed: AtomicBool,
     /// How often an append was tried.
@@ -155,7 +161,18 @@ impl JournalLayer for Troubled {
         let broken = self.trouble.outbox_broken.lock().unwrap().clone();
         match broken {
             Some(error) => Err(error),
-            None => self.store.claim_effects(now, until, epoch, limit).await,
+            None => {
+                let mut effects = self.store.claim_effects(now, until, epoch, limit).await?;
+                let turning = *self.trouble.turning.lock().unwrap();
+                for effect in &mut effects {
+                    let before = effect.clone();
+                    if let Some(turn) = turning {
+                        turn(effect, self.trouble.bit.load(Ordering::Acquire));
+                    }
+                    self.trouble.turned.fetch_add(usize::from(*effect != before), Ordering::AcqRel);
+                }
+                Ok(effects)
+            }
         }
     }
     async fn defer_effect(&self, key: &str, until: Timestamp) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ mod bonds;
 mod cache;
 mod cause;
 mod crash;
+mod damaged;
 mod disputes;
 mod erase;
 mod faults;

@@ -113,6 +113,24 @@ impl Effect {
         format!("escrow/claim/{hash}")
     }
 
+    /// Whether both ask for the same, at whatever time they were asked for: what depends on it is left out.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.clone().timeless() == other.clone().timeless()
+    }
+
+    fn timeless(mut self) -> Self {
+        match &mut self {
+            Self::MakeHoldInvoice { expiry, .. } => *expiry = Duration::default(),
+            Self::Pay { begin_by, not_before, .. } => {
+                (*begin_by, *not_before) = (BlockHeight(0), Timestamp::from_millis(0));
+            }
+            Self::PayReward { not_before, .. } => *not_before = Timestamp::from_millis(0),
+            Self::ClaimHold { .. } | Self::CancelHold { .. } | Self::NoteService { .. } => {}
+        }
+        self
+    }
+
     /// Before this time it need not be tried.
     pub const fn not_before(&self) -> Timestamp {
         match self {

@@ -86,21 +86,31 @@ pub(crate) fn next_due(conn: &Connection) -> Result<Option<Timestamp>> {
     Ok(due.map(Timestamp::from_millis))
 }
 
+/// Whether there is a row that no program writes.
+pub(crate) fn is_damaged(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(&format!("SELECT EXISTS (SELECT 1 FROM outbox WHERE {DAMAGED})"), [], |row| row.get(0))
+}
+
+/// Calls an effect unfinished. Answers whether it was called finished.
+pub(crate) fn unfinish(conn: &Connection, id: i64) -> rusqlite::Result<bool> {
+    Ok(conn.prepare_cached("UPDATE outbox SET finished = 0 WHERE id = ?1 AND finished <> 0")?.execute([id])? > 0)
+}
+
 /// Makes of each row that no program writes one that can be worked: what is no count counts nothing, what is no time is due. Answers
 /// whether there was one.
 pub(crate) fn mend(conn: &Connection) -> rusqlite::Result<bool> {
-    let count: u64 = conn.query_row(&format!("SELECT count(*) FROM outbox WHERE {DAMAGED}"), [], |row| row.get(0))?;
-    if count == 0 {
+    if !is_damaged(conn)? {
         return Ok(false);
     }
-    tracing::error!(count, "effects in the outbox are damaged: they are mended as far as that goes; run `tally fsck`");
+    tracing::error!("effects in the outbox are damaged: they are mended as far as that goes; run `tally fsck`");
     let number = |name: &str, most: i64| {
         format!("{name} = CASE typeof({name}) WHEN 'integer' THEN max(0, min({name}, {most})) ELSE 0 END")
     };
     let numbers = [
         number("due", i64::MAX),
         number("attempts", u32::MAX.into()),
-        number("finished", 1),
+        // Only what says so is done.
+        "finished = CASE finished WHEN 1 THEN 1 ELSE 0 END".to_owned(),
         number("claim_epoch", i64::MAX),
         number("claimed_until", i64::MAX),
     ];

@@ -104,6 +104,10 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]; a table that is damaged itself stops it.
     pub async fn mend_due(&self) -> Result<bool, StoreError> {
+        // A page that cannot be read would stop the writer for good: it is a reader that finds it.
+        if !self.inner.readers.read(|conn| indexes::is_to_mend(conn).or_store()).await? {
+            return Ok(false);
+        }
         self.inner.writer.write(|ledger| ledger.note(indexes::mend_due(&ledger.conn))).await
     }
 

@@ -149,13 +149,13 @@ pub(super) fn positions(task: &Task) -> impl Iterator<Item = (u32, &Tranche)> {
     task.phase.job().into_iter().flat_map(|job| (0..).zip(&job.tranches))
 }
 
-struct Attempt {
-    number: u32,
-    not_before: Timestamp,
-    begin_by: BlockHeight,
+pub(super) struct Attempt {
+    pub number: u32,
+    pub not_before: Timestamp,
+    pub begin_by: BlockHeight,
 }
 
-fn pay(task: &Task, tranche: u32, part: &Tranche, attempt: Attempt) -> Effect {
+pub(super) fn pay(task: &Task, tranche: u32, part: &Tranche, attempt: Attempt) -> Effect {
     Effect::Pay {
         hash: part.hash,
         id: effect::payout_id(task.id, tranche, attempt.number),

@@ -1,5 +1,6 @@
 //! The decisions. One file for users, one for the node, one for how things end.
 
+mod awaited;
 mod dispute;
 mod ending;
 mod hold;
@@ -11,6 +12,8 @@ mod user;
 use tallystick_core::{Ctx, Decider};
 
 use crate::{Command, Effect, Event, Rejection, State, evolve::evolve};
+
+pub use awaited::awaited;
 
 /// The rules of escrow.
 #[derive(Clone, Copy, Debug)]

@@ -74,16 +74,27 @@ fn attempt_of(
     not_before: Timestamp,
 ) -> (Event, Effect) {
     let dispute = case.dispute.opening.id;
+    let effect = pay(task, case, (arbitrator, attempt), (invoice.hash, invoice.bolt11.clone()), not_before);
+    (Event::RewardBegun { dispute, arbitrator, invoice, attempt, not_before }, effect)
+}
+
+/// Asks the rail to pay an arbitrator.
+pub(super) fn pay(
+    task: &Task,
+    case: &Case,
+    (arbitrator, attempt): (NostrKey, u32),
+    (hash, bolt11): (PaymentHash, String),
+    not_before: Timestamp,
+) -> Effect {
     let limit = (case.reward.get() / ROUTE_PART).max(ROUTE_MIN);
-    let effect = Effect::PayReward {
-        hash: invoice.hash,
-        id: effect::reward_id(dispute, arbitrator, attempt),
-        bolt11: invoice.bolt11.clone(),
+    Effect::PayReward {
+        hash,
+        id: effect::reward_id(case.dispute.opening.id, arbitrator, attempt),
+        bolt11,
         fee_limit: Msat::try_new(limit).unwrap_or(case.reward),
         cltv_limit: task.policy.payout_cltv_max,
         not_before,
-    };
-    (Event::RewardBegun { dispute, arbitrator, invoice, attempt, not_before }, effect)
+    }
 }
 
 /// An arbitrator was paid.
