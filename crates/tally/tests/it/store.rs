@@ -174,7 +174,8 @@ async fn an_owner_that_sleeps_through_its_lease_ends() -> Result<()> {
         if let Some(status) = theatre.stage.platform.ended()? {
             break status;
         }
-        anyhow::ensure!(woken.elapsed() < Duration::from_secs(5), "a node without its lease goes on");
+        // At once, on a machine that is not busy.
+        anyhow::ensure!(woken.elapsed() < Duration::from_secs(20), "a node without its lease goes on");
         tokio::time::sleep(LOOK).await;
     };
     assert_eq!(status.code(), Some(75), "{status}");

@@ -80,6 +80,7 @@ pub struct Client {
     keys: Keys,
     tls: Arc<ClientConfig>,
     http: connect::Http,
+    clock: Arc<dyn Clock>,
     tap: Option<Tap>,
 }
 
@@ -102,13 +103,19 @@ impl Client {
         let uri = connect::read_url(&url, options)?;
         let tls = connect::tls(&uri, options)?;
         let http = connect::http(&tls);
-        Ok(Self { url, uri, keys, tls, http, tap: None })
+        Ok(Self { url, uri, keys, tls, http, clock: Arc::new(SystemClock), tap: None })
     }
 
     /// The same client, which also appends every answer and message to `tap`, byte by byte as it came.
     #[must_use]
     pub fn with_tap(self, tap: Tap) -> Self {
         Self { tap: Some(tap), ..self }
+    }
+
+    /// The same client, which signs with the time of another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// Whose requests these are.
@@ -231,7 +238,7 @@ impl Client {
     }
 
     fn authorization_for(&self, url: &str, method: &str, body: Option<&[u8]>) -> Result<String, ClientError> {
-        sign::authorization(&self.keys, url, method, body, SystemClock.now())
+        sign::authorization(&self.keys, url, method, body, self.clock.now())
             .map_err(|error| ClientError::new("client.sign", error))
     }
 }

@@ -71,7 +71,7 @@ fn tampered(draft: &Draft, field: &str, value: Value) -> String {
 
 #[tokio::test]
 async fn every_fault_has_its_code_and_changes_nothing() {
-    let world = World::with(|config| config.signature_ahead_max = Duration::from_secs(10)).await;
+    let world = World::start().await;
     let body = json!({ "query": "mutation($input: CreateTaskInput!) { createTask(input: $input) { changed } }",
         "variables": { "input": world.input(world.new_id()) } })
     .to_string();

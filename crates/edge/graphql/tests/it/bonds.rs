@@ -4,7 +4,7 @@ use futures::StreamExt;
 use nostr::key::Keys;
 use serde_json::{Value, json};
 use tallystick_civics::dispute::{Award, commitment};
-use tallystick_core::{Duration, Id};
+use tallystick_core::Id;
 use tallystick_escrow::Task;
 use tallystick_graphql::BondOffer;
 
@@ -18,8 +18,7 @@ const VIEW: &str = "id state reason bonds { of promisedBy returnBy blocksLeft se
     milestones { workDeadline decideBy tranches { fundingInvoice } }";
 
 async fn world() -> World {
-    // Where deadlines pass, clients' clocks fall behind the node's.
-    let world = World::with(|config| config.signature_age_max = Duration::from_secs(2 * 86_400)).await;
+    let world = World::start().await;
     world.app.refresh_tasks(&*world.store).await.unwrap();
     world.rail.add_wallet("payee", 10_000);
     world

@@ -118,8 +118,6 @@ pub struct Stage {
 impl Stage {
     pub async fn open() -> Self {
         let world = World::with(|config| {
-            // Between two codes of an authenticator clients' clocks fall behind the node's.
-            config.signature_age_max = tallystick_core::Duration::from_secs(7_200);
             let plenty = NonZeroU32::new(100_000).unwrap();
             (config.rates.key, config.rates.address) = (Rate::new(plenty, plenty), Rate::new(plenty, plenty));
         })

@@ -51,7 +51,8 @@ async fn queries_and_updates_go_over_tls() {
     let (world, url, certificate, proxy) = behind_tls().await;
     let options = Options { roots: vec![certificate], ..Options::default() };
     let tap = Arc::new(Mutex::new(Vec::new()));
-    let client = Client::with_options(&url, requester(), &options).unwrap().with_tap(Arc::clone(&tap));
+    let client = Client::with_options(&url, requester(), &options).unwrap().with_clock(Arc::clone(&world.clock) as _);
+    let client = client.with_tap(Arc::clone(&tap));
     let node = client.query("{ node { lightning { alias } } }", json!({})).await.unwrap();
     assert_eq!(node["node"]["lightning"]["alias"], "tally");
     let id = world.create().await;

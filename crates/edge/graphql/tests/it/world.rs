@@ -123,7 +123,6 @@ impl World {
 
     /// A node that waits for its rail.
     pub async fn starting(change: impl FnOnce(&mut EdgeConfig)) -> Self {
-        // Clients sign with the machine's time.
         let clock = ManualClock::new(SystemClock.now());
         let store = Arc::new(MemoryStore::new());
         let rail = SimRail::new(Arc::clone(&clock));
@@ -141,8 +140,6 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/graphql", listener.local_addr().unwrap());
         let mut config = EdgeConfig::new([url.clone()]);
-        // Clients sign with the machine's time, which goes on while a slow test's own clock stands still.
-        config.signature_ahead_max = tallystick_core::Duration::from_secs(60);
         change(&mut config);
         let node = Arc::new(FakeNode::default());
         let disputes = Arc::new(FixedDisputes::default());
@@ -155,7 +152,13 @@ impl World {
     }
 
     pub fn client(&self, keys: Keys) -> Client {
-        Client::new(&self.url, keys).unwrap()
+        self.client_at(&self.url, keys)
+    }
+
+    /// A client of another edge of this node. It signs with the node's time: the machine's goes on while the node's clock
+    /// stands still, and how far depends on how fast the machine is.
+    pub fn client_at(&self, url: &str, keys: Keys) -> Client {
+        Client::new(url, keys).unwrap().with_clock(Arc::clone(&self.clock) as _)
     }
 
     /// What fsck says of all that is kept. Who operates, the roles tell.
