@@ -16,6 +16,7 @@ use tallystick_app::{
     },
     rebuild::{rebuild_tasks, rebuild_tree},
 };
+use tallystick_core::Coded;
 use tallystick_lightning::{SQLITE_FILE, prepare_postgres};
 use tallystick_postgres::{Leases, PostgresOptions};
 use tallystick_store::{PostgresSnapshot, PostgresStore, SqliteSnapshot, SqliteStore, StoreStatus};
