@@ -127,7 +127,8 @@ impl<'a> Player<'a> {
             Life::RenewalMissed => return self.renewal_missed(paying).await,
             Life::Disputed | Life::Appealed | Life::BondTaken => return self.disputed(paying).await,
         }
-        let _idle = self.town.idle();
+        // A broken promise is waited for by the clock: were it waiting for nothing but blocks, they would run out before.
+        let _idle = (self.plan.life != Life::WalkedOut).then(|| self.town.idle());
         self.until(&["REFUNDED"]).await?;
         Ok(nothing)
     }
