@@ -5,7 +5,7 @@ use tallystick_app::port::journal::PendingEffect;
 use tallystick_testkit::escrow::requester;
 
 use crate::{
-    faults::Troubled,
+    faults::{Troubled, Turning},
     node::{World, price, task},
 };
 
@@ -19,7 +19,7 @@ fn turn(effect: &mut PendingEffect, kind: &str, bit: usize) {
 }
 
 /// Takes a task through its life while this bit turns in each effect of a kind. Answers whether there is such a bit.
-async fn lived_through(kind: &str, turning: fn(&mut PendingEffect, usize), bit: usize) -> bool {
+async fn lived_through(kind: &str, turning: Turning, bit: usize) -> bool {
     let world = World::new();
     let (journal, trouble) = Troubled::new(&world.store);
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
@@ -51,7 +51,7 @@ async fn lived_through(kind: &str, turning: fn(&mut PendingEffect, usize), bit: 
 
 #[tokio::test]
 async fn whatever_bit_of_an_effect_turns_the_facts_are_done() {
-    let kinds: [(&str, fn(&mut PendingEffect, usize)); 4] = [
+    let kinds: [(&str, Turning); 4] = [
         ("escrow/invoice", |effect, bit| turn(effect, "escrow/invoice", bit)),
         ("escrow/pay", |effect, bit| turn(effect, "escrow/pay", bit)),
         ("escrow/claim", |effect, bit| turn(effect, "escrow/claim", bit)),

@@ -14,6 +14,9 @@ use tallystick_core::{BlockHeight, Digest32, Fact, Msat, PaymentHash, Timestamp}
 use tallystick_testkit::{MemoryStore, SimRail};
 use tokio::sync::{Barrier, Semaphore, watch};
 
+/// What becomes of an effect on its way from the disk, of which this bit turns.
+pub type Turning = fn(&mut PendingEffect, usize);
+
 /// What may be in the way of an append.
 #[derive(Default)]
 pub struct Trouble {
@@ -44,7 +47,7 @@ pub struct Trouble {
     /// How asking for effects fails.
     pub outbox_broken: Mutex<Option<StoreError>>,
     /// What becomes of an effect on its way from the disk.
-    pub turning: Mutex<Option<fn(&mut PendingEffect, usize)>>,
+    pub turning: Mutex<Option<Turning>>,
     /// Which of its bits turns.
     pub bit: AtomicUsize,
     /// How many were changed.
