@@ -3,10 +3,12 @@
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeSet;
 use tallystick_civics::dispute::{Seats, UserCommand as Act};
-use tallystick_core::{BlockHeight, Blocks, Decider, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
+use tallystick_core::{
+    BlockHeight, Blocks, Decider, Decision, Digest32, Duration, Id, NostrKey, PaymentHash, Timestamp,
+};
 use tallystick_escrow::{
-    Bonds, Command, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason, Stage, State,
-    Task, Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
+    Bonds, Command, Docket, Effect, Escrow, Event, Job, NodeCommand, OnSilence, PayFailure, Phase, ReleaseReason,
+    Stage, State, Task, Terms, Tranche, TrancheState, UserCommand, Verdict, payout_id,
 };
 use tallystick_testkit::{cases, escrow::*};
 
@@ -229,6 +231,11 @@ fn apply(given: Given, op: Op) -> Given {
             Some(height) => return given.height(height),
             None => next_step(&given),
         },
+        // Each dispute has an id of its own, as the requests have that open them.
+        Op::Ask(author, UserCommand::OpenDispute { milestone, docket }) => {
+            let id = Id::from_parts(NOW.as_millis(), [u8::try_from(given.facts.len()).unwrap(); 10]);
+            (author, Command::User(UserCommand::OpenDispute { milestone, docket: Docket { id, ..docket } }))
+        }
         Op::Ask(author, command) => (author, Command::User(command)),
         Op::Report(command) => (node(), Command::Node(command)),
     };
