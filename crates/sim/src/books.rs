@@ -1,13 +1,16 @@
 //! The journal, read again by somebody who believes nothing: each task as its facts make it, and what they tell.
 
 use std::collections::{BTreeMap, BTreeSet};
-use tallystick_app::port::journal::{Journal, StoreError};
+use tallystick_app::{
+    away::{AWAY, outage_of},
+    port::journal::{Journal, StoreError},
+};
 use tallystick_civics::dispute::Dispute;
 use tallystick_core::{
     Authority, BlockHeight, Decider, Digest32, Fact, Id, Msat, NostrKey, PaymentHash, Timestamp, canonical,
 };
 use tallystick_escrow::{
-    Escrow, Event, OnSilence, Stage, State, Task, Tranche, TrancheState, payout_id, plan, reward_id,
+    Escrow, Event, OnSilence, Outage, Stage, State, Task, Tranche, TrancheState, payout_id, plan, reward_id,
 };
 use tallystick_testkit::{
     MemoryStore,
@@ -82,6 +85,8 @@ pub struct Books {
     pub asked_at: BTreeMap<usize, Timestamp>,
     /// When all of it was locked.
     pub held_at: BTreeMap<usize, Timestamp>,
+    /// When the node was away, as it told itself.
+    pub away: Vec<Outage>,
     /// Tasks that changed since they were last looked at.
     pub changed: BTreeSet<usize>,
     /// The last fact of each append that was read since this was taken.
@@ -135,6 +140,9 @@ impl Books {
     fn enter(&mut self, fact: &Fact, by: Option<NostrKey>) -> Result<Option<Told>, String> {
         self.chain.push(fact.hash);
         self.newest_at = Some(fact.recorded_at);
+        if fact.kind == AWAY {
+            self.away.push(outage_of(fact).map_err(|error| error.to_string())?);
+        }
         let Some(task) = self.ids.get(&fact.stream).copied() else { return Ok(None) };
         // No two appends have the same authority.
         let append = (fact.stream.clone(), fact.authority);

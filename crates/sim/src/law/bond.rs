@@ -1,9 +1,10 @@
-//! Laws about bonds: why one is taken, why one goes back, and that nobody pays for our absence. That a bond is paid once or
-//! given back, before its hold ends, and to the msat, the laws about money look at: a bond is a tranche.
+//! Laws about bonds: why one is taken, why one goes back, that one is taken which is owed, and that nobody pays for our absence.
+//! That a bond is paid once or given back, before its hold ends, and to the msat, the laws about money look at: a bond is a
+//! tranche.
 
 use tallystick_civics::dispute::Side;
-use tallystick_core::{Duration, Timestamp};
-use tallystick_escrow::{Event, Purpose, RefundReason, ReleaseReason, Task, Tranche, TrancheState};
+use tallystick_core::{Decider, Duration, Timestamp};
+use tallystick_escrow::{Escrow, Event, Purpose, RefundReason, ReleaseReason, State, Task, Tranche, TrancheState};
 
 use super::{
     Evidence,
@@ -36,6 +37,23 @@ pub(super) fn reasons(seen: &Evidence<'_>) -> Result<(), String> {
         };
         if !has_reason {
             return Err(format!("fact {} of task {}: no reason for {:?}", told.seq, told.task, told.event));
+        }
+    }
+    Ok(())
+}
+
+/// The reasons the other way round. They are looked at when a ruling comes, and when time decides that nothing was handed in, not
+/// when a bond goes back: a milestone that is over tells no more whether blocks let its worker hand something in.
+pub(super) fn owed(seen: &Evidence<'_>) -> Result<(), String> {
+    for (told, task) in seen.told.iter().filter_map(|told| Some((told, told.task_before()?))) {
+        let owed = match &told.event {
+            Event::Dispute { milestone, .. } => ruled_away(task, told, *milestone),
+            Event::RefundBegun { reason: RefundReason::WorkDeadline, .. } => forfeited(seen, task, told),
+            _ => Vec::new(),
+        };
+        if let Some(tranche) = owed.into_iter().find(|tranche| !is_taken(seen, told.task, *tranche)) {
+            let (seq, task) = (told.seq, told.task);
+            return Err(format!("fact {seq} of task {task}: the bond in tranche {tranche} is owed, and is not taken"));
         }
     }
     Ok(())
@@ -117,6 +135,50 @@ fn is_ruled(task: &Task, told: &Told, tranche: u32) -> bool {
         let side = if is_good { Side::Payer } else { Side::Payee };
         is_disputed && is_put_up(told, tranche, side)
     })
+}
+
+/// The bonds that go to the other side by this fact, if it makes a ruling of what is disputed of a milestone.
+fn ruled_away(task: &Task, told: &Told, milestone: u32) -> Vec<u32> {
+    let State::Present(after) = Escrow::evolve(told.before.clone(), &told.event) else { return Vec::new() };
+    let fresh = ruling(&after, milestone).filter(|_| ruling(task, milestone).is_none());
+    let Some((case, award)) = fresh else { return Vec::new() };
+    let goes = |tranche: &u32| {
+        let side = if is_awarded(case, award, *tranche) { Side::Payer } else { Side::Payee };
+        is_put_up(told, *tranche, side) && is_payable(task, told, *tranche)
+    };
+    case.tranches.iter().copied().filter(goes).collect()
+}
+
+/// The worker's bond, if its promise is broken as time decides, and nothing excuses it.
+fn forfeited(seen: &Evidence<'_>, task: &Task, told: &Told) -> Vec<u32> {
+    let is_sure = broken_at(task, told).is_some_and(|deadline| had_time(seen, told.task, deadline));
+    if !is_sure || !was_there(seen, task, told) {
+        return Vec::new();
+    }
+    let all = (0..).zip(tranches(&told.before)).map(|(tranche, _)| tranche);
+    all.filter(|tranche| is_put_up(told, *tranche, Side::Payee) && is_payable(task, told, *tranche)).collect()
+}
+
+/// Whether the node was there all the time from the task's beginning to this fact. It must not have been away for a moment as the
+/// simulator counts, since a node that is cut off may decide without knowing when it was there; nor as the journal tells, which
+/// may count too much: a clock that is set forward, or everything since the newest fact.
+fn was_there(seen: &Evidence<'_>, task: &Task, told: &Told) -> bool {
+    let as_told = seen.books.away.iter().map(|outage| (outage.from, outage.until));
+    let mut absences = seen.outages.iter().copied().chain(as_told);
+    !absences.any(|(from, until)| from <= told.at && task.created_at <= until)
+}
+
+/// Whether a bond is taken in this step: facts that are decided together are told together.
+fn is_taken(seen: &Evidence<'_>, task: usize, tranche: u32) -> bool {
+    let mut own = seen.told.iter().filter(|told| told.task == task);
+    own.any(|told| matches!(told.event, Event::BondTaken { tranche: taken, .. } if taken == tranche))
+}
+
+/// Whether a payout of a bond that begins now would end before the deadline of its hold.
+fn is_payable(task: &Task, told: &Told, tranche: u32) -> bool {
+    let reserve = task.policy.payout_cltv_max.plus(task.policy.payout_margin);
+    let state = part(told, tranche).map(|part| part.state);
+    matches!(state, Some(TrancheState::Held { claim_deadline }) if told.height.after(reserve) <= claim_deadline)
 }
 
 /// Whether no payout of a bond would be sure any more.

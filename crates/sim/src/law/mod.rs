@@ -6,7 +6,7 @@
 //! | `journal` | the facts, against what the network knows |
 //! | `decision` | whether there was a reason for what was decided |
 //! | `asked` | what the app asked of the network |
-//! | `bond` | what was put up: why it is taken, and why it goes back |
+//! | `bond` | what was put up: why it is taken, why it goes back, and that it is taken when it is owed |
 //! | `rest` | what must agree once nothing is left to do, and at the end |
 
 mod asked;
@@ -78,6 +78,7 @@ pub const LAWS: &[Law] = &[
     Law { name: "reason", says: "nothing is decided without a reason", when: When::Always, check: decision::reasons },
     Law { name: "bonds", says: "a bond is taken or goes back for a reason", when: When::Always, check: bond::reasons },
     Law { name: "away", says: "nobody pays for our absence", when: When::Always, check: bond::away },
+    Law { name: "owed", says: "a bond that is owed is taken", when: When::Always, check: bond::owed },
     Law { name: "view", says: "read models are what the facts make", when: When::Always, check: journal::views },
     Law {
         name: "told",

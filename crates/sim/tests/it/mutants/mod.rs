@@ -44,6 +44,8 @@ fn mutants() -> Vec<(&'static str, Setup)> {
         ("a bond taken from whom blocks kept from handing in", ruled(rules::bond_taken_in_spite_of_blocks)),
         ("a bond that is locked when no time is left", ruled(rules::bond_locked_at_the_last_moment)),
         ("a bond taken that no ruling takes", ruled(rules::bond_taken_by_any_ruling)),
+        ("a broken promise takes no bond", ruled(rules::broken_promise_unseen)),
+        ("a ruling's bond is left", ruled(rules::bond_left_by_a_ruling)),
         ("an outage that the journal does not tell", kept(ports::outages_untold)),
         ("an outage that is told after the timers ran", kept(ports::outages_told_late)),
         ("an outage that is told at starts alone", kept(ports::outages_told_at_starts_alone)),

@@ -340,3 +340,30 @@ pub fn bond_taken_by_any_ruling(state: &State, command: Command, ctx: &Ctx) -> A
         }
     })
 }
+
+/// A worker whose deadline passes with nothing handed in keeps its bond, as if nobody ever knew when the node was away.
+pub fn broken_promise_unseen(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let command = match command {
+        Command::Node(NodeCommand::WakeKnowing { .. }) => Command::Node(NodeCommand::Wake),
+        command => command,
+    };
+    Escrow::decide(state, command, ctx)
+}
+
+/// A ruling pays the work that it awards, and takes no bond.
+pub fn bond_left_by_a_ruling(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    changed(Escrow::decide(state, command, ctx), |events, effects| {
+        let ruled = events.iter().filter_map(|event| match event {
+            Event::BondTaken { tranche, reason: ReleaseReason::Ruled } => Some(*tranche),
+            _ => None,
+        });
+        let ruled: Vec<u32> = ruled.collect();
+        let bonds = (0..).zip(parts(state)).filter(|(tranche, _)| ruled.contains(tranche));
+        let hashes: Vec<_> = bonds.map(|(_, part)| part.hash).collect();
+        events.retain(|event| match event {
+            Event::BondTaken { tranche, .. } | Event::PayoutBegun { tranche, .. } => !ruled.contains(tranche),
+            _ => true,
+        });
+        effects.retain(|effect| !matches!(effect, Effect::Pay { hash, .. } if hashes.contains(hash)));
+    })
+}
