@@ -1,6 +1,6 @@
 //! SQLite's errors in the port's words.
 
-use rusqlite::{Error, ErrorCode};
+use rusqlite::{Error, ErrorCode, ffi::SQLITE_CONSTRAINT_COMMITHOOK};
 use tallystick_app::port::journal::StoreError;
 
 pub(crate) use crate::error::{Result, closed};
@@ -13,6 +13,10 @@ pub(crate) fn store_error(error: &Error) -> StoreError {
         | Error::IntegralValueOutOfRange(..)
         | Error::InvalidColumnType(..)
         | Error::Utf8Error(..) => StoreError::Corrupt(error.to_string()),
+        // No row breaks a rule: the commit itself was refused.
+        Error::SqliteFailure(failure, _) if failure.extended_code == SQLITE_CONSTRAINT_COMMITHOOK => {
+            StoreError::Unavailable(error.to_string())
+        }
         _ => match error.sqlite_error_code() {
             // What is written breaks no rule: the row that was there does.
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation) => {

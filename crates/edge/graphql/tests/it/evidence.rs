@@ -113,13 +113,19 @@ GET | auth.missing | evidence.not_reader | ok | ok | evidence.not_reader | ok   
 async fn a_transfer_as_every_role() {
     let stage = Stage::open().await;
     let world = &stage.world;
-    let (id, dispute) = disputes::at(world, &keys(8), "COMMITTING").await;
+    let (id, dispute) = disputes::at(world, &keys(8), "SEATING").await;
     let matter = Matter { task: id, dispute: dispute["id"].as_str().unwrap().parse().unwrap() };
     let filed = disputes::uploaded(world, &worker(), id, &dispute).await;
     let submit = format!("submitEvidence(id: $id, hash: \"{filed}\", bytes: 3)");
     world.act(&worker(), id, &submit, "", serde_json::json!({})).await.unwrap();
     let mut rows = Vec::new();
     for method in ["PUT", "GET"] {
+        if method == "GET" {
+            // Who sits on the panel reads; nothing is filed any more from then on.
+            world.act(&keys(8), id, "acceptSeat(id: $id)", "", serde_json::json!({})).await.unwrap();
+            world.rail.mine(18);
+            disputes::in_state(world, &worker(), id, "COMMITTING").await;
+        }
         let mut cells = Vec::new();
         for role in ROLES {
             let done = match (key_of(role), method) {
