@@ -21,6 +21,7 @@ use crate::{
     known::Known,
     port::{
         blocks::Blocks,
+        entrance::Entrance,
         journal::{Head, Heads, Journal, StoreError},
         log::LogStore,
         rail::{HoldRail, InvoiceReader},
@@ -68,6 +69,8 @@ pub(crate) struct Inner {
     reader: OnceLock<Arc<dyn InvoiceReader>>,
     /// Tells which block is at a height.
     blocks: OnceLock<Arc<dyn Blocks>>,
+    /// Tells whether users reach the node, once they can.
+    entrance: OnceLock<Arc<dyn Entrance>>,
     /// How far the journal has been told of, if others write it as well.
     pub told: OnceLock<Told>,
     height: AtomicU32,
@@ -128,6 +131,7 @@ impl App {
             rail: OnceLock::new(),
             reader: OnceLock::new(),
             blocks: OnceLock::new(),
+            entrance: OnceLock::new(),
             told: OnceLock::new(),
             height: AtomicU32::new(0),
             room: AtomicBool::new(true),
@@ -167,6 +171,21 @@ impl App {
     pub fn read_blocks_with(&self, blocks: Arc<dyn Blocks>) {
         // The first one is as good.
         let _ = self.0.blocks.set(blocks);
+    }
+
+    /// Gives the road what tells whether users reach the node, once they can: while they do not, it is away. A second call changes
+    /// nothing.
+    pub fn look_at(&self, entrance: Arc<dyn Entrance>) {
+        // The first one is as good.
+        let _ = self.0.entrance.set(entrance);
+    }
+
+    /// Whether users reach the node, as far as anybody looks.
+    pub(crate) async fn lets_in(&self) -> bool {
+        match self.0.entrance.get() {
+            Some(entrance) => entrance.is_open().await,
+            None => true,
+        }
     }
 
     pub(crate) fn blocks(&self) -> Result<Arc<dyn Blocks>, AppError> {

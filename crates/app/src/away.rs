@@ -3,12 +3,13 @@
 //! The process that runs the timers keeps the time at which it was last there ([`LastThere`]): whatever lies between that and
 //! the next time is a gap, be it that the process was gone, stood still or was cut off, or that its clock was set forward.
 //! When gaps that follow each other are longer than [`AWAY_MIN`] together, the node tells of them before any timer runs, so that no
-//! deadline that passed meanwhile is decided without it.
+//! deadline that passed meanwhile is decided without it. Shorter ones cost nobody anything either: work is taken for longer than
+//! that after its deadline ([`GRACE`]), before a bond is.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::sync::{Arc, atomic::Ordering};
 use tallystick_core::{Body, Duration, Fact, Timestamp, canonical};
-use tallystick_escrow::{NodeCommand, Outage, Task};
+use tallystick_escrow::{NodeCommand, Outage, Task, plan::GRACE};
 use tokio::sync::MutexGuard;
 
 use crate::{
@@ -28,6 +29,8 @@ const BELOW: &str = "node/";
 pub const AWAY: &str = "node.away";
 /// Absences up to this are no outage: a restart, a lease that changes hands.
 pub const AWAY_MIN: Duration = Duration::from_secs(120);
+/// The least time for which a node that tells of no outage was there, while late work was still taken.
+const THERE_MIN: Duration = Duration::from_secs(60);
 /// How often it is tried anew because something else came first.
 const CONFLICTS_MAX: u32 = 64;
 
@@ -45,13 +48,16 @@ pub const STEADY_MAX: Duration = Duration::from_secs(40);
 /// Gaps with more than this between them are no gaps that follow each other.
 pub const APART: Duration = Duration::from_secs(3_600);
 
+const _: () = assert!(AWAY_MIN.as_millis() + THERE_MIN.as_millis() <= GRACE.as_millis());
+
 /// What a process keeps of when it was last there, in its own directory as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastThere {
     /// The last time, or since when it is away if that is not told yet; nothing if that is not known.
     pub at: Option<Timestamp>,
-    /// Whether a start has begun that has not told yet since when the node was away.
-    pub is_starting: bool,
+    /// Whether it is known that the node was not there since: a start has begun, or it looked and was not there. However short that
+    /// was, it is a gap.
+    pub is_away: bool,
     /// Gaps before that are not told.
     pub gaps: Option<Gaps>,
 }
@@ -73,16 +79,16 @@ impl LastThere {
     #[must_use]
     pub fn starting(self, newest_fact: Option<Timestamp>, now: Timestamp) -> Self {
         let at = self.at.or(newest_fact.filter(|newest| *newest <= now));
-        Self { at, is_starting: at.is_some(), ..self }
+        Self { at, is_away: at.is_some(), ..self }
     }
 
     /// As it is once the node is there at `now`, and since when it was away, if that is to be told. A clock that was set back
     /// hides nothing that comes after.
     pub fn there(self, now: Timestamp) -> (Self, Option<Timestamp>) {
-        let there = |gaps| Self { at: Some(now), is_starting: false, gaps };
+        let there = |gaps| Self { at: Some(now), is_away: false, gaps };
         let Some(last) = self.at else { return (there(self.gaps), None) };
         let gap = last.until(now);
-        if gap <= STEADY_MAX && !self.is_starting {
+        if gap <= STEADY_MAX && !self.is_away {
             return (there(self.gaps), None);
         }
         let before = self.gaps.filter(|gaps| gaps.until.until(last) <= APART);
@@ -114,8 +120,8 @@ impl App {
         self.note(last.insert(there)).await
     }
 
-    /// Keeps the time at which the node is there: the journal can be read, and written if that failed since the last time, and the
-    /// rail reaches its network. Tells if it was not there for long. Answers when it was last there.
+    /// Keeps the time at which the node is there: the journal can be read, and written if that failed since the last time, the
+    /// rail reaches its network, and users reach the node. Tells if it was not there for long. Answers when it was last there.
     ///
     /// # Errors
     /// [`AppError`]: the node is not there.
@@ -125,12 +131,22 @@ impl App {
     }
 
     async fn look_around(&self, last: &mut LastThere) -> Result<LastThere, AppError> {
+        match self.is_there().await {
+            Ok(true) => self.note(last).await,
+            absent => {
+                last.is_away = last.at.is_some();
+                absent.map(|_| *last)
+            }
+        }
+    }
+
+    async fn is_there(&self) -> Result<bool, AppError> {
         self.outages().await?;
         // Once something could not be written, the node is there again when something can be.
         if self.0.unwritten.swap(false, Ordering::AcqRel) {
             self.write_something().await.inspect_err(|_| self.missed())?;
         }
-        if self.rail()?.0.is_reachable() { self.note(last).await } else { Ok(*last) }
+        Ok(self.rail()?.0.is_reachable() && self.lets_in().await)
     }
 
     /// Writes something that means nothing, and is forgotten as requests are.

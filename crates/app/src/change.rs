@@ -13,7 +13,7 @@ use crate::{
 
 /// The format of the read model's rows. Whoever changes what a row holds, or [`TaskView`], counts it up: the rows are
 /// then made again at the next start.
-pub const ROWS_FORMAT: u32 = 5;
+pub const ROWS_FORMAT: u32 = 6;
 /// Payment hashes are reserved in this space: one hash belongs to one task for ever.
 pub(crate) const HASH_SPACE: &str = "payment_hash";
 

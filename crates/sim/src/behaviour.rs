@@ -298,7 +298,7 @@ fn absence(rng: &mut Rng) -> (u32, u64) {
 
 fn cut(_: usize, rng: &mut Rng) -> Act {
     let (blocks, secs) = absence(rng);
-    Act::Cut { how: rng.pick(&[Cut::Stands, Cut::Journal, Cut::Writes, Cut::Network]), blocks, secs }
+    Act::Cut { how: rng.pick(&[Cut::Stands, Cut::Journal, Cut::Writes, Cut::Network, Cut::Users]), blocks, secs }
 }
 
 fn presence(tasks: usize, rng: &mut Rng) -> Act {

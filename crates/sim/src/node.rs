@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tallystick_app::{
     App, Parts, Rules,
     outbox::Outbox,
-    port::{journal::Journal, rail::HoldRail, tasks::TaskReader},
+    port::{entrance::Entrance, journal::Journal, rail::HoldRail, tasks::TaskReader},
 };
 use tallystick_core::{Decider, NodeKey};
 use tallystick_escrow::{Escrow, Policy};
@@ -13,7 +13,7 @@ use tallystick_testkit::{ManualClock, MemoryStore, SimRail, escrow::NOW};
 
 use crate::{
     standby::Standby,
-    wire::{FarJournal, Wire, WiredJournal, WiredRail},
+    wire::{FarJournal, Front, Wire, WiredJournal, WiredRail},
 };
 
 /// How a node is put together: as it ships, unless a test puts something wrong between.
@@ -27,6 +27,8 @@ pub struct Setup {
     pub tasks: fn(Arc<dyn TaskReader>) -> Arc<dyn TaskReader>,
     /// Stands before the network, anew in each life of the node.
     pub rail: fn(Arc<dyn HoldRail>) -> Arc<dyn HoldRail>,
+    /// Stands before the entrance, anew in each life of the node.
+    pub entrance: fn(Arc<dyn Entrance>) -> Arc<dyn Entrance>,
     /// Whether everything is recomputed from the first fact in the end, as `tally fsck` does it.
     pub fsck: bool,
 }
@@ -34,7 +36,7 @@ pub struct Setup {
 impl Setup {
     /// The node as it ships.
     pub fn shipped() -> Self {
-        Self { rules: Escrow::decide, journal: |it| it, tasks: |it| it, rail: |it| it, fsck: true }
+        Self { rules: Escrow::decide, journal: |it| it, tasks: |it| it, rail: |it| it, entrance: |it| it, fsck: true }
     }
 }
 
@@ -77,6 +79,7 @@ impl World {
         let rail = (setup.rail)(Arc::new(self.rail.clone()));
         app.read_blocks_with(Arc::new(self.rail.clone()));
         app.connect(Arc::new(WiredRail(rail, Arc::clone(&wire))), Arc::new(self.rail.clone()));
+        app.look_at((setup.entrance)(Arc::new(Front(Arc::clone(&wire)))));
         Life { outbox: Outbox::new(app.clone()), app, wire, standby }
     }
 }

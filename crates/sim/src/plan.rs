@@ -38,6 +38,8 @@ pub enum Cut {
     Writes,
     /// Its rail reaches nobody.
     Network,
+    /// Its users do not reach it.
+    Users,
 }
 
 /// One thing that happens.
@@ -316,6 +318,7 @@ impl fmt::Display for Cut {
             Self::Journal => "does not reach its journal",
             Self::Writes => "cannot write to its journal",
             Self::Network => "does not reach its network",
+            Self::Users => "is not reached by its users",
         })
     }
 }

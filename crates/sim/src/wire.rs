@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_app::port::{
+    entrance::Entrance,
     journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
     layer::JournalLayer,
     rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
@@ -33,6 +34,8 @@ struct Line {
     is_cut: bool,
     /// What the journal behind it refuses.
     refuses: Refuses,
+    /// Whether users do not reach the node.
+    shuts_out: bool,
     asked: Vec<Asked>,
 }
 
@@ -56,7 +59,7 @@ pub(crate) enum Asked {
 impl Wire {
     pub(crate) fn new() -> Arc<Self> {
         let (turns, refuses) = (Rng::new(0), Refuses::Nothing);
-        let line = Line { calls: 0, trouble: None, turns, is_cut: false, refuses, asked: Vec::new() };
+        let line = Line { calls: 0, trouble: None, turns, is_cut: false, refuses, shuts_out: false, asked: Vec::new() };
         Arc::new(Self { state: Mutex::new(line), cut: Notify::new(), written: Notify::new() })
     }
 
@@ -69,6 +72,11 @@ impl Wire {
     /// What the journal behind it refuses from now on.
     pub(crate) fn refuse(&self, refuses: Refuses) {
         self.line().refuses = refuses;
+    }
+
+    /// Whether users do not reach the node from now on.
+    pub(crate) fn shut_out(&self, shuts_out: bool) {
+        self.line().shuts_out = shuts_out;
     }
 
     fn reads(&self) -> Result<(), StoreError> {
@@ -149,6 +157,16 @@ fn store_down() -> StoreError {
 
 fn rail_down() -> RailError {
     RailError::Unavailable("the wire is bad".into())
+}
+
+/// Where users come in.
+pub(crate) struct Front(pub Arc<Wire>);
+
+#[async_trait]
+impl Entrance for Front {
+    async fn is_open(&self) -> bool {
+        !self.0.line().shuts_out
+    }
 }
 
 /// The journal at the far end of the wire: it may refuse what is asked of it.

@@ -19,8 +19,8 @@ use tokio::time::{MissedTickBehavior, interval};
 pub const FILE: &str = "last-alive";
 /// How often it is kept: far more often than what counts as a gap.
 const EVERY: Duration = Duration::from_secs(5);
-/// The word.
-const STARTING: &str = "starting";
+/// The word for a gap that counts however short it is; starts make most of them.
+const AWAY: &str = "starting";
 
 /// Where the time is kept, as a few words.
 pub enum Place {
@@ -113,19 +113,19 @@ fn write_file(path: &Path, words: &str) -> std::io::Result<()> {
 }
 
 /// Unix milliseconds, three more numbers if there were gaps that are not told (when the first began, when the last ended, how long
-/// they are together), and a word if a start has begun since that has not told yet since when the node was away.
-fn to_words(LastThere { at, is_starting, gaps }: LastThere) -> String {
+/// they are together), and a word if whatever comes next is a gap: a start has begun, or the node looked and was not there.
+fn to_words(LastThere { at, is_away, gaps }: LastThere) -> String {
     let millis = |at: Timestamp| at.as_millis().to_string();
     let gaps = gaps.map(|Gaps { from, until, total }| [millis(from), millis(until), total.as_millis().to_string()]);
     let words = at.map(millis).into_iter().chain(gaps.into_iter().flatten());
-    let words: Vec<_> = words.chain(is_starting.then(|| STARTING.to_owned())).collect();
+    let words: Vec<_> = words.chain(is_away.then(|| AWAY.to_owned())).collect();
     words.join(" ")
 }
 
 /// What the words say; nothing is known if they are nonsense.
 fn of_words(text: &str) -> LastThere {
     let mut words: Vec<_> = text.split_whitespace().collect();
-    let is_starting = words.pop_if(|word| *word == STARTING).is_some();
+    let is_away = words.pop_if(|word| *word == AWAY).is_some();
     let numbers: Result<Vec<u64>, _> = words.into_iter().map(str::parse).collect();
     let (at, gaps) = match numbers.as_deref() {
         Ok([at]) => (at, None),
@@ -138,7 +138,7 @@ fn of_words(text: &str) -> LastThere {
         until: time(until),
         total: Span::from_millis(*total),
     });
-    LastThere { at: Some(time(at)), is_starting, gaps }
+    LastThere { at: Some(time(at)), is_away, gaps }
 }
 
 #[cfg(test)]
@@ -153,8 +153,8 @@ mod tests {
         assert_eq!(place.read().await, Ok(LastThere::default()));
         let at = Timestamp::from_millis;
         let gaps = Some(Gaps { from: at(1), until: at(5), total: Span::from_millis(3) });
-        for (is_starting, gaps) in [(false, None), (true, None), (false, gaps), (true, gaps)] {
-            let there = LastThere { at: Some(at(7)), is_starting, gaps };
+        for (is_away, gaps) in [(false, None), (true, None), (false, gaps), (true, gaps)] {
+            let there = LastThere { at: Some(at(7)), is_away, gaps };
             place.write(there).await.unwrap();
             assert_eq!(place.read().await, Ok(there));
         }

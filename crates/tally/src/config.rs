@@ -175,6 +175,8 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// The addresses that clients use and sign, such as `https://tally.example/graphql`, besides those of this machine.
     pub public_urls: Vec<String>,
+    /// Those of them at which the node looks itself whether users reach it; all unless told otherwise.
+    pub look_at: Option<Vec<String>>,
     /// Who is admin and operator of the node from its first start on. Afterwards admins grant and withdraw roles, and this is
     /// not looked at any more.
     pub operators: BTreeSet<NostrKey>,
@@ -191,6 +193,7 @@ impl Default for ApiConfig {
         Self {
             listen,
             public_urls: Vec::new(),
+            look_at: None,
             operators: BTreeSet::new(),
             trusted_proxies: Vec::new(),
             rates: RatesConfig::default(),
@@ -206,6 +209,9 @@ impl ApiConfig {
             let host = host.with_context(|| format!("[api] public_urls: {url} must end with /graphql"))?;
             ensure!(!host.is_empty() && !host.contains('/'), "[api] public_urls: {url} must have the path /graphql");
         }
+        for url in self.look_at.iter().flatten() {
+            ensure!(self.public_urls.contains(url), "[api] look_at: {url} is none of the public_urls");
+        }
         self.rates.limits()?;
         let nowhere = self.listen.ip().is_unspecified() && self.public_urls.is_empty();
         let listen = self.listen;
@@ -218,13 +224,16 @@ impl ApiConfig {
         self.listen.ip().is_loopback() && !self.public_urls.is_empty() && self.trusted_proxies.is_empty()
     }
 
+    /// Where the node looks whether users reach an API that really listens at `bound`: there, and at public URLs.
+    pub fn looked_at(&self, bound: SocketAddr) -> Vec<String> {
+        let public = self.look_at.as_ref().unwrap_or(&self.public_urls);
+        std::iter::once(format!("http://{}/graphql", near(bound))).chain(public.iter().cloned()).collect()
+    }
+
     /// Every address that a client may sign, for an API that really listens at `bound`: the configured ones, and those
     /// of this machine.
     pub fn signed_urls(&self, bound: SocketAddr) -> BTreeSet<String> {
-        let mut near = bound;
-        if bound.ip().is_unspecified() {
-            near.set_ip(if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-        }
+        let near = near(bound);
         let mut urls: BTreeSet<_> = self.public_urls.iter().cloned().collect();
         urls.insert(format!("http://{near}/graphql"));
         if near.ip().is_loopback() {
@@ -232,6 +241,14 @@ impl ApiConfig {
         }
         urls
     }
+}
+
+/// Where this machine reaches a listener.
+fn near(mut bound: SocketAddr) -> SocketAddr {
+    if bound.ip().is_unspecified() {
+        bound.set_ip(if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    bound
 }
 
 /// What is asked of new tasks. Absent keys keep the default.

@@ -295,6 +295,9 @@ listen = {api_listen}
 # The addresses under which clients reach it, such as "https://tally.example/graphql": they sign them. Clients on this
 # machine may always sign http://localhost:<port>/graphql. Required when the API listens on 0.0.0.0 or [::].
 public_urls = {public_urls}
+# A worker's bond is taken only while users reach the node: every few seconds it asks itself through its listener and, from this
+# machine, through the public_urls; or, if these cannot all be reached from here, through those that this names.
+# look_at = []
 # The node's first admins, who are operators as well: Nostr public keys, 64 hexadecimal digits. From the first start on admins
 # say who has which role (`tally admin`), and this is not looked at any more.
 operators = {operators}

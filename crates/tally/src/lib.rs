@@ -9,6 +9,7 @@
 //! | [`secret`] | passphrases and users' keys |
 //! | [`init`] | `tally init` |
 //! | [`descriptors`] | as many files open as all connections may need |
+//! | [`entrance`] | whether users reach the API |
 //! | [`disk`] | nothing new is begun when the disk is almost full |
 //! | [`mark`] | the newest fact that is known: a journal that was put back does not hold it |
 //! | [`published`] | the last checkpoint that was published: a log that was wiped does not hold it |
@@ -50,6 +51,7 @@ pub mod crash;
 pub mod demo;
 pub mod descriptors;
 pub mod disk;
+pub mod entrance;
 pub mod hammer;
 pub mod init;
 pub mod log;

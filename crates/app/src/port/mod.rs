@@ -2,6 +2,7 @@
 
 pub mod anchor;
 pub mod blocks;
+pub mod entrance;
 pub mod evidence;
 pub mod journal;
 pub mod layer;

@@ -11,8 +11,8 @@ use tallystick_civics::{
     dispute::Award,
     reputation::{End, Role},
 };
-use tallystick_core::{Duration, Id, Sat};
-use tallystick_escrow::{Bonds, Task, Terms, UserCommand};
+use tallystick_core::{Duration, Id, Sat, Timestamp};
+use tallystick_escrow::{Bonds, Task, Terms, UserCommand, plan::GRACE};
 use tallystick_testkit::{
     asking,
     escrow::{self, DEADLINE, requester, sat, stranger, terms, worker},
@@ -25,6 +25,11 @@ use crate::{
 };
 
 const BOND: u64 = 2_000;
+
+/// When nothing can be handed in any more by a worker with a bond.
+pub fn over() -> Timestamp {
+    DEADLINE.after(GRACE)
+}
 
 /// A task of 20,000 sat whose worker puts up a bond, all locked: the payer and the payee pay their own holds.
 pub async fn held(node: &Node, id: Id<Task>) {
@@ -94,7 +99,7 @@ async fn a_broken_promise_pays_the_requester_and_nobody_else() {
     let world = world();
     let node = world.start();
     held(&node, task(0)).await;
-    world.clock.set(DEADLINE);
+    world.clock.set(over());
     node.settle().await;
     let view = node.view(task(0)).await;
     assert_eq!((view.state.as_str(), view.reason.as_deref()), ("refunded", Some("work_deadline")));
@@ -184,10 +189,10 @@ async fn a_short_absence_is_no_outage() {
 async fn an_outage_before_the_task_excuses_nothing() {
     let world = world();
     let node = world.start();
-    node.app.note_outage(tallystick_core::Timestamp::from_millis(escrow::NOW.as_millis() - 900_000)).await.unwrap();
+    node.app.note_outage(Timestamp::from_millis(escrow::NOW.as_millis() - 900_000)).await.unwrap();
     world.clock.advance(Duration::from_secs(60));
     held(&node, task(0)).await;
-    world.clock.set(DEADLINE);
+    world.clock.set(over());
     node.settle().await;
     let view = node.view(task(0)).await;
     assert_eq!(view.bonds[0].hold.reason.as_deref(), Some("broken_promise"));
@@ -197,9 +202,8 @@ async fn an_outage_before_the_task_excuses_nothing() {
 /// Facts hide no absence that is known, and neither does a clock that was set back.
 #[test]
 fn the_last_time_that_counts_is_before_the_first_start() {
-    let at = tallystick_core::Timestamp::from_millis;
-    let there =
-        |millis: Option<u64>, is_starting| LastThere { at: millis.map(at), is_starting, ..LastThere::default() };
+    let at = Timestamp::from_millis;
+    let there = |millis: Option<u64>, is_away| LastThere { at: millis.map(at), is_away, ..LastThere::default() };
     let cases = [
         (there(None, false), None, None),
         (there(None, false), Some(5), Some(5)),
@@ -213,7 +217,7 @@ fn the_last_time_that_counts_is_before_the_first_start() {
         (there(None, false), Some(21), None),
     ];
     for (there, newest, since) in cases {
-        let starting = LastThere { at: since.map(at), is_starting: since.is_some(), gaps: None };
+        let starting = LastThere { at: since.map(at), is_away: since.is_some(), gaps: None };
         assert_eq!(there.starting(newest.map(at), at(20)), starting, "{there:?} {newest:?}");
     }
 }
@@ -223,7 +227,7 @@ fn the_last_time_that_counts_is_before_the_first_start() {
 fn short_gaps_one_after_another_are_an_absence() {
     // Seconds without a gap, and seconds of a gap, in turn; and since when the node was away by the last of them.
     type Turns = Vec<(u64, u64)>;
-    let at = |secs| tallystick_core::Timestamp::from_millis(1_000 * secs);
+    let at = |secs| Timestamp::from_millis(1_000 * secs);
     let cases: [(Turns, Option<u64>); 7] = [
         (vec![(0, 120)], None),
         (vec![(0, 121)], Some(0)),
@@ -245,9 +249,9 @@ fn short_gaps_one_after_another_are_an_absence() {
         assert_eq!(since, expected.map(at), "{turns:?}");
     }
     // A start counts, however short it was.
-    let starting = LastThere { at: Some(at(7)), is_starting: true, gaps: None };
+    let starting = LastThere { at: Some(at(7)), is_away: true, gaps: None };
     let gaps = Some(Gaps { from: at(7), until: at(8), total: Duration::from_secs(1) });
-    assert_eq!(starting.there(at(8)), (LastThere { at: Some(at(8)), is_starting: false, gaps }, None));
+    assert_eq!(starting.there(at(8)), (LastThere { at: Some(at(8)), is_away: false, gaps }, None));
     // A clock that was set back hides nothing that comes after.
     let later = LastThere { at: Some(at(9_000)), ..LastThere::default() };
     assert_eq!(later.there(at(8)).0.at, Some(at(8)));
@@ -259,13 +263,13 @@ async fn lives_through(cut: fn(&Node, bool)) -> (Option<String>, usize) {
     let node = world.start();
     node.app.attend_from(LastThere::default()).await.unwrap();
     held(&node, task(0)).await;
-    let until = |millis| tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - millis);
+    let until = |millis| Timestamp::from_millis(over().as_millis() - millis);
     // It is there all the time until ten minutes before.
     let there = LastThere { at: Some(until(600_000)), ..LastThere::default() };
     world.clock.set(until(600_000));
     node.app.attend_from(there).await.unwrap();
     cut(&node, true);
-    world.clock.set(DEADLINE);
+    world.clock.set(over());
     // The task is woken before the node keeps the time again.
     node.timers.run_once().await.unwrap();
     cut(&node, false);
@@ -291,6 +295,58 @@ async fn a_node_without_its_network_takes_no_bond() {
     assert_eq!(lives_through(cut).await.0, Some("bond_kept".into()));
 }
 
+/// Nor does one that nobody reaches: its API, or what is before it, does not answer.
+#[tokio::test]
+async fn a_node_that_lets_nobody_in_takes_no_bond() {
+    let cut = |node: &Node, is_cut: bool| node.door.open(!is_cut);
+    assert_eq!(lives_through(cut).await.0, Some("bond_kept".into()));
+}
+
+/// A short absence across the deadline is not told, and costs nobody anything: work is taken for longer after it.
+#[tokio::test]
+async fn a_short_absence_across_the_deadline_costs_no_bond() {
+    let world = world();
+    let node = world.start();
+    node.app.attend_from(LastThere::default()).await.unwrap();
+    held(&node, task(0)).await;
+    let from = Timestamp::from_millis(DEADLINE.as_millis() - 1_000);
+    world.clock.set(from);
+    node.app.attend_from(LastThere { at: Some(from), ..LastThere::default() }).await.unwrap();
+    world.rail.set_available(false);
+    world.clock.advance(AWAY_MIN);
+    node.timers.run_once().await.unwrap();
+    world.rail.set_available(true);
+    node.app.attend().await.unwrap();
+    node.timers.run_once().await.unwrap();
+    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "nothing is told");
+    node.submit(task(0)).await.unwrap();
+    world.clock.set(over());
+    node.app.attend().await.unwrap();
+    node.approve(task(0)).await.unwrap();
+    node.settle().await;
+    assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("bond_kept"));
+    check(&world).await;
+}
+
+/// What a node saw itself that it was not there counts, however short it was.
+#[tokio::test]
+async fn short_cuts_that_the_node_sees_add_up() {
+    let world = world();
+    let node = world.start();
+    node.app.attend_from(LastThere { at: Some(escrow::NOW), ..LastThere::default() }).await.unwrap();
+    let cuts = AWAY_MIN.as_secs() / 20 + 1;
+    for cut in 1..=cuts {
+        node.door.open(false);
+        assert_eq!(node.app.attend().await.map(|there| there.is_away), Ok(true));
+        world.clock.advance(Duration::from_secs(20));
+        node.door.open(true);
+        assert_eq!(node.app.attend().await.map(|there| there.is_away), Ok(false));
+        let told = world.store.facts_below("node/", 0, 10).await.unwrap().len();
+        assert_eq!(told, usize::from(cut == cuts));
+    }
+    check(&world).await;
+}
+
 /// Nor does one whose journal can be read and not written: somebody tried, and found nobody there.
 #[tokio::test]
 async fn a_node_that_cannot_write_takes_no_bond() {
@@ -299,12 +355,12 @@ async fn a_node_that_cannot_write_takes_no_bond() {
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
     node.app.attend_from(LastThere::default()).await.unwrap();
     held(&node, task(0)).await;
-    let there = tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - 600_000);
+    let there = Timestamp::from_millis(over().as_millis() - 600_000);
     world.clock.set(there);
     node.app.attend_from(LastThere { at: Some(there), ..LastThere::default() }).await.unwrap();
     trouble.unwritable.store(true, Ordering::Release);
     node.submit(task(0)).await.unwrap_err();
-    while tallystick_app::Clock::now(&*world.clock) < DEADLINE {
+    while tallystick_app::Clock::now(&*world.clock) < over() {
         world.clock.advance(STEADY_MAX);
         node.app.attend().await.unwrap_err();
     }
@@ -322,7 +378,7 @@ async fn a_node_that_keeps_the_time_takes_the_bond() {
     let node = world.start();
     node.app.attend_from(LastThere::default()).await.unwrap();
     held(&node, task(0)).await;
-    while tallystick_app::Clock::now(&*world.clock) < DEADLINE {
+    while tallystick_app::Clock::now(&*world.clock) < over() {
         world.clock.advance(STEADY_MAX);
         node.app.attend().await.unwrap();
     }

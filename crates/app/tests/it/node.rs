@@ -1,12 +1,17 @@
 //! A node whose crank the test turns, its users, and the world around it.
 
-use std::sync::Arc;
+use async_trait::async_trait;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tallystick_app::{
     Answer, App, AppError, Parts,
     cause::Trusted,
     fsck::Fsck,
     outbox::Outbox,
     port::{
+        entrance::Entrance,
         journal::Journal,
         rail::{HoldRail, InvoiceReader},
         request::Action,
@@ -44,6 +49,26 @@ pub struct Node {
     pub app: App,
     pub outbox: Outbox,
     pub timers: Timers,
+    pub door: Arc<Door>,
+}
+
+/// Where users come in: open, until it is closed.
+#[derive(Default)]
+pub struct Door {
+    is_closed: AtomicBool,
+}
+
+impl Door {
+    pub fn open(&self, is_open: bool) {
+        self.is_closed.store(!is_open, Ordering::Release);
+    }
+}
+
+#[async_trait]
+impl Entrance for Door {
+    async fn is_open(&self) -> bool {
+        !self.is_closed.load(Ordering::Acquire)
+    }
 }
 
 impl World {
@@ -69,8 +94,10 @@ impl World {
         let reader: Arc<dyn InvoiceReader> = Arc::new(self.rail.clone());
         app.connect(rail, reader);
         app.read_blocks_with(Arc::new(self.rail.clone()));
+        let door = Arc::<Door>::default();
+        app.look_at(Arc::clone(&door) as _);
         let (outbox, timers) = (Outbox::new(app.clone()), Timers::new(app.clone()));
-        Node { world: self.clone(), app, outbox, timers }
+        Node { world: self.clone(), app, outbox, timers, door }
     }
 
     pub fn start(&self) -> Node {

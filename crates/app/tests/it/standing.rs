@@ -190,7 +190,7 @@ async fn a_bond_counts_against_who_lost_it_and_for_nobody() {
     bonds::held(&node, task(0)).await;
     let open = standing(&node, worker(), Role::Worker).await;
     assert_eq!((open.open_tasks, open.open_sat), (1, 20_000));
-    world.clock.set(escrow::DEADLINE);
+    world.clock.set(bonds::over());
     node.settle().await;
     let names = |known: &Known| known.standing.score.terms.iter().map(|term| term.name).collect::<Vec<_>>();
     let lost = standing(&node, worker(), Role::Worker).await;

@@ -48,6 +48,10 @@ const BLOCK_TIME: Duration = Duration::from_secs(600);
 /// A worker's invoice must outlive work and review by this much.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(3_600);
 
+/// How long after a deadline work is still taken from a worker with a bond. A node does not tell of short absences; whoever tries to
+/// hand something in by the deadline, and goes on trying, finds it there within this time unless it tells of an absence.
+pub const GRACE: Duration = Duration::from_secs(180);
+
 /// The blocks that a span of time may take, when blocks come a fifth faster than on average, and at least 6.
 pub fn blocks_of(span: Duration) -> Blocks {
     let blocks = u128::from(span.as_millis()) * 6;

@@ -429,14 +429,15 @@ impl Task {
         own.filter_map(|(tranche, part)| Some((tranche, held(part)?))).next()
     }
 
-    /// The deadlines by which the worker has to hand something in or step back, in order, each with the last height at which that
-    /// can be asked ([`plan::promised_by`]): those of milestones of which nothing is handed in, and which no dispute kept from that.
+    /// The times by which the worker has to hand something in or step back ([`Terms::hand_in_until`]), in order, each with the last
+    /// height at which that can be asked ([`plan::promised_by`]): those of milestones of which nothing is handed in, and which no
+    /// dispute kept from that.
     pub fn promises<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = (Timestamp, BlockHeight)> + 'a {
         let idle = |part: &Milestone| part.stage == Stage::Working && !part.cases.iter().any(Case::excuses);
         let parts = (0..).zip(job.milestones.iter().zip(&self.terms.milestones));
         parts.filter(move |(_, (part, _))| idle(part)).filter_map(|(milestone, (_, terms))| {
             let decide_by = self.decide_by(job, milestone)?;
-            Some((terms.work_deadline, plan::promised_by(&self.terms, &self.policy, decide_by)))
+            Some((self.terms.hand_in_until(terms), plan::promised_by(&self.terms, &self.policy, decide_by)))
         })
     }
 

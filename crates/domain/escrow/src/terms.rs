@@ -6,7 +6,7 @@ use std::ops::Range;
 use tallystick_civics::dispute::Seats;
 use tallystick_core::{Blocks, Code, Coded, Digest32, Duration, Sat, Timestamp};
 
-use crate::Policy;
+use crate::{Policy, plan::GRACE};
 
 /// The longest title, in bytes of UTF-8.
 const TITLE_BYTES_MAX: usize = 200;
@@ -246,6 +246,14 @@ impl Terms {
     /// When work and review of a task are over whose holds cannot be renewed: until then the first ones must do.
     pub fn work_over(&self) -> Option<Timestamp> {
         self.renewal.is_none().then(|| self.last_deadline().after(self.review_window))
+    }
+
+    /// Until when something can be handed in for a milestone: its deadline, and [`GRACE`] after it if the worker put up a bond.
+    pub fn hand_in_until(&self, milestone: &MilestoneTerms) -> Timestamp {
+        match self.bonds.worker {
+            Some(_) => milestone.work_deadline.after(GRACE),
+            None => milestone.work_deadline,
+        }
     }
 
     /// The deadline of the first milestone: from then on nobody begins the task.

@@ -59,9 +59,9 @@ pub struct BondView {
     pub hold: TrancheView,
     /// While it is at stake: the height at which it goes back at the latest.
     pub return_by: Option<BlockHeight>,
-    /// While it is at stake, of the worker's, in order: the deadlines at which it is taken, unless something is handed in before, or
-    /// this node is away meanwhile; each with the last height at which it is taken then, as blocks that came faster let nobody hand
-    /// anything in any more.
+    /// While it is at stake, of the worker's, in order: the times at which it is taken, a little after the deadlines, unless
+    /// something is handed in before, or this node is away meanwhile; each with the last height at which it is taken then, as
+    /// blocks that came faster let nobody hand anything in any more.
     pub promises: Vec<(Timestamp, BlockHeight)>,
 }
 

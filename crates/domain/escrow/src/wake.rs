@@ -69,7 +69,7 @@ impl Task {
             return Wake { at: None, height: case.dispute.wake() };
         }
         match part.stage {
-            Stage::Working => Wake { at: Some(terms.work_deadline), height: Some(decide_by) },
+            Stage::Working => Wake { at: Some(self.terms.hand_in_until(terms)), height: Some(decide_by) },
             Stage::Submitted { review_until } => {
                 Wake { at: Some(review_until), height: Some(plan::silence_at(self.terms.on_silence, decide_by)) }
             }

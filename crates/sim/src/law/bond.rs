@@ -4,7 +4,9 @@
 
 use tallystick_civics::dispute::Side;
 use tallystick_core::{Decider, Duration, Timestamp};
-use tallystick_escrow::{Escrow, Event, Purpose, RefundReason, ReleaseReason, State, Task, Tranche, TrancheState};
+use tallystick_escrow::{
+    Escrow, Event, MilestoneTerms, Purpose, RefundReason, ReleaseReason, State, Task, Tranche, TrancheState,
+};
 
 use super::{
     Evidence,
@@ -14,6 +16,8 @@ use crate::books::{Told, is_handed_in, last_to_hand_in, tranches};
 
 /// Absences up to this, alone or one soon after the other, are no outage.
 const AWAY_MIN: Duration = Duration::from_secs(120);
+/// How long after a deadline something can still be handed in by a worker with a bond.
+const LATE_MAX: Duration = Duration::from_secs(180);
 /// How soon that is.
 const SOON: Duration = Duration::from_secs(3_600);
 /// Absences up to this of a node that lives are none.
@@ -65,8 +69,8 @@ pub(super) fn away(seen: &Evidence<'_>) -> Result<(), String> {
         let Event::BondTaken { reason: ReleaseReason::BrokenPromise, .. } = told.event else { continue };
         let Some(deadline) = broken_at(task, told) else { continue };
         let mut outages = seen.outages.iter().filter(|(from, until)| from.until(*until) > AWAY_MIN);
-        if let Some((from, until)) =
-            outages.find(|(from, until)| *from <= deadline && task.created_at <= *until && *until <= told.at)
+        if let Some((from, until)) = outages
+            .find(|(from, until)| *from <= deadline.after(LATE_MAX) && task.created_at <= *until && *until <= told.at)
         {
             let (seq, task) = (told.seq, told.task);
             return Err(format!(
@@ -80,12 +84,13 @@ pub(super) fn away(seen: &Evidence<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the node was away before a deadline, since the task was created, in parts that follow each other soon: nothing if that
+/// How long the node was away before late work was over, since the task was created, in parts that follow each other soon: nothing if that
 /// is no outage.
 fn away_in_parts(seen: &Evidence<'_>, task: &Task, deadline: Timestamp) -> Option<u64> {
     let since = seen.outages.get(seen.clock_set_after..).unwrap_or_default();
     let (mut last, mut millis) = (None, 0);
-    for (from, until) in since.iter().filter(|(from, _)| task.created_at <= *from && *from <= deadline) {
+    for (from, until) in since.iter().filter(|(from, _)| task.created_at <= *from && *from <= deadline.after(LATE_MAX))
+    {
         if from.until(*until) > STEADY_MAX {
             let is_soon = last.is_none_or(|last: Timestamp| last.until(*from) <= SOON);
             millis = if is_soon { millis } else { 0 } + from.until(*until).as_millis();
@@ -107,12 +112,18 @@ fn had_time(seen: &Evidence<'_>, task: usize, deadline: Timestamp) -> bool {
     })
 }
 
+/// Whether nothing can be handed in any more, for reasons of time.
+pub(super) fn is_late(task: &Task, part: &MilestoneTerms, told: &Told) -> bool {
+    let more = task.terms.bonds.worker.map_or(Duration::default(), |_| LATE_MAX);
+    told.at >= part.work_deadline.after(more)
+}
+
 /// The first deadline that passed with nothing handed in though it could be, no dispute that excuses it, and its money locked.
 fn broken_at(task: &Task, told: &Told) -> Option<Timestamp> {
     let missed = (0..).zip(&task.terms.milestones).filter(|(milestone, part)| {
         let is_locked = last_to_hand_in(task, *milestone).is_some_and(|last| told.height <= last);
         let is_idle = !is_handed_in(task, *milestone) && !is_excused(task, *milestone);
-        is_locked && is_idle && told.at >= part.work_deadline
+        is_locked && is_idle && is_late(task, part, told)
     });
     missed.map(|(_, part)| part.work_deadline).min()
 }

@@ -6,7 +6,7 @@ use tallystick_escrow::{
     Case, Event, OnSilence, RefundReason, ReleaseReason, Stage, State, Task, Tranche, TrancheState, plan,
 };
 
-use super::Evidence;
+use super::{Evidence, bond::is_late};
 use crate::books::{SILENCE_LEAD, Told, is_handed_in, last_height, tranches};
 
 pub(super) fn reasons(seen: &Evidence<'_>) -> Result<(), String> {
@@ -18,7 +18,13 @@ pub(super) fn reasons(seen: &Evidence<'_>) -> Result<(), String> {
                 may_release(seen, (task, told), *milestone, (tranches, *reason))
             }
             Event::RefundBegun { milestone, reason } => may_refund(seen, (task, told), *milestone, *reason),
-            Event::WorkSubmitted { .. } | Event::TaskAccepted { .. } | Event::RenewalOffered { .. } => {
+            Event::WorkSubmitted { milestone, .. } => {
+                let part = usize::try_from(*milestone).ok().and_then(|at| task.terms.milestones.get(at));
+                told.by.is_some()
+                    && told.by != Some(task.requester)
+                    && part.is_some_and(|part| !is_late(task, part, told))
+            }
+            Event::TaskAccepted { .. } | Event::RenewalOffered { .. } => {
                 told.by.is_some() && told.by != Some(task.requester)
             }
             Event::FundingRequested { .. } | Event::WorkRejected { .. } => told.by == Some(task.requester),
@@ -169,7 +175,7 @@ fn may_refund(seen: &Evidence<'_>, (task, told): (&Task, &Told), milestone: Opti
         RefundReason::CancelledByWorker | RefundReason::Conceded => told.by.is_some() && told.by == worker,
         RefundReason::WorkDeadline => {
             let due = usize::try_from(first).ok().and_then(|at| task.terms.milestones.get(at));
-            !is_handed_in(task, first) && due.is_some_and(|part| told.at >= part.work_deadline)
+            !is_handed_in(task, first) && due.is_some_and(|part| is_late(task, part, told))
         }
         RefundReason::Silence => {
             let submitted = seen.books.submitted.get(&(told.task, first));

@@ -120,6 +120,7 @@ impl Player<'_> {
             Cut::Journal => self.life.wire.refuse(if is_cut { Refuses::All } else { Refuses::Nothing }),
             Cut::Writes => self.life.wire.refuse(if is_cut { Refuses::Writes } else { Refuses::Nothing }),
             Cut::Network => self.world.rail.set_available(!is_cut),
+            Cut::Users => self.life.wire.shut_out(is_cut),
         }
     }
 

@@ -142,6 +142,11 @@ impl Platform {
         format!("http://{}/graphql", self.api_listen)
     }
 
+    /// Where its API listens.
+    pub fn api_listen(&self) -> SocketAddr {
+        self.api_listen
+    }
+
     /// The program that it runs.
     pub fn binary(&self) -> &Path {
         &self.binary

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tally::{
     ask::{Known, bond, check_bond, check_funding, tranches},
@@ -15,15 +15,19 @@ use tallystick_app::away::AWAY_MIN;
 use tallystick_core::Msat;
 use tallystick_devnet::Party;
 
-use crate::support::{BINARY, Theatre, assert_conserved};
+use crate::{
+    gate::Gate,
+    support::{BINARY, Theatre, assert_conserved},
+};
 
 const PAYOUT: u64 = 10_000;
 /// What the requester and the worker put up, in sat; a hundredth is the fee of one that is taken.
 const REQUESTERS: u64 = 3_000;
 const WORKERS: u64 = 2_000;
-/// From the posting of a task to its deadline: twice as long as it takes to lock everything, on a slow machine as well. Less
-/// than an outage takes ([`pass_an_outage`]).
+/// From the posting of a task to its deadline: twice as long as it takes to lock everything, on a slow machine as well.
 const PROMISE: Duration = Duration::from_secs(118);
+/// How late work comes that is late.
+const LATE_SECS: u64 = 20;
 /// How long a payment may be held.
 const PAYMENT_MAX: tallystick_core::Duration = tallystick_core::Duration::from_secs(3_600);
 
@@ -127,19 +131,24 @@ async fn bonds_go_back_and_a_broken_promise_pays_the_other_side() -> Result<()> 
     let between = stage.purses().await?;
     assert_conserved(&before, &between, 10_100_000, 10_000_000);
 
-    // The worker takes another task, and walks out.
-    let begun = Instant::now();
+    // The worker takes two more. It is late with the one, by less than is allowed, and walks out of the other.
+    let late = held(&theatre, promised()?).await?;
     let task = held(&theatre, promised()?).await?;
-    let id = task["id"].as_str().context("a task has an id")?;
-    pass(PROMISE.saturating_sub(begun.elapsed())).await;
+    let (late_id, id) = (late["id"].as_str().context("an id")?, task["id"].as_str().context("an id")?);
+    pass_until(late["milestones"][0]["workDeadline"].as_u64().context("a deadline")? + LATE_SECS).await?;
+    stage.worker.api.submit(late_id, 0, &"cd".repeat(32)).await?;
+    stage.requester.api.approve(late_id, 0, None).await?;
+    let ended = stage.until_state(late_id, "SETTLED").await?;
+    assert_eq!(end_of(&ended, "WORKER"), (Some("RETURNED"), Some("BOND_KEPT")));
+    pass_until(promised_by(&task)?).await?;
     let ended = stage.until_state(id, "REFUNDED").await?;
     assert_eq!(ended["reason"], "WORK_DEADLINE");
     assert_eq!(end_of(&ended, "WORKER"), (Some("CLAIMED"), Some("BROKEN_PROMISE")));
     let after = stage.purses().await?;
     assert_eq!(after.sum(), between.sum(), "money appeared or vanished");
-    assert_eq!(after.requester, between.requester + 2_000_000, "the bond, whole");
-    assert_eq!(after.worker, between.worker - 2_020_000);
-    assert_eq!(after.platform, between.platform + 20_000, "the fee for paying it out");
+    assert_eq!(after.requester, between.requester - 10_100_000 + 2_000_000, "the bond, whole");
+    assert_eq!(after.worker, between.worker + 10_000_000 - 2_020_000);
+    assert_eq!(after.platform, between.platform + 100_000 + 20_000, "the fees for paying out");
     is_sound(&theatre).await?;
     theatre.close().await
 }
@@ -151,7 +160,7 @@ async fn no_bond_is_taken_for_a_time_in_which_the_node_was_away() -> Result<()> 
     let task = held(&theatre, promised()?).await?;
     let id = task["id"].as_str().context("a task has an id")?;
     theatre.stage.platform.kill().await?;
-    pass_an_outage().await?;
+    pass_an_outage().await;
     theatre.stage.platform.start(&[]).await?;
     keeps_its_bond(&theatre, id, &before).await?;
     theatre.close().await
@@ -166,26 +175,50 @@ async fn no_bond_is_taken_by_a_node_that_stood_still() -> Result<()> {
     let id = task["id"].as_str().context("a task has an id")?;
     let pid = theatre.stage.platform.pid().and_then(Pid::from_raw).context("it runs")?;
     kill_process(pid, Signal::STOP)?;
-    pass_an_outage().await?;
+    pass_an_outage().await;
     kill_process(pid, Signal::CONT)?;
     keeps_its_bond(&theatre, id, &before).await?;
     theatre.close().await
 }
 
-/// Long enough to be an outage, and beyond the deadline.
-async fn pass_an_outage() -> Result<()> {
-    let away = Duration::from_millis(AWAY_MIN.as_millis()) + Duration::from_secs(1);
-    ensure!(away > PROMISE, "the deadline passes meanwhile");
-    pass(away).await;
+/// What stands before the API does not let anybody in, while the node itself is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bond_is_taken_by_a_node_that_nobody_reaches() -> Result<()> {
+    let gate = Gate::listen().await?;
+    let theatre = Theatre::open_behind(&gate.url()).await?;
+    let before = theatre.stage.purses().await?;
+    gate.lead_to(theatre.stage.platform.api_listen());
+    let task = held(&theatre, promised()?).await?;
+    let id = task["id"].as_str().context("a task has an id")?;
+    gate.close();
+    pass_an_outage().await;
+    gate.lead_to(theatre.stage.platform.api_listen());
+    keeps_its_bond(&theatre, id, &before).await?;
+    let log = std::fs::read_to_string(theatre.stage.platform.log_file())?;
+    assert!(log.contains("users do not reach this node") && log.contains("users reach this node again"), "{log}");
+    theatre.close().await
+}
+
+/// Long enough to be an outage.
+async fn pass_an_outage() {
+    tokio::time::sleep(Duration::from_millis(AWAY_MIN.as_millis()) + Duration::from_secs(1)).await;
+}
+
+/// Time itself is waited for, to a Unix second: there is no condition to look for.
+async fn pass_until(secs: u64) -> Result<()> {
+    tokio::time::sleep(Duration::from_secs(secs).saturating_sub(now()?)).await;
     Ok(())
 }
 
-/// Time itself is waited for: there is no condition to look for.
-async fn pass(time: Duration) {
-    tokio::time::sleep(time).await;
+/// When the worker's bond is taken, if nothing is handed in.
+fn promised_by(task: &Value) -> Result<u64> {
+    let mut bonds = task["bonds"].as_array().into_iter().flatten();
+    let of_worker = bonds.find(|bond| bond["of"] == "WORKER").context("the worker puts up a bond")?;
+    of_worker["promisedBy"].as_u64().context("the bond is at stake")
 }
 
 async fn keeps_its_bond(theatre: &Theatre, id: &str, before: &Purses) -> Result<()> {
+    pass_until(promised_by(&theatre.stage.worker.api.task(id).await?)?).await?;
     let ended = theatre.stage.until_state(id, "REFUNDED").await?;
     assert_eq!(ended["reason"], "WORK_DEADLINE");
     assert_eq!(end_of(&ended, "WORKER"), (Some("RETURNED"), Some("BOND_KEPT")));

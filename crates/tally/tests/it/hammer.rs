@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     liar::{Liar, Lie},
-    support::BINARY,
+    support::{BINARY, name_public_url},
 };
 
 /// For how many seconds the node is loaded, if `TALLY_HAMMER_SECS` says nothing else.
@@ -44,11 +44,7 @@ impl Node {
         let (dir, chain) = (tempfile::tempdir()?, RegtestChain::start().await?);
         let mut platform = Platform::init(Path::new(BINARY), dir.path(), &chain.rpc_config())?;
         if let Some(url) = public_url {
-            let file = platform.dir().join("tally.toml");
-            let config = fs::read_to_string(&file)?;
-            let named = config.replace("\npublic_urls = []\n", &format!("\npublic_urls = [\"{url}\"]\n"));
-            ensure!(named != config, "the configuration has public URLs");
-            fs::write(&file, named)?;
+            name_public_url(&platform, url)?;
         }
         platform.start(&[]).await.with_context(|| Platform::last_words(dir.path()))?;
         let log = fs::read_to_string(platform.log_file())?;

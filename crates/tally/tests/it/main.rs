@@ -12,6 +12,7 @@ mod damage;
 mod demo;
 mod driver;
 mod foreign;
+mod gate;
 mod hammer;
 mod kills;
 mod liar;

@@ -1,8 +1,8 @@
 //! A stage for one test.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use std::path::Path;
+use std::{fs, path::Path};
 use tally::{
     ask::Api,
     demo::{Platform, Purses, Report, Stage, Teller},
@@ -49,6 +49,16 @@ impl Theatre {
         Ok(Self { stage, report: Report::quiet(), folder })
     }
 
+    /// The same with a node that also has this public address.
+    pub async fn open_behind(url: &str) -> Result<Self> {
+        let folder = Folder { dir: tempfile::tempdir()?, closed: false };
+        let chain = RegtestChain::start().await?;
+        let platform = Platform::init(Path::new(BINARY), folder.dir.path(), &chain.rpc_config())?;
+        name_public_url(&platform, url)?;
+        let stage = Box::pin(Stage::start_with(chain, platform, folder.dir.path(), &[])).await?;
+        Ok(Self { stage, report: Report::quiet(), folder })
+    }
+
     /// The same with a node whose journal and channels are in a PostgreSQL database.
     pub async fn open_on_database(url: &str) -> Result<Self> {
         let folder = Folder { dir: tempfile::tempdir()?, closed: false };
@@ -80,6 +90,15 @@ impl Theatre {
         self.folder.closed = true;
         Ok(())
     }
+}
+
+/// Names a public address in a node's configuration.
+pub fn name_public_url(platform: &Platform, url: &str) -> Result<()> {
+    let file = platform.dir().join("tally.toml");
+    let config = fs::read_to_string(&file)?;
+    let named = config.replace("\npublic_urls = []\n", &format!("\npublic_urls = [\"{url}\"]\n"));
+    ensure!(named != config, "the configuration has public URLs");
+    Ok(fs::write(&file, named)?)
 }
 
 /// The authenticator of a node's only admin.

@@ -69,7 +69,7 @@ pub(super) fn open(task: &Task, milestone: u32, docket: Docket, ctx: &Ctx) -> Re
 fn in_time(task: &Task, milestone: u32, by: Side, ctx: &Ctx) -> Result<(), Rejection> {
     let (terms, part) = find(task, milestone)?;
     let deadline = match (part.map(|part| part.stage), by) {
-        (Some(Stage::Working), Side::Payee) => terms.work_deadline,
+        (Some(Stage::Working), Side::Payee) => task.terms.hand_in_until(terms),
         (Some(Stage::Submitted { review_until }), Side::Payer) if task.terms.on_silence == OnSilence::Release => {
             review_until
         }

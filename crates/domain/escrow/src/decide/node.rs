@@ -298,9 +298,9 @@ fn wake_milestones(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx
     if events.is_empty() { Decision::AlreadyApplied } else { conclude(task, events, effects) }
 }
 
-/// The worker's bond goes to the requester if a milestone's deadline passed with nothing handed in, though blocks let it, nobody
-/// disputing it and the worker not having stepped back; but only if this node tells when it was away, and that was never between
-/// the task's beginning and the deadline: whoever could not reach it has broken no promise.
+/// The worker's bond goes to the requester if the time for handing something in passed ([`Terms::hand_in_until`]) and nothing was,
+/// though blocks let it, nobody disputing it and the worker not having stepped back; but only if this node tells when it was away,
+/// and that was never between the task's beginning and then: whoever could not reach it has broken no promise.
 fn broken_promise(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx) -> (Vec<Event>, Vec<Effect>) {
     let is_broken = |(deadline, last): &(Timestamp, BlockHeight)| ctx.now >= *deadline && ctx.height <= *last;
     match (task.promises(job).find(is_broken), outages, task.bond(job, Side::Payee)) {

@@ -139,7 +139,7 @@ fn submit(task: &Task, milestone: u32, work_hash: Digest32, ctx: &Ctx) -> Result
         (Some(_), _) if part.is_some_and(|part| part.work_hash == Some(work_hash)) => Ok(Decision::AlreadyApplied),
         (Some(Stage::Submitted { .. } | Stage::Rejected { .. }), Some(_)) => Err(Rejection::WorkAlreadySubmitted),
         (Some(Stage::Working), Some(decide_by)) => {
-            in_time(terms.work_deadline, ctx)?;
+            in_time(task.terms.hand_in_until(terms), ctx)?;
             let last = plan::submit_by(&task.terms, &task.policy, decide_by);
             if ctx.height > last {
                 return Err(Rejection::TooFewBlocks { height: ctx.height, last });

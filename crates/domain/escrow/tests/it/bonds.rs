@@ -1,7 +1,7 @@
 //! Bonds: given back by default, taken by a ruling or for a promise that was broken, and never while this node was away.
 
 use tallystick_civics::dispute::{Award, Outcome, Seats, UserCommand as Act};
-use tallystick_core::{Blocks, Duration};
+use tallystick_core::{Blocks, Duration, Timestamp};
 use tallystick_escrow::{
     BondView, Bonds, Command, Effect, Event, NodeCommand, OnSilence, Outage, Phase, Purpose, RefundReason, Rejection,
     ReleaseReason, TaskView, Terms, TermsError, TrancheState, UserCommand, Verdict, plan,
@@ -12,6 +12,11 @@ const PAYOUTS: [u64; 2] = [20_000, 40_000];
 /// Positions: two tranches, the requester's bond, the worker's.
 const REQUESTERS: u32 = 2;
 const WORKERS: u32 = 3;
+
+/// When nothing can be handed in any more by a worker with a bond.
+fn over() -> Timestamp {
+    DEADLINE.after(plan::GRACE)
+}
 
 fn both() -> Terms {
     let bonds = Bonds { requester: Some(sat(3_000)), worker: Some(sat(2_000)) };
@@ -46,7 +51,7 @@ fn work_is_over(given: Given) -> Given {
 }
 
 fn missed() -> Given {
-    held_with(both()).at(DEADLINE)
+    held_with(both()).at(over())
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn what_becomes_of_a_bond_is_told() {
     let last = Some(decide_by().after(Blocks(230)));
     assert_eq!(of(&funding_with(both())), [(None, None); 2], "nothing is at stake");
     let held = held_with(both());
-    assert_eq!(of(&held), [(None, last), (Some(DEADLINE), last)]);
+    assert_eq!(of(&held), [(None, last), (Some(over()), last)]);
     assert_eq!(of(&held.clone().disputed_by(requester())), [(None, last); 2], "the panel says");
     assert_eq!(of(&held.clone().done(worker(), submit())), [(None, last); 2], "the promise is kept");
     assert_eq!(of(&held.done(worker(), UserCommand::CancelTask)), [(None, None); 2]);
@@ -142,12 +147,12 @@ fn a_worker_who_hands_in_nothing_loses_the_bond_to_the_requester() {
 #[test]
 fn bond_slashed_during_our_outage() {
     let minute = Duration::from_secs(60);
-    let before = |span: Duration| tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - span.as_millis());
+    let before = |span: Duration| Timestamp::from_millis(DEADLINE.as_millis() - span.as_millis());
     let outages = [
         // Across the deadline, long before it, and just touching its last moment.
         Outage { from: before(minute), until: DEADLINE.after(minute) },
         Outage { from: NOW.after(minute), until: NOW.after(minute).after(minute) },
-        Outage { from: DEADLINE, until: DEADLINE.after(minute) },
+        Outage { from: over(), until: over().after(minute) },
     ];
     for outage in outages {
         let given = missed().later(minute).later(minute).reported(wake(&[outage]));
@@ -158,10 +163,29 @@ fn bond_slashed_during_our_outage() {
     // A node that does not say when it was away takes none either.
     let given = missed().reported(NodeCommand::Wake);
     assert!(state(&given, WORKERS).is_held());
-    // What came after the deadline kept nobody from anything.
-    let after = Outage { from: DEADLINE.after(minute), until: DEADLINE.after(minute).after(minute) };
+    // What came after late work was over kept nobody from anything.
+    let after = Outage { from: over().after(minute), until: over().after(minute).after(minute) };
     let given = missed().later(minute).later(minute).later(minute).reported(wake(&[after]));
     assert_eq!(verdict(&given, WORKERS), Some(Verdict::Release(ReleaseReason::BrokenPromise)));
+}
+
+/// A node does not tell of a short absence: who tried to hand in by the deadline finds it there a little later, and loses nothing.
+/// Without a bond a deadline is a deadline.
+#[test]
+fn work_that_is_late_by_a_short_absence_keeps_the_bond() {
+    let moment = Timestamp::from_millis(over().as_millis() - 1);
+    let late = held_with(both()).at(moment);
+    late.when_reported(wake(&[])).then_already_applied();
+    let kept = late.clone().done(worker(), submit()).at(over());
+    kept.when_reported(wake(&[])).then_already_applied();
+    assert!(state(&kept, WORKERS).is_held());
+    let back = late.clone().done(worker(), UserCommand::CancelTask);
+    assert_eq!(verdict(&back, WORKERS), Some(Verdict::Refund(RefundReason::CancelledByWorker)));
+    assert_eq!(late.disputed_by(worker()).phase_name(), "disputed", "there is time for that as well");
+    missed().when(worker(), submit()).then_rejected(&Rejection::DeadlinePassed { deadline: over() });
+    let plain = held_with(Terms { bonds: Bonds::default(), ..both() }).at(DEADLINE);
+    plain.when(worker(), submit()).then_rejected(&Rejection::DeadlinePassed { deadline: DEADLINE });
+    assert_eq!(verdict(&plain.reported(wake(&[])), 0), Some(Verdict::Refund(RefundReason::WorkDeadline)));
 }
 
 #[test]
@@ -189,15 +213,15 @@ fn blocks_that_let_nothing_be_handed_in_take_no_bond() {
         let (job, task) = (given.phase().job().unwrap(), given.task());
         let last = plan::promised_by(&task.terms, &task.policy, task.decide_by(job, 0).unwrap());
         let view = &TaskView::from(task).bonds[0];
-        assert_eq!(view.promises, [(DEADLINE, last)]);
+        assert_eq!(view.promises, [(over(), last)]);
         let bond = u32::try_from(job.tranches.len() - 1).unwrap();
-        let at = |height| given.clone().height(height).at(DEADLINE).reported(wake(&[]));
+        let at = |height| given.clone().height(height).at(over()).reported(wake(&[]));
         assert_eq!(verdict(&at(last), bond), Some(Verdict::Release(ReleaseReason::BrokenPromise)));
         let late = at(last.after(Blocks(1)));
         assert_ne!(verdict(&late, bond), Some(Verdict::Release(ReleaseReason::BrokenPromise)));
         assert_eq!(state(&late, 0), TrancheState::Returning, "the deadline counts all the same");
         // Until then it could have handed in, to the last moment.
-        let moment = tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - 1);
+        let moment = Timestamp::from_millis(over().as_millis() - 1);
         let _ = given.clone().height(last).at(moment).done(worker(), submit());
         let refused = given.clone().height(last.after(Blocks(1))).at(moment).decide(worker(), Command::User(submit()));
         match on_silence {
@@ -217,7 +241,7 @@ fn workers_alone() -> Bonds {
 fn whoever_puts_up_a_bond_has_half_of_the_time_that_is_left() {
     let terms = Terms { bonds: workers_alone(), ..terms(&[20_000]) };
     let minutes = |n: u64| Duration::from_secs(60 * n);
-    let before = |span: Duration| tallystick_core::Timestamp::from_millis(DEADLINE.as_millis() - span.as_millis());
+    let before = |span: Duration| Timestamp::from_millis(DEADLINE.as_millis() - span.as_millis());
     let given = open_with(terms.clone()).done(worker(), accept(&[20_000])).at(before(minutes(40)));
     let fund = fund(given.task());
     let given = given.done(requester(), fund);
@@ -225,7 +249,7 @@ fn whoever_puts_up_a_bond_has_half_of_the_time_that_is_left() {
     assert!(matches!(given.phase(), Phase::Funding { until: said, .. } if *said == until), "{:?}", given.phase());
     let given = [0, 1].into_iter().fold(given, |given, tranche| given.reported(invoice_made(tranche)));
     let given = given.reported(locked(1, 2_000));
-    let moment = tallystick_core::Timestamp::from_millis(until.as_millis() - 1);
+    let moment = Timestamp::from_millis(until.as_millis() - 1);
     assert_eq!(given.clone().at(moment).reported(locked(0, 20_000)).phase_name(), "held");
     // Locked a moment later, or told so late: everything goes back, also if the deadline has passed.
     for late in [until, DEADLINE.after(minutes(1))] {
@@ -245,7 +269,7 @@ fn whoever_puts_up_a_bond_has_half_of_the_time_that_is_left() {
 
 #[test]
 fn a_disputed_deadline_takes_no_bond() {
-    let given = held_with(both()).disputed_by(requester()).at(DEADLINE);
+    let given = held_with(both()).disputed_by(requester()).at(over());
     given.when_reported(wake(&[])).then_already_applied();
     assert!(state(&given, WORKERS).is_held());
 }
@@ -256,10 +280,10 @@ fn a_disputed_deadline_takes_no_bond() {
 fn a_dispute_that_came_to_nothing_takes_no_bond() {
     let withdraw = || UserCommand::Dispute { milestone: 0, command: Act::Withdraw };
     let taken = |given: Given| verdict(&given.reported(wake(&[])), WORKERS);
-    let after = |by| held_with(both()).disputed_by(by).at(DEADLINE).done(by, withdraw());
+    let after = |by| held_with(both()).disputed_by(by).at(over()).done(by, withdraw());
     assert_eq!(taken(after(requester())), None);
     assert_eq!(taken(after(worker())), Some(Verdict::Release(ReleaseReason::BrokenPromise)), "its own is no excuse");
-    let silent = held_with(both()).disputed_by(worker()).at(DEADLINE);
+    let silent = held_with(both()).disputed_by(worker()).at(over());
     let too_late = silent.case(0).dispute.opening.rule_by.after(Blocks(1));
     let silent = silent.height(too_late).reported(wake(&[]));
     assert_eq!(silent.case(0).dispute.outcome(), Outcome::Failed);

@@ -245,7 +245,7 @@ impl World {
         let broken = |fact: &Event| matches!(fact, Event::BondTaken { reason: ReleaseReason::BrokenPromise, .. });
         if self.given.facts[before..].iter().any(broken) {
             let task = self.given.task();
-            let deadlines = task.terms.milestones.iter().map(|part| part.work_deadline);
+            let deadlines = task.terms.milestones.iter().map(|part| task.terms.hand_in_until(part));
             let passed = deadlines.filter(|deadline| *deadline <= self.given.now).collect::<Vec<_>>();
             let away = |deadline: &Timestamp| self.outages.iter().any(|it| it.overlaps(task.created_at, *deadline));
             assert!(!passed.iter().all(away), "a bond was taken while this node was away");

@@ -65,7 +65,7 @@ pub(super) fn tls(uri: &Uri, options: &Options) -> Result<Arc<ClientConfig>, Cli
 }
 
 /// The HTTP client with this TLS.
-pub(super) fn http(tls: &ClientConfig) -> Http {
+pub(super) fn http(tls: &ClientConfig, options: &Options) -> Http {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -74,6 +74,7 @@ pub(super) fn http(tls: &ClientConfig) -> Http {
     HyperClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(if options.reconnect { 0 } else { usize::MAX })
         .build(connector.wrap_connector(tcp))
 }
 

@@ -41,6 +41,8 @@ pub type Tap = Arc<Mutex<Vec<u8>>>;
 pub struct Options {
     /// Whether to speak without TLS to other machines.
     pub insecure: bool,
+    /// Whether each request has a connection of its own.
+    pub reconnect: bool,
     /// Certificates (X.509, DER) that are trusted as roots, besides the system's.
     pub roots: Vec<Vec<u8>>,
 }
@@ -102,7 +104,7 @@ impl Client {
         let url = url.into();
         let uri = connect::read_url(&url, options)?;
         let tls = connect::tls(&uri, options)?;
-        let http = connect::http(&tls);
+        let http = connect::http(&tls, options);
         Ok(Self { url, uri, keys, tls, http, clock: Arc::new(SystemClock), tap: None })
     }
 
@@ -168,6 +170,11 @@ impl Client {
             (StatusCode::NOT_FOUND, _) => Ok(None),
             (status, _) => Err(ClientError::new("client.file", format!("{path}: {status}"))),
         }
+    }
+
+    /// The node has not answered in so long.
+    pub fn silent(&self, waited: Duration) -> ClientError {
+        ClientError::new("client.unreachable", format!("{}: no answer in {} s", self.address(), waited.as_secs()))
     }
 
     /// The node cannot be reached, or the connection broke: whether the request was heard is unknown. Names the address, and

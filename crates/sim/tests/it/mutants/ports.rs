@@ -11,6 +11,7 @@ use std::{
 use tallystick_app::{
     away::AWAY,
     port::{
+        entrance::Entrance,
         journal::{Append, AppendError, Appended, Journal, PendingEffect, StoreError},
         layer::JournalLayer,
         rail::{ClaimState, HoldRail, HoldRequest, PayRequest, PayState, RailError},
@@ -256,6 +257,21 @@ pub fn keeps_holds(inner: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
 /// A network that is cut, and says that it is not.
 pub fn cut_unseen(inner: Arc<dyn HoldRail>) -> Arc<dyn HoldRail> {
     Arc::new(Broken { inner, fault: Fault::SaysItIsThere, calls: AtomicU64::new(0) })
+}
+
+/// An entrance that says that it is open.
+struct Open;
+
+#[async_trait]
+impl Entrance for Open {
+    async fn is_open(&self) -> bool {
+        true
+    }
+}
+
+/// An entrance that is closed, and says that it is not.
+pub fn shut_out_unseen(_inner: Arc<dyn Entrance>) -> Arc<dyn Entrance> {
+    Arc::new(Open)
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@ use tallystick_civics::dispute;
 use tallystick_core::{Blocks, Ctx, Decider, Decision, Msat, Timestamp};
 use tallystick_escrow::{
     Command, Effect, Escrow, Event, NodeCommand, OnSilence, Phase, Purpose, RefundReason, Rejection, ReleaseReason,
-    State, Task, Tranche, TrancheState, UserCommand, payout_id,
+    Stage, State, Task, Tranche, TrancheState, UserCommand, payout_id, plan::GRACE,
 };
 
 type Answer = Result<Decision<Event, Effect>, Rejection>;
@@ -238,6 +238,20 @@ pub fn outages_unseen(state: &State, mut command: Command, ctx: &Ctx) -> Answer 
         outages.clear();
     }
     Escrow::decide(state, command, ctx)
+}
+
+/// Who is late by less than what is allowed loses its bond.
+pub fn bond_taken_at_the_deadline(state: &State, command: Command, ctx: &Ctx) -> Answer {
+    let wakes = matches!(command, Command::Node(NodeCommand::Wake | NodeCommand::WakeKnowing { .. }));
+    let later = Ctx { now: ctx.now.after(GRACE), ..*ctx };
+    Escrow::decide(state, command, if wakes && is_idle(state) { &later } else { ctx })
+}
+
+/// Whether a worker with a bond has handed nothing in.
+fn is_idle(state: &State) -> bool {
+    let State::Present(task) = state else { return false };
+    let Phase::Active { job } = &task.phase else { return false };
+    task.terms.bonds.worker.is_some() && job.milestones.iter().all(|part| part.stage == Stage::Working)
 }
 
 /// What is paid to the other side is asked back as well.

@@ -141,7 +141,7 @@ impl Soak {
         let stage = &mut self.theatre.stage;
         let restarting = async {
             match dice {
-                Some(dice) => weather::restarts(&mut stage.platform, dice, stop.clone()).await,
+                Some(dice) => weather::restarts(town, &mut stage.platform, dice, stop.clone()).await,
                 None => Ok(Restarts::default()),
             }
         };

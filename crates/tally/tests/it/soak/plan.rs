@@ -14,6 +14,8 @@ const PROMISE_SECS: u64 = 80;
 /// How long a hold is usable, unless the life says otherwise: so long that a payout which is tried again and again, with
 /// pauses of up to a minute, comes in time although blocks come faster than anywhere.
 const HOLD_BLOCKS: u32 = 500;
+/// The same where a deadline is waited for, and late work after it: nearly as long as a hold may be.
+const HOLD_BLOCKS_PROMISED: u32 = 620;
 /// The same where blocks are to run out.
 const HOLD_BLOCKS_SHORT: u32 = 30;
 /// The same where the hold is renewed: an invoice of a week must outlive two of them.
@@ -109,6 +111,7 @@ impl Life {
     fn hold_blocks(self) -> u32 {
         match self {
             Self::SilenceRefunds | Self::Idle => HOLD_BLOCKS_SHORT,
+            Self::WalkedOut => HOLD_BLOCKS_PROMISED,
             Self::Renewed => HOLD_BLOCKS_RENEWED,
             Self::RenewalMissed => HOLD_BLOCKS_RENEWABLE,
             _ => HOLD_BLOCKS,
@@ -189,7 +192,7 @@ impl Plan {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
         let pays = match self.life {
             Life::SilencePays => true,
-            Life::SilenceRefunds | Life::Idle => false,
+            Life::SilenceRefunds | Life::Idle | Life::WalkedOut => false,
             _ => self.choose(2) == 0,
         };
         let work_secs = if self.life == Life::WalkedOut { PROMISE_SECS } else { HOUR_SECS };

@@ -127,8 +127,7 @@ impl<'a> Player<'a> {
             Life::RenewalMissed => return self.renewal_missed(paying).await,
             Life::Disputed | Life::Appealed | Life::BondTaken => return self.disputed(paying).await,
         }
-        // A broken promise is waited for by the clock: were it waiting for nothing but blocks, they would run out before.
-        let _idle = (self.plan.life != Life::WalkedOut).then(|| self.town.idle());
+        let _counted = if self.plan.life == Life::WalkedOut { self.town.wait() } else { self.town.idle() };
         self.until(&["REFUNDED"]).await?;
         Ok(nothing)
     }

@@ -60,6 +60,8 @@ pub struct Town {
     pub playing: AtomicUsize,
     /// Those of them that wait for nothing but blocks.
     pub idling: AtomicUsize,
+    /// Those of them that wait for the clock.
+    pub waiting: AtomicUsize,
     /// Tasks that were played.
     pub played: AtomicUsize,
 }
@@ -91,6 +93,7 @@ impl Town {
             journal: stage.platform.dir().join(JOURNAL),
             playing: AtomicUsize::new(0),
             idling: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             played: AtomicUsize::new(0),
         })
     }
@@ -145,17 +148,29 @@ impl Town {
     }
 
     /// As long as this lives, a task waits for nothing but blocks.
-    pub fn idle(&self) -> Idle<'_> {
-        self.idling.fetch_add(1, Ordering::SeqCst);
-        Idle(self)
+    pub fn idle(&self) -> Counted<'_> {
+        Counted::new(&self.idling)
+    }
+
+    /// As long as this lives, a task waits for the clock, and has to before its blocks run out.
+    pub fn wait(&self) -> Counted<'_> {
+        Counted::new(&self.waiting)
     }
 }
 
-pub struct Idle<'a>(&'a Town);
+/// One of a number.
+pub struct Counted<'a>(&'a AtomicUsize);
 
-impl Drop for Idle<'_> {
+impl<'a> Counted<'a> {
+    fn new(number: &'a AtomicUsize) -> Self {
+        number.fetch_add(1, Ordering::SeqCst);
+        Self(number)
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.idling.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

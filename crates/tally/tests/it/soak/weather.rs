@@ -12,8 +12,10 @@ use tokio::sync::watch;
 use super::town::Town;
 use crate::kills::Random;
 
-/// How fast blocks come, and how fast when nobody waits for anything else.
+/// How fast blocks come; how fast while somebody waits for the clock, whose blocks must not run out before; and how fast when nobody
+/// waits for anything else.
 const BLOCK_PAUSE: Duration = Duration::from_millis(300);
+const BLOCK_PAUSE_LONG: Duration = Duration::from_millis(500);
 const BLOCK_PAUSE_SHORT: Duration = Duration::from_millis(40);
 /// Blocks that may come while somebody is away. Whoever is away for as long as an HTLC lives loses the channel, and should.
 const LAG_MAX: u32 = 6;
@@ -27,7 +29,8 @@ pub async fn blocks(town: &Town, chain: &RegtestChain, stop: watch::Receiver<boo
     while !*stop.borrow() {
         tokio::time::sleep(BLOCK_PAUSE_SHORT).await;
         let impatient = town.idling.load(Ordering::SeqCst) == town.playing.load(Ordering::SeqCst);
-        if last.elapsed() < BLOCK_PAUSE && !impatient {
+        let pause = if town.waiting.load(Ordering::SeqCst) > 0 { BLOCK_PAUSE_LONG } else { BLOCK_PAUSE };
+        if last.elapsed() < pause && !impatient {
             continue;
         }
         let tip = chain.rpc().get_block_count().await?;
@@ -56,8 +59,10 @@ pub struct Restarts {
     pub stops: u32,
 }
 
-/// Kills and stops the node until told to end, and starts it again each time.
+/// Kills and stops the node until told to end, and starts it again each time. Not while all who are left wait for the clock: a node
+/// that is away too often takes no bond from anybody.
 pub async fn restarts(
+    town: &Town,
     platform: &mut Platform,
     mut random: Random,
     mut stop: watch::Receiver<bool>,
@@ -67,6 +72,9 @@ pub async fn restarts(
         let life = LIFE_MILLIS.0 + random.below(LIFE_MILLIS.1 - LIFE_MILLIS.0);
         if tokio::time::timeout(Duration::from_millis(life), stop.wait_for(|stop| *stop)).await.is_ok() {
             return Ok(done);
+        }
+        if town.waiting.load(Ordering::SeqCst) == town.playing.load(Ordering::SeqCst) {
+            continue;
         }
         if random.below(3) == 0 {
             platform.stop().await?;
