@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // In helpers as in tests: what fails, fails the test.
 
 mod arbitrary;
+mod awaited;
 mod blocks;
 mod bonds;
 mod disputes;

@@ -6,7 +6,7 @@ use proptest::{
     prelude::*,
     sample::{self, Index},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_civics::dispute::Side;
 use tallystick_core::{BlockHeight, Blocks, Decision, Digest32, Duration, NostrKey, PaymentHash, Timestamp};
 use tallystick_escrow::{
@@ -15,7 +15,11 @@ use tallystick_escrow::{
 };
 use tallystick_testkit::{cases, escrow::*, rail::Presence};
 
+use crate::awaited::{Asked, Kind};
 use crate::laws::{ask, next_step, task_terms, wake_is_due};
+
+/// How many facts come between two looks at what is awaited: no number that tasks have anything to do with.
+const LOOK_EVERY: usize = 23;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -83,6 +87,7 @@ struct Payment {
 struct World {
     given: Given,
     outbox: Vec<Effect>,
+    asked: Asked,
     holds: BTreeMap<PaymentHash, Hold>,
     payments: BTreeMap<Digest32, Payment>,
     payer: i128,
@@ -103,6 +108,7 @@ impl World {
         Self {
             given: open_with(terms),
             outbox: Vec::new(),
+            asked: Asked::default(),
             holds: BTreeMap::new(),
             payments: BTreeMap::new(),
             payer: 0,
@@ -141,7 +147,12 @@ impl World {
     fn ask(&mut self, author: NostrKey, command: Command) -> Result<(), Rejection> {
         if let Decision::Accept { events, effects } = self.given.decide(author, command)? {
             self.given = self.given.clone().events(events);
+            self.asked.add(&effects);
             self.outbox.extend(effects);
+            // Now and then: it asks the rules about all that was ever asked for.
+            if self.given.facts.len().is_multiple_of(LOOK_EVERY) {
+                self.asked.check(&self.given);
+            }
         }
         Ok(())
     }
@@ -630,7 +641,7 @@ proptest! {
 fn chance_reaches_every_end() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut kept, mut broken) = (0, 0);
+    let (mut kept, mut broken, mut awaited) = (0, 0, BTreeSet::new());
     let (mut paid, mut mixed, mut uncovered, mut refunded, mut renewed, mut ruled, mut rewarded) =
         (0, 0, 0, 0, 0, 0, 0);
     for _ in 0..1_000 {
@@ -638,6 +649,7 @@ fn chance_reaches_every_end() {
         let mut world = World::new(terms);
         ops.into_iter().for_each(|op| world.apply(op));
         world.leave_alone();
+        awaited.extend(world.asked.kinds);
         let parts = world.given.phase().job().map(|job| job.tranches.clone()).unwrap_or_default();
         let any_paid = parts.iter().any(|part| part.state.is_paid());
         paid += u32::from(any_paid);
@@ -652,6 +664,7 @@ fn chance_reaches_every_end() {
         broken += u32::from(parts.iter().any(promise));
         renewed += u32::from(parts.iter().any(|part| part.renewals > 0 && part.state.is_paid()));
     }
+    assert_eq!(awaited, BTreeSet::from(Kind::ALL), "kinds of effects that were waited for");
     let seen = [paid, mixed, uncovered, refunded, renewed, ruled, rewarded, kept, broken];
     assert!(
         seen.iter().all(|count| *count >= 10),

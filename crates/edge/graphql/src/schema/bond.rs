@@ -54,8 +54,8 @@ impl Bond<'_> {
         Tranche { view: &self.view.hold, is_party: self.is_party, has_ended: self.has_ended }
     }
 
-    /// While it is at stake, the worker's alone: the deadline by which something has to be handed in. Null while there is none, and
-    /// once so many blocks came that nothing can be handed in before it.
+    /// While it is at stake, the worker's alone: until when something can be handed in, three minutes after a milestone's deadline.
+    /// Null while there is none, and once so many blocks came that nothing can be handed in before it.
     async fn promised_by(&self) -> Option<Timestamp> {
         self.promise().map(|(deadline, _)| Timestamp(deadline))
     }

@@ -44,7 +44,10 @@ fn mutants() -> Vec<(&'static str, Setup)> {
         ("a bond taken from whom blocks kept from handing in", ruled(rules::bond_taken_in_spite_of_blocks)),
         ("a bond that is locked when no time is left", ruled(rules::bond_locked_at_the_last_moment)),
         ("a bond taken that no ruling takes", ruled(rules::bond_taken_by_any_ruling)),
-        ("a bond taken while late work is taken as well", ruled(rules::bond_taken_at_the_deadline)),
+        (
+            "a bond taken while late work is taken as well",
+            Setup { rules: rules::bond_taken_at_the_deadline, tasks: ports::woken_early, ..plain },
+        ),
         ("a broken promise takes no bond", ruled(rules::broken_promise_unseen)),
         ("a ruling's bond is left", ruled(rules::bond_left_by_a_ruling)),
         ("an outage that the journal does not tell", kept(ports::outages_untold)),

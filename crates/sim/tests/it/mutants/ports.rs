@@ -18,8 +18,8 @@ use tallystick_app::{
         tasks::{TaskQuery, TaskReader},
     },
 };
-use tallystick_core::{BlockHeight, Digest32, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
-use tallystick_escrow::Task;
+use tallystick_core::{BlockHeight, Digest32, Duration, Fact, Id, Msat, PaymentHash, Timestamp, canonical};
+use tallystick_escrow::{Task, plan::GRACE};
 
 /// What is wrong with a journal.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,32 +200,43 @@ impl JournalLayer for Odd {
     }
 }
 
-struct Asleep(Arc<dyn TaskReader>);
+/// A read model that wakes tasks by another time, or by other heights, than theirs.
+struct Misled {
+    inner: Arc<dyn TaskReader>,
+    earlier: Duration,
+    sees_blocks: bool,
+}
 
 /// Tasks are woken by the clock, and not by blocks.
 pub fn blocks_unseen(inner: Arc<dyn TaskReader>) -> Arc<dyn TaskReader> {
-    Arc::new(Asleep(inner))
+    Arc::new(Misled { inner, earlier: Duration::default(), sees_blocks: false })
+}
+
+/// Tasks are woken at deadlines, when late work is taken as well.
+pub fn woken_early(inner: Arc<dyn TaskReader>) -> Arc<dyn TaskReader> {
+    Arc::new(Misled { inner, earlier: GRACE, sees_blocks: true })
 }
 
 #[async_trait]
-impl TaskReader for Asleep {
+impl TaskReader for Misled {
     async fn task(&self, id: Id<Task>) -> Result<Option<String>, StoreError> {
-        self.0.task(id).await
+        self.inner.task(id).await
     }
     async fn tasks(&self, query: &TaskQuery) -> Result<Vec<String>, StoreError> {
-        self.0.tasks(query).await
+        self.inner.tasks(query).await
     }
     async fn due_tasks(
         &self,
         now: Timestamp,
-        _: BlockHeight,
+        height: BlockHeight,
         skip: u32,
         limit: u32,
     ) -> Result<Vec<Id<Task>>, StoreError> {
-        self.0.due_tasks(now, BlockHeight(0), skip, limit).await
+        let height = if self.sees_blocks { height } else { BlockHeight(0) };
+        self.inner.due_tasks(now.after(self.earlier), height, skip, limit).await
     }
     async fn next_wake_after(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        self.0.next_wake_after(time).await
+        self.inner.next_wake_after(time).await
     }
 }
 
