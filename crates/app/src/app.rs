@@ -82,6 +82,8 @@ pub(crate) struct Inner {
     stands_still: AtomicBool,
     /// Whether something could not be written since it was last looked.
     pub unwritten: AtomicBool,
+    /// Whether the node is away, as it looked last, and for how long it will have to tell.
+    pub away: AtomicBool,
     /// When the node was last there, once somebody keeps that.
     pub last_there: tokio::sync::Mutex<Option<LastThere>>,
     /// When the node was away.
@@ -138,6 +140,7 @@ impl App {
             sound: AtomicBool::new(true),
             stands_still: AtomicBool::new(false),
             unwritten: AtomicBool::new(false),
+            away: AtomicBool::new(false),
             last_there: tokio::sync::Mutex::default(),
             cache: Cache::new(),
             roles: Known::default(),

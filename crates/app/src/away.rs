@@ -30,7 +30,7 @@ pub const AWAY: &str = "node.away";
 /// Absences up to this are no outage: a restart, a lease that changes hands.
 pub const AWAY_MIN: Duration = Duration::from_secs(120);
 /// The least time for which a node that tells of no outage was there, while late work was still taken.
-const THERE_MIN: Duration = Duration::from_secs(60);
+const THERE_MIN: Duration = Duration::from_secs(20);
 /// How often it is tried anew because something else came first.
 const CONFLICTS_MAX: u32 = 64;
 
@@ -48,7 +48,7 @@ pub const STEADY_MAX: Duration = Duration::from_secs(40);
 /// Gaps with more than this between them are no gaps that follow each other.
 pub const APART: Duration = Duration::from_secs(3_600);
 
-const _: () = assert!(AWAY_MIN.as_millis() + THERE_MIN.as_millis() <= GRACE.as_millis());
+const _: () = assert!(AWAY_MIN.as_millis() + STEADY_MAX.as_millis() + THERE_MIN.as_millis() <= GRACE.as_millis());
 
 /// What a process keeps of when it was last there, in its own directory as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,11 @@ impl LastThere {
         let gaps = Gaps { from, until: now, total: Duration::from_millis(known.saturating_add(gap.as_millis())) };
         if gaps.total > AWAY_MIN { (there(None), Some(from.min(last))) } else { (there(Some(gaps)), None) }
     }
+
+    /// Whether the node is away at `now`, and would have to tell of it if it were back.
+    fn is_outage(self, now: Timestamp) -> bool {
+        self.is_away && self.there(now).1.is_some()
+    }
 }
 
 /// What a fact tells of an outage.
@@ -131,13 +136,19 @@ impl App {
     }
 
     async fn look_around(&self, last: &mut LastThere) -> Result<LastThere, AppError> {
-        match self.is_there().await {
-            Ok(true) => self.note(last).await,
-            absent => {
-                last.is_away = last.at.is_some();
-                absent.map(|_| *last)
-            }
+        let is_there = self.is_there().await;
+        if is_there != Ok(true) {
+            last.is_away = last.at.is_some();
+            self.0.away.store(last.is_outage(self.clock().now()), Ordering::Release);
+            return is_there.map(|_| *last);
         }
+        self.0.away.store(false, Ordering::Release);
+        self.note(last).await
+    }
+
+    /// Whether the node is away, for so long that it will tell of it.
+    pub fn is_away(&self) -> bool {
+        self.0.away.load(Ordering::Acquire)
     }
 
     async fn is_there(&self) -> Result<bool, AppError> {
@@ -180,15 +191,16 @@ impl App {
         let mut last = self.0.last_there.lock().await;
         // Where nobody keeps the time there is nothing to look at.
         let there = match last.as_mut() {
-            Some(last) => self.look_around(last).await?.at,
-            None => Some(self.clock().now()),
+            Some(last) => Some(self.look_around(last).await?),
+            None => None,
         };
         let outages = self.outages_since(task).await?;
         let now = self.clock().now();
-        Ok(match there.filter(|there| there.until(now) <= STEADY_MAX) {
+        let was_there = |there: LastThere| there.at.is_some_and(|at| at.until(now) <= STEADY_MAX);
+        Ok(match there {
+            Some(there) if !was_there(there) || there.is_outage(now) => (NodeCommand::Wake, now, last),
             // Decided for a moment at which the node was there, however long the decision takes.
-            Some(_) => (NodeCommand::WakeKnowing { outages }, now, last),
-            None => (NodeCommand::Wake, now, last),
+            _ => (NodeCommand::WakeKnowing { outages }, now, last),
         })
     }
 
@@ -243,12 +255,12 @@ impl App {
         Err(AppError::Busy)
     }
 
-    /// Whether the node told of an absence since a task was created: one that excuses its worker.
+    /// Whether the node told of an absence since a task was created, or will tell of one: it excuses its worker.
     ///
     /// # Errors
     /// [`AppError::Store`].
     pub async fn was_away_since(&self, created_at: Timestamp) -> Result<bool, AppError> {
-        Ok(!self.outages_after(created_at).await?.is_empty())
+        Ok(self.is_away() || !self.outages_after(created_at).await?.is_empty())
     }
 
     /// The times in which the node was away since a task was created, in order.

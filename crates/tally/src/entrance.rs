@@ -1,76 +1,78 @@
 //! Looks at the API from where its users stand: through its own listener, and through whatever is before it.
 
-use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::join_all;
 use nostr::key::Keys;
 use serde_json::json;
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 use tallystick_app::port::entrance::Entrance;
 use tallystick_core::Coded;
 use tallystick_graphql::{
     EdgeError,
     client::{Client, ClientError, Options},
 };
+use tokio::{sync::Mutex, time::Instant};
 
 /// Longer than that nobody likes to wait.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// The least that can be asked.
-const QUESTION: &str = "{ __typename }";
+/// For how long a look counts: as long as it is to the next one, so that many tasks that are woken at once are one look.
+const LOOK: Duration = Duration::from_secs(4);
+/// How often a door is tried that does not open: one lost packet is no absence.
+const TRIES: usize = 2;
+/// It reads the read model: a process that has lost its database lets nobody in.
+const QUESTION: &str = "{ tasks(first: 1) { edges { node { id } } } }";
 
 /// The addresses of a node's API, each tried as a stranger tries it: with a new connection, and a key that nobody knows.
 pub struct Front {
-    doors: Vec<Client>,
-    is_closed: AtomicBool,
+    doors: Vec<Result<Client, ClientError>>,
+    last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Front {
-    /// Of an API at these addresses.
-    ///
-    /// # Errors
-    /// If one is no URL, or there are no root certificates for `https`.
-    pub fn new(urls: impl IntoIterator<Item = String>) -> Result<Self> {
+    /// Of an API at these addresses. One that cannot be asked, for want of root certificates perhaps, counts as closed.
+    pub fn new(urls: impl IntoIterator<Item = String>) -> Self {
         // What a configuration names is asked, with TLS or without.
         let options = Options { insecure: true, reconnect: true, ..Options::default() };
         let keys = Keys::generate();
-        let doors = urls.into_iter().map(|url| {
-            let client = Client::with_options(&url, keys.clone(), &options);
-            client.with_context(|| format!("[api] {url} cannot be looked at"))
-        });
-        Ok(Self { doors: doors.collect::<Result<_>>()?, is_closed: AtomicBool::new(false) })
+        let doors = urls.into_iter().map(|url| Client::with_options(url, keys.clone(), &options));
+        Self { doors: doors.collect(), last: Mutex::default() }
     }
 }
 
 #[async_trait]
 impl Entrance for Front {
     async fn is_open(&self) -> bool {
-        let tries = join_all(self.doors.iter().map(try_door)).await;
-        let closed = tries.into_iter().find_map(Result::err);
-        let was_closed = self.is_closed.swap(closed.is_some(), Ordering::AcqRel);
+        let mut last = self.last.lock().await;
+        if let Some((_, is_open)) = last.filter(|(at, _)| at.elapsed() < LOOK) {
+            return is_open;
+        }
+        let closed = join_all(self.doors.iter().map(try_door)).await.into_iter().find_map(Result::err);
+        let was_open = last.is_none_or(|(_, is_open)| is_open);
         match &closed {
-            Some(error) if !was_closed => {
-                tracing::warn!(
-                    code = error.code,
-                    "users do not reach this node: until they do, it counts as away: {error}"
-                );
+            Some(error) if was_open => {
+                let code = &error.code;
+                tracing::warn!(code, "users do not reach this node: until they do, it counts as away: {error}");
             }
-            None if was_closed => tracing::info!("users reach this node again"),
+            None if !was_open => tracing::info!("users reach this node again"),
             _ => {}
         }
+        *last = Some((Instant::now(), closed.is_none()));
         closed.is_none()
     }
 }
 
 /// Whether one is let in, or would be who has something at stake.
-async fn try_door(door: &Client) -> Result<(), ClientError> {
-    let answer = tokio::time::timeout(ANSWER_MAX, door.query(QUESTION, json!({}))).await;
-    match answer.unwrap_or_else(|_| Err(door.silent(ANSWER_MAX))) {
-        Err(error) if !is_for_strangers(&error) => Err(error),
-        _ => Ok(()),
+async fn try_door(door: &Result<Client, ClientError>) -> Result<(), ClientError> {
+    let door = door.as_ref().map_err(Clone::clone)?;
+    let mut answer = Ok(());
+    for _ in 0..TRIES {
+        answer = match tokio::time::timeout(ANSWER_MAX, door.query(QUESTION, json!({}))).await {
+            Ok(Err(error)) if !is_for_strangers(&error) => Err(error),
+            Ok(_) => return Ok(()),
+            Err(_) => Err(door.silent(ANSWER_MAX)),
+        };
     }
+    answer
 }
 
 /// A refusal that only meets who has no task here: strangers share half of what there is.

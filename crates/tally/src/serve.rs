@@ -150,7 +150,7 @@ async fn run_on(
     let log = tallystick_log_edge::router(store.public_log()?, log_vkey);
     let router = router(edge, app.clone(), vault.clone(), owner.operator()).merge(log);
     let mut api = tokio::spawn(tallystick_graphql::serve(listener, router, api_stopping, ServeLimits::default()));
-    app.look_at(Arc::new(Front::new(config.api.looked_at(address))?));
+    app.look_at(Arc::new(Front::new(config.api.looked_at(address))));
     let (follower, waiting) = replica.map(Replica::split).unzip();
     let outcome = tokio::select! {
         ended = &mut api => Err(anyhow!("the API stopped: {ended:?}")),

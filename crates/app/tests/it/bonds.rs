@@ -320,9 +320,36 @@ async fn a_short_absence_across_the_deadline_costs_no_bond() {
     node.timers.run_once().await.unwrap();
     assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "nothing is told");
     node.submit(task(0)).await.unwrap();
-    world.clock.set(over());
-    node.app.attend().await.unwrap();
+    while tallystick_app::Clock::now(&*world.clock) < over() {
+        world.clock.advance(STEADY_MAX);
+        node.app.attend().await.unwrap();
+    }
+    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "nor is it later");
     node.approve(task(0)).await.unwrap();
+    node.settle().await;
+    assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("bond_kept"));
+    check(&world).await;
+}
+
+/// An absence that is not over is not told, and counts: across the rest of the time for late work.
+#[tokio::test]
+async fn a_bond_is_not_taken_in_an_absence_that_is_to_be_told() {
+    let world = world();
+    let node = world.start();
+    node.app.attend_from(LastThere::default()).await.unwrap();
+    held(&node, task(0)).await;
+    let before_the_end = |secs: u64| Timestamp::from_millis(over().as_millis() - 1_000 * secs);
+    world.clock.set(before_the_end(158));
+    node.app.attend_from(LastThere { at: Some(before_the_end(158)), ..LastThere::default() }).await.unwrap();
+    // Away for 119 s, there for a moment, and not reached from then on.
+    world.clock.set(before_the_end(39));
+    node.app.attend().await.unwrap();
+    node.door.open(false);
+    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "it was not long");
+    world.clock.set(over());
+    node.timers.run_once().await.unwrap();
+    assert!(node.app.is_away());
+    node.door.open(true);
     node.settle().await;
     assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("bond_kept"));
     check(&world).await;

@@ -1,6 +1,6 @@
 //! Applying facts. Total: a fact that does not fit leaves the task as it is.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 use tallystick_civics::dispute::Side;
 use tallystick_core::{BlockHeight, Msat, PaymentHash, Sat, Timestamp};
 
@@ -123,6 +123,7 @@ fn next_phase(task: &Task, event: &Event) -> Phase {
 fn offered(job: &mut Job, own: &Range<u32>, invoices: &[TrancheInvoice], (until, in_time): (Timestamp, bool)) {
     let held = (0..).zip(&mut job.tranches).filter(|(at, part)| own.contains(at) && part.state.is_held());
     for ((_, part), invoice) in held.zip(invoices) {
+        part.named.insert(invoice.hash);
         part.renewal = Some(Renewal {
             hash: invoice.hash,
             payout_invoice: invoice.bolt11.clone(),
@@ -178,6 +179,7 @@ fn tranche(task: &Task, invoice: &TrancheInvoice, payout: Sat, purpose: Purpose)
         renewal: None,
         renewals: 0,
         replaced: Vec::new(),
+        named: BTreeSet::from([invoice.hash]),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of a task. Made from its facts, never stored.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use std::collections::BTreeSet;
 use tallystick_civics::dispute::Side;
 use tallystick_core::{AmountError, BlockHeight, Blocks, Digest32, Id, Msat, NostrKey, PaymentHash, Sat, Timestamp};
 
@@ -159,6 +160,8 @@ pub struct Tranche {
     pub renewals: u32,
     /// Holds whose place was taken, and that are not back yet.
     pub replaced: Vec<PaymentHash>,
+    /// Every hash that it ever had, or was offered: none is taken twice, as what was asked for on it once is not done again.
+    pub named: BTreeSet<PaymentHash>,
 }
 
 /// An offer to renew a tranche's hold: the next one, on a hash of its own.
@@ -408,10 +411,18 @@ impl Task {
         }
     }
 
-    /// Whether the worker offered in time to renew everything that is undecided of a milestone.
+    /// Whether the worker offered in time to renew everything that is undecided of a milestone, and the requester could: it has
+    /// the invoices.
     pub(crate) fn is_offered(&self, job: &Job, milestone: u32) -> bool {
         let mut held = self.tranches_of(job, milestone).filter(|(_, part)| part.state.is_held());
-        held.all(|(_, part)| part.renewal.as_ref().is_some_and(|next| next.in_time))
+        let payable = |next: &Renewal| next.in_time && next.funding_invoice.is_some();
+        held.all(|(_, part)| part.renewal.as_ref().is_some_and(payable))
+    }
+
+    /// Every payment hash that the task ever named: its holds, those that were offered, and arbitrators' pay.
+    pub(crate) fn named_hashes(&self) -> BTreeSet<PaymentHash> {
+        let of_tranches = self.phase.job().into_iter().flat_map(|job| &job.tranches).flat_map(|part| &part.named);
+        of_tranches.copied().chain(self.cases().flat_map(|case| &case.rewards).map(|reward| reward.hash)).collect()
     }
 
     /// Where the work of a milestone stands.

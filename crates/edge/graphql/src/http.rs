@@ -56,6 +56,7 @@ async fn health(State(edge): State<Arc<Edge>>) -> HttpResponse {
         // Whoever has begun something must still be let through.
         _ if !edge.app.is_sound() => (StatusCode::OK, "damaged"),
         _ if edge.app.stands_still() => (StatusCode::OK, "stands still"),
+        _ if edge.app.is_away() => (StatusCode::OK, "away"),
         _ => (StatusCode::OK, "ok"),
     };
     (status, Json(serde_json::json!({ "status": word, "height": height }))).into_response()

@@ -18,6 +18,8 @@ use crate::books::{Told, is_handed_in, last_to_hand_in, tranches};
 const AWAY_MIN: Duration = Duration::from_secs(120);
 /// How long after a deadline something can still be handed in by a worker with a bond.
 const LATE_MAX: Duration = Duration::from_secs(180);
+/// For how long the node must have been there meanwhile.
+const THERE_MIN: Duration = Duration::from_secs(20);
 /// How soon that is.
 const SOON: Duration = Duration::from_secs(3_600);
 /// Absences up to this of a node that lives are none.
@@ -77,11 +79,22 @@ pub(super) fn away(seen: &Evidence<'_>) -> Result<(), String> {
                 "fact {seq} of task {task} takes a bond, and the node was away from {from} to {until}"
             ));
         }
+        let there = LATE_MAX.as_millis().saturating_sub(away_while_late(seen, deadline));
+        if there < THERE_MIN.as_millis() {
+            return Err(format!("fact {} takes a bond, and late work could be handed in for {there} ms", told.seq));
+        }
         if let Some(secs) = away_in_parts(seen, task, deadline) {
             return Err(format!("fact {} takes a bond, and the node was away for {secs} s, in parts", told.seq));
         }
     }
     Ok(())
+}
+
+/// For how many milliseconds the node was away while late work would have been taken.
+fn away_while_late(seen: &Evidence<'_>, deadline: Timestamp) -> u64 {
+    let since = seen.outages.get(seen.clock_set_after..).unwrap_or_default();
+    let within = since.iter().map(|(from, until)| (*from).max(deadline).until((*until).min(deadline.after(LATE_MAX))));
+    within.map(Duration::as_millis).sum()
 }
 
 /// How long the node was away before late work was over, since the task was created, in parts that follow each other soon: nothing if that

@@ -1,11 +1,10 @@
 //! Holds that are renewed: the next one is locked before the one before is let go.
 
-use std::collections::BTreeSet;
 use tallystick_core::{BlockHeight, Ctx, Msat, PaymentHash};
 
 use super::{
     Decision,
-    ending::{conclude, give_back_held, positions},
+    ending::{conclude, give_back_held},
     hold::{fits, hold_invoice},
     user::{find, state_of},
 };
@@ -43,7 +42,7 @@ pub(super) fn offer(
     // Until the last height, even if blocks are slow: a requester answers only for what could be locked all the time.
     let window = plan::slow_time_of(ctx.height.until(last)).max(task.policy.funding_window);
     let until = ctx.now.after(window);
-    let mut hashes = known_hashes(task);
+    let mut hashes = task.named_hashes();
     let mut effects = Vec::new();
     for ((_, facts), (_, part)) in invoices.iter().zip(&held) {
         facts.check(part.payout.to_msat(), task, window, ctx.now)?;
@@ -73,14 +72,6 @@ fn is_repeat(task: &Task, milestone: u32, invoices: &[(String, InvoiceFacts)]) -
 fn undecided(task: &Task, milestone: u32) -> Vec<(u32, &Tranche)> {
     let job = task.phase.job();
     job.into_iter().flat_map(|job| task.tranches_of(job, milestone)).filter(|(_, part)| part.state.is_held()).collect()
-}
-
-fn known_hashes(task: &Task) -> BTreeSet<PaymentHash> {
-    positions(task)
-        .flat_map(|(_, part)| {
-            part.replaced.iter().copied().chain([part.hash]).chain(part.renewal.as_ref().map(|n| n.hash))
-        })
-        .collect()
 }
 
 /// The next hold's invoice was made.

@@ -1,11 +1,10 @@
 //! What arbitrators are paid: out of the platform's own money, each once, to an invoice that they hand in.
 
-use std::collections::BTreeSet;
 use tallystick_core::{Ctx, Digest32, Duration, Msat, NostrKey, PaymentHash, Timestamp};
 
 use super::{
     Decision,
-    ending::{may_try_again, pause_after, positions},
+    ending::{may_try_again, pause_after},
     user::find,
 };
 use crate::{
@@ -49,22 +48,14 @@ pub(super) fn collect(
         Some(RewardState::Failed) | None => {}
     }
     facts.fits(case.reward, &task.policy, ctx.now.after(INVOICE_LIFE_MIN), ctx.now)?;
-    if known_hashes(task).contains(&facts.hash) {
+    // A payment on such a hash would reveal what claims a hold.
+    if task.named_hashes().contains(&facts.hash) {
         return Err(Rejection::HashReused);
     }
     let invoice = TrancheInvoice::from((bolt11.to_owned(), facts));
     let attempt = before.map_or(1, |before| before.attempt.saturating_add(1));
     let (event, effect) = attempt_of(task, case, (ctx.author, invoice, attempt), ctx.now);
     Ok(Decision::Accept { events: vec![event], effects: vec![effect] })
-}
-
-/// A payment on this hash would reveal what claims a hold: an arbitrator's invoice is never on one of the task's own.
-fn known_hashes(task: &Task) -> BTreeSet<PaymentHash> {
-    let own = positions(task).flat_map(|(_, part)| {
-        let next = part.renewal.as_ref().map(|next| next.hash);
-        part.replaced.iter().copied().chain([part.hash]).chain(next)
-    });
-    own.chain(task.cases().flat_map(|case| &case.rewards).map(|reward| reward.hash)).collect()
 }
 
 fn attempt_of(

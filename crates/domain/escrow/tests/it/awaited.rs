@@ -1,6 +1,6 @@
 //! What a task waits for, against what its decisions asked for: a node does what is awaited, whatever its outbox has become.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use tallystick_core::{Decision, Digest32, PaymentHash};
 use tallystick_escrow::{Command, Effect, NodeCommand, PayFailure, Purpose, Task, TrancheState, awaited, payout_id};
 use tallystick_testkit::escrow::*;
@@ -62,11 +62,16 @@ impl Kind {
 }
 
 impl Asked {
-    /// A decision asks for more. The first one of a key is the one that is kept.
-    pub fn add(&mut self, effects: &[Effect]) {
+    /// A decision asks for more. Answers what is new: the first one of a key is the one that is kept.
+    pub fn add(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let mut fresh = Vec::new();
         for effect in effects {
-            self.effects.entry(effect.key()).or_insert_with(|| effect.clone());
+            if let Entry::Vacant(place) = self.effects.entry(effect.key()) {
+                place.insert(effect.clone());
+                fresh.push(effect);
+            }
         }
+        fresh
     }
 
     /// What is awaited was asked for, and asks the same; and whatever was asked for is awaited as long as its outcome would be news.

@@ -147,10 +147,12 @@ impl World {
     fn ask(&mut self, author: NostrKey, command: Command) -> Result<(), Rejection> {
         if let Decision::Accept { events, effects } = self.given.decide(author, command)? {
             self.given = self.given.clone().events(events);
-            self.asked.add(&effects);
-            self.outbox.extend(effects);
-            // Now and then: it asks the rules about all that was ever asked for.
-            if self.given.facts.len().is_multiple_of(LOOK_EVERY) {
+            // An outbox keeps one effect of a key, done or not.
+            let fresh = self.asked.add(effects);
+            self.outbox.extend(fresh);
+            // While there is little, and now and then: it asks the rules about all that was ever asked for.
+            let facts = self.given.facts.len();
+            if facts < LOOK_EVERY / 2 || facts.is_multiple_of(LOOK_EVERY) {
                 self.asked.check(&self.given);
             }
         }

@@ -127,6 +127,42 @@ fn a_renewal_that_the_worker_misses_gives_back() {
     }
 }
 
+/// Nor does anybody answer for what could not be locked: a renewal whose invoice the node could not make.
+#[test]
+fn a_renewal_without_an_invoice_gives_back() {
+    let given = held_long(OnSilence::Release);
+    let given = given.clone().height(decide_by(&given).before(Blocks(100))).done(worker(), offer(0, &BOTH));
+    let given = given.reported(invoice_made(next(0)));
+    assert_eq!(TaskView::from(given.task()).milestones[0].at_deadline, Some(OnSilence::Refund));
+    let given = given.clone().height(decide_by(&given)).reported(NodeCommand::Wake);
+    assert!(given.facts.contains(&refund_begun(RefundReason::BlocksRanOut)));
+}
+
+/// What was asked for on a hash once is not done again, so that an invoice on a hash that came before would never be made: a
+/// worker would be paid for a renewal that nobody could lock.
+#[test]
+fn no_hash_comes_twice_in_a_tasks_life() {
+    let again = |n: u8| UserCommand::OfferRenewal {
+        milestone: 0,
+        invoices: [0, 1]
+            .map(|at| (format!("another invoice {n} {at}"), invoice(n + at, TWO[usize::from(at)]).1))
+            .into(),
+    };
+    let renewed = offered(OnSilence::Release, 100);
+    let renewed = locked_now(locked_now(renewed, next(0), 1_000), next(1), 2_000);
+    let renewed = renewed.reported(returned(0)).reported(returned(1));
+    assert!(renewed.phase().job().unwrap().tranches.iter().all(|part| part.replaced.is_empty()));
+    for before in [0, next(0)] {
+        renewed.when(worker(), again(before)).then_rejected(&Rejection::HashReused);
+    }
+    // One whose invoice could not be made, or that was offered in vain, counts as well.
+    let given = held_long(OnSilence::Release).done(worker(), offer(0, &BOTH));
+    let given = given.reported(refused(next(0))).reported(refused(next(1)));
+    given.when(worker(), again(next(0))).then_rejected(&Rejection::HashReused);
+    let replaced = held_long(OnSilence::Release).done(worker(), offer(0, &BOTH)).done(worker(), again(0x60));
+    replaced.when(worker(), again(next(0))).then_rejected(&Rejection::HashReused);
+}
+
 #[test]
 fn half_a_renewal_keeps_what_was_renewed_only_as_long_as_all() {
     let given = offered(OnSilence::Refund, 100);

@@ -96,7 +96,7 @@ impl Milestone<'_> {
         named(&self.view.state)
     }
 
-    /// Until when its work must be submitted.
+    /// Until when its work must be submitted: see `promisedBy` of the bond of a worker who is late.
     async fn work_deadline(&self) -> Timestamp {
         Timestamp(self.view.work_deadline)
     }
