@@ -11,7 +11,7 @@ use std::{
     task::Poll,
 };
 use tallystick_core::{BlockHeight, Coded, Duration, Id, PaymentHash, Timestamp, canonical};
-use tallystick_escrow::{Effect, NodeCommand, State, Task, awaited};
+use tallystick_escrow::{Effect, NodeCommand, State, Task, awaited, served};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -171,7 +171,15 @@ impl Outbox {
     async fn attempt(&self, pending: &PendingEffect) -> Result<Progress, AppError> {
         let (rail, _) = self.app.rail()?;
         let task = task_of(&pending.stream)?;
-        let effect = self.effect_of(task, pending).await?;
+        let effect = match self.effect_of(task, pending).await {
+            // No task is erased while it waits for something: only a bit that turned says so.
+            Err(AppError::Erased) => {
+                tracing::error!(effect = pending.key, "an effect of an erased task is done with; run `tally fsck`");
+                self.app.0.parts.journal.finish_effect(&pending.key).await?;
+                return Ok(Progress::Done);
+            }
+            effect => effect?,
+        };
         if let Effect::NoteService { dispute, arbitrator, did } = effect {
             self.app.note_service(arbitrator, (dispute, did), &pending.key).await?;
             return Ok(Progress::Done);
@@ -187,9 +195,12 @@ impl Outbox {
             .map_err(|error| StoreError::Corrupt(format!("effect {}: {error}", pending.key)));
         let kept_key = kept.as_ref().ok().map(Effect::key);
         let (state, _) = self.app.load(id).await?;
-        let is_task = matches!(state, State::Present(_));
+        let is_of_task = match (&state, &kept) {
+            (State::Present(task), Ok(kept)) => kept.is_of(task),
+            _ => false,
+        };
         let effects = match state {
-            State::Present(task) => awaited(&task, self.app.clock().now()),
+            State::Present(task) => awaited(&task, self.app.clock().now()).into_iter().chain(served(&task)).collect(),
             State::Absent => Vec::new(),
         };
         let is_it = |effect: &Effect| {
@@ -201,7 +212,7 @@ impl Outbox {
         match (kept, wanted) {
             (Ok(kept), Some(wanted)) if is_whole && kept.asks_the_same(&wanted) => Ok(wanted),
             // Its outcome is a fact already, or is not the task's to tell.
-            (Ok(kept), None) if is_whole && is_task => Ok(not_to_begin(kept)),
+            (Ok(kept), None) if is_whole && is_of_task => Ok(not_to_begin(kept)),
             (_, Some(wanted)) => {
                 tracing::error!(
                     effect = pending.key,

@@ -68,12 +68,23 @@ async fn whatever_bit_of_an_effect_turns_the_facts_are_done() {
     }
 }
 
-/// An effect that no task asks for, and whose own words say something else, is not done.
+/// An effect that its task does not ask for, be there such a task or not, is not done, nor taken for done.
 #[tokio::test]
 async fn an_effect_of_nobody_is_not_done() {
+    for is_there in [false, true] {
+        an_effect_is_filed_elsewhere(is_there).await;
+    }
+}
+
+async fn an_effect_is_filed_elsewhere(is_there: bool) {
     let world = World::new();
     let (journal, trouble) = Troubled::new(&world.store);
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
+    if is_there {
+        node.task_at(task(9), &[20_000], "held").await;
+        node.cancel(task(9), requester()).await.unwrap();
+        node.settle().await;
+    }
     node.task_at(task(0), &[20_000], "submitted").await;
     // As if its task's name had been hit.
     *trouble.turning.lock().unwrap() = Some(|effect, _| effect.stream = format!("escrow/{}", task(9)));

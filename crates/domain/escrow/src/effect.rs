@@ -113,6 +113,20 @@ impl Effect {
         format!("escrow/claim/{hash}")
     }
 
+    /// Whether it can be this task's: its hash, or its dispute, is one of those that the task ever had.
+    #[must_use]
+    pub fn is_of(&self, task: &Task) -> bool {
+        match self {
+            Self::MakeHoldInvoice { hash, .. }
+            | Self::Pay { hash, .. }
+            | Self::ClaimHold { hash, .. }
+            | Self::CancelHold { hash } => task.named_hashes().contains(hash),
+            // Of several invoices of an arbitrator's the task knows the last one.
+            Self::PayReward { .. } => task.cases().next().is_some(),
+            Self::NoteService { dispute, .. } => task.cases().any(|case| case.dispute.opening.id == *dispute),
+        }
+    }
+
     /// Whether both ask for the same, at whatever time they were asked for: what depends on it is left out.
     #[must_use]
     pub fn asks_the_same(&self, other: &Self) -> bool {

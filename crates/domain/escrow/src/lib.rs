@@ -77,7 +77,7 @@ mod wake;
 
 pub use case::{Case, DrawDue, Reward, RewardState};
 pub use command::{Command, Docket, NodeCommand, Outage, UserCommand};
-pub use decide::{Escrow, awaited};
+pub use decide::{Escrow, awaited, served};
 pub use dispute_view::{DisputeView, SeatView};
 pub use effect::{Effect, payout_id, reward_id};
 pub use event::{Event, TrancheInvoice};

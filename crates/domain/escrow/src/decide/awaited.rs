@@ -3,6 +3,7 @@
 use tallystick_core::{BlockHeight, Timestamp};
 
 use super::{
+    dispute,
     ending::{self, Attempt, positions},
     hold::hold_invoice,
     reward,
@@ -11,7 +12,7 @@ use crate::{Effect, Phase, RewardState, Task, Tranche, TrancheState, plan};
 
 /// The effects whose outcome a task waits for, as its state asks for them at this time: were one of them done, a fact would tell.
 /// They are those that its decisions asked for, times aside ([`Effect::asks_the_same`]). What an arbitrator did
-/// ([`Effect::NoteService`]) is not among them: the registry waits for it.
+/// is not among them ([`served`]): the registry waits for it.
 pub fn awaited(task: &Task, now: Timestamp) -> Vec<Effect> {
     let of_tranches = positions(task).flat_map(|(tranche, part)| {
         let replaced = part.replaced.iter().map(|hash| Effect::CancelHold { hash: *hash });
@@ -25,6 +26,13 @@ pub fn awaited(task: &Task, now: Timestamp) -> Vec<Effect> {
         })
     });
     of_tranches.chain(of_arbitrators).collect()
+}
+
+/// What the registry is told of the arbitrators in a task's disputes that are over ([`Effect::NoteService`]), whether it knows or
+/// not. Of two with one key the first counts.
+pub fn served(task: &Task) -> impl Iterator<Item = Effect> {
+    let over = task.cases().filter(|case| case.dispute.phase.is_final());
+    over.flat_map(|case| dispute::services(&case.dispute))
 }
 
 fn of_tranche(task: &Task, tranche: u32, part: &Tranche, now: Timestamp) -> Option<Effect> {

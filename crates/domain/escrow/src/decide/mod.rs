@@ -13,7 +13,7 @@ use tallystick_core::{Ctx, Decider};
 
 use crate::{Command, Effect, Event, Rejection, State, evolve::evolve};
 
-pub use awaited::awaited;
+pub use awaited::{awaited, served};
 
 /// The rules of escrow.
 #[derive(Clone, Copy, Debug)]

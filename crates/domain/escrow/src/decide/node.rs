@@ -298,7 +298,7 @@ fn wake_milestones(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx
     if events.is_empty() { Decision::AlreadyApplied } else { conclude(task, events, effects) }
 }
 
-/// The worker's bond goes to the requester if the time for handing something in passed ([`Terms::hand_in_until`]) and nothing was,
+/// The worker's bond goes to the requester if the time for handing something in passed ([`crate::Terms::hand_in_until`]) and nothing was,
 /// though blocks let it, nobody disputing it and the worker not having stepped back; but only if this node tells when it was away,
 /// and that was never between the task's beginning and then: whoever could not reach it has broken no promise.
 fn broken_promise(task: &Task, job: &Job, outages: Option<&[Outage]>, ctx: &Ctx) -> (Vec<Event>, Vec<Effect>) {

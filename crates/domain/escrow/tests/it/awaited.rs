@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use tallystick_core::{Decision, Digest32, PaymentHash};
-use tallystick_escrow::{Command, Effect, NodeCommand, PayFailure, Purpose, Task, TrancheState, awaited, payout_id};
+use tallystick_escrow::{
+    Command, Effect, NodeCommand, PayFailure, Purpose, Task, TrancheState, awaited, payout_id, served,
+};
 use tallystick_testkit::escrow::*;
 
 /// All that was asked for, by key, and what kinds of it were waited for.
@@ -86,6 +88,10 @@ impl Asked {
             assert!(is_news(given, effect), "{effect:?} is awaited, and its outcome is no news");
             self.kinds.extend(Kind::of(effect, task));
         }
+        let mut noted = BTreeMap::new();
+        served(task).for_each(|effect| drop(noted.entry(effect.key()).or_insert(effect)));
+        let is_note = |(_, asked): &(&String, &Effect)| matches!(asked, Effect::NoteService { .. });
+        assert!(self.effects.iter().filter(is_note).eq(&noted), "{noted:?} is what the registry is to be told");
         for (key, asked) in &self.effects {
             assert!(
                 awaited.contains_key(key) || !is_news(given, asked),
