@@ -89,7 +89,9 @@ impl Asked {
             self.kinds.extend(Kind::of(effect, task));
         }
         let mut noted = BTreeMap::new();
-        served(task).for_each(|effect| drop(noted.entry(effect.key()).or_insert(effect)));
+        for effect in served(task) {
+            noted.entry(effect.key()).or_insert(effect);
+        }
         let is_note = |(_, asked): &(&String, &Effect)| matches!(asked, Effect::NoteService { .. });
         assert!(self.effects.iter().filter(is_note).eq(&noted), "{noted:?} is what the registry is to be told");
         for (key, asked) in &self.effects {
