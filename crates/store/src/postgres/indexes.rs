@@ -33,8 +33,10 @@ const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexsc
 const DUE: [[&str; 4]; 3] = [
     ["tasks_by_wake_at", "tasks", "wake_at", "wake_at IS NOT NULL"],
     ["tasks_by_wake_height", "tasks", "wake_height", "wake_height IS NOT NULL"],
-    ["outbox_pending", "outbox", "due", "NOT finished"],
+    [PENDING, "outbox", "due", "NOT finished"],
 ];
+/// The outbox's.
+const PENDING: &str = "outbox_pending";
 /// No limit, for as long as the session lasts.
 const UNLIMITED: &str = "SET statement_timeout = 0";
 
@@ -92,11 +94,32 @@ pub(crate) async fn mend_due(options: &PostgresOptions) -> Result<bool> {
                 index,
                 "not all that is due would have been found: the index is made again; run `tally fsck`"
             );
+            if index == PENDING {
+                unfinish(&conn).await?;
+            }
             conn.batch_execute(&format!("REINDEX INDEX {index}")).await.or_store()?;
             mended = true;
         }
     }
     Ok(mended)
+}
+
+/// Calls each effect unfinished that the index does, if it can be read: made again of the table it would not name one any more that a
+/// bit marks as done, and to do an effect twice harms nobody.
+async fn unfinish(conn: &Client) -> Result<()> {
+    conn.batch_execute("BEGIN").await.or_store()?;
+    conn.batch_execute(BEGIN).await.or_store()?;
+    conn.batch_execute(BY_INDEX).await.or_store()?;
+    let rows = conn.query("SELECT id FROM outbox WHERE NOT finished ORDER BY due, id", &[]).await;
+    conn.batch_execute("ROLLBACK").await.or_store()?;
+    let Ok(rows) = rows else { return Ok(()) };
+    let ids = rows.iter().map(|row| column::<i64>(row, 0)).collect::<Result<Vec<_>>>()?;
+    let sql = "UPDATE outbox SET finished = false WHERE id = ANY ($1) AND finished";
+    let count = conn.execute(sql, &[&ids]).await.or_store()?;
+    if count > 0 {
+        tracing::error!(count, "effects seemed to be done that the index calls unfinished: they are done now");
+    }
+    Ok(())
 }
 
 async fn due_agrees(conn: &Client, [_, table, column, rows]: [&str; 4]) -> Result<bool> {

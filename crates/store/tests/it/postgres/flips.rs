@@ -173,6 +173,38 @@ async fn a_damaged_index_is_made_again() {
     store.close().await;
 }
 
+/// An effect that a bit marks as done is done: the index still calls it unfinished, and a start asks it before it is made again.
+#[tokio::test]
+async fn an_effect_that_a_bit_marks_as_done_is_given() {
+    let cluster = Cluster::start(&[]);
+    let address = cluster.database();
+    let store = open(&address).await.unwrap();
+    for n in 0..3 {
+        store.append(Append { effects: vec![effect(&format!("pay-{n}"), n)], ..append(n, 0) }).await.unwrap();
+    }
+    store.finish_effect("pay-2").await.unwrap();
+    store.close().await;
+    let files = files(&cluster, &address).await;
+    let file = files.iter().find(|file| file.name == "outbox").unwrap();
+    cluster.stop();
+    let mut bytes = std::fs::read(&file.path).unwrap();
+    let place = |from: usize, words: &[u8]| {
+        from + bytes[from..].windows(words.len()).position(|window| window == words).expect("it is there")
+    };
+    // Two numbers of eight bytes come before it: when it is due, and how often it was tried.
+    let due = place(place(0, b"pay-1"), &later(1).as_millis().to_le_bytes());
+    let is_finished = due + 16;
+    assert_eq!(bytes[is_finished], 0);
+    bytes[is_finished] = 1;
+    std::fs::write(&file.path, bytes).unwrap();
+    cluster.go();
+    let store = open(&address).await.unwrap();
+    assert_eq!((store.mend_due().await, store.mend_due().await), (Ok(true), Ok(false)));
+    let given = store.claim_effects(later(100), later(130), 1, 10).await.unwrap();
+    assert_eq!(given.iter().map(|effect| effect.key.as_str()).collect::<Vec<_>>(), ["pay-0", "pay-1"]);
+    store.close().await;
+}
+
 /// A value that turned in an effect's row keeps no effect from being given, neither its own nor another, whatever the table's
 /// constraints say of that value.
 #[tokio::test]
