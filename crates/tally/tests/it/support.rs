@@ -11,6 +11,8 @@ use tallystick_app::{Clock, SystemClock};
 use tallystick_devnet::RegtestChain;
 use tempfile::TempDir;
 
+use crate::gate::Gate;
+
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tally");
 
 /// A network of its own, below a folder that goes when the test is done. A test that ends without [`Theatre::close`]
@@ -49,12 +51,13 @@ impl Theatre {
         Ok(Self { stage, report: Report::quiet(), folder })
     }
 
-    /// The same with a node that also has this public address.
-    pub async fn open_behind(url: &str) -> Result<Self> {
+    /// The same with a node whose public address is this gate, which leads to it from the start.
+    pub async fn open_behind(gate: &Gate) -> Result<Self> {
         let folder = Folder { dir: tempfile::tempdir()?, closed: false };
         let chain = RegtestChain::start().await?;
         let platform = Platform::init(Path::new(BINARY), folder.dir.path(), &chain.rpc_config())?;
-        name_public_url(&platform, url)?;
+        name_public_url(&platform, &gate.url())?;
+        gate.lead_to(platform.api_listen());
         let stage = Box::pin(Stage::start_with(chain, platform, folder.dir.path(), &[])).await?;
         Ok(Self { stage, report: Report::quiet(), folder })
     }
