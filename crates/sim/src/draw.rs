@@ -164,8 +164,7 @@ fn near(rng: &mut Rng, stand: &Stand<'_>) -> Act {
     match (wake.at, wake.height) {
         (Some(at), height) if height.is_none() || rng.percent(60) => {
             let left = stand.now.until(at).as_secs();
-            let around = rng.pick(&[180, 600]);
-            let secs = (left + rng.below(2 * around)).saturating_sub(around).max(1);
+            let secs = (left + rng.below(1_200)).saturating_sub(600).max(1);
             let blocks = secs * rng.between(60, 150) / (100 * BLOCK_SECS);
             Act::Pass { blocks: u32::try_from(blocks.min(400)).expect("a small number"), secs }
         }

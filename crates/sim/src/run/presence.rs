@@ -133,8 +133,6 @@ impl Player<'_> {
             while lives && left > LOOKS_EVERY_SECS {
                 self.world.clock.advance(Duration::from_secs(LOOKS_EVERY_SECS));
                 self.tick().await;
-                // What it cannot do now it does later.
-                let _ = timers(&self.life).await;
                 left -= LOOKS_EVERY_SECS;
             }
             self.world.clock.advance(Duration::from_secs(left));
