@@ -257,6 +257,19 @@ fn short_gaps_one_after_another_are_an_absence() {
     assert_eq!(later.there(at(8)).0.at, Some(at(8)));
 }
 
+/// A task with a bond on a node that keeps the time, and was there all the time until `at`.
+async fn held_until(node: &Node, at: Timestamp) {
+    node.app.attend_from(LastThere::default()).await.unwrap();
+    held(node, task(0)).await;
+    node.world.clock.set(at);
+    node.app.attend_from(LastThere { at: Some(at), ..LastThere::default() }).await.unwrap();
+}
+
+/// How many absences the node told of.
+async fn told(world: &World) -> usize {
+    world.store.facts_below("node/", 0, 10).await.unwrap().len()
+}
+
 /// How a node that lives was not there: what is set before the deadline passes, and undone after.
 async fn lives_through(cut: fn(&Node, bool)) -> (Option<String>, usize) {
     let world = world();
@@ -307,24 +320,20 @@ async fn a_node_that_lets_nobody_in_takes_no_bond() {
 async fn a_short_absence_across_the_deadline_costs_no_bond() {
     let world = world();
     let node = world.start();
-    node.app.attend_from(LastThere::default()).await.unwrap();
-    held(&node, task(0)).await;
-    let from = Timestamp::from_millis(DEADLINE.as_millis() - 1_000);
-    world.clock.set(from);
-    node.app.attend_from(LastThere { at: Some(from), ..LastThere::default() }).await.unwrap();
+    held_until(&node, Timestamp::from_millis(DEADLINE.as_millis() - 1_000)).await;
     world.rail.set_available(false);
     world.clock.advance(AWAY_MIN);
     node.timers.run_once().await.unwrap();
     world.rail.set_available(true);
     node.app.attend().await.unwrap();
     node.timers.run_once().await.unwrap();
-    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "nothing is told");
+    assert_eq!(told(&world).await, 0, "nothing is told");
     node.submit(task(0)).await.unwrap();
     while tallystick_app::Clock::now(&*world.clock) < over() {
         world.clock.advance(STEADY_MAX);
         node.app.attend().await.unwrap();
     }
-    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "nor is it later");
+    assert_eq!(told(&world).await, 0, "nor is it later");
     node.approve(task(0)).await.unwrap();
     node.settle().await;
     assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("bond_kept"));
@@ -336,16 +345,13 @@ async fn a_short_absence_across_the_deadline_costs_no_bond() {
 async fn a_bond_is_not_taken_in_an_absence_that_is_to_be_told() {
     let world = world();
     let node = world.start();
-    node.app.attend_from(LastThere::default()).await.unwrap();
-    held(&node, task(0)).await;
     let before_the_end = |secs: u64| Timestamp::from_millis(over().as_millis() - 1_000 * secs);
-    world.clock.set(before_the_end(158));
-    node.app.attend_from(LastThere { at: Some(before_the_end(158)), ..LastThere::default() }).await.unwrap();
+    held_until(&node, before_the_end(158)).await;
     // Away for 119 s, there for a moment, and not reached from then on.
     world.clock.set(before_the_end(39));
     node.app.attend().await.unwrap();
     node.door.open(false);
-    assert!(world.store.facts_below("node/", 0, 10).await.unwrap().is_empty(), "it was not long");
+    assert_eq!(told(&world).await, 0, "it was not long");
     world.clock.set(over());
     node.timers.run_once().await.unwrap();
     assert!(node.app.is_away());
@@ -368,8 +374,7 @@ async fn short_cuts_that_the_node_sees_add_up() {
         world.clock.advance(Duration::from_secs(20));
         node.door.open(true);
         assert_eq!(node.app.attend().await.map(|there| there.is_away), Ok(false));
-        let told = world.store.facts_below("node/", 0, 10).await.unwrap().len();
-        assert_eq!(told, usize::from(cut == cuts));
+        assert_eq!(told(&world).await, usize::from(cut == cuts));
     }
     check(&world).await;
 }
@@ -380,11 +385,7 @@ async fn a_node_that_cannot_write_takes_no_bond() {
     let world = world();
     let (journal, trouble) = Troubled::new(&world.store);
     let node = world.start_with(journal, Arc::new(world.rail.clone()));
-    node.app.attend_from(LastThere::default()).await.unwrap();
-    held(&node, task(0)).await;
-    let there = Timestamp::from_millis(over().as_millis() - 600_000);
-    world.clock.set(there);
-    node.app.attend_from(LastThere { at: Some(there), ..LastThere::default() }).await.unwrap();
+    held_until(&node, Timestamp::from_millis(over().as_millis() - 600_000)).await;
     trouble.unwritable.store(true, Ordering::Release);
     node.submit(task(0)).await.unwrap_err();
     while tallystick_app::Clock::now(&*world.clock) < over() {
@@ -394,7 +395,7 @@ async fn a_node_that_cannot_write_takes_no_bond() {
     trouble.unwritable.store(false, Ordering::Release);
     node.settle().await;
     assert_eq!(node.view(task(0)).await.bonds[0].hold.reason.as_deref(), Some("bond_kept"));
-    assert_eq!(world.store.facts_below("node/", 0, 10).await.unwrap().len(), 1);
+    assert_eq!(told(&world).await, 1);
     check(&world).await;
 }
 

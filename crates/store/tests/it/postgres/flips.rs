@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tallystick_app::port::journal::{Append, Journal};
 use tallystick_app::port::snapshot::Snapshot;
-use tallystick_store::{PostgresOptions, PostgresSnapshot};
+use tallystick_store::{PostgresOptions, PostgresSnapshot, PostgresStore};
 use tallystick_testkit::Cluster;
 use tallystick_testkit::power::Dice;
 use tallystick_testkit::store_suite::fixture::{self, append, effect, later};
@@ -173,15 +173,21 @@ async fn a_damaged_index_is_made_again() {
     store.close().await;
 }
 
-/// An effect that a bit marks as done is done: the index still calls it unfinished, and a start asks it before it is made again.
-#[tokio::test]
-async fn an_effect_that_a_bit_marks_as_done_is_given() {
+/// A server, and a store on it with so many effects that are not finished.
+async fn effects(count: u64) -> (Cluster, String, PostgresStore) {
     let cluster = Cluster::start(&[]);
     let address = cluster.database();
     let store = open(&address).await.unwrap();
-    for n in 0..3 {
+    for n in 0..count {
         store.append(Append { effects: vec![effect(&format!("pay-{n}"), n)], ..append(n, 0) }).await.unwrap();
     }
+    (cluster, address, store)
+}
+
+/// An effect that a bit marks as done is done: the index still calls it unfinished, and a start asks it before it is made again.
+#[tokio::test]
+async fn an_effect_that_a_bit_marks_as_done_is_given() {
+    let (cluster, address, store) = effects(3).await;
     store.finish_effect("pay-2").await.unwrap();
     store.close().await;
     let files = files(&cluster, &address).await;
@@ -209,12 +215,7 @@ async fn an_effect_that_a_bit_marks_as_done_is_given() {
 /// constraints say of that value.
 #[tokio::test]
 async fn what_turned_in_effects_keeps_none_from_being_given() {
-    let cluster = Cluster::start(&[]);
-    let address = cluster.database();
-    let store = open(&address).await.unwrap();
-    for n in 0..6 {
-        store.append(Append { effects: vec![effect(&format!("pay-{n}"), n)], ..append(n, 0) }).await.unwrap();
-    }
+    let (cluster, address, store) = effects(6).await;
     store.close().await;
     let files = files(&cluster, &address).await;
     let file = files.iter().find(|file| file.name == "outbox").unwrap();
